@@ -1,0 +1,131 @@
+"""The house: who may import whom, and that everything public is documented."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import unetv2
+
+PACKAGE = Path(unetv2.__file__).parent
+DOCS = PACKAGE.parent / "docs"
+
+# From the ground up; a module imports from its own floor and below.
+FLOORS = [
+    {"arguments", "classes", "precision"},
+    {"convolution", "layers", "metrics", "data", "visualization"},
+    {"models"},
+]
+# These run on every Keras backend.
+WITHOUT_TENSORFLOW = {
+    "arguments",
+    "classes",
+    "convolution",
+    "layers",
+    "metrics",
+    "models",
+    "visualization",
+}
+
+
+def sources():
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path != PACKAGE / "__init__.py"
+    }
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            # `from unetv2 import x` is an import of unetv2.x.
+            if node.module == "unetv2":
+                yield from (f"unetv2.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def floor(module):
+    name = module.split(".")[0]
+    found = [number for number, names in enumerate(FLOORS) if name in names]
+    assert found, f"unetv2.{name} stands on no floor of the house; put it on one"
+    return found[0]
+
+
+@pytest.mark.parametrize("module", list(sources()))
+def test_imports_go_down_the_house(module):
+    for name in imports(sources()[module]):
+        if name.startswith("unetv2."):
+            other = name.removeprefix("unetv2.")
+            assert floor(other) <= floor(module), f"unetv2.{module} imports {name} above it"
+
+
+def test_imports_have_no_cycle():
+    modules = sources()
+    graph = {
+        module: {
+            name.removeprefix("unetv2.")
+            for name in imports(path)
+            if name.removeprefix("unetv2.") in modules
+        }
+        for module, path in modules.items()
+    }
+    while graph:
+        free = [module for module, others in graph.items() if not others & graph.keys()]
+        assert free, f"a cycle among {sorted(graph)}"
+        for module in free:
+            del graph[module]
+
+
+@pytest.mark.parametrize("module", list(sources()))
+def test_only_public_keras_and_tensorflow_are_used(module):
+    names = set(imports(sources()[module]))
+    assert not {name for name in names if name.startswith(("keras.src", "tensorflow.python"))}
+    if module.split(".")[0] in WITHOUT_TENSORFLOW:
+        assert not {name for name in names if name.split(".")[0] == "tensorflow"}
+
+
+@pytest.mark.parametrize("module", list(sources()))
+def test_no_file_is_longer_than_300_lines(module):
+    assert len(sources()[module].read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def public_objects():
+    for name in unetv2.__all__:
+        thing = getattr(unetv2, name)
+        if not inspect.ismodule(thing):
+            yield f"unetv2.{name}", thing
+            continue
+        for member in getattr(thing, "__all__", [n for n in vars(thing) if n[0] != "_"]):
+            item = getattr(thing, member)
+            if getattr(item, "__module__", "").startswith(thing.__name__):
+                yield f"{thing.__name__}.{member}", item
+
+
+def test_all_is_sorted_and_exists():
+    assert list(unetv2.__all__) == sorted(unetv2.__all__)
+    assert all(hasattr(unetv2, name) for name in unetv2.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "thing"), list(public_objects()), ids=lambda value: str(value)[:60]
+)
+def test_every_public_name_is_documented(name, thing):
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in DOCS.rglob("*.rst"))
+    assert name.removeprefix("unetv2.") in pages, f"{name} stands on no page of docs/"
+    if not callable(thing):
+        return
+    text = inspect.getdoc(thing) or ""
+    assert text, f"{name} has no docstring"
+    parameters = inspect.signature(thing).parameters
+    for parameter in parameters.values():
+        stars = {parameter.VAR_KEYWORD: "**", parameter.VAR_POSITIONAL: "*"}.get(parameter.kind, "")
+        assert f"{stars}{parameter.name}:" in text, f"{name} does not document `{parameter.name}`"
+    assert ">>>" in text or name.startswith("unetv2.visualization"), f"{name} has no example"

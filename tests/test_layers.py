@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras.src import testing
+
+import unetv2
+
+SIZES = st.integers(1, 40)
+CHANNELS = st.integers(1, 5)
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+NORMALIZATIONS = (None, "batch", "group")
+
+
+# The harness feeds a generator without saying that it shall not be shuffled.
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
+class TestTheBlocksPassKerassOwnHarness(testing.TestCase):
+    def test_convolution_block(self) -> None:
+        for normalization in NORMALIZATIONS:
+            self.run_layer_test(
+                unetv2.ConvolutionBlock,
+                {"filters": 4, "normalization": normalization, "activation": "gelu"},
+                input_shape=(2, 9, 6, 3),
+                expected_output_shape=(2, 9, 6, 4),
+                expected_num_seed_generators=0,
+            )
+
+    def test_encoder_block(self) -> None:
+        for normalization in NORMALIZATIONS:
+            self.run_layer_test(
+                unetv2.EncoderBlock,
+                {"filters": 4, "dropout": 0.3, "normalization": normalization, "seed": 1},
+                input_shape=(2, 9, 6, 3),
+                expected_output_shape=((2, 5, 3, 4), (2, 9, 6, 4)),
+                expected_num_trainable_weights=4 if normalization is None else 6,
+                expected_num_non_trainable_weights=4 if normalization == "batch" else 0,
+                expected_num_seed_generators=1,
+            )
+
+    def test_decoder_block(self) -> None:
+        for normalization in NORMALIZATIONS:
+            self.run_layer_test(
+                unetv2.DecoderBlock,
+                {"filters": 4, "normalization": normalization},
+                input_shape={"inputs_shape": (2, 5, 3, 6), "skip_shape": (2, 9, 6, 3)},
+                expected_output_shape=(2, 9, 6, 4),
+                expected_num_trainable_weights=6 if normalization is None else 8,
+                # The harness trains layers of one argument only, as Keras's own tests of
+                # MultiHeadAttention note too; the fit step is tested below.
+                run_training_check=False,
+            )
+
+
+@given(
+    height=SIZES,
+    width=SIZES,
+    channels=CHANNELS,
+    filters=CHANNELS,
+    batch=st.integers(1, 3),
+    pool=st.booleans(),
+)
+def test_an_encoder_block_keeps_the_skips_size_and_halves_the_output_rounding_up(
+    height, width, channels, filters, batch, pool
+):
+    block = unetv2.EncoderBlock(filters, pool=pool)
+    output, skip = block(np.zeros((batch, height, width, channels), "float32"))
+    half = (-(-height // 2), -(-width // 2)) if pool else (height, width)
+    assert skip.shape == (batch, height, width, filters)
+    assert output.shape == (batch, *half, filters)
+    shapes = block.compute_output_shape((batch, height, width, channels))
+    assert shapes == (tuple(output.shape), tuple(skip.shape))
+
+
+@given(height=SIZES, width=SIZES, channels=CHANNELS, skip_channels=CHANNELS, filters=CHANNELS)
+def test_a_decoder_block_has_the_skips_size(height, width, channels, skip_channels, filters):
+    coarse = np.zeros((2, -(-height // 2), -(-width // 2), channels), "float32")
+    skip = np.zeros((2, height, width, skip_channels), "float32")
+    block = unetv2.DecoderBlock(filters)
+    assert block(coarse, skip).shape == (2, height, width, filters)
+    assert block.compute_output_shape(coarse.shape, skip.shape) == (2, height, width, filters)
+
+
+def test_unknown_sizes_stay_unknown_until_called():
+    inputs = keras.Input((None, None, 3))
+    output, skip = unetv2.EncoderBlock(4)(inputs)
+    merged = unetv2.DecoderBlock(4)(output, skip)
+    assert output.shape == skip.shape == merged.shape == (None, None, None, 4)
+    model = keras.Model(inputs, merged)
+    assert model(np.zeros((3, 7, 10, 3))).shape == (3, 7, 10, 4)
+    assert model(np.zeros((1, 1, 1, 3))).shape == (1, 1, 1, 4)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_both_blocks_learn_in_a_fit_step_in_every_precision(policy, normalization):
+    inputs = keras.Input((6, 9, 3))
+    output, skip = unetv2.EncoderBlock(
+        4, dropout=0.1, normalization=normalization, dtype=policy, seed=0
+    )(inputs)
+    merged = unetv2.DecoderBlock(4, normalization=normalization, dtype=policy)(output, skip)
+    assert merged.dtype == keras.DTypePolicy(policy).compute_dtype
+    model = keras.Model(inputs, merged)
+    model.compile("adam", "mse")
+    before = model.get_weights()
+    rng = np.random.default_rng(0)
+    history = model.fit(rng.random((4, 6, 9, 3)), rng.random((4, 6, 9, 4)), batch_size=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    changed = [
+        not np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True)
+    ]
+    assert sum(changed) >= len(model.trainable_weights) - 2
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+
+
+def test_the_skip_is_what_is_pooled():
+    output, skip = unetv2.EncoderBlock(3)(np.random.default_rng(0).random((1, 5, 4, 2)))
+    skip = np.pad(skip, ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=-np.inf)
+    expected = skip.reshape(1, 3, 2, 2, 2, 3).max(axis=(2, 4))
+    np.testing.assert_array_equal(output, expected)
+
+
+def test_dropout_acts_in_training_only_and_reaches_output_and_skip():
+    block = unetv2.EncoderBlock(64, dropout=0.5, pool=False, activation=None, seed=3)
+    inputs = np.ones((1, 4, 4, 3), "float32")
+    output, skip = block(inputs, training=True)
+    assert 0.3 < np.mean(np.asarray(skip) == 0) < 0.7
+    np.testing.assert_array_equal(output, skip)
+    assert not np.any(np.asarray(block(inputs, training=False)[1]) == 0)
+
+
+def test_one_seeded_initializer_gives_every_convolution_its_own_values():
+    initializer = keras.initializers.HeNormal(seed=5)
+    block = unetv2.EncoderBlock(4, kernel_initializer=initializer)
+    block.build((None, 8, 8, 4))
+    first, second = (weight.numpy() for weight in block.weights if weight.ndim == 4)
+    assert first.shape == second.shape
+    assert not np.allclose(first, second)
+    again = unetv2.EncoderBlock(4, kernel_initializer=initializer)
+    again.build((None, 8, 8, 4))
+    np.testing.assert_array_equal(again.weights[0].numpy(), first)
+
+
+def test_one_initializer_without_a_seed_gives_every_block_its_own_values():
+    initializer = keras.initializers.get("he_normal")
+    kernels = []
+    for _ in range(2):
+        block = unetv2.EncoderBlock(4, kernel_initializer=initializer)
+        block.build((None, 8, 8, 4))
+        kernels.append(block.weights[0].numpy())
+    assert not np.allclose(*kernels)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        unetv2.ConvolutionBlock(3, normalization="group", activation="silu"),
+        unetv2.EncoderBlock(3, dropout=0.2, pool=False, normalization="batch", seed=4),
+        unetv2.DecoderBlock(3, activation="elu", kernel_initializer="glorot_normal"),
+    ],
+)
+def test_a_block_comes_back_from_its_config(block):
+    again = type(block).from_config(block.get_config())
+    assert again.get_config() == block.get_config()
+
+
+@pytest.mark.parametrize(
+    "block", [unetv2.ConvolutionBlock, unetv2.EncoderBlock, unetv2.DecoderBlock]
+)
+@pytest.mark.parametrize("filters", [0, -3])
+def test_filters_must_be_positive(block, filters):
+    with pytest.raises(
+        ValueError, match=rf"`filters` must be a positive integer. Received: filters={filters}"
+    ):
+        block(filters)
+
+
+@pytest.mark.parametrize("filters", [2.5, "8", True, None])
+def test_filters_must_be_an_integer(filters):
+    with pytest.raises(TypeError, match="`filters` must be a positive integer. Received: filters="):
+        unetv2.EncoderBlock(filters)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
+def test_dropout_must_be_a_share(dropout):
+    with pytest.raises(ValueError, match=r"`dropout` must be a number in \[0, 1\). Received"):
+        unetv2.EncoderBlock(4, dropout=dropout)
+
+
+@pytest.mark.parametrize("block", [unetv2.EncoderBlock, unetv2.DecoderBlock])
+def test_an_unknown_normalization_is_named_with_those_there_are(block):
+    message = "`normalization` must be one of None, 'batch', 'group'. Received: normalization='x'"
+    with pytest.raises(ValueError, match=message):
+        block(4, normalization="x")
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (2, 8, 8, 3, 1), (2, 8, 8, None)])
+def test_inputs_must_have_four_dimensions_and_known_channels(shape):
+    message = r"`inputs` must have the shape \(batch, height, width, channels\)"
+    with pytest.raises(ValueError, match=message):
+        unetv2.EncoderBlock(4).build(shape)
+    with pytest.raises(ValueError, match=message):
+        unetv2.DecoderBlock(4).build(shape, (2, 8, 8, 3))
+
+
+@pytest.mark.parametrize("size", [(6, 8), (9, 8), (7, 5), (8, 9)])
+def test_a_skip_that_does_not_fit_is_refused(size):
+    coarse = np.zeros((2, 4, 4, 3), "float32")
+    message = "`skip` must be twice as high and wide as `inputs`, or one less. Received: inputs"
+    with pytest.raises(ValueError, match=message):
+        unetv2.DecoderBlock(4)(coarse, np.zeros((2, *size, 3), "float32"))
+    block = unetv2.DecoderBlock(4)
+    block(coarse, np.zeros((2, 8, 7, 3), "float32"))
+    with pytest.raises(ValueError, match="`skip` must be twice as high"):
+        block(coarse, np.zeros((2, *size, 3), "float32"))
+    with pytest.raises(ValueError, match="`skip` must have the shape"):
+        unetv2.DecoderBlock(4)(coarse, np.zeros((2, 8, 8), "float32"))
+
+
+def test_a_global_channels_first_changes_nothing():
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        output, skip = unetv2.EncoderBlock(4)(np.zeros((1, 6, 9, 2), "float32"))
+    finally:
+        keras.config.set_image_data_format(before)
+    assert output.shape == (1, 3, 5, 4)
+    assert skip.shape == (1, 6, 9, 4)

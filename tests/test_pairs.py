@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unetv2.data.pairs import SUBSETS, Pair, find_pairs, split_pairs
+
+
+def touch(directory, *names):
+    directory.mkdir(exist_ok=True, parents=True)
+    for name in names:
+        (directory / name).write_bytes(b"")
+    return directory
+
+
+def made_up(n, start=0):
+    return [Pair(f"{number:06d}", f"i/{number}", f"m/{number}") for number in range(start, n)]
+
+
+def test_files_are_paired_by_name_without_extension_never_by_order(tmp_path):
+    images = touch(tmp_path / "i", "b.JPG", "a.png", "10.jpeg", "9.png")
+    masks = touch(tmp_path / "m", "9.png", "a.PNG", "b.png", "10.png")
+    found = find_pairs(images, masks)
+    assert [pair.key for pair in found] == ["10", "9", "a", "b"]
+    for pair in found:
+        for path in (pair.image, pair.mask):
+            assert Path(path).stem == pair.key
+
+
+def test_hidden_and_foreign_files_and_folders_are_left_aside(tmp_path):
+    images = touch(tmp_path / "i", "a.png", ".b.png", "notes.txt", "Thumbs.db")
+    (images / "c.png").mkdir()
+    masks = touch(tmp_path / "m", "a.png", ".DS_Store")
+    assert [pair.key for pair in find_pairs(images, masks)] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["with space", "quote'\"", "straße", "日本", "line\nbreak", "a.b"])
+def test_odd_names_are_names(tmp_path, name):
+    images, masks = touch(tmp_path / "i", f"{name}.jpg"), touch(tmp_path / "m", f"{name}.png")
+    assert [pair.key for pair in find_pairs(images, masks)] == [name]
+
+
+def test_pictures_without_a_partner_are_named(tmp_path):
+    images = touch(tmp_path / "i", *(f"{number}.png" for number in range(8)), "both.png")
+    masks = touch(tmp_path / "m", "lonely.png", "both.png")
+    message = (
+        r"Every image needs a mask with the same file name, extensions aside. Received: "
+        r"8 images without a mask in '.*m' \('0', '1', '2', '3', '4', ...\), "
+        r"1 masks without an image in '.*i' \('lonely'\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        find_pairs(images, masks)
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path):
+    images = touch(tmp_path / "i", "a.png", "a.jpg")
+    masks = touch(tmp_path / "m", "a.png")
+    with pytest.raises(
+        ValueError, match="`image_dir` must hold one picture of each name.*a.png.*Remove one|a.jpg"
+    ):
+        find_pairs(images, masks)
+
+
+def test_missing_and_empty_folders_are_named(tmp_path):
+    images = touch(tmp_path / "i", "a.png")
+    empty = touch(tmp_path / "e", "a.txt")
+    with pytest.raises(FileNotFoundError, match="`mask_dir` must be an existing folder.*nowhere"):
+        find_pairs(images, tmp_path / "nowhere")
+    with pytest.raises(NotADirectoryError, match="`image_dir` must be a folder.*a.png"):
+        find_pairs(images / "a.png", images)
+    with pytest.raises(ValueError, match=r"`mask_dir` must hold pictures \(.png, .jpg, .jpeg\)"):
+        find_pairs(images, empty)
+
+
+def test_one_folder_for_both_is_refused(tmp_path):
+    images = touch(tmp_path / "i", "a.png")
+    with pytest.raises(ValueError, match="`mask_dir` must be another folder than `image_dir`"):
+        find_pairs(images, images / ".." / "i")
+
+
+@given(n=st.integers(40, 300), seed=st.integers(0, 99))
+def test_the_subsets_are_disjoint_and_cover_all(n, seed):
+    pairs = made_up(n)
+    subsets = [split_pairs(pairs, name, split=(0.5, 0.25, 0.25), seed=seed) for name in SUBSETS]
+    together = [pair for subset in subsets for pair in subset]
+    assert len(together) == len(set(together)) == n
+    assert set(together) == set(pairs)
+
+
+@given(seed=st.integers(0, 99))
+def test_adding_files_moves_none(seed):
+    before = split_pairs(made_up(500), "validation", seed=seed)
+    after = split_pairs(made_up(900), "validation", seed=seed)
+    assert [pair for pair in after if int(pair.key) < 500] == before
+
+
+def test_the_shares_are_met_on_average():
+    pairs = made_up(20_000)
+    shares = [len(split_pairs(pairs, name, split=(0.7, 0.2, 0.1))) / 20_000 for name in SUBSETS]
+    assert shares == pytest.approx([0.7, 0.2, 0.1], abs=0.01)
+
+
+def test_the_split_is_the_same_everywhere():
+    # So that a model evaluated on another machine never sees what it was trained on.
+    chosen = [pair.key for pair in split_pairs(made_up(40), "test", seed=0)]
+    assert chosen == ["000002", "000009", "000016", "000017", "000026"]
+    assert chosen != [pair.key for pair in split_pairs(made_up(40), "test", seed=1)]
+
+
+def test_no_subset_means_all():
+    assert split_pairs(made_up(9), None) == made_up(9)
+
+
+def test_an_empty_subset_says_what_to_do():
+    with pytest.raises(
+        ValueError, match="`subset` must hold at least one pair. .*subset='test'.*2 pairs.*seed=0"
+    ):
+        split_pairs(made_up(2), "test")
+
+
+@pytest.mark.parametrize("split", [(0.5, 0.5), (0.9, 0.2, -0.1), (0.5, 0.2, 0.2), (1, 1, 1)])
+def test_the_split_must_be_three_shares_of_one(split):
+    with pytest.raises(ValueError, match="`split` must be three shares"):
+        split_pairs(made_up(9), "train", split=split)
+
+
+def test_subset_and_seed_are_checked():
+    with pytest.raises(ValueError, match="`subset` must be one of 'train', 'validation', 'test'"):
+        split_pairs(made_up(9), "val")
+    with pytest.raises(ValueError, match="`seed` must be a non-negative integer"):
+        split_pairs(made_up(9), "train", seed=-1)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import keras
+import pytest
+
+import unetv2
+from unetv2 import precision
+
+
+def test_it_is_a_policy_that_keras_knows():
+    name = unetv2.automatic_precision()
+    assert name in ("float32", "mixed_bfloat16", "mixed_float16")
+    assert keras.dtype_policies.get(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ([(9, 0)], "mixed_bfloat16"),
+        ([(8, 0), (8, 6)], "mixed_bfloat16"),
+        ([(7, 5)], "mixed_float16"),
+        ([(8, 0), (7, 0)], "mixed_float16"),
+        ([(6, 1)], "float32"),
+        ([(0, 0)], "float32"),
+    ],
+)
+def test_the_oldest_gpu_decides(capabilities, expected):
+    assert precision._gpu_precision(capabilities) == expected

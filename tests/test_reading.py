@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from conftest import save
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from unetv2.data.pairs import Pair
+from unetv2.data.reading import check_headers, read_pair
+
+IDS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
+
+
+def write_pair(directory, image, mask, image_name="i/a.png", mask_name="m/a.png"):
+    for array, name in ((image, image_name), (mask, mask_name)):
+        if isinstance(array, bytes):
+            (directory / name).parent.mkdir(exist_ok=True)
+            (directory / name).write_bytes(array)
+        else:
+            save(array, directory / name)
+    return Pair("a", str(directory / image_name), str(directory / mask_name))
+
+
+def grey(size, value=128):
+    return np.full((*size, 3), value, dtype=np.uint8)
+
+
+def png(ids, bits):
+    """Writes grey of any bit depth, after the PNG specification; Pillow writes no 2 and 4."""
+    height, width = ids.shape
+    shifts = range(0, 8, bits)
+    rows = b""
+    for row in ids:
+        padded = np.pad(row, (0, -width % (8 // bits))).reshape(-1, 8 // bits)
+        packed = sum(padded[:, n] << (8 - bits - shift) for n, shift in enumerate(shifts))
+        rows += b"\0" + packed.astype(np.uint8).tobytes()
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+
+
+def encodings(ids):
+    """Every way in which masks are stored, as an array or a file's bytes."""
+    zero = np.zeros_like(ids)
+    opaque = np.full_like(ids, 255)
+    yield "one channel", ids
+    yield "grey with alpha", np.stack([ids, opaque], -1)
+    yield "16 bits", ids.astype(np.uint16)
+    yield "CARLA's RGBA", np.stack([ids, zero, zero, opaque], -1)
+    yield "red", np.stack([ids, zero, zero], -1)
+    yield "blue", np.stack([zero, zero, ids], -1)
+    yield "grey as RGB", np.stack([ids] * 3, -1)
+    for bits in (1, 2, 4, 8):
+        if ids.max() < 2**bits:
+            yield f"{bits} bits", png(ids, bits)
+
+
+@given(ids=IDS)
+def test_every_lossless_encoding_of_ids_reads_back_equal(tmp_path, ids):
+    for name, stored in encodings(ids):
+        pair = write_pair(tmp_path, grey(ids.shape), stored)
+        for n_classes in (None, 256):
+            _, mask = read_pair(pair, ids.shape, n_classes=n_classes)
+            np.testing.assert_array_equal(mask[..., 0], ids, err_msg=name)
+
+
+@given(ids=IDS)
+def test_a_palette_masks_ids_are_its_indices_whatever_the_colours(tmp_path, ids):
+    mask = Image.fromarray(ids).convert("P")
+    mask.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tobytes())
+    (tmp_path / "m").mkdir(exist_ok=True)
+    indices = np.asarray(mask)
+    mask.save(tmp_path / "m" / "a.png")
+    save(grey(ids.shape), tmp_path / "i" / "a.png")
+    pair = Pair("a", str(tmp_path / "i" / "a.png"), str(tmp_path / "m" / "a.png"))
+    np.testing.assert_array_equal(read_pair(pair, ids.shape)[1][..., 0], indices)
+
+
+def test_ids_above_255_survive(tmp_path):
+    ids = np.array([[0, 300], [65535, 256]], np.uint16)
+    pair = write_pair(tmp_path, grey(ids.shape), ids)
+    np.testing.assert_array_equal(read_pair(pair, ids.shape)[1][..., 0], ids)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1", "I;16"])
+def test_images_of_every_kind_become_rgb(tmp_path, mode):
+    size = (6, 5)
+    if mode == "I;16":
+        image = Image.fromarray(np.full(size, 128 * 257, np.uint16))
+    elif mode == "1":
+        image = Image.fromarray(grey(size, 255)).convert("1")
+    elif mode == "P":
+        image = Image.new("P", size[::-1], 7)
+        image.putpalette([0] * 21 + [128] * 3)
+    else:
+        image = Image.fromarray(grey(size)).convert(mode)
+    (tmp_path / "i").mkdir()
+    image.save(tmp_path / "i" / "a.png")
+    save(np.zeros(size, np.uint8), tmp_path / "m" / "a.png")
+    pair = Pair("a", str(tmp_path / "i" / "a.png"), str(tmp_path / "m" / "a.png"))
+    pixels, _ = read_pair(pair, size)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, np.full((*size, 3), 255 if mode == "1" else 128))
+
+
+def test_jpeg_images_are_read(tmp_path):
+    pair = write_pair(tmp_path, grey((8, 8), 90), np.zeros((8, 8), np.uint8), "i/a.jpg")
+    check_headers(pair)
+    assert abs(read_pair(pair, (8, 8))[0].astype(int) - 90).max() <= 1
+
+
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    target=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+)
+def test_resizing_invents_no_id(tmp_path, size, target):
+    rng = np.random.default_rng(0)
+    ids = rng.choice(np.array([0, 7, 200], np.uint8), size)
+    image, mask = read_pair(write_pair(tmp_path, grey(size), ids), target)
+    assert image.shape == (*target, 3)
+    assert mask.shape == (*target, 1)
+    assert set(np.unique(mask)) <= set(np.unique(ids))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 5])
+def test_image_and_mask_shrink_by_the_same_geometry(tmp_path, factor):
+    # Blocks of one colour: every output pixel lies on one block, so both must name it.
+    blocks = np.random.default_rng(0).integers(0, 256, (6, 8), dtype=np.uint8)
+    ids = blocks.repeat(factor, 0).repeat(factor, 1)
+    image, mask = read_pair(write_pair(tmp_path, np.stack([ids] * 3, -1), ids), (6, 8))
+    np.testing.assert_array_equal(mask[..., 0], blocks)
+    np.testing.assert_array_equal(image[..., 0], blocks)
+
+
+@pytest.mark.parametrize("target", [(24, 32), (11, 17), (20, 16), (60, 80), (100, 48)])
+def test_no_shift_between_image_and_mask_at_any_ratio(tmp_path, target):
+    # A bright disk, painted in the image where the mask is 1, has the same middle in both: to
+    # rounding for one disk, so on the mean over many. Half a pixel would show.
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:60, :80]
+
+    def middle(weights):
+        total = weights.sum()
+        return [np.sum(grid * weights) / total for grid in np.mgrid[: target[0], : target[1]]]
+
+    shifts = []
+    for row, column in rng.uniform((20, 20), (40, 60), (60, 2)):
+        ids = (((rows - row) ** 2 + (columns - column) ** 2) < 15**2).astype(np.uint8)
+        pair = write_pair(tmp_path, np.stack([ids * 255] * 3, -1), ids)
+        image, mask = read_pair(pair, target)
+        shifts.append(np.subtract(middle(image[..., 0].astype(float)), middle(mask[..., 0])))
+    np.testing.assert_allclose(np.mean(shifts, axis=0), 0, atol=0.05)
+
+
+def test_shrinking_an_image_averages_areas(tmp_path):
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:2, :2] = [[[0], [40]], [[80], [120]]]
+    pixels, _ = read_pair(write_pair(tmp_path, image, image[..., 0]), (2, 2), n_classes=256)
+    # The mean of 0, 40, 80 and 120.
+    assert pixels[0, 0].tolist() == [60, 60, 60]
+
+
+def test_ids_out_of_range_are_named_with_their_file(tmp_path):
+    ids = np.array([[0, 4, 9, 9], [1, 255, 2, 3]], np.uint8)
+    pair = write_pair(tmp_path, grey(ids.shape), ids)
+    message = (
+        r"Mask ids must be in \[0, 4\) or `ignore_class` \(255\). Received: 4, 9 in 3 of 8 "
+        r"pixels of '.*m/a.png'"
+    )
+    with pytest.raises(ValueError, match=message):
+        # Also those that no pixel of the resized mask would have.
+        read_pair(pair, (1, 1), n_classes=4, ignore_class=255)
+    read_pair(pair, (2, 4), n_classes=10, ignore_class=255)
+
+
+def test_a_mask_of_colours_is_no_mask_of_ids(tmp_path):
+    colors = np.zeros((3, 4, 3), np.uint8)
+    colors[1, 2] = (128, 64, 0)
+    pair = write_pair(tmp_path, grey((3, 4)), colors)
+    with pytest.raises(
+        ValueError, match=r"Masks must hold class ids. .*\(128, 64, 0\) at row 1, column 2 of"
+    ):
+        read_pair(pair, (3, 4))
+    with pytest.raises(ValueError, match=r"Mask ids must be in \[0, 23\). Received: 128"):
+        read_pair(pair, (3, 4), n_classes=23)
+
+
+def test_a_jpeg_is_no_mask(tmp_path):
+    pair = write_pair(tmp_path, grey((8, 8)), np.zeros((8, 8), np.uint8), mask_name="m/a.jpg")
+    for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
+        with pytest.raises(ValueError, match="Masks must be stored without losses.*a.jpg"):
+            read(pair)
+
+
+def test_image_and_mask_must_have_one_size(tmp_path):
+    pair = write_pair(tmp_path, grey((8, 8)), np.zeros((8, 9), np.uint8))
+    message = "must have the same height and width. Received: 8x8 in '.*i/a.png' and 8x9 in '.*m/"
+    for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
+        with pytest.raises(ValueError, match=message):
+            read(pair)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n", b"GIF89a" * 9])
+def test_a_file_that_is_no_picture_is_named(tmp_path, content):
+    pair = write_pair(tmp_path, content, np.zeros((8, 8), np.uint8))
+    message = rf"'.*i/a.png' must be a readable PNG or JPEG picture. Received: {len(content)} bytes"
+    for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
+        with pytest.raises(ValueError, match=message):
+            read(pair)
+
+
+@pytest.mark.parametrize("name", ["i/a.png", "i/a.jpg"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_truncated_picture_is_named(tmp_path, name, share):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    pair = write_pair(tmp_path, noise, np.zeros((64, 64), np.uint8), name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ValueError, match=f"{name}' must be a readable PNG or JPEG picture"):
+        read_pair(pair, (8, 8))
+
+
+def test_a_flipped_byte_gives_an_error_or_the_right_ids(tmp_path):
+    ids = np.random.default_rng(0).integers(0, 5, (16, 16), dtype=np.uint8)
+    pair = write_pair(tmp_path, grey((16, 16)), ids)
+    whole = (tmp_path / "m/a.png").read_bytes()
+    errors = 0
+    for position in range(len(whole)):
+        broken = bytearray(whole)
+        broken[position] ^= 0x55
+        (tmp_path / "m/a.png").write_bytes(bytes(broken))
+        try:
+            mask = read_pair(pair, (16, 16), n_classes=5)[1]
+        except ValueError as error:
+            errors += "a.png" in str(error)
+        else:
+            np.testing.assert_array_equal(mask[..., 0], ids)
+    assert errors > len(whole) / 2
+
+
+def test_a_missing_file_stays_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_pair(Pair("a", str(tmp_path / "a.png"), str(tmp_path / "b.png")), (8, 8))
+
+
+def test_masks_of_16_bit_colour_are_refused(tmp_path):
+    height, width = 2, 2
+    rows = (b"\0" + b"\0\5\0\0\0\0" * width) * height
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+    pair = write_pair(tmp_path, grey((2, 2)), content)
+    with pytest.raises(ValueError, match="Masks must have one channel of up to 16 bits, or RGB"):
+        read_pair(pair, (2, 2))

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+import unetv2
+from unetv2.visualization import colorize, side_by_side, training_curves
+
+
+def test_a_mask_is_painted_in_the_tables_colours_and_what_it_lacks_in_white():
+    painted = colorize(np.array([[0, 10], [11, 255], [-1, 3]]), unetv2.CAMVID)
+    colors = unetv2.CAMVID.colors
+    white = (255, 255, 255)
+    expected = [[colors[0], colors[10]], [white, white], [white, colors[3]]]
+    np.testing.assert_array_equal(painted, expected)
+    assert painted.dtype == np.uint8
+    np.testing.assert_array_equal(
+        colorize(np.array([[[7]]]), unetv2.CARLA), [[unetv2.CARLA.colors[7]]]
+    )
+
+
+def test_curves_show_training_and_validation_of_every_figure(tmp_path):
+    history = {"accuracy": [0.1, 0.5], "val_accuracy": [0.1, 0.4], "mean_iou": [0.0, 0.2]}
+    figure = training_curves(history)
+    accuracy, mean_iou = figure.axes
+    assert (accuracy.get_title(), mean_iou.get_title()) == ("accuracy", "mean iou")
+    assert [line.get_ydata().tolist() for line in accuracy.lines] == [[0.1, 0.5], [0.1, 0.4]]
+    assert [text.get_text() for text in accuracy.get_legend().texts] == ["training", "validation"]
+    assert len(mean_iou.lines) == 1
+    figure.savefig(tmp_path / "curves.png")
+
+
+def test_the_legend_names_the_classes_that_are_shown_and_the_ignored(tmp_path):
+    images = np.random.default_rng(0).random((2, 6, 8, 3))
+    masks = np.full((2, 6, 8, 1), 3)
+    masks[0, 0] = 11
+    predictions = np.full((2, 6, 8), 5)
+    figure = side_by_side(images, masks, predictions, unetv2.CAMVID)
+    legend = figure.legends[0]
+    assert [text.get_text() for text in legend.texts] == ["Road", "Tree", "ignored"]
+    road = np.array(to_rgb(legend.get_patches()[0].get_facecolor())) * 255
+    np.testing.assert_allclose(road, unetv2.CAMVID.colors[3])
+    assert len(figure.axes) == 6
+    figure.savefig(tmp_path / "predictions.png")
+
+
+def test_nothing_to_draw_is_an_error():
+    with pytest.raises(ValueError, match="`history` must hold values by epoch. Received: no value"):
+        training_curves({"val_loss": [1.0]})
+    with pytest.raises(
+        ValueError, match="must hold as many pictures, one at least. Received: 1, 2"
+    ):
+        side_by_side(np.zeros((1, 2, 2, 3)), np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), unetv2.CARLA)

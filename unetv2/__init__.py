@@ -1,0 +1,26 @@
+"""Semantic segmentation with a U-Net in Keras 3."""
+
+from unetv2 import data, metrics, visualization
+from unetv2.classes import CAMVID, CARLA, ClassTable
+from unetv2.convolution import ConvolutionBlock
+from unetv2.data.dataset import make_dataset
+from unetv2.layers import DecoderBlock, EncoderBlock
+from unetv2.models import build_unetv2
+from unetv2.precision import automatic_precision
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "CAMVID",
+    "CARLA",
+    "ClassTable",
+    "ConvolutionBlock",
+    "DecoderBlock",
+    "EncoderBlock",
+    "automatic_precision",
+    "build_unetv2",
+    "data",
+    "make_dataset",
+    "metrics",
+    "visualization",
+]

@@ -1,0 +1,72 @@
+"""Checks of a caller's arguments: early, and with a message that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from numbers import Integral, Real
+
+
+def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
+    """Returns ``value`` as an int, or says why it is none.
+
+    Args:
+        name: str. The argument's name, for the message.
+        value: What the caller passed. NumPy integers pass, booleans do not.
+        minimum: int. The smallest value allowed.
+        advice: str. What to do instead, a sentence.
+
+    Returns:
+        int. ``value``.
+
+    Raises:
+        TypeError: If ``value`` is no integer.
+        ValueError: If ``value`` is below ``minimum``.
+    """
+    kind = {0: "a non-negative integer", 1: "a positive integer"}.get(
+        minimum, f"an integer of at least {minimum}"
+    )
+    message = f"`{name}` must be {kind}. Received: {name}={value!r}. {advice}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(message)
+    if value < minimum:
+        raise ValueError(message)
+    return int(value)
+
+
+def require_fraction(name: str, value: object, advice: str) -> float:
+    """Returns ``value`` as a float in [0, 1), or says why it is none.
+
+    Args:
+        name: str. The argument's name, for the message.
+        value: What the caller passed.
+        advice: str. What to do instead, a sentence.
+
+    Returns:
+        float. ``value``.
+
+    Raises:
+        TypeError: If ``value`` is no number.
+        ValueError: If ``value`` lies outside [0, 1).
+    """
+    message = f"`{name}` must be a number in [0, 1). Received: {name}={value!r}. {advice}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(message)
+    if not 0 <= float(value) < 1:
+        raise ValueError(message)
+    return float(value)
+
+
+def require_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Raises unless ``value`` is one of ``choices``.
+
+    Args:
+        name: str. The argument's name, for the message.
+        value: What the caller passed.
+        choices: The values allowed.
+
+    Raises:
+        ValueError: If ``value`` is none of them.
+    """
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value!r}.")

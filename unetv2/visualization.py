@@ -1,0 +1,162 @@
+"""Pictures of masks, predictions and training curves.
+
+Everything returns an array or a matplotlib figure, nothing is shown or written. Figures need
+the extra ``viz``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unetv2.classes import ClassTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_IGNORED_COLOR = (255, 255, 255)
+
+
+def colorize(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
+    """Paints a mask in the colours of its classes.
+
+    Args:
+        mask: Integer ids, ``(height, width)`` or ``(height, width, 1)``.
+        classes: The table of the ids. What it does not list, as ``ignore_class``, is white.
+
+    Returns:
+        np.ndarray. uint8 ``(height, width, 3)``.
+
+    Example:
+        >>> unetv2.visualization.colorize(np.array([[1, 10]]), unetv2.CARLA).tolist()
+        [[[70, 70, 70], [0, 0, 142]]]
+    """
+    ids = np.asarray(mask)
+    if ids.ndim == 3:
+        ids = ids[..., 0]
+    known = (ids >= 0) & (ids < len(classes))
+    palette = np.array((*classes.colors, _IGNORED_COLOR), dtype=np.uint8)
+    return palette[np.where(known, ids, len(classes))]
+
+
+def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
+    """Draws what a training logged, one panel for each figure, with its validation.
+
+    Args:
+        history: ``History.history`` of Keras: values by epoch, validation under ``val_``.
+
+    Returns:
+        matplotlib.figure.Figure.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If ``history`` is empty.
+    """
+    figures = [name for name in history if not name.startswith("val_") and len(history[name])]
+    if not figures:
+        raise ValueError(
+            "`history` must hold values by epoch. Received: no value. "
+            "Pass `History.history` after at least one epoch."
+        )
+    figure, panels = _subplots(1, len(figures), figsize=(5 * len(figures), 4))
+    for panel, name in zip(panels[0], figures, strict=True):
+        epochs = range(1, len(history[name]) + 1)
+        panel.plot(epochs, history[name], label="training", color="tab:gray")
+        if f"val_{name}" in history:
+            panel.plot(epochs, history[f"val_{name}"], label="validation", color="tab:blue")
+        panel.set_xlabel("epoch")
+        panel.set_title(name.replace("_", " "))
+        panel.grid(alpha=0.3)
+        if name != "loss":
+            panel.set_ylim(0, 1)
+        panel.legend(loc="best")
+    return figure
+
+
+def side_by_side(
+    images: np.ndarray,
+    masks: np.ndarray,
+    predictions: np.ndarray,
+    classes: ClassTable,
+    *,
+    ignore_class: int | None = None,
+) -> Figure:
+    """Draws image, truth and prediction in a row for each picture, with a legend.
+
+    Args:
+        images: Float in [0, 1] or uint8, ``(n, height, width, 3)``.
+        masks: Integer ids, ``(n, height, width)`` or ``(n, height, width, 1)``.
+        predictions: As ``masks``.
+        classes: The table of the ids.
+        ignore_class: int or None. Id that the legend calls "ignored"; the table's own if
+            None.
+
+    Returns:
+        matplotlib.figure.Figure.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If there is not one mask and one prediction for each image.
+    """
+    if not len(images) == len(masks) == len(predictions) > 0:
+        raise ValueError(
+            "`images`, `masks` and `predictions` must hold as many pictures, one at least. "
+            f"Received: {len(images)}, {len(masks)} and {len(predictions)}."
+        )
+    aspect = images.shape[1] / images.shape[2]
+    figure, panels = _subplots(len(images), 3, figsize=(10, 3.2 * aspect * len(images) + 1.2))
+    for row, image, mask, prediction in zip(panels, images, masks, predictions, strict=True):
+        row[0].imshow(image)
+        row[1].imshow(colorize(mask, classes), interpolation="nearest")
+        row[2].imshow(colorize(prediction, classes), interpolation="nearest")
+    for panel, title in zip(panels[0], ("image", "truth", "prediction"), strict=True):
+        panel.set_title(title)
+    for panel in panels.flat:
+        panel.set_axis_off()
+    _add_legend(figure, masks, predictions, classes, ignore_class)
+    return figure
+
+
+def _add_legend(
+    figure: Figure,
+    masks: np.ndarray,
+    predictions: np.ndarray,
+    classes: ClassTable,
+    ignore_class: int | None,
+) -> None:
+    from matplotlib.patches import Patch
+
+    if ignore_class is None:
+        ignore_class = classes.ignore_class
+    present = np.union1d(np.unique(masks), np.unique(predictions))
+    entries = [
+        (classes.names[number], classes.colors[number])
+        for number in present
+        if 0 <= number < len(classes)
+    ]
+    if ignore_class in present:
+        entries.append(("ignored", _IGNORED_COLOR))
+    figure.legend(
+        handles=[
+            Patch(facecolor=np.array(color) / 255, edgecolor="gray", label=name)
+            for name, color in entries
+        ],
+        loc="outside lower center",
+        ncols=7,
+        fontsize="small",
+        frameon=False,
+    )
+
+
+def _subplots(rows: int, columns: int, *, figsize: tuple[float, float]) -> tuple[Figure, Any]:
+    try:
+        # Not pyplot: it keeps figures alive and looks for a screen.
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "Figures need matplotlib. Install it with `pip install unetv2[viz]`."
+        ) from error
+    figure = Figure(figsize=figsize, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
