@@ -183,7 +183,7 @@ def test_numbers_and_choices_are_checked(write_pairs):
     folders = write_pairs()
     with pytest.raises(ValueError, match="`batch_size` must be a positive integer. Received"):
         unetv2.make_dataset(*folders, batch_size=0)
-    with pytest.raises(TypeError, match="`image_size` must be a positive integer. Received"):
+    with pytest.raises(TypeError, match="`image_size` must be two positive integers. Received"):
         unetv2.make_dataset(*folders, image_size=(8.5, 8))
     with pytest.raises(ValueError, match="`n_classes` must be an integer of at least 2"):
         unetv2.make_dataset(*folders, n_classes=1)

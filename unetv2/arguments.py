@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
 
@@ -54,6 +54,33 @@ def require_fraction(name: str, value: object, advice: str) -> float:
     if not 0 <= float(value) < 1:
         raise ValueError(message)
     return float(value)
+
+
+def require_image_size(image_size: object) -> tuple[int, int]:
+    """Returns ``image_size`` as two ints, or says why it is none.
+
+    Args:
+        image_size: What the caller passed.
+
+    Returns:
+        tuple ``(height, width)``.
+
+    Raises:
+        TypeError: If a side is no integer.
+        ValueError: If there are not two sides, or one is below 1.
+    """
+    message = (
+        "`image_size` must be two positive integers. "
+        f"Received: image_size={image_size!r}. "
+        "Pass (height, width) in pixels, such as (96, 128)."
+    )
+    if not isinstance(image_size, Sequence) or isinstance(image_size, str) or len(image_size) != 2:
+        raise ValueError(message)
+    try:
+        height, width = (require_integer("image_size", side, 1, "") for side in image_size)
+    except (TypeError, ValueError) as error:
+        raise type(error)(message) from None
+    return height, width
 
 
 def require_choice(name: str, value: object, choices: Collection[object]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_choice, require_integer
+from unetv2.arguments import require_choice, require_image_size, require_integer
 from unetv2.data.pairs import SPLIT, Pair, find_pairs, split_pairs
 from unetv2.data.reading import check_headers, read_pair
 
@@ -77,7 +77,7 @@ def make_dataset(
         ...     print(image.shape, image.dtype.name, mask.shape, mask.dtype.name)
         (2, 96, 128, 3) float32 (2, 96, 128, 1) int32
     """
-    image_size = _require_image_size(image_size)
+    image_size = require_image_size(image_size)
     batch_size = require_integer("batch_size", batch_size, 1, "The reference has 32.")
     if n_classes is not None:
         n_classes = require_integer(
@@ -164,18 +164,3 @@ def _numbers(n: int, seed: int | None) -> tf.data.Dataset:
     order = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((n,), tf.int64))
     numbers = order.flat_map(tf.data.Dataset.from_tensor_slices)
     return numbers.apply(tf.data.experimental.assert_cardinality(n))
-
-
-def _require_image_size(image_size: tuple[int, int]) -> tuple[int, int]:
-    message = "It is (height, width), (96, 128) in the reference."
-    try:
-        height, width = image_size
-    except (TypeError, ValueError):
-        raise ValueError(
-            "`image_size` must be two positive integers. "
-            f"Received: image_size={image_size!r}. {message}"
-        ) from None
-    return (
-        require_integer("image_size", height, 1, message),
-        require_integer("image_size", width, 1, message),
-    )

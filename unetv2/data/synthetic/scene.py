@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from unetv2.arguments import require_integer
+from unetv2.arguments import require_image_size, require_integer
 from unetv2.data.synthetic.camera import draw_camera
 from unetv2.data.synthetic.canvas import Canvas
 from unetv2.data.synthetic.chance import Chance
-from unetv2.data.synthetic.checks import require_image_size, require_seed
 from unetv2.data.synthetic.developing import develop
 from unetv2.data.synthetic.placing import draw_things
 from unetv2.data.synthetic.planning import draw_plan
@@ -40,11 +39,11 @@ def driving_scene(
         ``(height, width)`` uint8 in [1, 22].
 
     Raises:
-        TypeError: If ``index`` or ``seed`` is not an integer, or ``image_size`` not two of them.
+        TypeError: If ``index``, ``seed`` or a side is not an integer.
         ValueError: If ``index`` or ``seed`` is negative, or a side of ``image_size`` below 1.
 
     Example:
-        >>> image, mask = driving_scene(7, image_size=(96, 128))
+        >>> image, mask = unetv2.data.driving_scene(7, image_size=(96, 128))
         >>> image.shape, mask.shape
         ((96, 128, 3), (96, 128))
         >>> int(mask.min()) >= 1, int(mask.max()) <= 22
@@ -54,7 +53,8 @@ def driving_scene(
         Dosovitskiy et al., "CARLA: An Open Urban Driving Simulator", CoRL 2017, for the tags.
     """
     index = require_integer("index", index, 0, "Scenes are counted from 0.")
-    seed, size = require_seed(seed), require_image_size(image_size)
+    seed = require_integer("seed", seed, 0, "Every integer from 0 upwards is another data set.")
+    size = require_image_size(image_size)
     chance = Chance(seed, index)
     theme = chance.choose_weighted(THEMES, _THEME_WEIGHTS)
     plan, weather = draw_plan(chance, theme), draw_weather(chance)

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unetv2.arguments import require_integer
-from unetv2.data.synthetic.checks import require_image_size, require_seed
+from unetv2.arguments import require_image_size, require_integer
 from unetv2.data.synthetic.scene import driving_scene
 
 _IMAGES = "CameraRGB"
@@ -46,19 +45,19 @@ def write_driving_scenes(
         ``directory/CameraMask``.
 
     Raises:
-        TypeError: If ``n`` or ``seed`` is not an integer, or ``image_size`` not two of them.
-        ValueError: If one of them is too small.
+        TypeError: If ``n``, ``seed`` or a side is not an integer.
+        ValueError: If one of them is too small, or ``image_size`` is not of two.
         FileExistsError: If ``directory`` is a file, or holds something.
 
     Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as parent:
-        ...     images, masks = write_driving_scenes(f"{parent}/scenes", 2, image_size=(48, 64))
-        ...     sorted(path.name for path in masks.iterdir())
+        >>> images, masks = unetv2.data.write_driving_scenes(
+        ...     tmp / "street", 2, image_size=(48, 64))
+        >>> sorted(path.name for path in masks.iterdir())
         ['000000.png', '000001.png']
     """
     count = require_integer("n", n, 1, "Pass the number of scenes to write.")
-    seed, size = require_seed(seed), require_image_size(image_size)
+    seed = require_integer("seed", seed, 0, "Every integer from 0 upwards is another data set.")
+    size = require_image_size(image_size)
     target = Path(directory).resolve()
     _require_vacant(target)
     target.parent.mkdir(parents=True, exist_ok=True)

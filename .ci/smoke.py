@@ -1,0 +1,30 @@
+"""What a user does first, with the installed wheel and nothing else."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import unetv2
+
+assert "site-packages" in unetv2.__file__, unetv2.__file__
+assert "matplotlib" not in sys.modules
+
+with tempfile.TemporaryDirectory() as folder:
+    folders = unetv2.data.write_driving_scenes(Path(folder) / "scenes", 20, image_size=(48, 64))
+    train = unetv2.make_dataset(*folders, n_classes=23, image_size=(33, 47), batch_size=8)
+    model = unetv2.build_unetv2((None, None, 3), 23, filters=4, depth=3)
+    model.fit(train, epochs=1, shuffle=False, verbose=0)
+    model.save(Path(folder) / "model.keras")
+    loaded = keras.saving.load_model(Path(folder) / "model.keras")
+    images, _ = next(iter(train))
+    np.testing.assert_array_equal(loaded(images), model(images))
+    message = ""
+    try:
+        unetv2.visualization.training_curves({"loss": [1.0]})
+    except ImportError as error:
+        message = str(error)
+    assert "pip install unetv2[viz]" in message, "matplotlib came with the wheel"
+print(f"unetv2 {unetv2.__version__} works as installed")
