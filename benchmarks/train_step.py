@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from machine import machine
 from plain_unet import plain_unet
 
 import unetv2
@@ -112,30 +112,6 @@ def measure(
         }
         for name, (training, inference) in seconds.items()
     }
-
-
-def machine() -> dict[str, str | int]:
-    """Describes what the figures were measured on."""
-    flags = ""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        flags = cpuinfo.read_text(encoding="utf-8")
-    return {
-        "machine": platform.machine(),
-        "cores": tf.config.threading.get_inter_op_parallelism_threads() or _cores(),
-        "avx512_bf16": str("avx512_bf16" in flags),
-        "gpus": len(tf.config.list_physical_devices("GPU")),
-        "python": platform.python_version(),
-        "tensorflow": metadata.version("tensorflow"),
-        "keras": metadata.version("keras"),
-        "torch": metadata.version("torch") if util.find_spec("torch") else "not installed",
-    }
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,47 @@ def save(array: np.ndarray, path: Path, **options: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path, **options)
     return path
+
+
+# Where each pass of an interlaced PNG starts and how far it steps: row, column, row, column.
+ADAM7 = (
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+    (1, 0, 2, 1),
+)  # fmt: skip
+
+
+def png(pixels: np.ndarray, bits: int, *, interlaced: bool = False) -> bytes:
+    """Writes a PNG after its specification: what Pillow reads but does not write.
+
+    Grey ``(height, width)`` of 1, 2, 4, 8 or 16 bits, or RGB ``(height, width, 3)`` of 8 or 16.
+    """
+
+    def rows(part: np.ndarray) -> bytes:
+        lines = part.reshape(len(part), -1)
+        if bits >= 8:
+            packed = lines.astype(">u2" if bits == 16 else np.uint8)
+        else:
+            places = 8 // bits
+            lines = np.pad(lines, ((0, 0), (0, -lines.shape[1] % places)))
+            weights = 1 << np.arange(8 - bits, -1, -bits)
+            packed = (lines.reshape(len(part), -1, places) @ weights).astype(np.uint8)
+        return b"".join(b"\0" + line.tobytes() for line in packed)
+
+    height, width = pixels.shape[:2]
+    parts = [pixels]
+    if interlaced:
+        parts = [pixels[y::dy, x::dx] for y, x, dy, dx in ADAM7]
+    color_type = 2 if pixels.ndim == 3 else 0
+    header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, int(interlaced))
+    chunks = (
+        (b"IHDR", header),
+        (b"IDAT", zlib.compress(b"".join(rows(part) for part in parts if part.size))),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
 
 
 @pytest.fixture

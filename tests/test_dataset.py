@@ -146,7 +146,7 @@ def test_what_is_wrong_with_the_first_pairs_is_said_at_once(write_pairs):
     with pytest.raises(ValueError, match=r"Mask ids must be in \[0, 3\). Received: 3 in .*masks"):
         unetv2.make_dataset(images, masks, n_classes=3)
     (images / "0004.png").write_bytes(b"broken")
-    with pytest.raises(ValueError, match=r"0004.png' must be a readable PNG or JPEG picture"):
+    with pytest.raises(ValueError, match=r"0004.png' must be a readable picture"):
         unetv2.make_dataset(images, masks)
     save(np.zeros((3, 3, 3), np.uint8), images / "0004.png")
     with pytest.raises(ValueError, match="must have the same height and width.*0004.png"):
@@ -159,7 +159,7 @@ def test_what_is_wrong_with_the_first_pairs_is_said_at_once(write_pairs):
 def test_headers_beyond_the_first_pairs_are_checked_at_once(write_pairs):
     images, masks = write_pairs(40, size=(2, 2))
     (masks / "0039.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"0039.png' must be a readable PNG or JPEG picture"):
+    with pytest.raises(ValueError, match=r"0039.png' must be a readable picture"):
         unetv2.make_dataset(images, masks)
 
 
@@ -173,7 +173,7 @@ def test_a_wrong_id_found_later_names_its_file_too(write_pairs):
         collect(dataset)
 
 
-@pytest.mark.parametrize("image_size", [(0, 8), (8, -1), (8,), (8, 8, 3), 8, None])
+@pytest.mark.parametrize("image_size", [(0, 8), (8, -1), (8,), (8, 8, 3), 8])
 def test_image_size_must_be_two_positive_integers(write_pairs, image_size):
     with pytest.raises(ValueError, match="`image_size` must be .* Received: image_size="):
         unetv2.make_dataset(*write_pairs(), image_size=image_size)
@@ -187,8 +187,8 @@ def test_numbers_and_choices_are_checked(write_pairs):
         unetv2.make_dataset(*folders, image_size=(8.5, 8))
     with pytest.raises(ValueError, match="`n_classes` must be an integer of at least 2"):
         unetv2.make_dataset(*folders, n_classes=1)
-    with pytest.raises(ValueError, match="`cache` must be one of 'memory', None. Received"):
-        unetv2.make_dataset(*folders, cache="disk")
+    with pytest.raises(ValueError, match="`on_error` must be one of 'raise', 'skip'. Received"):
+        unetv2.make_dataset(*folders, on_error="ignore")
     with pytest.raises(ValueError, match="`subset` must be one of"):
         unetv2.make_dataset(*folders, subset="training")
 

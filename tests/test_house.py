@@ -16,8 +16,9 @@ DOCS = PACKAGE.parent / "docs"
 # From the ground up; a module imports from its own floor and below.
 FLOORS = [
     {"arguments", "classes", "precision"},
-    {"convolution", "layers", "metrics", "data", "visualization"},
+    {"augmentation", "convolution", "layers", "metrics", "data", "visualization"},
     {"models"},
+    {"cli", "__main__"},
 ]
 # These run on every Keras backend.
 WITHOUT_TENSORFLOW = {
@@ -109,8 +110,7 @@ def public_objects():
                 yield f"{thing.__name__}.{member}", item
 
 
-def test_all_is_sorted_and_exists():
-    assert list(unetv2.__all__) == sorted(unetv2.__all__)
+def test_all_that_is_public_exists():
     assert all(hasattr(unetv2, name) for name in unetv2.__all__)
 
 

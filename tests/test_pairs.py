@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetv2.data.pairs import SUBSETS, Pair, find_pairs, split_pairs
+from unetv2.data.pairs import SUBSETS, Pair, find_pairs, match_pictures, split_pairs
 
 
 def touch(directory, *names):
@@ -47,9 +47,9 @@ def test_pictures_without_a_partner_are_named(tmp_path):
     images = touch(tmp_path / "i", *(f"{number}.png" for number in range(8)), "both.png")
     masks = touch(tmp_path / "m", "lonely.png", "both.png")
     message = (
-        r"Every image needs a mask with the same file name, extensions aside. Received: "
-        r"8 images without a mask in '.*m' \('0', '1', '2', '3', '4', ...\), "
-        r"1 masks without an image in '.*i' \('lonely'\)"
+        r"Every image needs a mask with the same file name, extensions and suffixes aside. "
+        r"Received: 8 images without a mask in '.*m' \('0.png', '1.png', '2.png', '3.png', "
+        r"'4.png', ...\), 1 masks without an image in '.*i' \('lonely.png'\)"
     )
     with pytest.raises(ValueError, match=message):
         find_pairs(images, masks)
@@ -71,7 +71,7 @@ def test_missing_and_empty_folders_are_named(tmp_path):
         find_pairs(images, tmp_path / "nowhere")
     with pytest.raises(NotADirectoryError, match="`image_dir` must be a folder.*a.png"):
         find_pairs(images / "a.png", images)
-    with pytest.raises(ValueError, match=r"`mask_dir` must hold pictures \(.png, .jpg, .jpeg\)"):
+    with pytest.raises(ValueError, match=r"`mask_dir` must hold pictures \(.png, .jpg, .*\)"):
         find_pairs(images, empty)
 
 
@@ -132,3 +132,73 @@ def test_subset_and_seed_are_checked():
         split_pairs(made_up(9), "val")
     with pytest.raises(ValueError, match="`seed` must be a non-negative integer"):
         split_pairs(made_up(9), "train", seed=-1)
+
+
+def test_suffixes_are_no_part_of_the_name(tmp_path):
+    images = touch(tmp_path / "i" / "aachen", "a_000_leftImg8bit.png", "b_000_leftImg8bit.png")
+    masks = touch(
+        tmp_path / "m" / "aachen",
+        "a_000_gtFine_labelIds.png", "b_000_gtFine_labelIds.png",
+        "a_000_gtFine_color.png", "a_000_gtFine_instanceIds.png",
+    )  # fmt: skip
+    found = find_pairs(
+        images.parent, masks.parent,
+        image_suffix="_leftImg8bit", mask_suffix="_gtFine_labelIds",
+    )  # fmt: skip
+    assert [pair.key for pair in found] == ["aachen/a_000", "aachen/b_000"]
+    assert found[0].mask.endswith("a_000_gtFine_labelIds.png")
+
+
+@pytest.mark.parametrize("suffixes", [("", "_mask"), ("_image", ""), ("_image", "_mask")])
+def test_one_folder_may_hold_both_where_a_suffix_tells_them_apart(tmp_path, suffixes):
+    names = [f"{stem}{suffix}.png" for stem in ("a", "b") for suffix in suffixes]
+    both = touch(tmp_path / "both", *names)
+    found = find_pairs(both, both, image_suffix=suffixes[0], mask_suffix=suffixes[1])
+    assert [pair.key for pair in found] == ["a", "b"]
+    assert found[0].mask.endswith(f"a{suffixes[1]}.png")
+    assert found[0].image.endswith(f"a{suffixes[0]}.png")
+
+
+def test_folders_in_folders_are_paired_by_their_path(tmp_path):
+    for side in ("i", "m"):
+        for folder in ("day", "night/rain"):
+            touch(tmp_path / side / folder, "0.png")
+        touch(tmp_path / side / ".hidden", "1.png")
+    found = find_pairs(tmp_path / "i", tmp_path / "m")
+    assert [pair.key for pair in found] == ["day/0", "night/rain/0"]
+
+
+def test_links_that_go_in_circles_are_followed_once(tmp_path):
+    for side in ("i", "m"):
+        folder = touch(tmp_path / side / "real", "0.png")
+        (folder / "loop").symlink_to(tmp_path / side, target_is_directory=True)
+        (tmp_path / side / "other").symlink_to(folder, target_is_directory=True)
+    found = find_pairs(tmp_path / "i", tmp_path / "m")
+    assert [pair.key for pair in found] == ["other/0", "real/0"]
+
+
+def test_both_lists_of_pictures_alone_are_reported(tmp_path):
+    images = touch(tmp_path / "i", "a.png", "b.png", "c.png")
+    masks = touch(tmp_path / "m", "b.png", "d.png")
+    found = match_pictures(images, masks)
+    assert [pair.key for pair in found.pairs] == ["b"]
+    assert [Path(path).name for path in found.images_alone] == ["a.png", "c.png"]
+    assert [Path(path).name for path in found.masks_alone] == ["d.png"]
+
+
+@given(seed=st.integers(0, 50), by_function=st.booleans())
+def test_no_group_is_on_two_sides(seed, by_function):
+    pairs = [Pair(f"seq{n // 7:03d}_{n:05d}", "i", "m") for n in range(700)]
+    group_by = (lambda key: key[:6]) if by_function else r"^(seq\d+)_"
+    sides = [
+        {pair.key[:6] for pair in split_pairs(pairs, name, seed=seed, group_by=group_by)}
+        for name in SUBSETS
+    ]
+    assert sum(len(side) for side in sides) == len(set().union(*sides)) == 100
+
+
+def test_group_by_must_match_and_be_a_pattern():
+    with pytest.raises(ValueError, match="`group_by` must match the key of every pair. .*'000000'"):
+        split_pairs(made_up(9), "train", group_by="^seq")
+    with pytest.raises(ValueError, match="`group_by` must be a regular expression or a function"):
+        split_pairs(made_up(9), "train", group_by="(")

@@ -1,7 +1,7 @@
 """Semantic segmentation with a U-Net in Keras 3."""
 
-from unetv2 import data, metrics, visualization
-from unetv2.classes import CAMVID, CARLA, ClassTable
+from unetv2 import augmentation, data, metrics, visualization
+from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
 from unetv2.data.dataset import make_dataset
 from unetv2.layers import DecoderBlock, EncoderBlock
@@ -13,10 +13,13 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CAMVID",
     "CARLA",
+    "CITYSCAPES",
+    "PASCAL_VOC",
     "ClassTable",
     "ConvolutionBlock",
     "DecoderBlock",
     "EncoderBlock",
+    "augmentation",
     "automatic_precision",
     "build_unetv2",
     "data",

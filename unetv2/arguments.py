@@ -56,11 +56,12 @@ def require_fraction(name: str, value: object, advice: str) -> float:
     return float(value)
 
 
-def require_image_size(image_size: object) -> tuple[int, int]:
+def require_image_size(image_size: object, name: str = "image_size") -> tuple[int, int]:
     """Returns ``image_size`` as two ints, or says why it is none.
 
     Args:
         image_size: What the caller passed.
+        name: str. The argument's name, for the message.
 
     Returns:
         tuple ``(height, width)``.
@@ -70,14 +71,14 @@ def require_image_size(image_size: object) -> tuple[int, int]:
         ValueError: If there are not two sides, or one is below 1.
     """
     message = (
-        "`image_size` must be two positive integers. "
-        f"Received: image_size={image_size!r}. "
+        f"`{name}` must be two positive integers. "
+        f"Received: {name}={image_size!r}. "
         "Pass (height, width) in pixels, such as (96, 128)."
     )
     if not isinstance(image_size, Sequence) or isinstance(image_size, str) or len(image_size) != 2:
         raise ValueError(message)
     try:
-        height, width = (require_integer("image_size", side, 1, "") for side in image_size)
+        height, width = (require_integer(name, side, 1, "") for side in image_size)
     except (TypeError, ValueError) as error:
         raise type(error)(message) from None
     return height, width

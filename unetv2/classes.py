@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -13,9 +22,12 @@ class ClassTable:
         names: One name for each id, from 0 up.
         colors: One ``(red, green, blue)`` for each id, 0 to 255.
         ignore_class: int or None. Id of the pixels that have no label.
+        ignore_color: ``(red, green, blue)`` or None. Their colour in masks of colours.
+        label_map: Where the files hold other ids than these: file id -> id here.
 
     Raises:
-        ValueError: If there is not one colour for each name, or a colour is none.
+        ValueError: If there is not one colour for each name, a colour is none, or
+            ``ignore_color`` comes without ``ignore_class``.
 
     Example:
         >>> table = unetv2.ClassTable(("background", "cell"), ((0, 0, 0), (255, 0, 0)))
@@ -24,8 +36,10 @@ class ClassTable:
     """
 
     names: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
+    colors: tuple[Color, ...]
     ignore_class: int | None = None
+    ignore_color: Color | None = None
+    label_map: Mapping[int, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Checks the table."""
@@ -34,23 +48,84 @@ class ClassTable:
                 "`colors` must hold one colour for each name. "
                 f"Received: {len(self.names)} names and {len(self.colors)} colors."
             )
-        for color in self.colors:
+        ignored = () if self.ignore_color is None else (self.ignore_color,)
+        for color in (*self.colors, *ignored):
             if len(color) != 3 or not all(0 <= value <= 255 for value in color):
                 raise ValueError(
                     "`colors` must be (red, green, blue) from 0 to 255. "
                     f"Received: {color!r} in colors."
                 )
+        if ignored and self.ignore_class is None:
+            raise ValueError(
+                "`ignore_color` must come with an `ignore_class`. "
+                f"Received: ignore_color={self.ignore_color}. Pass the id that it stands for."
+            )
+        # A copy that nobody can change: tables are shared.
+        object.__setattr__(self, "label_map", MappingProxyType(dict(self.label_map)))
 
     def __len__(self) -> int:
         """Returns the number of classes, without the ignored one."""
         return len(self.names)
 
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> ClassTable:
+        """Reads a table from a JSON or CSV file.
 
-def _table(
-    *classes: tuple[str, tuple[int, int, int]], ignore_class: int | None = None
-) -> ClassTable:
+        A CSV file has the header ``name,red,green,blue`` and a row for each id, from 0 up. A
+        JSON file has ``{"names": [...], "colors": [[r, g, b], ...]}`` and, if wanted,
+        ``"ignore_class"``, ``"ignore_color"`` and ``"label_map"``.
+
+        Args:
+            path: The file, ``.json`` or ``.csv``.
+
+        Returns:
+            ClassTable.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it holds something else.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in (".json", ".csv"):
+            raise ValueError(
+                f"A class table must be a .json or .csv file. Received: '{path}'. Convert it."
+            )
+        text = path.read_text(encoding="utf-8-sig")
+        try:
+            if path.suffix.lower() == ".csv":
+                return cls(**_from_rows(list(csv.DictReader(text.splitlines()))))
+            return cls(**_from_json(json.loads(text)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                "A class table must hold `names` and `colors` (JSON) or the columns name, red, "
+                f"green and blue (CSV). Received: '{path}', wrong by {error!r}."
+            ) from error
+
+
+def _from_rows(rows: list[dict[str, str]]) -> dict[str, Any]:
+    if not rows:
+        raise ValueError("no row")
+    return {
+        "names": tuple(row["name"] for row in rows),
+        "colors": tuple((int(row["red"]), int(row["green"]), int(row["blue"])) for row in rows),
+    }
+
+
+def _from_json(content: dict[str, Any]) -> dict[str, Any]:
+    ignore_color = content.get("ignore_color")
+    return {
+        **content,
+        "names": tuple(content["names"]),
+        "colors": tuple(tuple(color) for color in content["colors"]),
+        "ignore_color": None if ignore_color is None else tuple(ignore_color),
+        # The keys of a JSON object are strings.
+        "label_map": {int(key): value for key, value in content.get("label_map", {}).items()},
+    }
+
+
+def _table(*classes: tuple[str, Color], **options: Any) -> ClassTable:
     names, colors = zip(*classes, strict=True)
-    return ClassTable(names, colors, ignore_class)
+    return ClassTable(names, colors, **options)
 
 
 # CARLA 0.9.11's tags and colours, https://carla.readthedocs.io/en/0.9.11/ref_sensors/
@@ -97,5 +172,63 @@ CAMVID = _table(
     ("Pedestrian", (64, 64, 0)),
     ("Bicyclist", (0, 128, 192)),
     ignore_class=11,
+    ignore_color=(0, 0, 0),
 )
 """The 11 classes of CamVid."""
+
+# Cordts et al., "The Cityscapes Dataset", CVPR 2016; ids and train ids of cityscapesScripts'
+# labels.py. Files hold the ids 0 to 33; those that do not count in the benchmark are ignored.
+_CITYSCAPES_TRAIN_IDS = (
+    7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33,
+)  # fmt: skip
+CITYSCAPES = _table(
+    ("road", (128, 64, 128)),
+    ("sidewalk", (244, 35, 232)),
+    ("building", (70, 70, 70)),
+    ("wall", (102, 102, 156)),
+    ("fence", (190, 153, 153)),
+    ("pole", (153, 153, 153)),
+    ("traffic light", (250, 170, 30)),
+    ("traffic sign", (220, 220, 0)),
+    ("vegetation", (107, 142, 35)),
+    ("terrain", (152, 251, 152)),
+    ("sky", (70, 130, 180)),
+    ("person", (220, 20, 60)),
+    ("rider", (255, 0, 0)),
+    ("car", (0, 0, 142)),
+    ("truck", (0, 0, 70)),
+    ("bus", (0, 60, 100)),
+    ("train", (0, 80, 100)),
+    ("motorcycle", (0, 0, 230)),
+    ("bicycle", (119, 11, 32)),
+    ignore_class=255,
+    ignore_color=(0, 0, 0),
+    label_map=dict.fromkeys(range(34), 255)
+    | {file_id: number for number, file_id in enumerate(_CITYSCAPES_TRAIN_IDS)},
+)
+"""The 19 evaluated classes of Cityscapes, from the ids of its ``_gtFine_labelIds`` files."""
+
+
+def _voc_color(number: int) -> Color:
+    """Returns PASCAL VOC's colour of a class, its id's bits spread over the channels."""
+    color = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            color[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
+    red, green, blue = color
+    return red, green, blue
+
+
+_VOC_NAMES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
+    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
+    "train", "tvmonitor",
+)  # fmt: skip
+# Everingham et al., "The PASCAL Visual Object Classes Challenge", IJCV 2010; the colours are
+# those of the development kit's VOClabelcolormap. 255 is the border around objects.
+PASCAL_VOC = _table(
+    *((name, _voc_color(number)) for number, name in enumerate(_VOC_NAMES)),
+    ignore_class=255,
+    ignore_color=_voc_color(255),
+)
+"""The 21 classes of PASCAL VOC 2012."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_choice, require_image_size, require_integer
-from unetv2.data.pairs import SPLIT, Pair, find_pairs, split_pairs
-from unetv2.data.reading import check_headers, read_pair
-
-# What is checked before the first batch is asked for: enough to find what is wrong with a
-# whole folder at once, without reading a large one twice.
-_HEADERS_CHECKED = 10_000
-_PAIRS_READ = 32
+from unetv2.arguments import require_image_size, require_integer
+from unetv2.augmentation import Augmentation
+from unetv2.augmentation import get as get_augmentation
+from unetv2.classes import ClassTable
+from unetv2.data.decoding import MAX_PIXELS
+from unetv2.data.labels import Labels
+from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
+from unetv2.data.reading import Preparation
+from unetv2.data.sampling import epochs, random_crop
+from unetv2.data.source import Source
 
 
 def make_dataset(
@@ -25,142 +26,203 @@ def make_dataset(
     *,
     n_classes: int | None = None,
     ignore_class: int | None = None,
-    image_size: tuple[int, int] = (96, 128),
+    classes: ClassTable | None = None,
+    encoding: str = "ids",
+    label_map: Mapping[int, int] | None = None,
+    image_size: tuple[int, int] | None = (96, 128),
+    resize: str = "stretch",
+    interpolation: str = "area",
+    channels: int = 3,
+    crop_size: tuple[int, int] | None = None,
+    balanced: bool = False,
+    augmentation: str | Augmentation | None = None,
     batch_size: int = 32,
     subset: str | None = None,
     split: Sequence[float] = SPLIT,
+    group_by: GroupBy | None = None,
     shuffle: bool | None = None,
+    repeat: bool = False,
     seed: int = 0,
-    cache: str | None = "memory",
+    cache: str | os.PathLike[str] | None = "memory",
+    image_suffix: str = "",
+    mask_suffix: str = "",
+    on_error: str = "raise",
+    max_skipped: float = 0.1,
+    max_pixels: int = MAX_PIXELS,
 ) -> tf.data.Dataset:
     """Makes batches of images and masks from two folders.
 
-    Image and mask belong together by file name without extension. Masks hold class ids: in
+    Image and mask belong together by path and name without extension. Masks hold class ids: in
     their only channel, as palette indices, or as the maximum over red, green and blue, as
-    in CARLA's files. Ids are never interpolated.
+    in CARLA's files; or, by ``encoding``, colours or black and white. Ids are never
+    interpolated.
 
     The headers of the first 10,000 pairs and all of the first 32 pairs are checked here;
     everything else when it is read, in the first epoch. An error then is a
     ``tf.errors.InvalidArgumentError`` with the same text.
 
     Args:
-        image_dir: Folder of the images: PNG or JPEG, grey or RGB, alpha is dropped.
-        mask_dir: Folder of the masks: PNG.
+        image_dir: Folder of the images: PNG, JPEG, BMP, GIF, TIFF or WebP.
+        mask_dir: Folder of the masks, in a lossless format.
         n_classes: int or None. Number of classes; another id in a mask is an error. None
-            takes any id, and refuses masks that hold colours.
-        ignore_class: int or None. Id of pixels that have no label, allowed besides.
-        image_size: ``(height, width)`` to which both are resized.
+            takes the number of ``classes``, or any id, and refuses masks of colours.
+        ignore_class: int or None. Id of pixels that have no label, allowed besides. None takes
+            that of ``classes``.
+        classes: ClassTable or None. Gives what the three arguments around it leave open.
+        encoding: ``"ids"``; ``"colors"`` of ``classes``, exactly; ``"binary"``, 0 and 255.
+        label_map: Other ids for those in the files; what it does not list stays. None takes
+            that of ``classes``.
+        image_size: ``(height, width)`` to which both are resized. None keeps every picture's
+            own; they must then be of one size, or ``crop_size`` or ``batch_size=1`` be given.
+        resize: ``"stretch"``; ``"pad"``, keeping the aspect ratio, padded with black and
+            ``ignore_class``; ``"crop"``, keeping it, cropped around the middle.
+        interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
+            ``"lanczos3"``, for images. The reference has ``"nearest"``.
+        channels: int. Channels of the images: 1 grey, 2 with alpha, 3 RGB, 4 with alpha.
+        crop_size: ``(height, width)`` or None. A random part of that size, another in each
+            epoch, after resizing.
+        balanced: bool. Whether that part is drawn to hold a class drawn first, each of the
+            picture's classes with the same chance.
+        augmentation: ``"light"``, ``"driving"``, an
+            :class:`~unetv2.augmentation.Augmentation`, or None.
         batch_size: int. Pairs in a batch; the last one of an epoch may be smaller.
         subset: ``"train"``, ``"validation"`` or ``"test"``; None takes all pairs.
         split: Shares of the three subsets. A pair's subset follows from its name and
             ``seed`` alone.
+        group_by: str, function or None. Keeps what belongs together in one subset: a regular
+            expression whose first group names it, or a function from the name to it.
         shuffle: bool or None. Whether every epoch has another order; None shuffles all but
             ``"validation"`` and ``"test"``.
-        seed: int. Seed of the split and of the order.
-        cache: ``"memory"`` keeps the resized pictures, 4 bytes a pixel; None reads the
-            files again in every epoch.
+        repeat: bool. Whether one iteration goes on for ever, epoch after epoch.
+        seed: int. Seed of the split, the order, the crops and the augmentation.
+        cache: ``"memory"`` keeps the prepared pictures, 4 bytes a pixel; a folder keeps them
+            for later runs too; None reads the files again in every epoch.
+        image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
+        mask_suffix: str. What masks' names end with, such as ``"_gtFine_labelIds"``.
+        on_error: ``"raise"``, or ``"skip"`` to go on without pairs that cannot be used, each
+            logged once by the logger ``unetv2``.
+        max_skipped: float in [0, 1). Share of pairs that may be skipped.
+        max_pixels: int. Larger pictures are refused from their header.
 
     Returns:
-        tf.data.Dataset of ``(image, mask)``: float32 ``(batch, height, width, 3)`` in [0, 1]
-        and int32 ``(batch, height, width, 1)``.
+        tf.data.Dataset of ``(image, mask)``: float32 ``(batch, height, width, channels)`` in
+        [0, 1] and int32 ``(batch, height, width, 1)``.
 
     Raises:
         FileNotFoundError: If a folder does not exist.
         ValueError: If pictures have no partner, are none, differ in size from their
-            partner, or hold ids out of range; or an argument is out of its range.
+            partner, or hold no labels; or an argument is out of its range.
 
     Example:
         >>> images, masks = unetv2.data.write_driving_scenes(
         ...     tmp / "scenes", 4, image_size=(48, 64))
-        >>> train = unetv2.make_dataset(images, masks, n_classes=23, batch_size=2)
+        >>> train = unetv2.make_dataset(
+        ...     images, masks, classes=unetv2.CARLA, batch_size=2, augmentation="driving")
         >>> for image, mask in train.take(1):
         ...     print(image.shape, image.dtype.name, mask.shape, mask.dtype.name)
         (2, 96, 128, 3) float32 (2, 96, 128, 1) int32
     """
-    image_size = require_image_size(image_size)
     batch_size = require_integer("batch_size", batch_size, 1, "The reference has 32.")
-    if n_classes is not None:
-        n_classes = require_integer(
-            "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
-        )
-    require_choice("cache", cache, ("memory", None))
-    pairs = split_pairs(find_pairs(image_dir, mask_dir), subset, split=split, seed=seed)
+    labels = _labels(n_classes, ignore_class, classes, encoding, label_map)
+    preparation = Preparation(image_size, resize, interpolation, channels, max_pixels, labels)
+    crop_size = _require_crop_size(crop_size, preparation.image_size)
+    augment = get_augmentation(augmentation, ignore_class=labels.ignore_class)
+    pairs = find_pairs(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
+    pairs = split_pairs(pairs, subset, split=split, seed=seed, group_by=group_by)
+    source = Source(pairs, preparation, cache=cache, on_error=on_error, max_skipped=max_skipped)
+    source.check()
 
-    reader = _Reader(pairs, image_size, n_classes, ignore_class, remember=cache == "memory")
-    reader.check()
+    def read(number: int, draw: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        pictures = source.read(int(number))
+        if pictures is None:
+            empty = np.zeros((*(crop_size or preparation.image_size or (1, 1)), 1))
+            image = empty.repeat(channels, axis=2).astype(source.pixel_dtype)
+            return image, empty.astype(np.int32), False
+        image, mask = pictures
+        if crop_size is not None:
+            _require_large_enough(mask, crop_size, pairs[number].image)
+            image, mask = random_crop(
+                image, mask, crop_size,
+                draw=int(draw), balanced=balanced, ignore_class=labels.ignore_class,
+            )  # fmt: skip
+        return image, mask.astype(np.int32), True
+
+    height, width = crop_size or preparation.image_size or (None, None)
+    scale = float(np.iinfo(source.pixel_dtype).max)
+
+    def load(number: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        image, mask, usable = tf.numpy_function(
+            read, [number, draw], [source.pixel_dtype, tf.int32, tf.bool], stateful=False
+        )
+        return (
+            tf.ensure_shape(image, (height, width, channels)),
+            tf.ensure_shape(mask, (height, width, 1)),
+            draw,
+            tf.ensure_shape(usable, ()),
+        )
+
+    def finish(image: tf.Tensor, mask: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.cast(image, tf.float32) / scale
+        return (image, mask) if augment is None else augment(image, mask, (draws[0], draws[-1]))
+
     if shuffle is None:
         shuffle = subset not in ("validation", "test")
-
-    height, width = image_size
-
-    def read(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, mask = tf.numpy_function(reader, [number], [tf.uint8, tf.int32], stateful=False)
-        return tf.ensure_shape(image, (height, width, 3)), tf.ensure_shape(mask, (height, width, 1))
-
-    def to_float(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(image, tf.float32) / 255.0, mask
-
     # Numbers are shuffled, not pictures: the order is perfect and costs no buffer.
+    dataset = epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE
+    )
+    if on_error == "skip":
+        dataset = dataset.filter(lambda *element: element[-1])
     return (
-        _numbers(len(pairs), seed if shuffle else None)
-        .map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset.map(lambda *element: element[:-1])
         .batch(batch_size)
-        .map(to_float, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
 
 
-class _Reader:
-    """Reads pairs by number and remembers them if told to."""
-
-    def __init__(
-        self,
-        pairs: list[Pair],
-        image_size: tuple[int, int],
-        n_classes: int | None,
-        ignore_class: int | None,
-        *,
-        remember: bool,
-    ) -> None:
-        self._pairs = pairs
-        self._image_size = image_size
-        self._n_classes = n_classes
-        self._ignore_class = ignore_class
-        self._remembered: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if remember else None
-
-    def check(self) -> None:
-        """Raises what is wrong with the first pairs."""
-        for pair in self._pairs[:_HEADERS_CHECKED]:
-            check_headers(pair)
-        for number in range(min(len(self._pairs), _PAIRS_READ)):
-            self(number)
-
-    def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns image and mask, uint8 and int32."""
-        pictures = None if self._remembered is None else self._remembered.get(int(number))
-        if pictures is None:
-            pictures = read_pair(
-                self._pairs[number],
-                self._image_size,
-                n_classes=self._n_classes,
-                ignore_class=self._ignore_class,
+def _labels(
+    n_classes: int | None,
+    ignore_class: int | None,
+    classes: ClassTable | None,
+    encoding: str,
+    label_map: Mapping[int, int] | None,
+) -> Labels:
+    if n_classes is not None:
+        n_classes = require_integer(
+            "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
+        )
+    if classes is not None:
+        if n_classes not in (None, len(classes)):
+            raise ValueError(
+                "`n_classes` must be the number of `classes`. "
+                f"Received: n_classes={n_classes} and {len(classes)} classes. Leave it out."
             )
-            if self._remembered is not None:
-                self._remembered[int(number)] = pictures
-        image, mask = pictures
-        return image, mask.astype(np.int32)
+        n_classes = len(classes)
+        ignore_class = classes.ignore_class if ignore_class is None else ignore_class
+        label_map = classes.label_map if label_map is None else label_map
+    return Labels(encoding, n_classes, ignore_class, dict(label_map or {}), classes)
 
 
-def _numbers(n: int, seed: int | None) -> tf.data.Dataset:
-    """Yields 0 .. n - 1; with a seed in an order of its own in each epoch."""
-    if seed is None:
-        return tf.data.Dataset.range(n)
-    epochs = itertools.count()
+def _require_crop_size(
+    crop_size: tuple[int, int] | None, image_size: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    if crop_size is None:
+        return None
+    height, width = require_image_size(crop_size, "crop_size")
+    if image_size is not None and (height > image_size[0] or width > image_size[1]):
+        raise ValueError(
+            "`crop_size` must fit into `image_size`. "
+            f"Received: crop_size={(height, width)} and image_size={image_size}. "
+            "Pass image_size=None to crop from the files' own size."
+        )
+    return height, width
 
-    def orders() -> Iterator[np.ndarray]:
-        # From seed and epoch alone: TensorFlow's own shuffle depends on its global seed too.
-        yield np.random.default_rng([seed, next(epochs)]).permutation(n)
 
-    order = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((n,), tf.int64))
-    numbers = order.flat_map(tf.data.Dataset.from_tensor_slices)
-    return numbers.apply(tf.data.experimental.assert_cardinality(n))
+def _require_large_enough(mask: np.ndarray, crop_size: tuple[int, int], path: str) -> None:
+    if mask.shape[0] < crop_size[0] or mask.shape[1] < crop_size[1]:
+        raise ValueError(
+            "`crop_size` must fit into every picture. "
+            f"Received: crop_size={crop_size} and {mask.shape[0]}x{mask.shape[1]} in '{path}'. "
+            "Pass a smaller one, or an `image_size`."
+        )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 from unetv2.arguments import require_choice, require_integer
 
-EXTENSIONS = (".png", ".jpg", ".jpeg")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SUBSETS = ("train", "validation", "test")
 SPLIT = (0.8, 0.1, 0.1)
+
+GroupBy = str | Callable[[str], str]
 
 _NAMES_IN_MESSAGES = 5
 _HASH_BYTES = 8
@@ -22,7 +25,8 @@ class Pair(NamedTuple):
     """An image file and its mask.
 
     Attributes:
-        key: str. What the two names have in common; it decides the subset.
+        key: str. What the two paths have in common: relative to their folders, with ``/``,
+            without suffix and extension. It decides the subset.
         image: str. Path of the image.
         mask: str. Path of the mask.
     """
@@ -32,14 +36,83 @@ class Pair(NamedTuple):
     mask: str
 
 
-def find_pairs(image_dir: str | os.PathLike[str], mask_dir: str | os.PathLike[str]) -> list[Pair]:
-    """Pairs the pictures of two folders by file name without extension.
+class Matching(NamedTuple):
+    """What two folders hold.
 
-    Hidden files and files that are no pictures by their extension are left aside.
+    Attributes:
+        pairs: list of Pair, sorted by key.
+        images_alone: list of str. Paths of the images without a mask, sorted.
+        masks_alone: list of str. Paths of the masks without an image, sorted.
+    """
+
+    pairs: list[Pair]
+    images_alone: list[str]
+    masks_alone: list[str]
+
+
+def match_pictures(
+    image_dir: str | os.PathLike[str],
+    mask_dir: str | os.PathLike[str],
+    *,
+    image_suffix: str = "",
+    mask_suffix: str = "",
+) -> Matching:
+    """Matches the pictures of two folders, and of the folders in them, by path and name.
+
+    Hidden files and folders are left aside, and so are files that are no pictures by their
+    extension or whose name lacks the suffix.
 
     Args:
         image_dir: Folder of the images.
         mask_dir: Folder of the masks.
+        image_suffix: str. What the images' names end with, before the extension, such as
+            ``"_leftImg8bit"``.
+        mask_suffix: str. What the masks' names end with, such as ``"_gtFine_labelIds"``.
+
+    Returns:
+        Matching.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist.
+        NotADirectoryError: If it is a file.
+        ValueError: If a folder holds no picture, two pictures have the same name but for
+            the extension, or images and masks cannot be told apart.
+    """
+    image_dir, mask_dir = Path(image_dir), Path(mask_dir)
+    for argument, directory in (("image_dir", image_dir), ("mask_dir", mask_dir)):
+        _require_folder(argument, directory)
+    other_suffixes: tuple[str, str] = ("", "")
+    if os.path.samefile(image_dir, mask_dir):
+        if image_suffix == mask_suffix:
+            raise ValueError(
+                "`mask_dir` must be another folder than `image_dir`, or the names must differ by "
+                f"`image_suffix` or `mask_suffix`. Received: '{image_dir}' for both. "
+                "Keep images and masks in a folder each, or pass a suffix."
+            )
+        other_suffixes = (mask_suffix, image_suffix)
+    images = _pictures("image_dir", image_dir, image_suffix, other_suffixes[0])
+    masks = _pictures("mask_dir", mask_dir, mask_suffix, other_suffixes[1])
+    return Matching(
+        [Pair(key, images[key], masks[key]) for key in sorted(images.keys() & masks.keys())],
+        sorted(path for key, path in images.items() if key not in masks),
+        sorted(path for key, path in masks.items() if key not in images),
+    )
+
+
+def find_pairs(
+    image_dir: str | os.PathLike[str],
+    mask_dir: str | os.PathLike[str],
+    *,
+    image_suffix: str = "",
+    mask_suffix: str = "",
+) -> list[Pair]:
+    """Pairs the pictures of two folders, or says which have no partner.
+
+    Args:
+        image_dir: Folder of the images.
+        mask_dir: Folder of the masks.
+        image_suffix: str. See :func:`match_pictures`.
+        mask_suffix: str. See :func:`match_pictures`.
 
     Returns:
         list of Pair, sorted by key.
@@ -47,30 +120,23 @@ def find_pairs(image_dir: str | os.PathLike[str], mask_dir: str | os.PathLike[st
     Raises:
         FileNotFoundError: If a folder does not exist.
         NotADirectoryError: If it is a file.
-        ValueError: If a folder holds no picture, two pictures of one folder have the same
-            name but for the extension, a picture has no partner, or both folders are one.
+        ValueError: As :func:`match_pictures`, and if a picture has no partner.
     """
-    image_dir, mask_dir = Path(image_dir), Path(mask_dir)
-    images = _pictures("image_dir", image_dir)
-    masks = _pictures("mask_dir", mask_dir)
-    if os.path.samefile(image_dir, mask_dir):
-        raise ValueError(
-            "`mask_dir` must be another folder than `image_dir`. "
-            f"Received: '{image_dir}' for both. Keep images and masks in a folder each."
-        )
+    found = match_pictures(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
     alone = {
-        f"images without a mask in '{mask_dir}'": sorted(images.keys() - masks.keys()),
-        f"masks without an image in '{image_dir}'": sorted(masks.keys() - images.keys()),
+        f"images without a mask in '{mask_dir}'": found.images_alone,
+        f"masks without an image in '{image_dir}'": found.masks_alone,
     }
     if any(alone.values()):
         received = ", ".join(
-            f"{len(keys)} {what} ({_some(keys)})" for what, keys in alone.items() if keys
+            f"{len(paths)} {what} ({_some(paths)})" for what, paths in alone.items() if paths
         )
         raise ValueError(
-            "Every image needs a mask with the same file name, extensions aside. "
-            f"Received: {received}. Add what is missing or move the others away."
+            "Every image needs a mask with the same file name, extensions and suffixes aside. "
+            f"Received: {received}. Add what is missing, move the others away, or pass "
+            "`image_suffix` or `mask_suffix` where names carry one."
         )
-    return [Pair(key, images[key], masks[key]) for key in sorted(images)]
+    return found.pairs
 
 
 def split_pairs(
@@ -79,6 +145,7 @@ def split_pairs(
     *,
     split: Sequence[float] = SPLIT,
     seed: int = 0,
+    group_by: GroupBy | None = None,
 ) -> list[Pair]:
     """Returns the pairs of a subset.
 
@@ -91,12 +158,15 @@ def split_pairs(
         subset: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs.
         split: Shares of train, validation and test; their sum is 1.
         seed: int. Another seed, another split.
+        group_by: Keeps what belongs together, as the frames of a sequence, in one subset: a
+            regular expression searched in the key, whose first group (or whole match) names
+            the group; or a function from the key to the group's name.
 
     Returns:
         list of Pair, in the order of ``pairs``.
 
     Raises:
-        ValueError: If ``subset`` or ``split`` is wrong, or the subset is empty.
+        ValueError: If ``subset``, ``split`` or ``group_by`` is wrong, or the subset is empty.
     """
     require_choice("subset", subset, (*SUBSETS, None))
     seed = require_integer("seed", seed, 0, "It decides which pair is in which subset.")
@@ -105,7 +175,8 @@ def split_pairs(
     if subset is None:
         return pairs
     low, high = bounds[SUBSETS.index(subset)]
-    chosen = [pair for pair in pairs if low <= _position(pair.key, seed) < high]
+    group = _grouping(group_by)
+    chosen = [pair for pair in pairs if low <= _position(group(pair.key), seed) < high]
     if not chosen:
         raise ValueError(
             f"`subset` must hold at least one pair. Received: subset={subset!r}, empty with "
@@ -115,8 +186,7 @@ def split_pairs(
     return chosen
 
 
-def _pictures(argument: str, directory: Path) -> dict[str, str]:
-    """Maps the stem of every picture in a folder to its path."""
+def _require_folder(argument: str, directory: Path) -> None:
     if not directory.exists():
         raise FileNotFoundError(
             f"`{argument}` must be an existing folder. Received: '{directory}', "
@@ -127,31 +197,83 @@ def _pictures(argument: str, directory: Path) -> dict[str, str]:
             f"`{argument}` must be a folder. Received: '{directory}', which is a file. "
             "Pass the folder that holds it."
         )
+
+
+def _pictures(argument: str, directory: Path, suffix: str, other: str) -> dict[str, str]:
+    """Maps the key of every picture in a folder to its path."""
     found: dict[str, str] = {}
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            stem, extension = os.path.splitext(entry.name)
-            if entry.name.startswith(".") or extension.lower() not in EXTENSIONS:
-                continue
-            if not entry.is_file():
-                continue
-            if stem in found:
-                raise ValueError(
-                    f"`{argument}` must hold one picture of each name, extensions aside. "
-                    f"Received: '{found[stem]}' and '{entry.path}'. Remove one of the two."
-                )
-            found[stem] = entry.path
+    for prefix, entry in _files(directory):
+        stem, extension = os.path.splitext(entry.name)
+        if extension.lower() not in EXTENSIONS or not stem.endswith(suffix):
+            continue
+        # In one folder for both, a name that fits the longer suffix belongs to that.
+        if len(other) > len(suffix) and stem.endswith(other):
+            continue
+        key = prefix + stem[: len(stem) - len(suffix)]
+        if key in found:
+            raise ValueError(
+                f"`{argument}` must hold one picture of each name, extensions aside. "
+                f"Received: '{found[key]}' and '{entry.path}'. Remove one of the two."
+            )
+        found[key] = entry.path
     if not found:
+        ending = f" whose names end with '{suffix}'" if suffix else ""
         raise ValueError(
-            f"`{argument}` must hold pictures ({', '.join(EXTENSIONS)}). "
+            f"`{argument}` must hold pictures ({', '.join(EXTENSIONS)}){ending}. "
             f"Received: '{directory}' without any. Check the path."
         )
     return found
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_NAMES_IN_MESSAGES])
-    return shown + (", ..." if len(names) > _NAMES_IN_MESSAGES else "")
+def _files(directory: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yields the files below a folder, each with the path of its own folder as ``a/b/``."""
+    folders: list[tuple[str, str, tuple[str, ...]]] = [
+        (os.fspath(directory), "", (os.path.realpath(directory),))
+    ]
+    while folders:
+        folder, prefix, ancestors = folders.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_file():
+                    yield prefix, entry
+                elif entry.is_dir():
+                    real = os.path.realpath(entry.path)
+                    # A link to a folder that it lies in would go on for ever.
+                    if real not in ancestors:
+                        folders.append((entry.path, f"{prefix}{entry.name}/", (*ancestors, real)))
+
+
+def _some(paths: Sequence[str]) -> str:
+    shown = ", ".join(f"'{os.path.basename(path)}'" for path in paths[:_NAMES_IN_MESSAGES])
+    return shown + (", ..." if len(paths) > _NAMES_IN_MESSAGES else "")
+
+
+def _grouping(group_by: GroupBy | None) -> Callable[[str], str]:
+    if group_by is None:
+        return lambda key: key
+    if callable(group_by):
+        return lambda key: str(group_by(key))
+    try:
+        pattern = re.compile(group_by)
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            "`group_by` must be a regular expression or a function. "
+            f"Received: group_by={group_by!r} ({error})."
+        ) from error
+
+    def group(key: str) -> str:
+        match = pattern.search(key)
+        name = None if match is None else match[1 if pattern.groups else 0]
+        if name is None:
+            raise ValueError(
+                "`group_by` must match the key of every pair. "
+                f"Received: group_by={group_by!r}, which does not match '{key}'."
+            )
+        return name
+
+    return group
 
 
 def _bounds(split: Sequence[float]) -> list[tuple[float, float]]:
@@ -168,9 +290,8 @@ def _bounds(split: Sequence[float]) -> list[tuple[float, float]]:
 
 def _position(key: str, seed: int) -> float:
     """Returns where a key stands in [0, 1), the same on every machine."""
-    digest = hashlib.blake2b(
-        key.encode("utf-8", "surrogateescape"),
-        digest_size=_HASH_BYTES,
-        salt=seed.to_bytes(hashlib.blake2b.SALT_SIZE, "little"),
+    salt = seed.to_bytes(blake2b.SALT_SIZE, "little")
+    digest = blake2b(
+        key.encode("utf-8", "surrogateescape"), digest_size=_HASH_BYTES, salt=salt
     ).digest()
     return int.from_bytes(digest, "little") / 2 ** (8 * _HASH_BYTES)

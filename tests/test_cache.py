@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import save
+from test_dataset import collect
+
+import unetv2
+from unetv2.data import reading, source
+from unetv2.data.cache import FolderCache
+from unetv2.data.pairs import Pair
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The pairs that are read from their files."""
+    read = []
+
+    def spy(pair, preparation):
+        read.append(pair.key)
+        return reading.read_pair(pair, preparation)
+
+    monkeypatch.setattr(source, "read_pair", spy)
+    return read
+
+
+def load(folders, cache, **options):
+    options = {"image_size": (6, 8), "shuffle": False, **options}
+    return collect(unetv2.make_dataset(*folders, cache=cache, **options))
+
+
+def test_a_second_run_reads_no_file_and_gives_the_same(write_pairs, tmp_path, reads):
+    folders = write_pairs(40)
+    first = load(folders, tmp_path / "cache")
+    assert len(reads) == 40
+    second = load(folders, tmp_path / "cache")
+    assert len(reads) == 40
+    for one, two, plain in zip(first, second, load(folders, None), strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one, plain)
+
+
+def test_added_removed_and_changed_files_are_noticed(write_pairs, tmp_path, reads):
+    images, masks = write_pairs(4)
+    load((images, masks), tmp_path / "cache")
+    for directory in (images, masks):
+        (directory / "0001.png").unlink()
+    write_pairs(1, seed=9, directory=tmp_path / "more")
+    for name in ("images", "masks"):
+        (tmp_path / "more" / name / "0000.png").rename(tmp_path / name / "0009.png")
+    changed = np.full((12, 16), 2, np.uint8)
+    save(changed, masks / "0002.png")
+    reads.clear()
+    _, found = load((images, masks), tmp_path / "cache")
+    assert sorted(reads) == ["0002", "0009"]
+    assert len(found) == 4
+    assert (found[1] == 2).all()
+
+
+def test_a_file_replaced_by_one_of_its_size_is_noticed(write_pairs, tmp_path):
+    images, masks = write_pairs(1)
+    path = masks / "0000.png"
+    save(np.zeros((12, 16), np.uint8), path, compress_level=0)
+    assert (load((images, masks), tmp_path / "cache")[1] == 0).all()
+    size = path.stat().st_size
+    save(np.ones((12, 16), np.uint8), path, compress_level=0)
+    assert path.stat().st_size == size
+    assert (load((images, masks), tmp_path / "cache")[1] == 1).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"image_size": (3, 4)}, {"interpolation": "nearest"}, {"channels": 1}, {"n_classes": 9},
+     {"label_map": {1: 0}}, {"resize": "crop"}],
+)  # fmt: skip
+def test_another_preparation_is_another_entry(write_pairs, tmp_path, reads, options):
+    folders = write_pairs(2)
+    load(folders, tmp_path / "cache")
+    reads.clear()
+    load(folders, tmp_path / "cache", **options)
+    assert len(reads) == 2
+
+
+def test_data_sets_share_a_folder_and_subsets_share_entries(write_pairs, tmp_path, reads):
+    folders = write_pairs(30)
+    load(folders, tmp_path / "cache", subset="train")
+    seen = len(reads)
+    load(folders, tmp_path / "cache")
+    assert len(reads) == 30
+    assert 0 < seen < 30
+
+
+def test_a_damaged_entry_is_read_again(write_pairs, tmp_path, reads):
+    folders = write_pairs(2)
+    expected = load(folders, tmp_path / "cache")
+    entries = sorted((tmp_path / "cache").rglob("*.npy"))
+    entries[0].write_bytes(entries[0].read_bytes()[:-7])
+    entries[1].write_bytes(b"")
+    reads.clear()
+    for one, two in zip(expected, load(folders, tmp_path / "cache"), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert len(reads) == 2
+
+
+def test_a_failed_write_leaves_nothing_and_says_why(tmp_path, monkeypatch):
+    path = str(save(np.zeros((2, 2), np.uint8), tmp_path / "a.png"))
+    cache = FolderCache(tmp_path / "cache", "")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        cache.store(Pair("a", path, path), (np.zeros(3), np.zeros(3)))
+    assert not [entry for entry in (tmp_path / "cache").rglob("*") if entry.is_file()]
+
+
+def test_a_file_is_no_folder(write_pairs, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match="`cache` must be 'memory', None or a folder"):
+        load(write_pairs(2), tmp_path / "file")
+
+
+FILL = """
+import sys, unetv2
+for _ in unetv2.make_dataset(sys.argv[1], sys.argv[2], image_size=(96, 128), cache=sys.argv[3]):
+    print("batch", flush=True)
+print("done", flush=True)
+"""
+
+
+def test_a_kill_in_the_middle_leaves_whole_entries_only(write_pairs, tmp_path):
+    folders = write_pairs(400, size=(60, 80))
+    command = [sys.executable, "-c", FILL, *map(str, folders), str(tmp_path / "cache")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if len(list((tmp_path / "cache").rglob("*.npy"))) > 40:
+                break
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+    kept = len(list((tmp_path / "cache").rglob("*.npy")))
+    assert kept > 40
+    options = {"image_size": (96, 128)}
+    for one, two in zip(
+        load(folders, tmp_path / "cache", **options), load(folders, None, **options), strict=True
+    ):
+        np.testing.assert_array_equal(one, two)

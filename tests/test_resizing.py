@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unetv2.data.resizing import INTERPOLATIONS, RESIZES, Geometry, resize_image, resize_mask
+
+SIDES = st.integers(1, 30)
+SIZES = st.tuples(SIDES, SIDES)
+
+
+@given(
+    source=SIZES, size=SIZES, resize=st.sampled_from(RESIZES), channels=st.integers(1, 4),
+    interpolation=st.sampled_from(INTERPOLATIONS), dtype=st.sampled_from(["uint8", "uint16"]),
+)  # fmt: skip
+def test_every_way_ends_at_the_size_and_keeps_the_dtype(
+    source, size, resize, channels, interpolation, dtype
+):
+    rng = np.random.default_rng(0)
+    geometry = Geometry.plan(source, size, resize)
+    image = rng.integers(0, np.iinfo(dtype).max, (*source, channels), dtype=dtype, endpoint=True)
+    resized = resize_image(image, geometry, interpolation)
+    assert resized.shape == (*size, channels)
+    assert resized.dtype == dtype
+    ids = rng.choice(np.array([0, 7, 200], np.uint8), source)
+    mask = resize_mask(ids, geometry, padding=255)
+    assert mask.shape == size
+    assert set(np.unique(mask)) <= {*np.unique(ids), 255}
+
+
+@given(value=st.integers(0, 255), source=SIZES, size=SIZES, method=st.sampled_from(INTERPOLATIONS))
+def test_a_plain_picture_stays_plain(value, source, size, method):
+    image = np.full((*source, 3), value, np.uint8)
+    resized = resize_image(image, Geometry.plan(source, size, "stretch"), method)
+    assert (resized == value).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("size", [(4, 6), (5, 7), (3, 6)])
+def test_areas_are_averaged_exactly(dtype, size):
+    image = np.random.default_rng(0).integers(0, 255, (12, 24, 2), dtype=dtype)
+    resized = resize_image(image, Geometry(size, size))
+
+    def weights(source, target):
+        edges = np.arange(target + 1) * source / target
+        pixels = np.arange(source)
+        overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+        return np.clip(overlap, 0, None) * target / source
+
+    expected = np.einsum("hy,yxc,wx->hwc", weights(12, size[0]), image, weights(24, size[1]))
+    assert np.abs(resized - expected).max() <= 0.51
+
+
+def test_padding_keeps_the_aspect_ratio_and_is_marked():
+    geometry = Geometry.plan((10, 20), (8, 8), "pad")
+    assert geometry.resized == (4, 8)
+    mask = resize_mask(np.ones((10, 20), np.uint8), geometry, padding=255)
+    assert (mask[2:6] == 1).all()
+    assert (mask[:2] == 255).all()
+    assert (mask[6:] == 255).all()
+    image = resize_image(np.full((10, 20, 3), 9, np.uint8), geometry)
+    np.testing.assert_array_equal(image[..., 0] == 9, mask == 1)
+
+
+def test_cropping_keeps_the_aspect_ratio_and_the_middle():
+    geometry = Geometry.plan((10, 20), (5, 5), "crop")
+    assert geometry.resized == (5, 10)
+    columns = np.tile(np.arange(20, dtype=np.uint8), (10, 1))
+    mask = resize_mask(columns, geometry)
+    # Half of 20 columns is 10, of which the middle five start at the third.
+    assert mask[0].tolist() == [5, 7, 9, 11, 13]
+
+
+@pytest.mark.parametrize(("padding", "dtype"), [(255, "uint8"), (300, "uint16"), (-1, "int32")])
+def test_padding_fits_whatever_the_id(padding, dtype):
+    mask = resize_mask(np.ones((2, 4), np.uint8), Geometry((2, 4), (4, 4)), padding)
+    assert mask.dtype == dtype
+    assert mask[0, 0] == padding
+    assert mask[1, 1] == 1

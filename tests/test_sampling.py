@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import itertools
+import logging
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import save
+from hypothesis import given
+from hypothesis import strategies as st
+from test_dataset import collect
+
+import unetv2
+from unetv2.data.sampling import epochs, random_crop
+
+
+def take(dataset, n):
+    return [(int(number), int(draw)) for number, draw in dataset.take(n)]
+
+
+def test_orders_and_draws_follow_from_seed_and_epoch():
+    def two_epochs(seed):
+        dataset = epochs(20, seed=seed, shuffle=True, repeat=False)
+        return take(dataset, 20), take(dataset, 20)
+
+    assert two_epochs(3) == two_epochs(3) != two_epochs(4)
+    first, second = two_epochs(3)
+    assert sorted(number for number, _ in first) == list(range(20))
+    assert [draw for _, draw in first] != [draw for _, draw in second]
+
+
+def test_repeating_goes_through_the_same_epochs_without_end():
+    once = epochs(5, seed=1, shuffle=True, repeat=False)
+    endless = epochs(5, seed=1, shuffle=True, repeat=True)
+    assert take(endless, 15) == list(itertools.chain(*(take(once, 5) for _ in range(3))))
+    assert endless.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert once.cardinality() == 5
+
+
+@given(
+    height=st.integers(1, 20), width=st.integers(1, 20), draw=st.integers(0, 999),
+    balanced=st.booleans(), data=st.data(),
+)  # fmt: skip
+def test_image_and_mask_are_cut_alike(height, width, draw, balanced, data):
+    size = (data.draw(st.integers(1, height)), data.draw(st.integers(1, width)))
+    ids = np.random.default_rng(0).integers(0, 4, (height, width, 1))
+    image = np.concatenate([ids, np.arange(height * width).reshape(height, width, 1)], -1)
+    options = {"draw": draw, "balanced": balanced, "ignore_class": 3}
+    cut_image, cut_mask = random_crop(image, ids, size, **options)
+    assert cut_mask.shape == (*size, 1)
+    np.testing.assert_array_equal(cut_image[..., :1], cut_mask)
+    again, _ = random_crop(image, ids, size, **options)
+    np.testing.assert_array_equal(cut_image, again)
+
+
+def test_every_part_may_be_drawn():
+    image = np.arange(12).reshape(3, 4, 1)
+    options = {"balanced": False, "ignore_class": None}
+    parts = [random_crop(image, image, (2, 2), draw=draw, **options)[0] for draw in range(200)]
+    assert {int(part[0, 0, 0]) for part in parts} == {0, 1, 2, 4, 5, 6}
+
+
+def test_a_balanced_crop_holds_rare_classes_as_often_as_others():
+    mask = np.zeros((60, 80, 1), np.uint8)
+    mask[30, 50] = 1
+    mask[:5] = 255
+
+    def share(balanced):
+        options = {"balanced": balanced, "ignore_class": 255}
+        crops = [random_crop(mask, mask, (8, 8), draw=draw, **options)[1] for draw in range(400)]
+        return np.mean([(crop == 1).any() for crop in crops])
+
+    # One of two classes is drawn first: half of the crops hold the single pixel, and a few more.
+    assert 0.4 < share(balanced=True) < 0.6
+    assert share(balanced=False) < 0.05
+
+
+def test_crops_come_from_the_files_own_size_and_change_by_epoch(tmp_path):
+    rng = np.random.default_rng(0)
+    for number, size in enumerate([(20, 30), (40, 25)]):
+        save(rng.integers(0, 256, (*size, 3), dtype=np.uint8), tmp_path / f"i/{number}.png")
+        save(rng.integers(0, 3, size, dtype=np.uint8), tmp_path / f"m/{number}.png")
+    options = {"image_size": None, "crop_size": (16, 24), "shuffle": False}
+    dataset = unetv2.make_dataset(tmp_path / "i", tmp_path / "m", **options)
+    first, second = collect(dataset), collect(dataset)
+    assert first[0].shape == (2, 16, 24, 3)
+    assert not np.array_equal(first[0], second[0])
+    again = unetv2.make_dataset(tmp_path / "i", tmp_path / "m", **options)
+    np.testing.assert_array_equal(first[0], collect(again)[0])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`crop_size` must fit into every"):
+        collect(unetv2.make_dataset(
+            tmp_path / "i", tmp_path / "m", image_size=None, crop_size=(16, 28)
+        ))  # fmt: skip
+
+
+def test_crop_size_must_fit(write_pairs):
+    with pytest.raises(ValueError, match="`crop_size` must fit into `image_size`. Received: crop"):
+        unetv2.make_dataset(*write_pairs(), image_size=(8, 8), crop_size=(8, 9))
+    with pytest.raises(ValueError, match="`crop_size` must be two positive integers. Received"):
+        unetv2.make_dataset(*write_pairs(), crop_size=(0, 9))
+
+
+def test_repeat_fills_every_batch(write_pairs):
+    dataset = unetv2.make_dataset(*write_pairs(5), image_size=(2, 2), batch_size=4, repeat=True)
+    assert [len(masks) for _, masks in dataset.take(5)] == [4] * 5
+
+
+@pytest.fixture
+def broken_pairs(write_pairs):
+    """50 pairs of which one is broken early and one late."""
+    images, masks = write_pairs(50, size=(4, 4))
+    (images / "0003.png").write_bytes(b"broken")
+    save(np.full((4, 4), 77, np.uint8), masks / "0045.png")
+    return images, masks
+
+
+def test_broken_pairs_are_skipped_and_logged_once(broken_pairs, caplog):
+    with caplog.at_level(logging.WARNING, logger="unetv2"):
+        dataset = unetv2.make_dataset(
+            *broken_pairs, n_classes=3, image_size=(4, 4), on_error="skip", cache=None
+        )
+        assert [len(collect(dataset)[1]) for _ in range(2)] == [48, 48]
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert "Skipped 1 of 50 pairs: " in messages[0]
+    assert "0003.png" in messages[0]
+    assert "0045.png" in messages[1]
+
+
+def test_more_than_a_share_is_not_skipped(broken_pairs):
+    dataset = unetv2.make_dataset(
+        *broken_pairs, n_classes=3, image_size=(4, 4), on_error="skip", max_skipped=0.03
+    )
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match=r"At most `max_skipped`=0.03 of the pairs may be skipped. Received: 2 of 50",
+    ):
+        collect(dataset)
+
+
+def test_sixteen_bits_scale_by_their_range(tmp_path):
+    pixels = np.array([[0, 1, 65535], [32768, 257, 300]], np.uint16)
+    save(pixels, tmp_path / "i" / "a.png")
+    save(np.full((2, 3, 3), 128, np.uint8), tmp_path / "i" / "b.png")
+    for name in "ab":
+        save(np.zeros((2, 3), np.uint8), tmp_path / "m" / f"{name}.png")
+    images, _ = collect(unetv2.make_dataset(
+        tmp_path / "i", tmp_path / "m", image_size=(2, 3), channels=1, shuffle=False
+    ))  # fmt: skip
+    np.testing.assert_allclose(images[0, ..., 0], pixels / 65535, atol=1e-7)
+    np.testing.assert_allclose(images[1], 128 / 255, atol=1e-7)
+
+
+def test_padding_needs_an_ignore_class(write_pairs):
+    with pytest.raises(ValueError, match="`ignore_class` must be an id where pictures are padded"):
+        unetv2.make_dataset(*write_pairs(), resize="pad")
+    _, masks = collect(
+        unetv2.make_dataset(*write_pairs(), image_size=(16, 16), resize="pad", ignore_class=255)
+    )
+    assert (masks[:, :2] == 255).all()
+    assert (masks[:, 2:14] < 3).all()
+
+
+def test_a_table_gives_what_is_left_open(tmp_path):
+    table = unetv2.CAMVID
+    ids = np.array([[0, 10, 3]])
+    colors = unetv2.visualization.colorize(ids, table)
+    save(colors, tmp_path / "i" / "a.png")
+    save(colors, tmp_path / "m" / "a.png")
+    options = {"classes": table, "image_size": (1, 3)}
+    _, masks = collect(
+        unetv2.make_dataset(tmp_path / "i", tmp_path / "m", encoding="colors", **options)
+    )
+    assert masks.ravel().tolist() == [0, 10, 3]
+    with pytest.raises(ValueError, match="`n_classes` must be the number of `classes`. Received"):
+        unetv2.make_dataset(tmp_path / "i", tmp_path / "m", n_classes=12, **options)

@@ -1,0 +1,130 @@
+"""Image and mask to one size, by one geometry."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+INTERPOLATIONS = ("area", "nearest", "bilinear", "bicubic", "lanczos3")
+RESIZES = ("stretch", "pad", "crop")
+
+
+class Geometry(NamedTuple):
+    """How a picture comes to its size: resized, then padded or cropped around the middle.
+
+    Attributes:
+        resized: ``(height, width)`` after resizing.
+        size: ``(height, width)`` in the end.
+    """
+
+    resized: tuple[int, int]
+    size: tuple[int, int]
+
+    @classmethod
+    def plan(cls, source: tuple[int, int], size: tuple[int, int], resize: str) -> Geometry:
+        """Plans the way from a source size.
+
+        Args:
+            source: ``(height, width)`` of the picture.
+            size: ``(height, width)`` wanted.
+            resize: ``"stretch"``; ``"pad"``, the whole picture in its own aspect ratio, padded;
+                ``"crop"``, the largest part of the wanted aspect ratio.
+
+        Returns:
+            Geometry.
+        """
+        if resize == "stretch":
+            return cls(size, size)
+        ratios = [wanted / given for wanted, given in zip(size, source, strict=True)]
+        ratio = min(ratios) if resize == "pad" else max(ratios)
+        height, width = (max(1, round(given * ratio)) for given in source)
+        return cls((height, width), size)
+
+
+def resize_image(image: np.ndarray, geometry: Geometry, interpolation: str = "area") -> np.ndarray:
+    """Resizes an image; padding is 0.
+
+    Args:
+        image: uint8 or uint16 ``(height, width, channels)``.
+        geometry: The way.
+        interpolation: ``"area"`` is the mean over an output pixel's area where the picture
+            shrinks, and bilinear where it grows; the others are ``tf.image.resize``'s, with
+            antialiasing.
+
+    Returns:
+        np.ndarray. ``image.dtype`` ``(*geometry.size, channels)``.
+    """
+    return _fit(_resized(image, geometry.resized, interpolation), geometry.size, 0)
+
+
+def resize_mask(mask: np.ndarray, geometry: Geometry, padding: int = 0) -> np.ndarray:
+    """Resizes a mask: every output pixel has the id in the middle of its area.
+
+    Args:
+        mask: ids ``(height, width)``.
+        geometry: The way.
+        padding: int. The id of what is added.
+
+    Returns:
+        np.ndarray. ``geometry.size``; ``mask.dtype`` or, where ``padding`` needs it, int32.
+    """
+    if mask.size and np.min_scalar_type(padding).kind == "i":
+        mask = mask.astype(np.int32)
+    elif padding > np.iinfo(mask.dtype).max:
+        mask = mask.astype(np.uint16 if padding <= 65535 else np.int32)
+    return _fit(_nearest(mask, geometry.resized), geometry.size, padding)
+
+
+def _resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
+    source = image.shape[:2]
+    if source == size:
+        return image
+    if interpolation == "nearest":
+        return _nearest(image, size)
+    shrinks = source[0] >= size[0] and source[1] >= size[1]
+    if interpolation == "area" and shrinks:
+        if source[0] % size[0] == 0 and source[1] % size[1] == 0 and _is_pillows(image):
+            picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+            reduced = np.asarray(picture.reduce((source[1] // size[1], source[0] // size[0])))
+            return reduced[..., np.newaxis] if image.shape[2] == 1 else reduced
+        # Pillow's box filter takes whole pixels only, which shifts the image at other ratios.
+        resized = tf.image.resize(image[np.newaxis], size, method="area")
+    else:
+        method = "bilinear" if interpolation == "area" else interpolation
+        resized = tf.image.resize(image[np.newaxis], size, method=method, antialias=True)
+    limit = np.iinfo(image.dtype).max
+    return np.clip(np.rint(resized[0].numpy()), 0, limit).astype(image.dtype)
+
+
+def _is_pillows(image: np.ndarray) -> bool:
+    # Pillow multiplies colours by alpha when it reduces.
+    return image.dtype == np.uint8 and image.shape[2] in (1, 3)
+
+
+def _nearest(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if picture.shape[:2] == size:
+        return picture
+    rows, columns = (
+        # The pixel in the middle of the area; in integers, so exact at any size.
+        ((2 * np.arange(target) + 1) * source) // (2 * target)
+        for target, source in zip(size, picture.shape[:2], strict=True)
+    )
+    return picture[rows[:, np.newaxis], columns]
+
+
+def _fit(picture: np.ndarray, size: tuple[int, int], padding: int) -> np.ndarray:
+    """Pads or crops around the middle."""
+    if picture.shape[:2] == size:
+        return picture
+    windows = []
+    pads = []
+    for have, want in zip(picture.shape[:2], size, strict=True):
+        start = max(0, (have - want) // 2)
+        windows.append(slice(start, start + min(have, want)))
+        before = max(0, (want - have) // 2)
+        pads.append((before, max(0, want - have) - before))
+    pads += [(0, 0)] * (picture.ndim - 2)
+    return np.pad(picture[tuple(windows)], pads, constant_values=padding)

@@ -1,0 +1,83 @@
+"""Which pair comes when, and which part of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+
+def epochs(n: int, *, seed: int, shuffle: bool, repeat: bool) -> tf.data.Dataset:
+    """Yields the numbers 0 .. n - 1, each with a draw of its own for what is random about it.
+
+    Both follow from ``seed`` and the number of the epoch alone: TensorFlow's own shuffle depends
+    on its global seed too. Every iteration over the data set is an epoch.
+
+    Args:
+        n: int. How many.
+        seed: int. Another seed, other orders and draws.
+        shuffle: bool. Whether every epoch has an order of its own.
+        repeat: bool. Whether one iteration goes on for ever, epoch after epoch.
+
+    Returns:
+        tf.data.Dataset of ``(number, draw)``, int64 scalars; draws lie in [0, 2**31).
+    """
+    count = itertools.count()
+
+    def one_epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        rng = np.random.default_rng([seed, next(count)])
+        order = rng.permutation(n) if shuffle else np.arange(n)
+        yield order, rng.integers(0, 2**31, n)
+
+    numbers = tf.TensorSpec((n,), tf.int64)
+    order = tf.data.Dataset.from_generator(one_epoch, output_signature=(numbers, numbers))
+    cardinality = n
+    if repeat:
+        order, cardinality = order.repeat(), tf.data.INFINITE_CARDINALITY
+    numbered = order.flat_map(
+        lambda numbers, draws: tf.data.Dataset.from_tensor_slices((numbers, draws))
+    )
+    return numbered.apply(tf.data.experimental.assert_cardinality(cardinality))
+
+
+def random_crop(
+    image: np.ndarray,
+    mask: np.ndarray,
+    size: tuple[int, int],
+    *,
+    draw: int,
+    balanced: bool,
+    ignore_class: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts the same random part out of an image and its mask.
+
+    Args:
+        image: ``(height, width, channels)``, at least as large as ``size``.
+        mask: ids ``(height, width, 1)``.
+        size: ``(height, width)`` of the crop.
+        draw: int. Decides which part; the same draw, the same part.
+        balanced: bool. Whether to draw a class first, each of the picture's with the same
+            chance, and then a part that holds a pixel of it: rare classes come as often as
+            frequent ones.
+        ignore_class: int or None. No class to draw.
+
+    Returns:
+        tuple ``(image, mask)`` of ``size``.
+    """
+    rng = np.random.default_rng(draw)
+    limits = [have - want for have, want in zip(mask.shape[:2], size, strict=True)]
+    lowest, highest = [0, 0], limits
+    classes = np.unique(mask)
+    classes = classes[classes != ignore_class] if ignore_class is not None else classes
+    if balanced and len(classes):
+        pixels = np.flatnonzero(mask[..., 0] == rng.choice(classes))
+        pixel = divmod(int(rng.choice(pixels)), mask.shape[1])
+        lowest = [max(0, at - want + 1) for at, want in zip(pixel, size, strict=True)]
+        highest = [min(limit, at) for limit, at in zip(limits, pixel, strict=True)]
+    row, column = (
+        int(rng.integers(low, high + 1)) for low, high in zip(lowest, highest, strict=True)
+    )
+    window = (slice(row, row + size[0]), slice(column, column + size[1]))
+    return image[window], mask[window]

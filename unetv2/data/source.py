@@ -1,0 +1,131 @@
+"""Prepared pictures by number: read, remembered, and skipped if they must be."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from unetv2.arguments import require_choice, require_fraction
+from unetv2.data.cache import FolderCache, Pictures
+from unetv2.data.pairs import Pair
+from unetv2.data.reading import Preparation, check_headers, read_pair
+
+# What is checked before the first batch is asked for: enough to find what is wrong with a
+# whole folder at once, without reading a large one twice.
+_HEADERS_CHECKED = 10_000
+_PAIRS_READ = 32
+
+_log = logging.getLogger("unetv2")
+
+
+class Source:
+    """Prepared pictures by number.
+
+    Args:
+        pairs: The files.
+        preparation: How they are prepared.
+        cache: ``"memory"``, None, or a folder.
+        on_error: ``"raise"`` or ``"skip"``.
+        max_skipped: float in [0, 1). Share of pairs that may be skipped.
+    """
+
+    def __init__(
+        self,
+        pairs: list[Pair],
+        preparation: Preparation,
+        *,
+        cache: str | os.PathLike[str] | None,
+        on_error: str,
+        max_skipped: float,
+    ) -> None:
+        require_choice("on_error", on_error, ("raise", "skip"))
+        self._allowed = require_fraction(
+            "max_skipped", max_skipped, "It is the share of pairs that may be skipped."
+        )
+        self._pairs = pairs
+        self._preparation = preparation
+        self._skips = on_error == "skip"
+        self._skipped: set[int] = set()
+        self._lock = threading.Lock()
+        self._remembered: dict[int, Pictures] | None = {} if cache == "memory" else None
+        self._folder: FolderCache | None = None
+        if cache is not None and cache != "memory":
+            self._folder = FolderCache(cache, repr(preparation))
+        self.pixel_dtype: np.dtype[np.unsignedinteger] = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        """Returns the number of pairs."""
+        return len(self._pairs)
+
+    def check(self) -> None:
+        """Raises, or skips, what is wrong with the first pairs; finds the bit depth."""
+        limit = self._preparation.max_pixels
+        for number, pair in enumerate(self._pairs[:_HEADERS_CHECKED]):
+            try:
+                bits = check_headers(pair, limit)
+            except (ValueError, OSError) as error:
+                self._skip(number, error)
+                continue
+            if bits == 16:
+                self.pixel_dtype = np.dtype(np.uint16)
+        # Threads, as decoding leaves Python's lock.
+        with ThreadPoolExecutor() as threads:
+            for _ in threads.map(self.read, range(min(len(self), _PAIRS_READ))):
+                pass
+
+    def read(self, number: int) -> Pictures | None:
+        """Returns image and mask of a pair, or None if it is skipped.
+
+        Raises:
+            ValueError: If something is wrong with it, or with too many.
+        """
+        if self._remembered is not None and number in self._remembered:
+            return self._remembered[number]
+        if number in self._skipped:
+            return None
+        try:
+            image, mask = self._read(self._pairs[number])
+        except (ValueError, OSError) as error:
+            self._skip(number, error)
+            return None
+        pictures = (self._same_depth(image), mask)
+        if self._remembered is not None:
+            self._remembered[number] = pictures
+        return pictures
+
+    def _read(self, pair: Pair) -> Pictures:
+        if self._folder is None:
+            return read_pair(pair, self._preparation)
+        pictures = self._folder.load(pair)
+        if pictures is None:
+            pictures = read_pair(pair, self._preparation)
+            self._folder.store(pair, pictures)
+        return pictures
+
+    def _same_depth(self, image: np.ndarray) -> np.ndarray:
+        if image.dtype == self.pixel_dtype:
+            return image
+        if self.pixel_dtype == np.uint16:
+            return image.astype(np.uint16) * np.uint16(257)
+        return np.rint(image / 257).astype(np.uint8)
+
+    def _skip(self, number: int, error: Exception) -> None:
+        """Notes a pair that cannot be used, or raises if none or no more may be skipped."""
+        if not self._skips:
+            raise error
+        with self._lock:
+            if number in self._skipped:
+                return
+            self._skipped.add(number)
+            count = len(self._skipped)
+        _log.warning("Skipped %d of %d pairs: %s", count, len(self), error)
+        if count > self._allowed * len(self):
+            raise ValueError(
+                f"At most `max_skipped`={self._allowed} of the pairs may be skipped. Received: "
+                f"{count} of {len(self)}, the last one since {error} "
+                "Mend the files or raise `max_skipped`."
+            ) from error
