@@ -15,6 +15,7 @@ import unetv2
 model = keras.saving.load_model(sys.argv[1])
 data = np.load(sys.argv[2])
 np.testing.assert_array_equal(model.predict(data["images"], verbose=0), data["logits"])
+assert type(model.optimizer).__name__ == sys.argv[3], model.optimizer
 for number, variable in enumerate(model.optimizer.variables):
     np.testing.assert_array_equal(np.asarray(variable), data[f"optimizer_{number}"])
 figures = model.train_on_batch(data["images"], data["masks"], return_dict=True)
@@ -54,8 +55,10 @@ def test_a_saved_model_goes_on_in_a_fresh_process(tmp_path, normalization, dtype
         logits=model.predict(images, verbose=0),
         **state,
     )
+    optimizer = type(model.optimizer).__name__
+    assert optimizer == ("LossScaleOptimizer" if dtype == "mixed_float16" else "Adam")
     result = subprocess.run(
-        [sys.executable, "-c", LOAD, tmp_path / "model.keras", tmp_path / "data.npz"],
+        [sys.executable, "-c", LOAD, tmp_path / "model.keras", tmp_path / "data.npz", optimizer],
         capture_output=True,
         text=True,
         check=False,

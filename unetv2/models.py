@@ -125,9 +125,13 @@ def build_unetv2(
     model = keras.Model(inputs, logits, name="unetv2")
     # `compile` looks here whether the loss must be scaled, as float16 needs it.
     model.dtype_policy = policy
+    # Clipping bounds what a single odd batch does to the weights.
+    optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
+    if policy.compute_dtype == "float16":
+        # Explicitly, as a `.keras` file holds what was passed to `compile`, but no model's policy.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(
-        # Clipping bounds what a single odd batch does to the weights.
-        optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
+        optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, ignore_class=ignore_class
         ),
