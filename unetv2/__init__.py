@@ -3,6 +3,7 @@
 from unetv2 import augmentation, data, metrics, visualization
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
+from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
@@ -17,11 +18,13 @@ __all__ = [
     "PASCAL_VOC",
     "ClassTable",
     "ConvolutionBlock",
+    "DatasetReport",
     "DecoderBlock",
     "EncoderBlock",
     "augmentation",
     "automatic_precision",
     "build_unetv2",
+    "check_dataset",
     "data",
     "make_dataset",
     "metrics",

@@ -13,7 +13,7 @@ from unetv2.augmentation import Augmentation
 from unetv2.augmentation import get as get_augmentation
 from unetv2.classes import ClassTable
 from unetv2.data.decoding import MAX_PIXELS
-from unetv2.data.labels import Labels
+from unetv2.data.labels import resolve_labels
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
 from unetv2.data.reading import Preparation
 from unetv2.data.sampling import epochs, random_crop
@@ -123,7 +123,7 @@ def make_dataset(
         (2, 96, 128, 3) float32 (2, 96, 128, 1) int32
     """
     batch_size = require_integer("batch_size", batch_size, 1, "The reference has 32.")
-    labels = _labels(n_classes, ignore_class, classes, encoding, label_map)
+    labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
     preparation = Preparation(image_size, resize, interpolation, channels, max_pixels, labels)
     crop_size = _require_crop_size(crop_size, preparation.image_size)
     augment = get_augmentation(augmentation, ignore_class=labels.ignore_class)
@@ -179,29 +179,6 @@ def make_dataset(
         .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
-
-
-def _labels(
-    n_classes: int | None,
-    ignore_class: int | None,
-    classes: ClassTable | None,
-    encoding: str,
-    label_map: Mapping[int, int] | None,
-) -> Labels:
-    if n_classes is not None:
-        n_classes = require_integer(
-            "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
-        )
-    if classes is not None:
-        if n_classes not in (None, len(classes)):
-            raise ValueError(
-                "`n_classes` must be the number of `classes`. "
-                f"Received: n_classes={n_classes} and {len(classes)} classes. Leave it out."
-            )
-        n_classes = len(classes)
-        ignore_class = classes.ignore_class if ignore_class is None else ignore_class
-        label_map = classes.label_map if label_map is None else label_map
-    return Labels(encoding, n_classes, ignore_class, dict(label_map or {}), classes)
 
 
 def _require_crop_size(

@@ -174,9 +174,9 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         )
 
 
-def palette(path: str) -> np.ndarray:
+def palette(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Returns a palette picture's colours, uint8 ``(n, 3)``; empty if it has none."""
-    with _opened(path, MAX_PIXELS) as picture:
+    with _opened(path, max_pixels) as picture:
         if picture.mode not in ("P", "PA"):
             return np.zeros((0, 3), np.uint8)
         return np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -265,7 +265,7 @@ def _png_pixels(path: str, channels: int, dtype: tf.DType) -> np.ndarray:
     try:
         pixels = tf.io.decode_png(tf.io.read_file(path), channels=channels, dtype=dtype)
     except tf.errors.InvalidArgumentError as error:
-        raise OSError(error.message) from error
+        raise OSError("broken or truncated PNG data") from error
     return np.asarray(pixels.numpy())
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from unetv2.arguments import require_choice
+from unetv2.arguments import require_choice, require_integer
 from unetv2.classes import ClassTable, Color
 from unetv2.data.decoding import decode_mask, palette
 
@@ -67,7 +67,7 @@ class Labels:
         """
         values = decode_mask(path, max_pixels=max_pixels)
         if self.encoding == "colors":
-            ids = self._from_colors(path, values)
+            ids = self._from_colors(path, values, max_pixels)
         elif self.encoding == "binary":
             ids = _from_binary(path, _largest_channel(values))
         else:
@@ -79,10 +79,10 @@ class Labels:
         self._require_in_range(path, ids)
         return _smallest(ids)
 
-    def _from_colors(self, path: str, values: np.ndarray) -> np.ndarray:
+    def _from_colors(self, path: str, values: np.ndarray, max_pixels: int) -> np.ndarray:
         assert self.classes is not None
         if values.ndim == 2:
-            colors = palette(path)
+            colors = palette(path, max_pixels)
             # A grey picture is one of grey colours.
             values = colors[values] if len(colors) else np.repeat(values[..., None], 3, axis=2)
         if values.dtype != np.uint8:
@@ -117,6 +117,44 @@ class Labels:
             f"Mask ids must be in {allowed}. Received: {shown} in {int(wrong.sum())} of "
             f"{ids.size} pixels of '{path}'. {_advice(foreign)}"
         )
+
+
+def resolve_labels(
+    n_classes: int | None,
+    ignore_class: int | None,
+    classes: ClassTable | None,
+    encoding: str,
+    label_map: Mapping[int, int] | None,
+) -> Labels:
+    """Returns what masks hold, what is left open taken from the table.
+
+    Args:
+        n_classes: int or None. See :func:`unetv2.make_dataset`, as for the others.
+        ignore_class: int or None.
+        classes: ClassTable or None.
+        encoding: str.
+        label_map: Other ids, or None for the table's.
+
+    Returns:
+        Labels.
+
+    Raises:
+        ValueError: If the arguments contradict each other or are out of range.
+    """
+    if n_classes is not None:
+        n_classes = require_integer(
+            "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
+        )
+    if classes is not None:
+        if n_classes not in (None, len(classes)):
+            raise ValueError(
+                "`n_classes` must be the number of `classes`. "
+                f"Received: n_classes={n_classes} and {len(classes)} classes. Leave it out."
+            )
+        n_classes = len(classes)
+        ignore_class = classes.ignore_class if ignore_class is None else ignore_class
+        label_map = classes.label_map if label_map is None else label_map
+    return Labels(encoding, n_classes, ignore_class, dict(label_map or {}), classes)
 
 
 def _advice(foreign: np.ndarray) -> str:

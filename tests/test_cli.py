@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from unetv2.cli import main
+
+
+@pytest.fixture
+def folders(write_pairs):
+    return [str(folder) for folder in write_pairs(n=3, n_classes=3)]
+
+
+def test_check_prints_the_report_and_returns_0_without_errors(folders, capsys):
+    assert main(["check", *folders, "--n-classes", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert "0 errors" in out
+    assert err == ""
+
+
+def test_check_returns_1_with_errors(folders, capsys):
+    assert main(["check", *folders, "--n-classes", "2"]) == 1
+    assert "error: out_of_range (3)" in capsys.readouterr().out
+
+
+def test_json_is_all_that_stdout_gets(folders, capsys):
+    assert main(["check", *folders, "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_pairs"] == 3
+
+
+def test_every_option_reaches_the_doctor(folders, capsys, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("name,red,green,blue\nsky,0,0,0\nroad,1,1,1\n")
+    words = ["check", *folders, "--classes", str(table), "--ignore-class", "2", "--json"]
+    words += ["--group-by", "0", "--seed", "3", "--report", str(tmp_path / "report")]
+    words += ["--image-suffix", "0", "--mask-suffix", "0", "--encoding", "ids"]
+    assert main(words) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["n_pairs"] == 1  # Of 0000, 0001 and 0002 the first ends with 0.
+    assert [row["name"] for row in content["classes"]] == ["sky", "road", "ignored"]
+    assert (tmp_path / "report" / "report.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["carla", "camvid", "cityscapes", "pascal_voc"])
+def test_tables_have_names(folders, capsys, name):
+    assert main(["check", *folders, "--classes", name]) == 0
+    assert "warning: absent_class (1)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere", "nowhere"], "`image_dir` must be an existing folder"),
+        (["--encoding", "colors"], "`classes` must be a class table where masks hold colours"),
+        (["--classes", "none.txt"], "A class table must be a .json or .csv file"),
+        (["--classes", "none.csv"], "No such file"),
+        (["--group-by", "("], "`group_by` must be a regular expression"),
+        (["--seed", "-1"], "`seed` must be a non-negative integer"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_return_2(folders, capsys, words, message):
+    places = [] if words[0] == "nowhere" else folders
+    assert main(["check", *places, *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+@pytest.mark.parametrize("words", [[], ["chekc"], ["check"], ["check", "a", "b", "--nope"]])
+def test_wrong_usage_returns_2(capsys, words):
+    assert main(words) == 2
+    assert "usage: unetv2" in capsys.readouterr().err
+
+
+def test_help_shows_an_example(capsys):
+    assert main(["check", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "unetv2 check data/CameraRGB data/CameraMask --classes carla" in out
+    assert main(["--help"]) == 0
+    assert "find what is wrong with a data set" in capsys.readouterr().out
+
+
+def test_an_interruption_is_one_line_and_returns_130(folders, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("unetv2.cli.check_dataset", interrupted)
+    assert main(["check", *folders]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_module_is_the_command(folders):
+    words = [sys.executable, "-m", "unetv2", "check", *folders, "--n-classes", "2", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["n_pairs"] == 3
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,120 @@
+"""The command line: words to the public API, no logic of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
+from unetv2.data.checking import check_dataset
+from unetv2.data.labels import ENCODINGS
+
+_TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_voc": PASCAL_VOC}
+_WRONG_USE = 2
+_INTERRUPTED = 130
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        words: What stands after ``unetv2``; None takes the process's arguments.
+
+    Returns:
+        int. 0; 1 if the command found errors; 2 for wrong arguments or missing files; 130 if
+        interrupted.
+    """
+    try:
+        options = _parser().parse_args(words)
+    # argparse leaves the process, also after --help.
+    except SystemExit as leaving:
+        return _WRONG_USE if leaving.code else 0
+    try:
+        return int(options.run(options))
+    except (OSError, ValueError, TypeError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return _WRONG_USE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="unetv2", description="Semantic segmentation with a U-Net in Keras 3."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_check(commands)
+    return parser
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "check",
+        help="find what is wrong with a data set",
+        description="Reads every pair of two folders and reports all that is wrong with them.",
+        epilog=(
+            "example:\n  unetv2 check data/CameraRGB data/CameraMask --classes carla "
+            "--report report\n\n"
+            "exit code: 0 without errors, 1 with errors, 2 for wrong arguments or missing folders"
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=_check)
+    command.add_argument("images", metavar="IMAGES", help="folder of the images")
+    command.add_argument("masks", metavar="MASKS", help="folder of the masks")
+    _add_labels(command)
+    command.add_argument(
+        "--image-suffix", default="", metavar="TEXT", help="what images' names end with"
+    )
+    command.add_argument(
+        "--mask-suffix", default="", metavar="TEXT", help="what masks' names end with"
+    )
+    command.add_argument(
+        "--group-by", metavar="REGEX", help="what names share that stay in one subset"
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the split")
+    command.add_argument("--report", metavar="FOLDER", help="write text, JSON and pictures there")
+    command.add_argument("--json", action="store_true", help="print JSON instead of text")
+    command.add_argument("--quiet", action="store_true", help="do not show how far it is")
+
+
+def _add_labels(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--n-classes", type=int, metavar="N", help="number of classes")
+    command.add_argument(
+        "--ignore-class", type=int, metavar="ID", help="id of pixels without a label"
+    )
+    command.add_argument(
+        "--classes",
+        metavar="TABLE",
+        help=f"class table: {', '.join(_TABLES)}, or a .json or .csv file",
+    )
+    command.add_argument(
+        "--encoding", choices=ENCODINGS, default="ids", help="what masks hold (default: ids)"
+    )
+
+
+def _table(name: str | None) -> ClassTable | None:
+    if name is None:
+        return None
+    return _TABLES[name] if name in _TABLES else ClassTable.from_file(name)
+
+
+def _check(options: argparse.Namespace) -> int:
+    report = check_dataset(
+        options.images,
+        options.masks,
+        n_classes=options.n_classes,
+        ignore_class=options.ignore_class,
+        classes=_table(options.classes),
+        encoding=options.encoding,
+        image_suffix=options.image_suffix,
+        mask_suffix=options.mask_suffix,
+        group_by=options.group_by,
+        seed=options.seed,
+        output=options.report,
+        progress=not options.quiet,
+    )
+    print(report.to_json() if options.json else report)
+    return 0 if report.ok else 1

@@ -1,0 +1,218 @@
+"""The dataset doctor: reads every pair and reports all that it finds."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from unetv2.arguments import require_integer
+from unetv2.classes import ClassTable
+from unetv2.data.checking.examination import Examination, examine_pair
+from unetv2.data.checking.findings import ADVICE, Finding
+from unetv2.data.checking.progress import Progress
+from unetv2.data.checking.report import DatasetReport
+from unetv2.data.checking.suggestions import (
+    class_statistics,
+    guess_ignore_class,
+    looks_binary,
+    suggest_n_classes,
+)
+from unetv2.data.checking.tally import Tally
+from unetv2.data.decoding import MAX_PIXELS
+from unetv2.data.labels import Labels, resolve_labels
+from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, Matching, Pair, match_pictures, split_pairs
+
+_COLORS_REPORTED = 64
+# Enough that no thread waits for the next pair; more would pile up results.
+_PAIRS_AHEAD_PER_THREAD = 4
+
+
+def check_dataset(
+    image_dir: str | os.PathLike[str],
+    mask_dir: str | os.PathLike[str],
+    *,
+    n_classes: int | None = None,
+    ignore_class: int | None = None,
+    classes: ClassTable | None = None,
+    encoding: str = "ids",
+    label_map: Mapping[int, int] | None = None,
+    image_suffix: str = "",
+    mask_suffix: str = "",
+    split: Sequence[float] = SPLIT,
+    group_by: GroupBy | None = None,
+    seed: int = 0,
+    max_pixels: int = MAX_PIXELS,
+    output: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> DatasetReport:
+    """Reads every pair of two folders and reports all that is wrong with them.
+
+    :func:`unetv2.make_dataset` stops at the first error; this goes through everything, broken
+    files too, and also finds what is no error but spoils a training: pictures that lie in two
+    subsets, masks that were smoothed, classes that never occur. Nothing but counts and hashes
+    is kept of a picture.
+
+    Args:
+        image_dir: Folder of the images.
+        mask_dir: Folder of the masks.
+        n_classes: int or None. Number of classes; other ids are errors. None takes the number
+            of ``classes``, or any id.
+        ignore_class: int or None. Id of pixels without a label. None takes that of ``classes``.
+        classes: ClassTable or None. Names and colours.
+        encoding: ``"ids"``, ``"colors"`` or ``"binary"``, as in :func:`unetv2.make_dataset`.
+        label_map: Other ids for those in the files. None takes that of ``classes``.
+        image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
+        mask_suffix: str. What masks' names end with.
+        split: Shares of train, validation and test, to find pictures that lie in two.
+        group_by: str, function or None. What belongs together, as in
+            :func:`unetv2.make_dataset`.
+        seed: int. Seed of the split.
+        max_pixels: int. Larger pictures are not decoded.
+        output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
+        progress: bool. Whether stderr shows how far it is.
+
+    Returns:
+        DatasetReport.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist.
+        NotADirectoryError: If it is a file.
+        ValueError: If a folder holds no picture or two of one name, or an argument is out of
+            its range.
+        TypeError: If an argument is of a wrong type.
+        OSError: If ``output`` cannot be written.
+
+    Example:
+        >>> images, masks = unetv2.data.write_driving_scenes(
+        ...     tmp / "checked", 4, image_size=(48, 64))
+        >>> report = unetv2.check_dataset(images, masks, n_classes=20, progress=False)
+        >>> report.ok, report.problems[0].kind, report.problems[0].message.split(":")[0]
+        (False, 'out_of_range', 'ids outside [0, 20)')
+
+    References:
+        - Eigen & Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common
+          Multi-Scale Convolutional Architecture", ICCV 2015: a class's weight is the median of
+          all frequencies over its own, the share it has of the pictures in which it occurs.
+    """
+    labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
+    max_pixels = require_integer("max_pixels", max_pixels, 1, "It guards against broken headers.")
+    found = match_pictures(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
+    subsets = _subsets(found.pairs, split, seed, group_by)
+    if output is not None:
+        # A folder that cannot be made is better known now than after the work.
+        os.makedirs(output, exist_ok=True)
+    tally = Tally(subsets)
+    tally.findings += _alone(found)
+    shown = Progress(len(found.pairs), shown=progress)
+    for done, examined in enumerate(_examined(found.pairs, labels, max_pixels), start=1):
+        tally.add(examined)
+        shown.update(done, len(tally.findings))
+    folders = os.fspath(image_dir), os.fspath(mask_dir)
+    counts = {name: list(subsets.values()).count(name) for name in SUBSETS}
+    report = _report(folders, len(found.pairs), counts, tally, labels)
+    if output is not None:
+        report.save(output)
+    return report
+
+
+def _subsets(
+    pairs: Sequence[Pair], split: Sequence[float], seed: int, group_by: GroupBy | None
+) -> dict[str, str]:
+    """Returns the subset of each key."""
+    split_pairs(pairs, None, split=split, seed=seed)
+    if pairs:
+        split_pairs(pairs, "train", split=(1, 0, 0), seed=seed, group_by=group_by)
+    subsets = {}
+    for name in SUBSETS:
+        try:
+            chosen = split_pairs(pairs, name, split=split, seed=seed, group_by=group_by)
+        # The arguments are right, as was seen above: the subset is empty.
+        except ValueError:
+            continue
+        subsets.update({pair.key: name for pair in chosen})
+    return subsets
+
+
+def _alone(found: Matching) -> list[Finding]:
+    findings = [
+        Finding("error", "image_alone", path, "no mask of that name", image=path)
+        for path in found.images_alone
+    ]
+    findings += [
+        Finding("error", "mask_alone", path, "no image of that name", mask=path)
+        for path in found.masks_alone
+    ]
+    if not found.pairs:
+        findings.append(Finding("error", "no_pair", None, "no image has a mask of its name"))
+    return findings
+
+
+def _examined(pairs: Sequence[Pair], labels: Labels, max_pixels: int) -> Iterator[Examination]:
+    """Yields what every pair holds, in order, read by as many threads as there are cores."""
+    threads = _cores()
+    waiting: deque[Future[Examination]] = deque()
+    with ThreadPoolExecutor(threads) as executor:
+        try:
+            for pair in pairs:
+                waiting.append(executor.submit(examine_pair, pair, labels, max_pixels))
+                if len(waiting) >= _PAIRS_AHEAD_PER_THREAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    # A container may be given fewer cores than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _report(
+    folders: tuple[str, str], n_pairs: int, subsets: dict[str, int], tally: Tally, labels: Labels
+) -> DatasetReport:
+    guess = guess_ignore_class(tally.pixels, labels)
+    ignored = labels.ignore_class if guess is None else guess
+    suggested = suggest_n_classes(tally.pixels, labels, ignored)
+    figures = tally.mean_and_std()
+    rows = class_statistics(tally, labels, labels.n_classes or suggested, ignored)
+    kinds = list(ADVICE)
+    findings = sorted(
+        [*tally.findings, *_about_all(tally, labels)],
+        key=lambda finding: (finding.severity != "error", kinds.index(finding.kind)),
+    )
+    return DatasetReport(
+        image_dir=folders[0],
+        mask_dir=folders[1],
+        n_pairs=n_pairs,
+        subsets=subsets,
+        image_formats=dict(tally.image_formats),
+        mask_formats=dict(tally.mask_formats),
+        image_sizes=dict(tally.image_sizes),
+        value_range=None if figures is None else (tally.low, tally.high),
+        mean=None if figures is None else figures[0],
+        std=None if figures is None else figures[1],
+        classes=rows,
+        colors=tuple(tally.colors.most_common(_COLORS_REPORTED)),
+        suggested_n_classes=suggested,
+        suggested_ignore_class=guess,
+        problems=tuple(findings),
+        labels=labels,
+    )
+
+
+def _about_all(tally: Tally, labels: Labels) -> Iterator[Finding]:
+    """Yields what is wrong with the data set as a whole."""
+    if looks_binary(tally.pixels, labels):
+        yield Finding("warning", "binary_masks", None, "all ids are 0 or 255")
+    if labels.n_classes is None or not tally.pixels:
+        return
+    absent = [number for number in range(labels.n_classes) if number not in tally.pixels]
+    if absent:
+        names = labels.classes.names if labels.classes is not None else range(labels.n_classes)
+        listed = ", ".join(str(names[number]) for number in absent)
+        yield Finding("warning", "absent_class", None, f"no pixel of {listed}")

@@ -1,0 +1,87 @@
+"""One pair of files: read, and everything about it but its pixels kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from unetv2.data.checking.findings import Finding
+from unetv2.data.checking.images import ImageFacts, examine_image
+from unetv2.data.checking.masks import MaskFacts, examine_mask
+from unetv2.data.decoding import Header, decode_image, decode_mask, read_header
+from unetv2.data.labels import Labels
+from unetv2.data.pairs import Pair
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a pair holds; None where a file could not be read.
+
+    Args:
+        pair: The pair.
+        image_header: What the image says of itself.
+        mask_header: What the mask says of itself.
+        image: What the image holds.
+        mask: What the mask holds.
+        findings: What is wrong with the two.
+    """
+
+    pair: Pair
+    image_header: Header | None
+    mask_header: Header | None
+    image: ImageFacts | None
+    mask: MaskFacts | None
+    findings: list[Finding]
+
+
+def examine_pair(pair: Pair, labels: Labels, max_pixels: int) -> Examination:
+    """Reads a pair and says what it holds and what is wrong with it; never raises.
+
+    Args:
+        pair: The pair.
+        labels: What masks hold.
+        max_pixels: int. Larger pictures are not decoded.
+    """
+    findings: list[Finding] = []
+
+    def find(severity: str, kind: str, path: str, message: str) -> None:
+        findings.append(Finding(severity, kind, path, message, pair.image, pair.mask))
+
+    image_header = mask_header = image = mask = None
+    # Decoders raise whatever they like on files that are broken.
+    try:
+        image_header = read_header(pair.image, max_pixels)
+        image = examine_image(decode_image(pair.image, max_pixels=max_pixels))
+    except Exception as error:
+        find("error", "unreadable_image", pair.image, _reason(error, pair.image))
+    try:
+        mask_header = read_header(pair.mask, max_pixels)
+        if _is_lossy(pair.mask, max_pixels):
+            message = f"{mask_header.format} loses ids at every edge"
+            find("error", "lossy_mask", pair.mask, message)
+        else:
+            mask = examine_mask(pair.mask, decode_mask(pair.mask, max_pixels=max_pixels), labels)
+    except Exception as error:
+        find("error", "unreadable_mask", pair.mask, _reason(error, pair.mask))
+    if image_header and mask_header and image_header.size != mask_header.size:
+        sizes = [f"{height}x{width}" for height, width in (image_header.size, mask_header.size)]
+        find("error", "sizes_differ", pair.mask, f"the image has {sizes[0]}, the mask {sizes[1]}")
+    if image is not None and image.blank:
+        find("warning", "blank_image", pair.image, "all pixels are equal")
+    for severity, kind, message in mask.problems if mask else ():
+        find(severity, kind, pair.mask, message)
+    return Examination(pair, image_header, mask_header, image, mask, findings)
+
+
+def _is_lossy(path: str, max_pixels: int) -> bool:
+    try:
+        read_header(path, max_pixels, lossless=True)
+    except ValueError:
+        return True
+    return False
+
+
+def _reason(error: Exception, path: str) -> str:
+    """Returns an error's text on one line, with the file's name in place of its path."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.replace(path, os.path.basename(path))

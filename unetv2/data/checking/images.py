@@ -1,0 +1,61 @@
+"""What one image adds to the figures of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from unetv2.data.checking.runs import DIGEST_BYTES
+
+# Sums in float32 are exact enough over so many pixels, and these fit a core's cache.
+_PIXELS_AT_ONCE = 1 << 15
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What one image adds to the figures of all, values in [0, 1].
+
+    Args:
+        pixels: int. Their number.
+        sums: float64 ``(3,)``. Sum of the values of each channel.
+        squares: float64 ``(3,)``. Sum of their squares.
+        low: float. The smallest value.
+        high: float. The largest value.
+        digest: bytes. Hash of the content.
+        blank: bool. Whether all pixels are equal.
+    """
+
+    pixels: int
+    sums: np.ndarray
+    squares: np.ndarray
+    low: float
+    high: float
+    digest: bytes
+    blank: bool
+
+
+def examine_image(image: np.ndarray) -> ImageFacts:
+    """Returns the facts of an image, uint8 or uint16 ``(height, width, 3)``."""
+    scale = float(np.iinfo(image.dtype).max)
+    flat = np.ascontiguousarray(image).reshape(-1, 3)
+    sums, squares = np.zeros(3), np.zeros(3)
+    for start in range(0, len(flat), _PIXELS_AT_ONCE):
+        part = flat[start : start + _PIXELS_AT_ONCE].astype(np.float32)
+        # A product with ones is several times faster than a sum down narrow columns.
+        ones = np.ones(len(part), np.float32)
+        sums += ones @ part
+        squares += ones @ np.square(part, out=part)
+    hashed = blake2b(repr((image.shape, image.dtype.str)).encode(), digest_size=DIGEST_BYTES)
+    hashed.update(flat.data)
+    return ImageFacts(
+        len(flat),
+        sums / scale,
+        squares / scale**2,
+        float(flat.min()) / scale,
+        float(flat.max()) / scale,
+        hashed.digest(),
+        # Most pictures are told by their first pixels.
+        bool((flat[:999] == flat[0]).all() and (flat == flat[0]).all()),
+    )
