@@ -116,9 +116,34 @@ def test_a_failed_write_leaves_nothing_and_says_why(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        cache.store(Pair("a", path, path), (np.zeros(3), np.zeros(3)))
+    with pytest.raises(OSError, match="The folder of `cache` must be writable.*No space left"):
+        cache.store(cache.entry(Pair("a", path, path)), (np.zeros(3), np.zeros(3)))
     assert not [entry for entry in (tmp_path / "cache").rglob("*") if entry.is_file()]
+
+
+def test_a_full_disk_is_no_fault_of_the_pair(write_pairs, tmp_path, monkeypatch):
+    folders = write_pairs(3)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match="The folder of `cache` must be writable.*No space left"):
+        unetv2.make_dataset(*folders, cache=tmp_path / "cache", on_error="skip", max_skipped=0.9)
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(write_pairs, tmp_path, monkeypatch):
+    images, masks = write_pairs(1)
+
+    def slow(pair, preparation):
+        pictures = reading.read_pair(pair, preparation)
+        save(np.full((12, 16), 2, np.uint8), masks / "0000.png")
+        return pictures
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "read_pair", slow)
+        load((images, masks), tmp_path / "cache")
+    assert (load((images, masks), tmp_path / "cache")[1] == 2).all()
 
 
 def test_a_file_is_no_folder(write_pairs, tmp_path):

@@ -23,6 +23,10 @@ _VERSION = 1
 Pictures = tuple[np.ndarray, np.ndarray]
 
 
+class CacheError(OSError):
+    """The cache's folder cannot be written: no fault of the pair that was to be kept."""
+
+
 class FolderCache:
     """Keeps prepared pictures in a folder.
 
@@ -44,34 +48,12 @@ class FolderCache:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._preparation = f"{_VERSION}\n{preparation}"
 
-    def load(self, pair: Pair) -> Pictures | None:
-        """Returns image and mask, or None if they are not there."""
-        try:
-            with self._path(pair).open("rb") as file:
-                return np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
-        # A file damaged from outside is as good as none: it is written again.
-        except (OSError, ValueError, EOFError):
-            return None
-
-    def store(self, pair: Pair, pictures: Pictures) -> None:
-        """Keeps image and mask.
+    def entry(self, pair: Pair) -> Path:
+        """Returns where a pair is kept, as its files are now.
 
         Raises:
-            OSError: If the folder cannot be written; what was there stays.
+            FileNotFoundError: If one of them is gone.
         """
-        path = self._path(pair)
-        path.parent.mkdir(exist_ok=True)
-        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                for picture in pictures:
-                    np.save(file, picture, allow_pickle=False)
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
-
-    def _path(self, pair: Pair) -> Path:
         digest = hashlib.blake2b(self._preparation.encode(), digest_size=16)
         for path in (pair.image, pair.mask):
             status = os.stat(path)
@@ -80,3 +62,35 @@ class FolderCache:
         name = digest.hexdigest()
         # 256 folders: some file systems are slow with a million files in one.
         return self._folder / name[:2] / f"{name[2:]}.npy"
+
+    def load(self, entry: Path) -> Pictures | None:
+        """Returns image and mask, or None if they are not there."""
+        try:
+            with entry.open("rb") as file:
+                return np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
+        # A file damaged from outside is as good as none: it is written again.
+        except (OSError, ValueError, EOFError):
+            return None
+
+    def store(self, entry: Path, pictures: Pictures) -> None:
+        """Keeps image and mask.
+
+        Raises:
+            CacheError: If the folder cannot be written; what was there stays.
+        """
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, scratch = tempfile.mkstemp(dir=entry.parent, prefix=".", suffix=".part")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    for picture in pictures:
+                        np.save(file, picture, allow_pickle=False)
+                os.replace(scratch, entry)
+            except BaseException:
+                os.unlink(scratch)
+                raise
+        except OSError as error:
+            raise CacheError(
+                f"The folder of `cache` must be writable. Received: '{self._folder}' ({error}). "
+                "Make room, or pass another folder."
+            ) from error

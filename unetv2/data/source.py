@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from unetv2.arguments import require_choice, require_fraction
-from unetv2.data.cache import FolderCache, Pictures
+from unetv2.data.cache import CacheError, FolderCache, Pictures
 from unetv2.data.pairs import Pair
 from unetv2.data.reading import Preparation, check_headers, read_pair
 
@@ -82,13 +82,16 @@ class Source:
 
         Raises:
             ValueError: If something is wrong with it, or with too many.
+            CacheError: If the cache's folder cannot be written.
         """
         if self._remembered is not None and number in self._remembered:
             return self._remembered[number]
         if number in self._skipped:
             return None
         try:
-            image, mask = self._read(self._pairs[number])
+            image, mask = self._load(self._pairs[number])
+        except CacheError:
+            raise
         except (ValueError, OSError) as error:
             self._skip(number, error)
             return None
@@ -97,13 +100,15 @@ class Source:
             self._remembered[number] = pictures
         return pictures
 
-    def _read(self, pair: Pair) -> Pictures:
+    def _load(self, pair: Pair) -> Pictures:
         if self._folder is None:
             return read_pair(pair, self._preparation)
-        pictures = self._folder.load(pair)
+        # Before reading: a file that changes meanwhile must not pass for its new self.
+        entry = self._folder.entry(pair)
+        pictures = self._folder.load(entry)
         if pictures is None:
             pictures = read_pair(pair, self._preparation)
-            self._folder.store(pair, pictures)
+            self._folder.store(entry, pictures)
         return pictures
 
     def _same_depth(self, image: np.ndarray) -> np.ndarray:
