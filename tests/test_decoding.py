@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 
 import numpy as np
@@ -142,3 +143,33 @@ def test_images_without_a_known_range_are_refused(tmp_path):
         decode_image(str(tmp_path / "a.tif"))
     with pytest.raises(ValueError, match="Masks must be grey, palette, RGB or RGBA. .*mode 'F'"):
         decode_mask(str(tmp_path / "a.tif"))
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_sixteen_bits_and_masks_are_turned_upright_too(tmp_path, orientation):
+    upright = np.arange(6, dtype=np.uint16).reshape(2, 3) * 1000
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored = np.ascontiguousarray(STORED[orientation](upright))
+    path = str(save(stored, tmp_path / "a.png", exif=exif))
+    assert read_header(path).size == (2, 3)
+    np.testing.assert_array_equal(decode_image(path, channels=1)[..., 0], upright)
+    np.testing.assert_array_equal(decode_mask(path), upright)
+    path = str(save((stored // 1000).astype(np.uint8), tmp_path / "b.png", exif=exif))
+    np.testing.assert_array_equal(decode_mask(path), upright // 1000)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_turned_tiffs_have_the_size_that_their_header_says(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored = np.ascontiguousarray(STORED[orientation](gradient(8, 12)))
+    path = str(save(stored, tmp_path / "a.tif", exif=exif, compression="tiff_lzw"))
+    assert read_header(path).size == (8, 12)
+    np.testing.assert_array_equal(decode_image(path), gradient(8, 12))
+
+
+def test_a_name_that_is_no_utf_8_is_a_name(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")
+    Image.fromarray(gradient(4, 4)).save(path)
+    np.testing.assert_array_equal(decode_image(path), gradient(4, 4))

@@ -157,3 +157,41 @@ def test_vocs_colours_are_the_development_kits():
 def test_nobody_can_change_a_table():
     with pytest.raises(TypeError):
         unetv2.CITYSCAPES.label_map[0] = 1
+
+
+@pytest.mark.parametrize("order", [((1, 1, 1), (0, 0, 0)), ((0, 0, 0), (255, 255, 255))])
+def test_grey_gifs_hold_colours_whatever_their_palette_says(tmp_path, order):
+    mask = Image.new("P", (2, 1), 0)
+    mask.putpalette([value for color in order for value in color])
+    mask.putpixel((1, 0), 1)
+    mask.save(tmp_path / "m.gif")
+    table = unetv2.ClassTable(("dark", "bright"), tuple(sorted(order)))
+    found = Labels("colors", 2, classes=table).read(str(tmp_path / "m.gif"), LIMIT)
+    assert found.tolist() == [[sorted(order).index(order[0]), sorted(order).index(order[1])]]
+
+
+def test_colours_must_tell_classes_apart():
+    for table in (
+        unetv2.ClassTable(("a", "b"), ((1, 2, 3), (1, 2, 3))),
+        unetv2.ClassTable(("a", "b"), ((0, 0, 0), (1, 2, 3)), 255, (0, 0, 0)),
+    ):
+        with pytest.raises(ValueError, match="`classes` must have a colour of its own for each"):
+            Labels("colors", 2, classes=table)
+
+
+def test_another_ignore_class_takes_the_ignored_colours_place(tmp_path):
+    labels = Labels("colors", 11, 200, classes=unetv2.CAMVID)
+    assert read(labels, np.zeros((1, 1, 3), np.uint8), tmp_path).tolist() == [[200]]
+
+
+def test_ids_may_come_from_numpy(tmp_path):
+    labels = Labels(label_map={np.int64(0): np.int64(1)}, ignore_class=np.int64(3))
+    assert read(labels, np.array([[0]], np.uint8), tmp_path).tolist() == [[1]]
+
+
+def test_ignore_class_is_an_integer():
+    for ignore_class in ("255", 2.5, True):
+        with pytest.raises(TypeError, match="`ignore_class` must be an integer or None. Received"):
+            Labels(ignore_class=ignore_class)
+        with pytest.raises(TypeError, match="`ignore_class` must be an integer or None. Received"):
+            unetv2.build_unetv2((8, 8, 3), 2, ignore_class=ignore_class)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,3 +111,10 @@ def test_sample_weights_are_no_counts():
 def test_n_classes_is_checked(n_classes):
     with pytest.raises(ValueError, match="`n_classes` must be an integer of at least 2"):
         ConfusionMatrix(n_classes)
+
+
+def test_the_confusion_matrix_compiles_with_xla():
+    confusion = ConfusionMatrix(4, ignore_class=255)
+    truth, scores = batch(0, ignored=0.2)
+    tf.function(confusion.update_state, jit_compile=True)(tf.constant(truth), tf.constant(scores))
+    np.testing.assert_array_equal(confusion.result(), counted(truth, scores, 4))

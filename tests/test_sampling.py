@@ -88,7 +88,7 @@ def test_crops_come_from_the_files_own_size_and_change_by_epoch(tmp_path):
     assert not np.array_equal(first[0], second[0])
     again = unetv2.make_dataset(tmp_path / "i", tmp_path / "m", **options)
     np.testing.assert_array_equal(first[0], collect(again)[0])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="`crop_size` must fit into every"):
+    with pytest.raises(ValueError, match="`crop_size` must fit into every"):
         collect(unetv2.make_dataset(
             tmp_path / "i", tmp_path / "m", image_size=None, crop_size=(16, 28)
         ))  # fmt: skip
@@ -175,3 +175,35 @@ def test_a_table_gives_what_is_left_open(tmp_path):
     assert masks.ravel().tolist() == [0, 10, 3]
     with pytest.raises(ValueError, match="`n_classes` must be the number of `classes`. Received"):
         unetv2.make_dataset(tmp_path / "i", tmp_path / "m", n_classes=12, **options)
+
+
+@pytest.fixture
+def pictures_of_two_sizes(tmp_path):
+    for number, size in enumerate([(20, 24), (20, 24), (10, 24), (20, 24)]):
+        save(np.zeros((*size, 3), np.uint8), tmp_path / f"i/{number}.png")
+        save(np.zeros(size, np.uint8), tmp_path / f"m/{number}.png")
+    return tmp_path / "i", tmp_path / "m"
+
+
+def test_a_picture_that_does_not_fit_is_named_at_once_or_skipped(pictures_of_two_sizes):
+    folders = pictures_of_two_sizes
+    for options, message in (
+        ({"crop_size": (16, 16)}, "`crop_size` must fit into every picture.*10x24 in '.*2.png'"),
+        ({"batch_size": 2}, "Pictures in a batch must be of one size.*10x24 in '.*2.png'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            unetv2.make_dataset(*folders, image_size=None, **options)
+        dataset = unetv2.make_dataset(
+            *folders, image_size=None, on_error="skip", max_skipped=0.5, **options
+        )
+        assert len(collect(dataset)[1]) == 3
+    one_by_one = unetv2.make_dataset(*folders, image_size=None, batch_size=1)
+    assert sorted(mask.shape[1] for _, mask in one_by_one) == [10, 20, 20, 20]
+
+
+def test_options_that_would_change_nothing_are_refused(write_pairs):
+    folders = write_pairs(2)
+    with pytest.raises(ValueError, match="`balanced` must come with a `crop_size`"):
+        unetv2.make_dataset(*folders, balanced=True)
+    with pytest.raises(ValueError, match="`label_map` must come with encoding='ids'"):
+        unetv2.make_dataset(*folders, encoding="binary", label_map={0: 1})

@@ -46,6 +46,8 @@ def test_the_legend_names_the_classes_that_are_shown_and_the_ignored(tmp_path):
 
 
 def test_nothing_to_draw_is_an_error():
+    with pytest.raises(ValueError, match="`mask` must be of shape .*Received: \\(4, 8, 8\\)"):
+        colorize(np.zeros((4, 8, 8), int), unetv2.CARLA)
     with pytest.raises(ValueError, match="`history` must hold values by epoch. Received: no value"):
         training_curves({"val_loss": [1.0]})
     with pytest.raises(

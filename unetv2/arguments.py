@@ -84,6 +84,24 @@ def require_image_size(image_size: object, name: str = "image_size") -> tuple[in
     return height, width
 
 
+def require_ignore_class(ignore_class: object) -> None:
+    """Raises unless ``ignore_class`` is an integer or None.
+
+    Args:
+        ignore_class: What the caller passed.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if ignore_class is None:
+        return
+    if isinstance(ignore_class, bool) or not isinstance(ignore_class, Integral):
+        raise TypeError(
+            "`ignore_class` must be an integer or None. "
+            f"Received: ignore_class={ignore_class!r}. It is the id of pixels without a label."
+        )
+
+
 def require_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Raises unless ``value`` is one of ``choices``.
 

@@ -137,7 +137,9 @@ class ConfusionMatrix(keras.metrics.Metric):
         # One more cell takes the pixels that do not count.
         cells = self.n_classes**2
         cell = ops.where(counted, truth * self.n_classes + predicted, cells)
-        counts = ops.bincount(cell, minlength=cells + 1)[:cells]
+        # Not `bincount`, which XLA does not compile: its result's size is not static.
+        ones = ops.ones_like(cell, dtype="int32")
+        counts = ops.scatter(ops.expand_dims(cell, 1), ones, (cells + 1,))[:cells]
         counts = ops.cast(ops.reshape(counts, self.counts.shape), self.dtype)
         poison = ops.where(ops.all(is_known), 0.0, float("nan"))
         self.counts.assign_add(counts + ops.cast(poison, self.dtype))

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from unetv2.arguments import require_integer
+from unetv2.arguments import require_ignore_class, require_integer
 from unetv2.convolution import ConvolutionBlock
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.metrics import PixelAccuracy
@@ -37,7 +37,8 @@ def build_unetv2(
 
     The model is compiled with Adam (learning rate 1e-3, gradients clipped to the global norm
     1), sparse categorical cross-entropy from logits, pixel accuracy and mean IoU. Compile it
-    again for anything else, as every Keras model.
+    again for anything else, as every Keras model; in ``"mixed_float16"`` with an explicit
+    ``keras.optimizers.LossScaleOptimizer``, as Keras does not save that it added one itself.
 
     Args:
         input_shape: ``(height, width, channels)``. Height and width are any size from 1 up,
@@ -78,6 +79,7 @@ def build_unetv2(
     )
     filters = require_integer("filters", filters, 1, "The reference network has 32.")
     depth = require_integer("depth", depth, 1, "The reference network has 4 poolings.")
+    require_ignore_class(ignore_class)
     if seed is not None:
         seed = require_integer("seed", seed, 0, "Pass None for another draw each time.")
     policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)

@@ -29,13 +29,21 @@ def colorize(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
     Returns:
         np.ndarray. uint8 ``(height, width, 3)``.
 
+    Raises:
+        ValueError: If the mask has another shape.
+
     Example:
         >>> unetv2.visualization.colorize(np.array([[1, 10]]), unetv2.CARLA).tolist()
         [[[70, 70, 70], [0, 0, 142]]]
     """
     ids = np.asarray(mask)
-    if ids.ndim == 3:
+    if ids.ndim == 3 and ids.shape[2] == 1:
         ids = ids[..., 0]
+    if ids.ndim != 2:
+        raise ValueError(
+            "`mask` must be of shape (height, width) or (height, width, 1). "
+            f"Received: {ids.shape}. Pass one mask at a time."
+        )
     known = (ids >= 0) & (ids < len(classes))
     palette = np.array((*classes.colors, _IGNORED_COLOR), dtype=np.uint8)
     return palette[np.where(known, ids, len(classes))]

@@ -100,7 +100,7 @@ def make_dataset(
         image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
         mask_suffix: str. What masks' names end with, such as ``"_gtFine_labelIds"``.
         on_error: ``"raise"``, or ``"skip"`` to go on without pairs that cannot be used, each
-            logged once by the logger ``unetv2``.
+            logged once by the logger ``unetv2``. ``len`` of the data set is then unknown.
         max_skipped: float in [0, 1). Share of pairs that may be skipped.
         max_pixels: int. Larger pictures are refused from their header.
 
@@ -126,21 +126,37 @@ def make_dataset(
     labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
     preparation = Preparation(image_size, resize, interpolation, channels, max_pixels, labels)
     crop_size = _require_crop_size(crop_size, preparation.image_size)
+    if balanced and crop_size is None:
+        raise ValueError(
+            "`balanced` must come with a `crop_size`: it decides which part is cut out. "
+            "Received: balanced=True and crop_size=None. Pass one, or leave it out."
+        )
     augment = get_augmentation(augmentation, ignore_class=labels.ignore_class)
     pairs = find_pairs(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
     pairs = split_pairs(pairs, subset, split=split, seed=seed, group_by=group_by)
-    source = Source(pairs, preparation, cache=cache, on_error=on_error, max_skipped=max_skipped)
+    source = Source(
+        pairs,
+        preparation,
+        cache=cache,
+        on_error=on_error,
+        max_skipped=max_skipped,
+        crop_size=crop_size,
+        one_size=image_size is None and crop_size is None and batch_size > 1,
+    )
     source.check()
 
     def read(number: int, draw: int) -> tuple[np.ndarray, np.ndarray, bool]:
-        pictures = source.read(int(number))
+        try:
+            pictures = source.read(int(number))
+        except OSError as error:
+            # TensorFlow passes a ValueError's text on, whatever it was that failed.
+            raise ValueError(str(error)) from error
         if pictures is None:
             empty = np.zeros((*(crop_size or preparation.image_size or (1, 1)), 1))
             image = empty.repeat(channels, axis=2).astype(source.pixel_dtype)
             return image, empty.astype(np.int32), False
         image, mask = pictures
         if crop_size is not None:
-            _require_large_enough(mask, crop_size, pairs[number].image)
             image, mask = random_crop(
                 image, mask, crop_size,
                 draw=int(draw), balanced=balanced, ignore_class=labels.ignore_class,
@@ -194,12 +210,3 @@ def _require_crop_size(
             "Pass image_size=None to crop from the files' own size."
         )
     return height, width
-
-
-def _require_large_enough(mask: np.ndarray, crop_size: tuple[int, int], path: str) -> None:
-    if mask.shape[0] < crop_size[0] or mask.shape[1] < crop_size[1]:
-        raise ValueError(
-            "`crop_size` must fit into every picture. "
-            f"Received: crop_size={crop_size} and {mask.shape[0]}x{mask.shape[1]} in '{path}'. "
-            "Pass a smaller one, or an `image_size`."
-        )

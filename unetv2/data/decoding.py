@@ -10,14 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image
+
+from unetv2.data.pixels import convert_16_bit, is_16_bit, is_plain_png, png_pixels, raw_mode
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 # Pillow's own limit, from where on it warns of a decompression bomb.
 MAX_PIXELS = 89_478_485
 
 _ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)
+_SIDEWAYS = (5, 6, 7, 8)
 _IMAGE_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -52,7 +54,8 @@ def _opened(path: str, max_pixels: int) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"'{path}' must have at most `max_pixels`={max_pixels} pixels. "
-            f"Received: {error}. Raise `max_pixels` if the picture is meant to be that large."
+            f"Received: {error}. Raise `max_pixels` if the picture is meant to be that large; "
+            "beyond 178956970 pixels raise `PIL.Image.MAX_IMAGE_PIXELS` as well."
         ) from error
     # A truncated file is an OSError, a broken PNG chunk a SyntaxError, broken TIFF tags a
     # KeyError or TypeError, all from Pillow.
@@ -82,10 +85,10 @@ def read_header(path: str, max_pixels: int = MAX_PIXELS, *, lossless: bool = Fal
         if lossless:
             _require_lossless(path, picture)
         height, width = picture.height, picture.width
-        if _is_turned(picture):
+        if _orientation(picture) in _SIDEWAYS:
             height, width = width, height
         return Header(
-            picture.format or "", picture.mode, (height, width), 16 if _is_16_bit(picture) else 8
+            picture.format or "", picture.mode, (height, width), 16 if is_16_bit(picture) else 8
         )
 
 
@@ -118,17 +121,15 @@ def decode_image(
                 "Images must be grey, RGB or CMYK, of up to 16 bits. "
                 f"Received: mode '{picture.mode}' in '{path}'. Convert it."
             )
-        if _is_16_bit(picture):
-            return _convert_16_bit(_pixels_16_bit(path, picture), channels)
-        if _is_plain_png(picture) and (channels >= 3 or (channels, picture.mode) == (1, "L")):
-            return _png_pixels(path, channels, tf.uint8)
+        orientation = _orientation(picture)
+        if is_16_bit(picture):
+            pixels = convert_16_bit(_pixels_16_bit(path, picture), channels)
+            return _turned(pixels, orientation)
+        if is_plain_png(picture) and (channels >= 3 or (channels, picture.mode) == (1, "L")):
+            return png_pixels(path, channels, tf.uint8)
         if at_least is not None:
             _shrink_jpeg(picture, at_least)
-        picture.load()
-        turned = _upright(picture)
-        if turned.mode in ("P", "PA"):
-            turned = turned.convert("RGBA")  # Straight to RGB loses transparency with a warning.
-        pixels = np.asarray(turned.convert(_IMAGE_MODES[channels]))
+        pixels = _turned(np.asarray(_rgb(picture, _IMAGE_MODES[channels])), orientation)
         return pixels[..., np.newaxis] if channels == 1 else pixels
 
 
@@ -148,36 +149,46 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """
     with _opened(path, max_pixels) as picture:
         _require_lossless(path, picture)
-        if picture.mode in ("RGB", "RGBA", "LA") and _is_16_bit(picture):
-            pixels = _pixels_16_bit(path, picture)
-            return pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0]
-        if _is_plain_png(picture):
-            pixels = _png_pixels(path, 0, tf.uint8)
-            return pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0]
-        stretch = _grey_stretch(picture)
-        picture.load()
-        turned = _upright(picture)
-        values = np.asarray(turned)
-        if turned.mode in ("LA", "PA"):
-            return values[..., 0] if turned.mode == "LA" else np.asarray(turned.getchannel("P"))
-        if turned.mode == "1":
-            return values.astype(np.uint8)
-        if turned.mode in ("RGB", "RGBA"):
-            return values[..., :3]
-        if turned.mode == "P" and picture.format == "GIF":
-            values = _gif_values(turned)
-        if turned.mode in ("L", "P", "I", "I;16", "I;16B"):
-            return values // stretch if stretch > 1 else values
-        raise ValueError(
-            "Masks must be grey, palette, RGB or RGBA. "
-            f"Received: mode '{turned.mode}' in '{path}'. Convert it."
-        )
+        orientation = _orientation(picture)
+        if picture.mode in ("RGB", "RGBA", "LA") and is_16_bit(picture):
+            values = _pixels_16_bit(path, picture)
+        elif is_plain_png(picture):
+            values = png_pixels(path, 0, tf.uint8)
+        else:
+            values = _plain_values(path, picture)
+        if values.ndim == 3:
+            values = values[..., :3] if values.shape[2] >= 3 else values[..., 0]
+        return _turned(values, orientation)
+
+
+def decode_colors(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decodes a mask of colours, those of a palette included.
+
+    Args:
+        path: str. The file.
+        max_pixels: int. Larger pictures are refused.
+
+    Returns:
+        np.ndarray. uint8 ``(height, width, 3)``.
+
+    Raises:
+        ValueError: If it is no picture, too large, stored with losses, or of 16 bits.
+    """
+    with _opened(path, max_pixels) as picture:
+        _require_lossless(path, picture)
+        if is_16_bit(picture) or picture.mode in ("I", "F"):
+            raise ValueError(f"Masks of colours must have 8 bits. Received: '{path}'. Convert it.")
+        orientation = _orientation(picture)
+        return _turned(np.asarray(_rgb(picture, "RGB")), orientation)
 
 
 def palette(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Returns a palette picture's colours, uint8 ``(n, 3)``; empty if it has none."""
+    """Returns the colours of the indices that :func:`decode_mask` gives, uint8 ``(n, 3)``.
+
+    Empty where it gives something else.
+    """
     with _opened(path, max_pixels) as picture:
-        if picture.mode not in ("P", "PA"):
+        if picture.mode not in ("P", "PA") or _is_grey_gif(picture):
             return np.zeros((0, 3), np.uint8)
         return np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
 
@@ -197,45 +208,63 @@ def _require_lossless(path: str, mask: Image.Image) -> None:
         )
 
 
-def _is_turned(picture: Image.Image) -> bool:
-    # Pillow decodes the whole of a PNG to look for EXIF data behind the pixels.
-    if picture.format == "PNG" and "exif" not in picture.info:
-        return False
-    return picture.getexif().get(_ORIENTATION) in _TURNED
+def _orientation(picture: Image.Image) -> int:
+    """Returns how a picture is to be turned, 1 to 8 as in EXIF; before it is loaded."""
+    # Pillow decodes the whole of a PNG to look for EXIF data behind the pixels, and turns TIFF.
+    if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
+        return 1
+    return int(picture.getexif().get(_ORIENTATION, 1))
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    has_exif = _ORIENTATION in picture.getexif()
-    # Without, Pillow would return a copy.
-    return ImageOps.exif_transpose(picture) if has_exif else picture
-
-
-def _raw_mode(picture: Image.Image) -> str:
-    """Returns the pixel format in the file, which Pillow's mode does not always tell."""
-    if not isinstance(picture, ImageFile.ImageFile) or not picture.tile:
-        return picture.mode
-    arguments = picture.tile[0][3]
-    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
-
-
-def _is_16_bit(picture: Image.Image) -> bool:
-    return ";16" in _raw_mode(picture) or picture.mode.startswith("I;16")
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns ``(height, width[, channels])`` upright; the EXIF specification numbers the ways."""
+    if orientation in _SIDEWAYS:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
 
 
 def _grey_stretch(picture: Image.Image) -> int:
     # Pillow stretches 2 and 4 bits of grey to 0..255.
-    raw_mode = _raw_mode(picture)
-    return {"L;2": 85, "L;4": 17}.get(raw_mode.removesuffix("R").removesuffix("I"), 1)
+    stored = raw_mode(picture)
+    return {"L;2": 85, "L;4": 17}.get(stored.removesuffix("R").removesuffix("I"), 1)
 
 
-def _gif_values(picture: Image.Image) -> np.ndarray:
-    """Returns a GIF's grey values if all of its colours are grey, else its indices.
+def _plain_values(path: str, picture: Image.Image) -> np.ndarray:
+    """Returns the numbers in a mask that Pillow reads, ``(height, width[, channels])``."""
+    stretch = _grey_stretch(picture)
+    picture.load()
+    if _is_grey_gif(picture):
+        return np.asarray(picture.convert("L"))
+    if picture.mode == "PA":
+        return np.asarray(picture.getchannel("P"))
+    if picture.mode == "1":
+        return np.asarray(picture).astype(np.uint8)
+    if picture.mode not in ("L", "LA", "P", "I", "I;16", "I;16B", "RGB", "RGBA"):
+        raise ValueError(
+            "Masks must be grey, palette, RGB or RGBA. "
+            f"Received: mode '{picture.mode}' in '{path}'. Convert it."
+        )
+    values = np.asarray(picture)
+    return values // stretch if stretch > 1 else values
 
-    GIF knows no grey, and whoever writes one numbers its colours anew.
-    """
+
+def _is_grey_gif(picture: Image.Image) -> bool:
+    # GIF knows no grey, and whoever writes one numbers its colours anew.
+    if picture.format != "GIF" or picture.mode != "P":
+        return False
     colors = np.asarray(picture.convert("RGB"))
-    is_grey = (colors == colors[..., :1]).all()
-    return colors[..., 0] if is_grey else np.asarray(picture)
+    return bool((colors == colors[..., :1]).all())
+
+
+def _rgb(picture: Image.Image, mode: str) -> Image.Image:
+    if picture.mode in ("P", "PA"):
+        # Straight from a palette, Pillow loses transparency with a warning.
+        picture = picture.convert("RGBA")
+    return picture.convert(mode)
 
 
 def _pixels_16_bit(path: str, picture: Image.Image) -> np.ndarray:
@@ -245,42 +274,9 @@ def _pixels_16_bit(path: str, picture: Image.Image) -> np.ndarray:
     if picture.format != "PNG":
         raise ValueError(
             "Colour pictures of 16 bits must be PNG. "
-            f"Received: a {picture.format} of mode '{_raw_mode(picture)}', '{path}'. Convert it."
+            f"Received: a {picture.format} of mode '{raw_mode(picture)}', '{path}'. Convert it."
         )
-    return _png_pixels(path, 0, tf.uint16)  # Pillow drops the lower eight bits of colours.
-
-
-def _is_plain_png(picture: Image.Image) -> bool:
-    """Returns whether TensorFlow reads a file as it is; it does so faster than Pillow."""
-    return (
-        picture.format == "PNG"
-        and picture.mode in ("L", "LA", "RGB", "RGBA")
-        and _raw_mode(picture) == picture.mode
-        and not {"transparency", "exif"} & picture.info.keys()
-    )
-
-
-def _png_pixels(path: str, channels: int, dtype: tf.DType) -> np.ndarray:
-    """Decodes a PNG, ``(height, width, channels)``; its own channels where that is 0."""
-    try:
-        pixels = tf.io.decode_png(tf.io.read_file(path), channels=channels, dtype=dtype)
-    except tf.errors.InvalidArgumentError as error:
-        raise OSError("broken or truncated PNG data") from error
-    return np.asarray(pixels.numpy())
-
-
-def _convert_16_bit(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Converts between grey and colour, with and without alpha."""
-    present = pixels.shape[2]
-    alpha = pixels[..., -1:] if present in (2, 4) else np.full_like(pixels[..., :1], 65535)
-    color = pixels[..., :-1] if present in (2, 4) else pixels
-    if channels <= 2 and color.shape[2] == 3:
-        # ITU-R 601-2 luma, as Pillow for 8 bits.
-        luma = color.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-        color = np.rint(luma)[..., np.newaxis].astype(np.uint16)
-    elif channels >= 3 and color.shape[2] == 1:
-        color = np.repeat(color, 3, axis=2)
-    return np.concatenate([color, alpha], axis=2) if channels in (2, 4) else color
+    return png_pixels(path, 0, tf.uint16)  # Pillow drops the lower eight bits of colours.
 
 
 def _shrink_jpeg(picture: Image.Image, at_least: tuple[int, int]) -> None:
@@ -288,7 +284,7 @@ def _shrink_jpeg(picture: Image.Image, at_least: tuple[int, int]) -> None:
     if picture.format != "JPEG":
         return
     height, width = at_least
-    if _is_turned(picture):
+    if _orientation(picture) in _SIDEWAYS:
         height, width = width, height
     for scale in (8, 4, 2):
         fits = picture.height >= scale * height and picture.width >= scale * width

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 
-from unetv2.arguments import require_choice, require_integer
+from unetv2.arguments import require_choice, require_ignore_class, require_integer
 from unetv2.classes import ClassTable, Color
-from unetv2.data.decoding import decode_mask, palette
+from unetv2.data.decoding import decode_colors, decode_mask
 
 ENCODINGS = ("ids", "colors", "binary")
 
@@ -44,8 +45,11 @@ class Labels:
                 "Received: encoding='colors' and classes=None. Pass one, or "
                 "`ClassTable.from_file(...)`."
             )
+        require_ignore_class(self.ignore_class)
+        if self.encoding == "colors" and self.classes is not None:
+            _require_unique(self.classes)
         for pair in self.label_map.items():
-            if not all(isinstance(number, int) for number in pair):
+            if not all(isinstance(number, Integral) for number in pair):
                 raise TypeError(
                     "`label_map` must map ids to ids, integers both. "
                     f"Received: {pair[0]!r}: {pair[1]!r}."
@@ -65,32 +69,25 @@ class Labels:
         Raises:
             ValueError: If it is no picture, or holds something else than labels.
         """
-        values = decode_mask(path, max_pixels=max_pixels)
         if self.encoding == "colors":
-            ids = self._from_colors(path, values, max_pixels)
+            ids = self._from_colors(path, max_pixels)
         elif self.encoding == "binary":
-            ids = _from_binary(path, _largest_channel(values))
+            ids = _from_binary(path, _largest_channel(decode_mask(path, max_pixels=max_pixels)))
         else:
+            values = decode_mask(path, max_pixels=max_pixels)
             if self.n_classes is None:
                 _require_no_colors(path, values)
-            ids = _largest_channel(values)
-        if self.label_map and self.encoding == "ids":
-            ids = _remapped(ids, self.label_map)
+            ids = _remapped(_largest_channel(values), self.label_map)
         self._require_in_range(path, ids)
         return _smallest(ids)
 
-    def _from_colors(self, path: str, values: np.ndarray, max_pixels: int) -> np.ndarray:
+    def _from_colors(self, path: str, max_pixels: int) -> np.ndarray:
         assert self.classes is not None
-        if values.ndim == 2:
-            colors = palette(path, max_pixels)
-            # A grey picture is one of grey colours.
-            values = colors[values] if len(colors) else np.repeat(values[..., None], 3, axis=2)
-        if values.dtype != np.uint8:
-            raise ValueError(f"Masks of colours must have 8 bits. Received: '{path}'. Convert it.")
+        values = decode_colors(path, max_pixels=max_pixels)
         codes = _codes(values)
         known = dict(zip(self.classes.colors, range(len(self.classes)), strict=True))
-        if self.classes.ignore_color is not None and self.classes.ignore_class is not None:
-            known.setdefault(self.classes.ignore_color, self.classes.ignore_class)
+        if self.classes.ignore_color is not None and self.ignore_class is not None:
+            known[self.classes.ignore_color] = self.ignore_class
         keys = _codes(np.array(list(known), np.uint8))
         order = np.argsort(keys)
         place = np.clip(np.searchsorted(keys[order], codes), 0, len(keys) - 1)
@@ -145,6 +142,11 @@ def resolve_labels(
         n_classes = require_integer(
             "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
         )
+    if label_map and encoding != "ids":
+        raise ValueError(
+            "`label_map` must come with encoding='ids'; it maps the ids in the files. "
+            f"Received: encoding={encoding!r}. Change the order in `classes` instead."
+        )
     if classes is not None:
         if n_classes not in (None, len(classes)):
             raise ValueError(
@@ -155,6 +157,16 @@ def resolve_labels(
         ignore_class = classes.ignore_class if ignore_class is None else ignore_class
         label_map = classes.label_map if label_map is None else label_map
     return Labels(encoding, n_classes, ignore_class, dict(label_map or {}), classes)
+
+
+def _require_unique(classes: ClassTable) -> None:
+    colors = [*classes.colors, *([classes.ignore_color] if classes.ignore_color else [])]
+    twice = [color for number, color in enumerate(colors) if color in colors[:number]]
+    if twice:
+        raise ValueError(
+            "`classes` must have a colour of its own for each class, and for what is ignored, "
+            f"where masks hold colours. Received: {twice[0]} twice. Change one of the two."
+        )
 
 
 def _advice(foreign: np.ndarray) -> str:
@@ -208,6 +220,8 @@ def _from_binary(path: str, values: np.ndarray) -> np.ndarray:
 
 
 def _remapped(ids: np.ndarray, label_map: Mapping[int, int]) -> np.ndarray:
+    if not label_map:
+        return ids
     remapped = ids.astype(np.int32)
     for old, new in label_map.items():
         remapped[ids == old] = new

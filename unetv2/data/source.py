@@ -31,6 +31,8 @@ class Source:
         cache: ``"memory"``, None, or a folder.
         on_error: ``"raise"`` or ``"skip"``.
         max_skipped: float in [0, 1). Share of pairs that may be skipped.
+        crop_size: ``(height, width)`` or None. What every picture must hold.
+        one_size: bool. Whether all must be as large as the first, to go into one batch.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Source:
         cache: str | os.PathLike[str] | None,
         on_error: str,
         max_skipped: float,
+        crop_size: tuple[int, int] | None = None,
+        one_size: bool = False,
     ) -> None:
         require_choice("on_error", on_error, ("raise", "skip"))
         self._allowed = require_fraction(
@@ -49,6 +53,9 @@ class Source:
         self._pairs = pairs
         self._preparation = preparation
         self._skips = on_error == "skip"
+        self._crop_size = crop_size
+        self._one_size = one_size
+        self._first_size: tuple[int, ...] | None = None
         self._skipped: set[int] = set()
         self._lock = threading.Lock()
         self._remembered: dict[int, Pictures] | None = {} if cache == "memory" else None
@@ -90,6 +97,7 @@ class Source:
             return None
         try:
             image, mask = self._load(self._pairs[number])
+            self._require_size(self._pairs[number], mask.shape[:2])
         except CacheError:
             raise
         except (ValueError, OSError) as error:
@@ -110,6 +118,24 @@ class Source:
             pictures = read_pair(pair, self._preparation)
             self._folder.store(entry, pictures)
         return pictures
+
+    def _require_size(self, pair: Pair, size: tuple[int, ...]) -> None:
+        crop_size = self._crop_size
+        if crop_size is not None and (size[0] < crop_size[0] or size[1] < crop_size[1]):
+            raise ValueError(
+                "`crop_size` must fit into every picture. "
+                f"Received: crop_size={crop_size} and {size[0]}x{size[1]} in '{pair.image}'. "
+                "Pass a smaller one, or an `image_size`."
+            )
+        with self._lock:
+            self._first_size = self._first_size or size
+        if self._one_size and size != self._first_size:
+            raise ValueError(
+                "Pictures in a batch must be of one size. "
+                f"Received: {self._first_size[0]}x{self._first_size[1]} and "
+                f"{size[0]}x{size[1]} in '{pair.image}'. "
+                "Pass an `image_size`, a `crop_size`, or batch_size=1."
+            )
 
     def _same_depth(self, image: np.ndarray) -> np.ndarray:
         if image.dtype == self.pixel_dtype:
