@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -12,12 +13,16 @@ from unetv2.arguments import require_image_size, require_integer
 from unetv2.augmentation import Augmentation
 from unetv2.augmentation import get as get_augmentation
 from unetv2.classes import ClassTable
+from unetv2.data.cache import Pictures
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.labels import resolve_labels
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
 from unetv2.data.reading import Preparation
 from unetv2.data.sampling import epochs, random_crop
 from unetv2.data.source import Source
+
+# One is being read while the next one starts, so that no thread waits for the last picture.
+_BATCHES_AT_ONCE = 2
 
 
 def make_dataset(
@@ -100,7 +105,8 @@ def make_dataset(
         image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
         mask_suffix: str. What masks' names end with, such as ``"_gtFine_labelIds"``.
         on_error: ``"raise"``, or ``"skip"`` to go on without pairs that cannot be used, each
-            logged once by the logger ``unetv2``. ``len`` of the data set is then unknown.
+            logged once by the logger ``unetv2``. Their batches are smaller, and ``len`` of the
+            data set is unknown.
         max_skipped: float in [0, 1). Share of pairs that may be skipped.
         max_pixels: int. Larger pictures are refused from their header.
 
@@ -145,37 +151,42 @@ def make_dataset(
     )
     source.check()
 
-    def read(number: int, draw: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    def read(number: int, draw: int) -> Pictures | None:
+        pictures = source.read(number)
+        if pictures is None or crop_size is None:
+            return pictures
+        image, mask = pictures
+        return random_crop(
+            image, mask, crop_size,
+            draw=draw, balanced=balanced, ignore_class=labels.ignore_class,
+        )  # fmt: skip
+
+    threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="unetv2")
+
+    # A batch a call, on threads of our own: TensorFlow's wait for each other in Python functions.
+    def read_batch(numbers: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            pictures = source.read(int(number))
+            found = list(threads.map(read, numbers.tolist(), draws.tolist()))
         except OSError as error:
             # TensorFlow passes a ValueError's text on, whatever it was that failed.
             raise ValueError(str(error)) from error
-        if pictures is None:
-            empty = np.zeros((*(crop_size or preparation.image_size or (1, 1)), 1))
-            image = empty.repeat(channels, axis=2).astype(source.pixel_dtype)
-            return image, empty.astype(np.int32), False
-        image, mask = pictures
-        if crop_size is not None:
-            image, mask = random_crop(
-                image, mask, crop_size,
-                draw=int(draw), balanced=balanced, ignore_class=labels.ignore_class,
-            )  # fmt: skip
-        return image, mask.astype(np.int32), True
+        pictures = [pair for pair in found if pair is not None]
+        if not pictures:
+            empty = np.zeros((0, *(crop_size or preparation.image_size or (1, 1)), 1))
+            image = empty.repeat(channels, axis=3).astype(source.pixel_dtype)
+            return image, empty.astype(np.int32)
+        images, masks = zip(*pictures, strict=True)
+        return np.stack(images), np.stack([mask.astype(np.int32) for mask in masks])
 
     height, width = crop_size or preparation.image_size or (None, None)
     scale = float(np.iinfo(source.pixel_dtype).max)
 
-    def load(number: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        image, mask, usable = tf.numpy_function(
-            read, [number, draw], [source.pixel_dtype, tf.int32, tf.bool], stateful=False
+    def load(numbers: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        images, masks = tf.numpy_function(
+            read_batch, [numbers, draws], [source.pixel_dtype, tf.int32], stateful=False
         )
-        return (
-            tf.ensure_shape(image, (height, width, channels)),
-            tf.ensure_shape(mask, (height, width, 1)),
-            draw,
-            tf.ensure_shape(usable, ()),
-        )
+        images = tf.ensure_shape(images, (None, height, width, channels))
+        return images, tf.ensure_shape(masks, (None, height, width, 1)), draws
 
     def finish(image: tf.Tensor, mask: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = tf.cast(image, tf.float32) / scale
@@ -184,17 +195,14 @@ def make_dataset(
     if shuffle is None:
         shuffle = subset not in ("validation", "test")
     # Numbers are shuffled, not pictures: the order is perfect and costs no buffer.
-    dataset = epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat).map(
-        load, num_parallel_calls=tf.data.AUTOTUNE
+    dataset = (
+        epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat)
+        .batch(batch_size)
+        .map(load, num_parallel_calls=_BATCHES_AT_ONCE)
     )
     if on_error == "skip":
-        dataset = dataset.filter(lambda *element: element[-1])
-    return (
-        dataset.map(lambda *element: element[:-1])
-        .batch(batch_size)
-        .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+        dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
+    return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def _require_crop_size(

@@ -79,9 +79,10 @@ class Source:
                 continue
             if bits == 16:
                 self.pixel_dtype = np.dtype(np.uint16)
+        self.read(0)  # Its size is what the others are held against.
         # Threads, as decoding leaves Python's lock.
-        with ThreadPoolExecutor() as threads:
-            for _ in threads.map(self.read, range(min(len(self), _PAIRS_READ))):
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            for _ in threads.map(self.read, range(1, min(len(self), _PAIRS_READ))):
                 pass
 
     def read(self, number: int) -> Pictures | None:
