@@ -6,7 +6,7 @@ import unetv2
 
 project = "unetv2"
 author = "The unetv2 developers"
-copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name.
+copyright = f"2026, {author}"  # noqa: A001 - the name is Sphinx's, not ours to choose.
 version = release = unetv2.__version__
 
 extensions = [

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -204,3 +206,18 @@ def test_every_option_is_keyword_only():
     parameters = list(inspect.signature(unetv2.make_dataset).parameters.values())
     assert [parameter.name for parameter in parameters[:2]] == ["image_dir", "mask_dir"]
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters[2:])
+
+
+CUT_OFF = """
+import sys, unetv2
+dataset = unetv2.make_dataset(*sys.argv[1:], batch_size=2, cache=None, repeat=True)
+iterator = iter(dataset)
+next(iterator)
+"""
+
+
+def test_a_process_ends_in_the_middle_of_an_iteration(write_pairs):
+    command = [sys.executable, "-c", CUT_OFF, *map(str, write_pairs(20, size=(200, 300)))]
+    # The time limit only turns a hang into a failure.
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr

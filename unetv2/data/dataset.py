@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,7 @@ from unetv2.augmentation import get as get_augmentation
 from unetv2.classes import ClassTable
 from unetv2.data.cache import Pictures
 from unetv2.data.decoding import MAX_PIXELS
+from unetv2.data.gate import Gate
 from unetv2.data.labels import resolve_labels
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
 from unetv2.data.reading import Preparation
@@ -161,12 +163,16 @@ def make_dataset(
             draw=draw, balanced=balanced, ignore_class=labels.ignore_class,
         )  # fmt: skip
 
+    gate = Gate()
+    # Also at the end of the process, while Python still answers.
+    weakref.finalize(source, gate.close)
     threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="unetv2")
 
     # A batch a call, on threads of our own: TensorFlow's wait for each other in Python functions.
     def read_batch(numbers: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            found = list(threads.map(read, numbers.tolist(), draws.tolist()))
+            with gate.passed():
+                found = list(threads.map(read, numbers.tolist(), draws.tolist()))
         except OSError as error:
             # TensorFlow passes a ValueError's text on, whatever it was that failed.
             raise ValueError(str(error)) from error
