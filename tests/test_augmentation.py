@@ -298,6 +298,21 @@ def test_saturation_keeps_the_luminance_and_grey():
     np.testing.assert_allclose(appearance(grey, saturation=0.5), grey, atol=1e-6)
 
 
+def test_a_preset_leaves_out_what_the_channels_cannot_have_and_an_own_one_is_an_error():
+    assert get("driving", channels=3) == get("driving") == driving()
+    assert get("driving", channels=5) == dataclasses.replace(driving(), saturation=0)
+    assert get("light", channels=5) == light()
+    own = Augmentation(noise=0.1)
+    assert get(own, channels=5) is own
+    message = (
+        "`augmentation` must have no `saturation` unless images have 3 channels: it needs red, "
+        r"green and blue. Received: augmentation.saturation=0.3 and channels=1. Leave it out: "
+        r"`dataclasses.replace\(augmentation, saturation=0\)`"
+    )
+    with pytest.raises(ValueError, match=message):
+        get(driving(), channels=1)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_saturation_does_nothing_without_three_channels(channels):
     images = batch(channels=channels)[0]

@@ -99,7 +99,7 @@ def test_data_sets_share_a_folder_and_subsets_share_entries(write_pairs, tmp_pat
 def test_a_damaged_entry_is_read_again(write_pairs, tmp_path, reads):
     folders = write_pairs(2)
     expected = load(folders, tmp_path / "cache")
-    entries = sorted((tmp_path / "cache").rglob("*.npy"))
+    entries = sorted((tmp_path / "cache").rglob("*.pair"))
     entries[0].write_bytes(entries[0].read_bytes()[:-7])
     entries[1].write_bytes(b"")
     reads.clear()
@@ -166,11 +166,11 @@ def test_a_kill_in_the_middle_leaves_whole_entries_only(write_pairs, tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            if len(list((tmp_path / "cache").rglob("*.npy"))) > 40:
+            if len(list((tmp_path / "cache").rglob("*.pair"))) > 40:
                 break
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
-    kept = len(list((tmp_path / "cache").rglob("*.npy")))
+    kept = len(list((tmp_path / "cache").rglob("*.pair")))
     assert kept > 40
     options = {"image_size": (96, 128)}
     for one, two in zip(

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from unetv2.cli import main
@@ -44,6 +45,30 @@ def test_every_option_reaches_the_doctor(folders, capsys, tmp_path):
     assert (tmp_path / "report" / "report.txt").exists()
 
 
+def test_ids_are_mapped_and_the_split_and_the_limit_are_the_callers(folders, capsys):
+    words = ["check", *folders, "--json", "--n-classes", "2", "--split", "0", "0.5", "0.5"]
+    assert main([*words, "--label-map", "2:1", "--label-map", "1:0"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    # 2 becomes 1 and 1 becomes 0, not 2 by way of 1.
+    assert [row["id"] for row in content["classes"]] == [0, 1]
+    assert content["subsets"]["train"] == 0
+    assert main([*words, "--label-map", "2:1", "--max-pixels", "100"]) == 1
+    assert "must have at most `max_pixels`=100 pixels" in capsys.readouterr().out
+
+
+def test_channels_are_those_of_the_arrays(tmp_path, capsys):
+    for number in range(2):
+        for name, shape in (("images", (4, 6, 5)), ("masks", (4, 6))):
+            (tmp_path / name).mkdir(exist_ok=True)
+            pixels = np.random.default_rng(number).integers(0, 3, shape, dtype=np.uint8)
+            np.save(tmp_path / name / f"{number}.npy", pixels)
+    words = ["check", str(tmp_path / "images"), str(tmp_path / "masks"), "--json"]
+    assert main([*words, "--channels", "5"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["mean"]) == 5
+    assert main(words) == 1
+    assert "Pass channels=5" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["carla", "camvid", "cityscapes", "pascal_voc"])
 def test_tables_have_names(folders, capsys, name):
     assert main(["check", *folders, "--classes", name]) == 0
@@ -58,6 +83,11 @@ def test_tables_have_names(folders, capsys, name):
         (["--classes", "none.txt"], "A class table must be a .json or .csv file"),
         (["--classes", "none.csv"], "No such file"),
         (["--group-by", "("], "`group_by` must be a regular expression"),
+        (["--channels", "0"], "`channels` must be a positive integer"),
+        (["--max-pixels", "0"], "`max_pixels` must be a positive integer"),
+        (["--split", "1", "1", "1"], "`split` must be three shares"),
+        (["--label-map", "1:0", "--label-map", "1:2"], "`--label-map` must name an id once"),
+        (["--label-map", "1:0", "--encoding", "binary"], "`label_map` must come with encoding"),
         (["--seed", "-1"], "`seed` must be a non-negative integer"),
     ],
 )
@@ -75,6 +105,13 @@ def test_wrong_arguments_are_one_line_and_return_2(folders, capsys, words, messa
 def test_wrong_usage_returns_2(capsys, words):
     assert main(words) == 2
     assert "usage: unetv2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["7", "7:", "a:b", "7:0:1", "7=0"])
+def test_a_label_map_that_is_none_returns_2(folders, capsys, word):
+    assert main(["check", *folders, "--label-map", word]) == 2
+    message = f"argument --label-map: must be two ids, OLD:NEW, such as 7:0. Received: {word!r}."
+    assert message in capsys.readouterr().err
 
 
 def test_help_shows_an_example(capsys):

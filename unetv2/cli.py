@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.data.checking import check_dataset
+from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.labels import ENCODINGS
+from unetv2.data.pairs import SPLIT
 
 _TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_voc": PASCAL_VOC}
 _WRONG_USE = 2
@@ -66,6 +68,16 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument("masks", metavar="MASKS", help="folder of the masks")
     _add_labels(command)
     command.add_argument(
+        "--channels", type=int, default=3, metavar="N", help="channels of the images (default: 3)"
+    )
+    command.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help=f"larger pictures are not decoded (default: {MAX_PIXELS})",
+    )
+    command.add_argument(
         "--image-suffix", default="", metavar="TEXT", help="what images' names end with"
     )
     command.add_argument(
@@ -73,6 +85,14 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     command.add_argument(
         "--group-by", metavar="REGEX", help="what names share that stay in one subset"
+    )
+    command.add_argument(
+        "--split",
+        type=float,
+        nargs=3,
+        default=SPLIT,
+        metavar=("TRAIN", "VALIDATION", "TEST"),
+        help=f"shares of the subsets (default: {' '.join(map(str, SPLIT))})",
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the split")
     command.add_argument("--report", metavar="FOLDER", help="write text, JSON and pictures there")
@@ -93,12 +113,40 @@ def _add_labels(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--encoding", choices=ENCODINGS, default="ids", help="what masks hold (default: ids)"
     )
+    command.add_argument(
+        "--label-map",
+        type=_ids,
+        action="append",
+        metavar="OLD:NEW",
+        help="another id for one in the files; once for each",
+    )
 
 
 def _table(name: str | None) -> ClassTable | None:
     if name is None:
         return None
     return _TABLES[name] if name in _TABLES else ClassTable.from_file(name)
+
+
+def _ids(word: str) -> tuple[int, int]:
+    try:
+        old, new = map(int, word.split(":"))
+    except ValueError as error:
+        message = f"must be two ids, OLD:NEW, such as 7:0. Received: {word!r}."
+        raise argparse.ArgumentTypeError(message) from error
+    return old, new
+
+
+def _label_map(pairs: Sequence[tuple[int, int]] | None) -> dict[int, int] | None:
+    if pairs is None:
+        return None
+    label_map = dict(pairs)
+    if len(label_map) < len(pairs):
+        raise ValueError(
+            "`--label-map` must name an id once. "
+            f"Received: {' '.join(f'{old}:{new}' for old, new in pairs)}. Leave one out."
+        )
+    return label_map
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -109,10 +157,14 @@ def _check(options: argparse.Namespace) -> int:
         ignore_class=options.ignore_class,
         classes=_table(options.classes),
         encoding=options.encoding,
+        label_map=_label_map(options.label_map),
+        channels=options.channels,
         image_suffix=options.image_suffix,
         mask_suffix=options.mask_suffix,
+        split=options.split,
         group_by=options.group_by,
         seed=options.seed,
+        max_pixels=options.max_pixels,
         output=options.report,
         progress=not options.quiet,
     )

@@ -68,7 +68,10 @@ PRESETS = tuple(_BY_NAME)
 
 
 def get(
-    augmentation: str | Augmentation | None, ignore_class: int | None = None
+    augmentation: str | Augmentation | None,
+    ignore_class: int | None = None,
+    *,
+    channels: int | None = None,
 ) -> Augmentation | None:
     """Returns the augmentation that a name stands for.
 
@@ -76,13 +79,15 @@ def get(
         augmentation: One of :data:`PRESETS`, an :class:`Augmentation`, or None for none.
         ignore_class: int or None. Id of pixels that have no label, for a name and for an
             augmentation without one.
+        channels: int or None. Channels of the images. Other than 3 have no saturation: a
+            name's is left out, an augmentation with one is an error. None does not ask.
 
     Returns:
         Augmentation or None.
 
     Raises:
         ValueError: If there is no such name, or the augmentation has another
-            ``ignore_class``.
+            ``ignore_class`` or a saturation that the images cannot have.
 
     Example:
         >>> unetv2.augmentation.get("driving") == unetv2.augmentation.driving()
@@ -90,6 +95,7 @@ def get(
     """
     if augmentation is None:
         return None
+    colored = channels in (None, 3)
     if not isinstance(augmentation, Augmentation):
         if not isinstance(augmentation, str) or augmentation not in _BY_NAME:
             names = ", ".join(map(repr, PRESETS))
@@ -97,7 +103,15 @@ def get(
                 f"`augmentation` must be one of {names}, an `Augmentation` or None. "
                 f"Received: augmentation={augmentation!r}."
             )
-        return _BY_NAME[augmentation](ignore_class=ignore_class)
+        preset = _BY_NAME[augmentation](ignore_class=ignore_class)
+        return preset if colored else dataclasses.replace(preset, saturation=0.0)
+    if augmentation.saturation and not colored:
+        raise ValueError(
+            "`augmentation` must have no `saturation` unless images have 3 channels: it needs "
+            f"red, green and blue. Received: augmentation.saturation={augmentation.saturation} "
+            f"and channels={channels}. "
+            "Leave it out: `dataclasses.replace(augmentation, saturation=0)`."
+        )
     if ignore_class is None or ignore_class == augmentation.ignore_class:
         return augmentation
     if augmentation.ignore_class is not None:

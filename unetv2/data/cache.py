@@ -60,8 +60,9 @@ class FolderCache:
             identity = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
             digest.update(repr(identity).encode("utf-8", "surrogateescape"))
         name = digest.hexdigest()
+        # No extension of a picture: the folder may lie among the images.
         # 256 folders: some file systems are slow with a million files in one.
-        return self._folder / name[:2] / f"{name[2:]}.npy"
+        return self._folder / name[:2] / f"{name[2:]}.pair"
 
     def load(self, entry: Path) -> Pictures | None:
         """Returns image and mask, or None if they are not there."""

@@ -69,8 +69,11 @@ def make_dataset(
     ``tf.errors.InvalidArgumentError`` with the same text.
 
     Args:
-        image_dir: Folder of the images: PNG, JPEG, BMP, GIF, TIFF or WebP.
-        mask_dir: Folder of the masks, in a lossless format.
+        image_dir: Folder of the images: PNG, JPEG, BMP, GIF, TIFF or WebP, or arrays in
+            ``.npy`` files, uint8 or uint16 ``(height, width, channels)`` or
+            ``(height, width)``.
+        mask_dir: Folder of the masks, in a lossless format or as ``.npy``: integers or bool
+            ``(height, width)`` or ``(height, width, 1)``, colours uint8 ``(height, width, 3)``.
         n_classes: int or None. Number of classes; another id in a mask is an error. None
             takes the number of ``classes``, or any id, and refuses masks of colours.
         ignore_class: int or None. Id of pixels that have no label, allowed besides. None takes
@@ -85,13 +88,15 @@ def make_dataset(
             ``ignore_class``; ``"crop"``, keeping it, cropped around the middle.
         interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
             ``"lanczos3"``, for images. The reference has ``"nearest"``.
-        channels: int. Channels of the images: 1 grey, 2 with alpha, 3 RGB, 4 with alpha.
+        channels: int. Channels of the images. Picture files are converted: 1 grey, 2 with alpha,
+            3 RGB, 4 with alpha. Arrays must have exactly as many, any number.
         crop_size: ``(height, width)`` or None. A random part of that size, another in each
             epoch, after resizing.
         balanced: bool. Whether that part is drawn to hold a class drawn first, each of the
             picture's classes with the same chance.
         augmentation: ``"light"``, ``"driving"``, an
-            :class:`~unetv2.augmentation.Augmentation`, or None.
+            :class:`~unetv2.augmentation.Augmentation`, or None. A name's saturation is left
+            out unless there are 3 channels; an augmentation with one is then an error.
         batch_size: int. Pairs in a batch; the last one of an epoch may be smaller.
         subset: ``"train"``, ``"validation"`` or ``"test"``; None takes all pairs.
         split: Shares of the three subsets. A pair's subset follows from its name and
@@ -102,8 +107,8 @@ def make_dataset(
             ``"validation"`` and ``"test"``.
         repeat: bool. Whether one iteration goes on for ever, epoch after epoch.
         seed: int. Seed of the split, the order, the crops and the augmentation.
-        cache: ``"memory"`` keeps the prepared pictures, 4 bytes a pixel; a folder keeps them
-            for later runs too; None reads the files again in every epoch.
+        cache: ``"memory"`` keeps the prepared pictures, 4 bytes a pixel of RGB; a folder
+            keeps them for later runs too; None reads the files again in every epoch.
         image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
         mask_suffix: str. What masks' names end with, such as ``"_gtFine_labelIds"``.
         on_error: ``"raise"``, or ``"skip"`` to go on without pairs that cannot be used, each
@@ -139,7 +144,7 @@ def make_dataset(
             "`balanced` must come with a `crop_size`: it decides which part is cut out. "
             "Received: balanced=True and crop_size=None. Pass one, or leave it out."
         )
-    augment = get_augmentation(augmentation, ignore_class=labels.ignore_class)
+    augment = get_augmentation(augmentation, labels.ignore_class, channels=channels)
     pairs = find_pairs(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
     pairs = split_pairs(pairs, subset, split=split, seed=seed, group_by=group_by)
     source = Source(

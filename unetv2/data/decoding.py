@@ -5,14 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from unetv2.data.pixels import convert_16_bit, is_16_bit, is_plain_png, png_pixels, raw_mode
+from unetv2.data.arrays import array_colors, array_header, array_ids, array_image, is_array
+from unetv2.data.pixels import (
+    convert_16_bit,
+    grey_stretch,
+    is_16_bit,
+    is_grey_gif,
+    is_plain_png,
+    png_pixels,
+    raw_mode,
+    require_channels,
+    require_lossless,
+    require_whole_tiff,
+    what_it_is,
+)
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 # Pillow's own limit, from where on it warns of a decompression bomb.
@@ -48,6 +60,7 @@ def _opened(path: str, max_pixels: int) -> Iterator[Image.Image]:
                 raise Image.DecompressionBombError(
                     f"{picture.height}x{picture.width} pixels by its header"
                 )
+            require_whole_tiff(picture)
             yield picture
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
@@ -63,27 +76,35 @@ def _opened(path: str, max_pixels: int) -> Iterator[Image.Image]:
         raise ValueError(
             f"'{path}' must be a readable picture ({', '.join(FORMATS)}). "
             f"Received: {os.path.getsize(path)} bytes that are none ({error}). "
-            "Replace the file, or remove it together with its partner."
+            + what_it_is(path, error)
         ) from error
 
 
-def read_header(path: str, max_pixels: int = MAX_PIXELS, *, lossless: bool = False) -> Header:
-    """Reads what a picture says of itself, without decoding it.
+def read_header(
+    path: str, max_pixels: int = MAX_PIXELS, *, lossless: bool = False, channels: int | None = None
+) -> Header:
+    """Reads what a picture or an array says of itself, without decoding it.
 
     Args:
         path: str. The file.
         max_pixels: int. Larger pictures are refused.
-        lossless: bool. Whether formats that lose something are refused too.
+        lossless: bool. Whether formats that lose something are refused too, as for a mask.
+        channels: int or None. The channels of an image, to refuse a file that cannot give them.
 
     Returns:
         Header.
 
     Raises:
-        ValueError: If it is no picture, too large, or stored with losses.
+        ValueError: If it is no picture, too large, stored with losses, or without the channels.
     """
+    if is_array(path):
+        array = array_header(path, max_pixels, mask=lossless, channels=channels)
+        return Header("NPY", array.mode, array.size, array.bits)
     with _opened(path, max_pixels) as picture:
+        if channels is not None:
+            require_channels(path, picture, channels)
         if lossless:
-            _require_lossless(path, picture)
+            require_lossless(path, picture)
         height, width = picture.height, picture.width
         if _orientation(picture) in _SIDEWAYS:
             height, width = width, height
@@ -104,7 +125,7 @@ def decode_image(
     Args:
         path: str. The file.
         channels: int. 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha; the
-            file's own are converted.
+            file's own are converted. An array must have exactly as many, any number.
         max_pixels: int. Larger pictures are refused.
         at_least: ``(height, width)`` or None. A JPEG may be decoded at a half, a quarter or
             an eighth, but not smaller than this.
@@ -115,7 +136,10 @@ def decode_image(
     Raises:
         ValueError: If it is no picture, too large, or of a kind that has no such channels.
     """
+    if is_array(path):
+        return array_image(path, max_pixels, channels)
     with _opened(path, max_pixels) as picture:
+        require_channels(path, picture, channels)
         if picture.mode in ("I", "F", "LAB", "HSV"):
             raise ValueError(
                 "Images must be grey, RGB or CMYK, of up to 16 bits. "
@@ -147,8 +171,10 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises:
         ValueError: If it is no picture, too large, or stored with losses.
     """
+    if is_array(path):
+        return array_ids(path, max_pixels)
     with _opened(path, max_pixels) as picture:
-        _require_lossless(path, picture)
+        require_lossless(path, picture)
         orientation = _orientation(picture)
         if picture.mode in ("RGB", "RGBA", "LA") and is_16_bit(picture):
             values = _pixels_16_bit(path, picture)
@@ -174,8 +200,10 @@ def decode_colors(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises:
         ValueError: If it is no picture, too large, stored with losses, or of 16 bits.
     """
+    if is_array(path):
+        return array_colors(path, max_pixels)
     with _opened(path, max_pixels) as picture:
-        _require_lossless(path, picture)
+        require_lossless(path, picture)
         if is_16_bit(picture) or picture.mode in ("I", "F"):
             raise ValueError(f"Masks of colours must have 8 bits. Received: '{path}'. Convert it.")
         orientation = _orientation(picture)
@@ -187,25 +215,12 @@ def palette(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     Empty where it gives something else.
     """
+    if is_array(path):
+        return np.zeros((0, 3), np.uint8)
     with _opened(path, max_pixels) as picture:
-        if picture.mode not in ("P", "PA") or _is_grey_gif(picture):
+        if picture.mode not in ("P", "PA") or is_grey_gif(picture):
             return np.zeros((0, 3), np.uint8)
         return np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
-
-
-def _require_lossless(path: str, mask: Image.Image) -> None:
-    how = None
-    if mask.format == "JPEG":
-        how = "JPEG"
-    elif mask.format == "TIFF" and mask.info.get("compression") in ("jpeg", "tiff_jpeg", "webp"):
-        how = f"TIFF with {mask.info['compression']} compression"
-    elif mask.format == "WEBP" and b"VP8L" not in Path(path).read_bytes()[:4096]:
-        how = "lossy WebP"
-    if how is not None:
-        raise ValueError(
-            f"Masks must be stored without losses: {how} changes ids at every edge. "
-            f"Received: '{path}'. Make it again from its source, as PNG."
-        )
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -227,17 +242,11 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels
 
 
-def _grey_stretch(picture: Image.Image) -> int:
-    # Pillow stretches 2 and 4 bits of grey to 0..255.
-    stored = raw_mode(picture)
-    return {"L;2": 85, "L;4": 17}.get(stored.removesuffix("R").removesuffix("I"), 1)
-
-
 def _plain_values(path: str, picture: Image.Image) -> np.ndarray:
     """Returns the numbers in a mask that Pillow reads, ``(height, width[, channels])``."""
-    stretch = _grey_stretch(picture)
+    stretch = grey_stretch(picture)
     picture.load()
-    if _is_grey_gif(picture):
+    if is_grey_gif(picture):
         return np.asarray(picture.convert("L"))
     if picture.mode == "PA":
         return np.asarray(picture.getchannel("P"))
@@ -250,14 +259,6 @@ def _plain_values(path: str, picture: Image.Image) -> np.ndarray:
         )
     values = np.asarray(picture)
     return values // stretch if stretch > 1 else values
-
-
-def _is_grey_gif(picture: Image.Image) -> bool:
-    # GIF knows no grey, and whoever writes one numbers its colours anew.
-    if picture.format != "GIF" or picture.mode != "P":
-        return False
-    colors = np.asarray(picture.convert("RGB"))
-    return bool((colors == colors[..., :1]).all())
 
 
 def _rgb(picture: Image.Image, mode: str) -> Image.Image:

@@ -10,6 +10,7 @@ import numpy as np
 
 from unetv2.arguments import require_choice, require_ignore_class, require_integer
 from unetv2.classes import ClassTable, Color
+from unetv2.data.arrays import is_array
 from unetv2.data.decoding import decode_colors, decode_mask
 
 ENCODINGS = ("ids", "colors", "binary")
@@ -80,6 +81,24 @@ class Labels:
             ids = _remapped(_largest_channel(values), self.label_map)
         self._require_in_range(path, ids)
         return _smallest(ids)
+
+    def stored(self, path: str, max_pixels: int) -> np.ndarray:
+        """Decodes a mask file without asking what its numbers mean.
+
+        Args:
+            path: str. The file.
+            max_pixels: int. Larger pictures are refused.
+
+        Returns:
+            np.ndarray. As :func:`unetv2.data.decoding.decode_mask` returns; the colours of an
+            array where masks hold colours.
+
+        Raises:
+            ValueError: If it is no mask.
+        """
+        # A picture tells ids from colours; an array of three channels may be either.
+        colors = self.encoding == "colors" and is_array(path)
+        return (decode_colors if colors else decode_mask)(path, max_pixels=max_pixels)
 
     def _from_colors(self, path: str, max_pixels: int) -> np.ndarray:
         assert self.classes is not None

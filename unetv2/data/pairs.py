@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from unetv2.arguments import require_choice, require_integer
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 SUBSETS = ("train", "validation", "test")
 SPLIT = (0.8, 0.1, 0.1)
 

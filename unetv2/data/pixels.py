@@ -1,4 +1,4 @@
-"""Pixel formats that Pillow reads otherwise than they are, or slower than TensorFlow."""
+"""Pixel formats that Pillow reads otherwise than they are, in part, or slower than TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+
+from unetv2.data.arrays import MAGIC
+
+_MOST_CHANNELS = 4
+_BITS, _CHANNELS, _PLANES = 258, 277, 284
 
 
 def raw_mode(picture: Image.Image) -> str:
@@ -22,6 +27,20 @@ def is_16_bit(picture: Image.Image) -> bool:
     # BGR;16 is 16 bits a pixel, in BMP.
     stored = raw_mode(picture)
     return (";16" in stored and stored != "BGR;16") or picture.mode.startswith("I;16")
+
+
+def grey_stretch(picture: Image.Image) -> int:
+    """Returns by how much Pillow multiplies the grey of a file of 2 or 4 bits."""
+    stored = raw_mode(picture)
+    return {"L;2": 85, "L;4": 17}.get(stored.removesuffix("R").removesuffix("I"), 1)
+
+
+def is_grey_gif(picture: Image.Image) -> bool:
+    """Returns whether a GIF is grey: it knows none, and writers number its colours anew."""
+    if picture.format != "GIF" or picture.mode != "P":
+        return False
+    colors = np.asarray(picture.convert("RGB"))
+    return bool((colors == colors[..., :1]).all())
 
 
 def is_plain_png(picture: Image.Image) -> bool:
@@ -55,3 +74,75 @@ def convert_16_bit(pixels: np.ndarray, channels: int) -> np.ndarray:
     elif channels >= 3 and color.shape[2] == 1:
         color = np.repeat(color, 3, axis=2)
     return np.concatenate([color, alpha], axis=2) if channels in (2, 4) else color
+
+
+def require_lossless(path: str, mask: Image.Image) -> None:
+    """Raises if a mask is stored with losses."""
+    how = None
+    if mask.format == "JPEG":
+        how = "JPEG"
+    elif mask.format == "TIFF" and mask.info.get("compression") in ("jpeg", "tiff_jpeg", "webp"):
+        how = f"TIFF with {mask.info['compression']} compression"
+    elif mask.format == "WEBP" and b"VP8L" not in Path(path).read_bytes()[:4096]:
+        how = "lossy WebP"
+    if how is not None:
+        raise ValueError(
+            f"Masks must be stored without losses: {how} changes ids at every edge. "
+            f"Received: '{path}'. Make it again from its source, as PNG."
+        )
+
+
+def require_channels(path: str, picture: Image.Image, channels: int) -> None:
+    """Raises unless an image's file can give the channels asked for."""
+    if channels > _MOST_CHANNELS:
+        raise ValueError(
+            f"`channels` must be 1 to {_MOST_CHANNELS} for picture files. "
+            f"Received: channels={channels} and '{path}'. "
+            "Store images of more channels as .npy arrays, (height, width, channels)."
+        )
+    if channels in (2, 4) and picture.format == "TIFF" and "X" in raw_mode(picture):
+        raise ValueError(
+            f"A TIFF's fourth channel must be alpha for channels={channels}. Received: another "
+            f"one in '{path}', such as near infrared. Store it as a .npy array, or pass channels=3."
+        )
+
+
+def require_whole_tiff(picture: Image.Image) -> None:
+    """Raises an OSError for a TIFF of which Pillow reads a part, or something else."""
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return
+    tags = picture.tag_v2
+    channels, bits = tags.get(_CHANNELS, 1), max((1, *tags.get(_BITS, ())))
+    deep_planes = channels > 1 and bits > 8 and tags.get(_PLANES) == 2
+    if channels > _MOST_CHANNELS or deep_planes:
+        raise UnidentifiedImageError(f"{channels} channels of {bits} bits")
+
+
+def what_it_is(path: str, error: Exception) -> str:
+    """Returns what to do with a file that Pillow does not read, a sentence or two."""
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC)) == MAGIC:
+            return "It is a NumPy array: give it the extension .npy."
+    channels = _tiff_channels(path) if isinstance(error, UnidentifiedImageError) else 1
+    if channels > 1:
+        return (
+            f"It is a TIFF of {channels} channels, of a kind that is not read: "
+            "store it as a .npy array, (height, width, channels)."
+        )
+    return "Replace the file, or remove it together with its partner."
+
+
+def _tiff_channels(path: str) -> int:
+    """Returns the channels of a TIFF that Pillow does not open; 1 for what is none."""
+    # What broken tags make of the parser has no end.
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+            # The offsets of a BigTIFF are twice as long.
+            start += file.read(8) if start[2:3] == b"\x2b" else b""
+            tags = TiffImagePlugin.ImageFileDirectory_v2(start)
+            file.seek(tags.next)
+            tags.load(file)
+            return int(tags.get(_CHANNELS, 1))
+    except Exception:
+        return 1

@@ -18,8 +18,6 @@ from unetv2.data.resizing import (
     resize_mask,
 )
 
-_CHANNELS = (1, 2, 3, 4)
-
 
 @dataclass(frozen=True)
 class Preparation:
@@ -30,7 +28,7 @@ class Preparation:
         resize: ``"stretch"``, ``"pad"`` or ``"crop"``.
         interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
             ``"lanczos3"``, for images.
-        channels: int. 1 to 4.
+        channels: int. 1 to 4 for picture files, any number for arrays.
         max_pixels: int. Larger files are refused from their header.
         labels: What masks hold.
     """
@@ -48,7 +46,8 @@ class Preparation:
             object.__setattr__(self, "image_size", require_image_size(self.image_size))
         require_choice("resize", self.resize, RESIZES)
         require_choice("interpolation", self.interpolation, INTERPOLATIONS)
-        require_choice("channels", self.channels, _CHANNELS)
+        channels = require_integer("channels", self.channels, 1, "The default is 3, for RGB.")
+        object.__setattr__(self, "channels", channels)
         require_integer("max_pixels", self.max_pixels, 1, "It guards against broken headers.")
         if self.resize == "pad" and self.labels.ignore_class is None:
             raise ValueError(
@@ -58,21 +57,22 @@ class Preparation:
             )
 
 
-def check_headers(pair: Pair, max_pixels: int = MAX_PIXELS) -> int:
+def check_headers(pair: Pair, max_pixels: int = MAX_PIXELS, *, channels: int | None = None) -> int:
     """Checks that a pair's files are pictures of one size, from their headers alone.
 
     Args:
         pair: The pair.
         max_pixels: int. Larger pictures are refused.
+        channels: int or None. The channels that the image must give.
 
     Returns:
         int. Bits of a channel of the image: 16 or up to 8.
 
     Raises:
-        ValueError: If one is no picture or too large, the mask is stored
-            with losses, or the two differ in size.
+        ValueError: If one is no picture or too large, the image cannot give the channels, the
+            mask is stored with losses, or the two differ in size.
     """
-    image = read_header(pair.image, max_pixels)
+    image = read_header(pair.image, max_pixels, channels=channels)
     mask = read_header(pair.mask, max_pixels, lossless=True)
     _require_one_size(pair, image.size, mask.size)
     return image.bits
@@ -98,7 +98,7 @@ def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndar
     """
     mask = preparation.labels.read(pair.mask, preparation.max_pixels)
     source = mask.shape[:2]
-    header = read_header(pair.image, preparation.max_pixels)
+    header = read_header(pair.image, preparation.max_pixels, channels=preparation.channels)
     _require_one_size(pair, header.size, source)
     geometry = Geometry.plan(source, preparation.image_size or source, preparation.resize)
     image = decode_image(

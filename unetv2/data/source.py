@@ -70,10 +70,10 @@ class Source:
 
     def check(self) -> None:
         """Raises, or skips, what is wrong with the first pairs; finds the bit depth."""
-        limit = self._preparation.max_pixels
+        limit, channels = self._preparation.max_pixels, self._preparation.channels
         for number, pair in enumerate(self._pairs[:_HEADERS_CHECKED]):
             try:
-                bits = check_headers(pair, limit)
+                bits = check_headers(pair, limit, channels=channels)
             except (ValueError, OSError) as error:
                 self._skip(number, error)
                 continue

@@ -38,6 +38,7 @@ def check_dataset(
     classes: ClassTable | None = None,
     encoding: str = "ids",
     label_map: Mapping[int, int] | None = None,
+    channels: int = 3,
     image_suffix: str = "",
     mask_suffix: str = "",
     split: Sequence[float] = SPLIT,
@@ -55,14 +56,17 @@ def check_dataset(
     is kept of a picture.
 
     Args:
-        image_dir: Folder of the images.
-        mask_dir: Folder of the masks.
+        image_dir: Folder of the images, pictures or ``.npy`` arrays, as in
+            :func:`unetv2.make_dataset`.
+        mask_dir: Folder of the masks, likewise.
         n_classes: int or None. Number of classes; other ids are errors. None takes the number
             of ``classes``, or any id.
         ignore_class: int or None. Id of pixels without a label. None takes that of ``classes``.
         classes: ClassTable or None. Names and colours.
         encoding: ``"ids"``, ``"colors"`` or ``"binary"``, as in :func:`unetv2.make_dataset`.
         label_map: Other ids for those in the files. None takes that of ``classes``.
+        channels: int. Channels of the images: 1 to 4 for picture files, which are converted;
+            any number for arrays, which must have exactly as many.
         image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
         mask_suffix: str. What masks' names end with.
         split: Shares of train, validation and test, to find pictures that lie in two.
@@ -98,15 +102,17 @@ def check_dataset(
     """
     labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
     max_pixels = require_integer("max_pixels", max_pixels, 1, "It guards against broken headers.")
+    channels = require_integer("channels", channels, 1, "The default is 3, for RGB.")
     found = match_pictures(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
     subsets = _subsets(found.pairs, split, seed, group_by)
     if output is not None:
         # A folder that cannot be made is better known now than after the work.
         os.makedirs(output, exist_ok=True)
-    tally = Tally(subsets)
+    tally = Tally(subsets, channels)
     tally.findings += _alone(found)
     shown = Progress(len(found.pairs), shown=progress)
-    for done, examined in enumerate(_examined(found.pairs, labels, max_pixels), start=1):
+    examinations = _examined(found.pairs, labels, max_pixels, channels)
+    for done, examined in enumerate(examinations, start=1):
         tally.add(examined)
         shown.update(done, len(tally.findings))
     folders = os.fspath(image_dir), os.fspath(mask_dir)
@@ -149,14 +155,16 @@ def _alone(found: Matching) -> list[Finding]:
     return findings
 
 
-def _examined(pairs: Sequence[Pair], labels: Labels, max_pixels: int) -> Iterator[Examination]:
+def _examined(
+    pairs: Sequence[Pair], labels: Labels, max_pixels: int, channels: int
+) -> Iterator[Examination]:
     """Yields what every pair holds, in order, read by as many threads as there are cores."""
     threads = _cores()
     waiting: deque[Future[Examination]] = deque()
     with ThreadPoolExecutor(threads) as executor:
         try:
             for pair in pairs:
-                waiting.append(executor.submit(examine_pair, pair, labels, max_pixels))
+                waiting.append(executor.submit(examine_pair, pair, labels, max_pixels, channels))
                 if len(waiting) >= _PAIRS_AHEAD_PER_THREAD * threads:
                     yield waiting.popleft().result()
             while waiting:

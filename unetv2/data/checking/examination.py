@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from unetv2.data.arrays import is_array
 from unetv2.data.checking.findings import Finding
 from unetv2.data.checking.images import ImageFacts, examine_image
 from unetv2.data.checking.masks import MaskFacts, examine_mask
-from unetv2.data.decoding import Header, decode_image, decode_mask, read_header
+from unetv2.data.decoding import Header, decode_image, read_header
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 
@@ -34,13 +35,14 @@ class Examination:
     findings: list[Finding]
 
 
-def examine_pair(pair: Pair, labels: Labels, max_pixels: int) -> Examination:
+def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3) -> Examination:
     """Reads a pair and says what it holds and what is wrong with it; never raises.
 
     Args:
         pair: The pair.
         labels: What masks hold.
         max_pixels: int. Larger pictures are not decoded.
+        channels: int. Channels of the image.
     """
     findings: list[Finding] = []
 
@@ -51,7 +53,8 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int) -> Examination:
     # Decoders raise whatever they like on files that are broken.
     try:
         image_header = read_header(pair.image, max_pixels)
-        image = examine_image(decode_image(pair.image, max_pixels=max_pixels))
+        pixels = decode_image(pair.image, channels=channels, max_pixels=max_pixels)
+        image = examine_image(pixels)
     except Exception as error:
         find("error", "unreadable_image", pair.image, _reason(error, pair.image))
     try:
@@ -60,7 +63,7 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int) -> Examination:
             message = f"{mask_header.format} loses ids at every edge"
             find("error", "lossy_mask", pair.mask, message)
         else:
-            mask = examine_mask(pair.mask, decode_mask(pair.mask, max_pixels=max_pixels), labels)
+            mask = examine_mask(pair.mask, labels.stored(pair.mask, max_pixels), labels)
     except Exception as error:
         find("error", "unreadable_mask", pair.mask, _reason(error, pair.mask))
     if image_header and mask_header and image_header.size != mask_header.size:
@@ -74,6 +77,8 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int) -> Examination:
 
 
 def _is_lossy(path: str, max_pixels: int) -> bool:
+    if is_array(path):
+        return False
     try:
         read_header(path, max_pixels, lossless=True)
     except ValueError:

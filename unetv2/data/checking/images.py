@@ -19,8 +19,8 @@ class ImageFacts:
 
     Args:
         pixels: int. Their number.
-        sums: float64 ``(3,)``. Sum of the values of each channel.
-        squares: float64 ``(3,)``. Sum of their squares.
+        sums: float64 ``(channels,)``. Sum of the values of each channel.
+        squares: float64 ``(channels,)``. Sum of their squares.
         low: float. The smallest value.
         high: float. The largest value.
         digest: bytes. Hash of the content.
@@ -37,10 +37,11 @@ class ImageFacts:
 
 
 def examine_image(image: np.ndarray) -> ImageFacts:
-    """Returns the facts of an image, uint8 or uint16 ``(height, width, 3)``."""
+    """Returns the facts of an image, uint8 or uint16 ``(height, width, channels)``."""
     scale = float(np.iinfo(image.dtype).max)
-    flat = np.ascontiguousarray(image).reshape(-1, 3)
-    sums, squares = np.zeros(3), np.zeros(3)
+    channels = image.shape[2]
+    flat = np.ascontiguousarray(image).reshape(-1, channels)
+    sums, squares = np.zeros(channels), np.zeros(channels)
     for start in range(0, len(flat), _PIXELS_AT_ONCE):
         part = flat[start : start + _PIXELS_AT_ONCE].astype(np.float32)
         # A product with ones is several times faster than a sum down narrow columns.

@@ -31,8 +31,8 @@ class DatasetReport:
         mask_formats: Number of masks by format and mode.
         image_sizes: Number of images by ``"<height>x<width>"``.
         value_range: Smallest and largest value of all images in [0, 1]; None without images.
-        mean: Mean of red, green and blue in [0, 1]; None without images.
-        std: Standard deviation of the three over all pixels; None without images.
+        mean: Mean of each channel in [0, 1]; None without images.
+        std: Standard deviation of each over all pixels; None without images.
         classes: A :class:`~unetv2.data.checking.ClassStatistics` for each id found.
         colors: Tuples ``(color, pixels)``, the most frequent first, where masks hold colours
             that are no ids; of each mask its 64 most frequent count.
@@ -97,7 +97,8 @@ class DatasetReport:
         """Writes ``report.txt``, ``report.json`` and ``worst/``, replacing older ones.
 
         ``worst/`` holds up to 8 pairs with problems that can be decoded, every kind of problem
-        first: the image, and the image under its mask. Each entry appears whole or not at all.
+        first: the image, and the image under its mask; of an array its first three channels,
+        or the first where it has fewer. Each entry appears whole or not at all.
 
         Args:
             folder: Where; made if it does not exist.

@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from unetv2.classes import ClassTable, Color
+from unetv2.data.arrays import array_image, is_array
 from unetv2.data.checking.findings import Finding
-from unetv2.data.decoding import decode_image, decode_mask
+from unetv2.data.decoding import MAX_PIXELS, decode_image
 from unetv2.data.labels import Labels
 from unetv2.visualization import colorize
 
@@ -84,15 +85,25 @@ def _every_kind_first(problems: Sequence[Finding]) -> list[Finding]:
 
 def _picture(image_path: str, mask_path: str, labels: Labels) -> Image.Image:
     """Draws an image beside itself under its mask."""
-    pixels = decode_image(image_path)
-    image = Image.fromarray((pixels >> 8).astype(np.uint8) if pixels.dtype != np.uint8 else pixels)
+    image = Image.fromarray(_rgb(image_path))
     image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-    mask = Image.fromarray(_painted(decode_mask(mask_path), labels))
+    mask = Image.fromarray(_painted(labels.stored(mask_path, MAX_PIXELS), labels))
     mask = mask.resize(image.size, Image.Resampling.NEAREST)
     both = Image.new("RGB", (2 * image.width, image.height))
     both.paste(image, (0, 0))
     both.paste(Image.blend(image, mask, 0.6), (image.width, 0))
     return both
+
+
+def _rgb(path: str) -> np.ndarray:
+    """Returns an image's colours; of an array its first three channels, or the first as grey."""
+    if is_array(path):
+        pixels = array_image(path, MAX_PIXELS, None)
+        pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
+    else:
+        pixels = decode_image(path)
+    eight_bits = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    return np.ascontiguousarray(eight_bits)
 
 
 def _painted(values: np.ndarray, labels: Labels) -> np.ndarray:

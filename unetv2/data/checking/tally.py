@@ -25,9 +25,10 @@ class Tally:
 
     Args:
         subsets: The subset of each pair's key.
+        channels: int. Channels of the images.
     """
 
-    def __init__(self, subsets: Mapping[str, str]) -> None:
+    def __init__(self, subsets: Mapping[str, str], channels: int) -> None:
         self.findings: list[Finding] = []
         self.image_formats: Counter[str] = Counter()
         self.mask_formats: Counter[str] = Counter()
@@ -39,7 +40,7 @@ class Tally:
         self.low, self.high = 1.0, 0.0
         self._subsets = subsets
         self._image_pixels = 0
-        self._sums, self._squares = np.zeros(3), np.zeros(3)
+        self._sums, self._squares = np.zeros(channels), np.zeros(channels)
         self._seen: dict[bytes, tuple[Pair, bytes | None]] = {}
 
     def add(self, found: Examination) -> None:
@@ -110,4 +111,6 @@ def _most_frequent(counter: Counter[Key]) -> Counter[Key]:
 
 
 def _format(header: Header) -> str:
-    return f"{header.format} {header.mode}" + (", 16 bits" if header.bits == 16 else "")
+    # An array's mode says so itself.
+    deep = header.bits == 16 and header.format != "NPY"
+    return f"{header.format} {header.mode}" + (", 16 bits" if deep else "")
