@@ -179,7 +179,8 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         if picture.mode in ("RGB", "RGBA", "LA") and is_16_bit(picture):
             values = _pixels_16_bit(path, picture)
         elif is_plain_png(picture):
-            values = png_pixels(path, 0, tf.uint8)
+            # Alpha is no label; without it there is less to copy.
+            values = png_pixels(path, 3 if picture.mode == "RGBA" else 0, tf.uint8)
         else:
             values = _plain_values(path, picture)
         if values.ndim == 3:

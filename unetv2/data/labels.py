@@ -116,7 +116,10 @@ class Labels:
         return np.array(list(known.values()))[order][place]
 
     def _require_in_range(self, path: str, ids: np.ndarray) -> None:
-        if self.n_classes is None:
+        if self.n_classes is None or not ids.size:
+            return
+        # Nearly always; without a temporary array, which costs more than the comparison.
+        if ids.max() < self.n_classes and (ids.dtype.kind == "u" or ids.min() >= 0):
             return
         wrong = (ids < 0) | (ids >= self.n_classes)
         if self.ignore_class is not None:
@@ -206,7 +209,8 @@ def _largest_channel(values: np.ndarray) -> np.ndarray:
         return values
     red, green, blue = np.moveaxis(values, 2, 0)
     # Much faster than `values.max(axis=2)`, which goes by threes.
-    return np.maximum(np.maximum(red, green), blue)
+    largest = np.maximum(red, green)
+    return np.maximum(largest, blue, out=largest)
 
 
 def _require_no_colors(path: str, values: np.ndarray) -> None:

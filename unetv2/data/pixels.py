@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,9 @@ def is_plain_png(picture: Image.Image) -> bool:
 def png_pixels(path: str, channels: int, dtype: tf.DType) -> np.ndarray:
     """Decodes a PNG, ``(height, width, channels)``; its own channels where that is 0."""
     try:
-        pixels = tf.io.decode_png(Path(path).read_bytes(), channels=channels, dtype=dtype)
+        # TensorFlow reads the file too: its bytes as a Python object would be copied twice.
+        data = tf.io.read_file(os.fsencode(path))
+        pixels = tf.io.decode_png(data, channels=channels, dtype=dtype)
     except tf.errors.InvalidArgumentError as error:
         raise OSError("broken or truncated PNG data") from error
     return np.asarray(pixels.numpy())

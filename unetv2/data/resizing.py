@@ -96,7 +96,8 @@ def _resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np
         method = "bilinear" if interpolation == "area" else interpolation
         resized = tf.image.resize(image[np.newaxis], size, method=method, antialias=True)
     limit = np.iinfo(image.dtype).max
-    return np.clip(np.rint(resized[0].numpy()), 0, limit).astype(image.dtype)
+    pixels = np.rint(resized[0].numpy())
+    return np.clip(pixels, 0, limit, out=pixels).astype(image.dtype)
 
 
 def _is_pillows(image: np.ndarray) -> bool:
