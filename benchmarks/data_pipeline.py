@@ -3,7 +3,7 @@
 Compares `make_dataset`, cold, cached in memory and cached in a folder, with the reference's own
 pipeline: TensorFlow decodes, nearest neighbour resizes, the result is cached as float32. That is
 given parallel calls as well, which the reference did not use. Every figure is of a fresh data set
-over the same files; cold passes take turns.
+over the same files; cold passes take turns, and the doctor, `check_dataset`, with them.
 
     python benchmarks/data_pipeline.py --json data_pipeline.json
 """
@@ -103,7 +103,11 @@ def measure(root: Path, n: int, rounds: int) -> dict[str, float | list[float]]:
     }
     cold: dict[str, list[float]] = {name: [] for name in makers}
     cached: dict[str, list[float]] = {name: [] for name in makers}
+    doctor: list[float] = []
     for _ in range(rounds):
+        start = time.perf_counter()
+        unetv2.check_dataset(*folders, n_classes=23, progress=False)
+        doctor.append(time.perf_counter() - start)
         for name, make in makers.items():
             start = time.perf_counter()
             dataset = make()
@@ -115,6 +119,7 @@ def measure(root: Path, n: int, rounds: int) -> dict[str, float | list[float]]:
     for name in makers:
         figures[f"{name}: pairs a second, cold"] = n / statistics.median(cold[name])
         figures[f"{name}: pairs a second, cached"] = n / statistics.median(cached[name])
+    figures["doctor: pairs a second"] = n / statistics.median(doctor)
     seconds_of_a_pass(ours(root / "cache"))
     figures["unetv2: pairs a second, folder"] = n / seconds_of_a_pass(ours(root / "cache"))
     figures["seconds to read all files"] = statistics.median(cold["unetv2"])

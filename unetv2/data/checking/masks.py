@@ -157,7 +157,9 @@ def _packed(values: np.ndarray) -> np.ndarray:
     bits = 8 * values.dtype.itemsize
     packed = values[..., 0].astype(np.int32 if bits == 8 else np.int64)
     for channel in (1, 2):
-        packed = np.bitwise_or(np.left_shift(packed, bits), values[..., channel])
+        # In place: arrays of this size cost more to get from the system than to fill.
+        np.left_shift(packed, bits, out=packed)
+        np.bitwise_or(packed, values[..., channel], out=packed)
     return packed
 
 
