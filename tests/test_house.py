@@ -16,7 +16,7 @@ DOCS = PACKAGE.parent / "docs"
 # From the ground up; a module imports from its own floor and below.
 FLOORS = [
     {"arguments", "classes", "precision"},
-    {"augmentation", "convolution", "layers", "metrics", "data", "visualization"},
+    {"augmentation", "convolution", "layers", "losses", "metrics", "data", "visualization"},
     {"models"},
     {"cli", "__main__"},
 ]
@@ -26,6 +26,7 @@ WITHOUT_TENSORFLOW = {
     "classes",
     "convolution",
     "layers",
+    "losses",
     "metrics",
     "models",
     "visualization",

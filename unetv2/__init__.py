@@ -1,6 +1,6 @@
 """Semantic segmentation with a U-Net in Keras 3."""
 
-from unetv2 import augmentation, data, metrics, visualization
+from unetv2 import augmentation, data, losses, metrics, visualization
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
 from unetv2.data.checking import DatasetReport, check_dataset
@@ -26,6 +26,7 @@ __all__ = [
     "build_unetv2",
     "check_dataset",
     "data",
+    "losses",
     "make_dataset",
     "metrics",
     "visualization",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
@@ -116,3 +117,29 @@ def require_choice(name: str, value: object, choices: Collection[object]) -> Non
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value!r}.")
+
+
+def require_number(name: str, value: object, advice: str, *, positive: bool = False) -> float:
+    """Returns ``value`` as a finite float from 0 up, or says why it is none.
+
+    Args:
+        name: str. The argument's name, for the message.
+        value: What the caller passed.
+        advice: str. What to do instead, a sentence.
+        positive: bool. Whether 0 is refused too.
+
+    Returns:
+        float. ``value``.
+
+    Raises:
+        TypeError: If ``value`` is no number.
+        ValueError: If ``value`` is below 0, infinite or NaN.
+    """
+    kind = "a positive finite number" if positive else "a non-negative finite number"
+    message = f"`{name}` must be {kind}. Received: {name}={value!r}. {advice}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(message)
+    number = float(value)
+    if not math.isfinite(number) or number < 0 or (positive and number == 0):
+        raise ValueError(message)
+    return number

@@ -1,0 +1,192 @@
+"""Overlap of truth and prediction: Tversky's index and Dice's coefficient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from unetv2.arguments import require_number
+from unetv2.losses.class_average import ClassAverage
+
+
+@keras.saving.register_keras_serializable(package="unetv2")
+class Tversky(ClassAverage):
+    r"""One minus Tversky's index of truth and softmax probabilities, averaged over classes.
+
+    .. math::
+
+        L_c = 1 - \frac{TP_c}{TP_c + \alpha FP_c + \beta FN_c}, \quad
+        TP_c = \sum_{y_i = c} p_{i, c}, \;
+        FP_c = \sum_{y_i \neq c} p_{i, c}, \;
+        FN_c = \sum_{y_i = c} (1 - p_{i, c})
+
+    over the pixels that count. Unlike cross-entropy it weighs a class by itself, not by its
+    number of pixels.
+
+    Classes without a true pixel are left out of the average: no pixel could be a hit, so one
+    false pixel would cost as much as all of them. False positives of such a class still cost,
+    as each is a false negative of its true class. There is no smoothing constant, and none is
+    needed: a class that is there has a denominator above 0.
+
+    A batch of which nothing counts costs 0. An id that is neither a class nor ``ignore_class``
+    makes the loss NaN.
+
+    Args:
+        alpha: float, at least 0. Weight of false positives.
+        beta: float above 0. Weight of false negatives. ``alpha=beta=0.5`` is :class:`Dice`,
+            ``alpha=beta=1`` the Jaccard index; a beta above alpha finds more of small objects.
+        class_weights: sequence of non-negative floats, one for each class, or None for equal
+            ones. Weights of the average over classes.
+        ignore_class: int or None. Mask id of pixels that do not count.
+        average: ``"batch"`` takes the sums over the whole batch, ``"image"`` over each image
+            and averages these. Over a batch, classes are rarely missing and a few pixels of
+            one in some image weigh little.
+        name: str. Name in logs.
+        reduction: str or None. Keras's reduction of the images' values, whose mean is the
+            batch's figure.
+        dtype: ``"float32"``, also for None, or ``"float64"``. Precision of the computation and
+            of the result, whatever the precision of the logits.
+
+    Call arguments:
+        y_true: Mask ids, ``(batch, height, width, 1)`` or ``(batch, height, width)``.
+        y_pred: Logits, ``(batch, height, width, n_classes)``, any floating-point type.
+        sample_weight: Weights of images, ``(batch,)``, or None. With ``average="batch"`` they
+            weigh the images' pixels, and their mean multiplies the result.
+
+    Returns:
+        Scalar in [0, 1]; ``(batch,)`` with ``reduction=None``.
+
+    Raises:
+        ValueError: If an argument is out of its range, or shapes do not fit.
+        TypeError: If an argument is of the wrong type.
+
+    Example:
+        >>> loss = unetv2.losses.Tversky(alpha=0.3, beta=0.7)
+        >>> logits = np.log([[[[0.8, 0.2], [0.6, 0.4]]]])
+        >>> round(float(loss(np.array([[[0, 0]]]), logits)), 4)  # 1 - 1.4 / (1.4 + 0.7 * 0.6)
+        0.2308
+
+    References:
+        - `Salehi et al., 2017 <https://arxiv.org/abs/1706.05721>`_
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        *,
+        class_weights: Sequence[float] | None = None,
+        ignore_class: int | None = None,
+        average: str = "batch",
+        name: str = "tversky",
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            average=average,
+            name=name,
+            reduction=reduction,
+            dtype=dtype,
+            ignore_class=ignore_class,
+            class_weights=class_weights,
+        )
+        self.alpha = require_number("alpha", alpha, "It is the weight of false positives.")
+        self.beta = require_number(
+            "beta",
+            beta,
+            "It is the weight of false negatives; without them it costs nothing to find nothing.",
+            positive=True,
+        )
+
+    def class_losses(self, probabilities: Any, truth: Any, weights: Any) -> tuple[Any, Any]:
+        """Returns what each class costs in each group, and its number of true pixels."""
+        precision = probabilities.dtype
+        counted = ops.expand_dims(ops.cast(truth >= 0, precision), -1)
+        is_true = ops.one_hot(truth, probabilities.shape[-1], dtype=precision)
+        hits = self.sum_groups(probabilities * is_true, weights)
+        false = self.sum_groups(probabilities * (counted - is_true), weights)
+        amounts = self.sum_groups(is_true, weights)
+        # Two sums that ought to be equal may differ by their rounding, and no loss is negative.
+        missed = ops.maximum(amounts - hits, 0.0)
+        wrong = self.alpha * false + self.beta * missed
+        return ops.divide_no_nan(wrong, hits + wrong), amounts
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {
+            **super().get_config(),
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "class_weights": self.class_weights,
+        }
+
+
+@keras.saving.register_keras_serializable(package="unetv2")
+class Dice(Tversky):
+    r"""One minus Dice's coefficient of truth and softmax probabilities, averaged over classes.
+
+    .. math:: L_c = 1 - \frac{2 TP_c}{2 TP_c + FP_c + FN_c}
+
+    :class:`Tversky` with ``alpha=beta=0.5``, where the sums, the classes left out and NaN are
+    described.
+
+    Args:
+        class_weights: sequence of non-negative floats, one for each class, or None for equal
+            ones. Weights of the average over classes.
+        ignore_class: int or None. Mask id of pixels that do not count.
+        average: ``"batch"`` takes the sums over the whole batch, ``"image"`` over each image
+            and averages these.
+        name: str. Name in logs.
+        reduction: str or None. Keras's reduction of the images' values, whose mean is the
+            batch's figure.
+        dtype: ``"float32"``, also for None, or ``"float64"``. Precision of the computation and
+            of the result, whatever the precision of the logits.
+
+    Call arguments:
+        y_true: Mask ids, ``(batch, height, width, 1)`` or ``(batch, height, width)``.
+        y_pred: Logits, ``(batch, height, width, n_classes)``, any floating-point type.
+        sample_weight: Weights of images, ``(batch,)``, or None.
+
+    Returns:
+        Scalar in [0, 1]; ``(batch,)`` with ``reduction=None``.
+
+    Raises:
+        ValueError: If an argument is out of its range, or shapes do not fit.
+        TypeError: If an argument is of the wrong type.
+
+    Example:
+        >>> loss = unetv2.losses.Dice()
+        >>> logits = np.log([[[[0.8, 0.2], [0.6, 0.4]]]])
+        >>> round(float(loss(np.array([[[0, 0]]]), logits)), 4)  # 1 - 2 * 1.4 / (2 * 1.4 + 0.6)
+        0.1765
+
+    References:
+        - `Milletari et al., 2016 <https://arxiv.org/abs/1606.04797>`_
+    """
+
+    def __init__(
+        self,
+        *,
+        class_weights: Sequence[float] | None = None,
+        ignore_class: int | None = None,
+        average: str = "batch",
+        name: str = "dice",
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            class_weights=class_weights,
+            ignore_class=ignore_class,
+            average=average,
+            name=name,
+            reduction=reduction,
+            dtype=dtype,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        config = super().get_config()
+        return {key: value for key, value in config.items() if key not in ("alpha", "beta")}

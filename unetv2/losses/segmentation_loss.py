@@ -1,0 +1,190 @@
+"""What all losses share: which pixels count, and how an image's value becomes the batch's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence, Set
+from numbers import Real
+from typing import Any
+
+import keras
+from keras import ops
+
+from unetv2.arguments import require_ignore_class
+
+_PRECISIONS = ("float32", "float64")
+
+
+class SegmentationLoss(keras.losses.Loss):
+    """Compares masks of ids with logits, pixel by pixel.
+
+    A subclass says in :meth:`image_values` what each image costs. The mean of these values is
+    the batch's figure, so Keras's reductions and weights by image keep their meaning.
+
+    Args:
+        name: str. Name in logs.
+        reduction: str or None. Keras's reduction of the images' values.
+        dtype: str, ``keras.DTypePolicy`` or None. ``"float32"``, also for None, or
+            ``"float64"``.
+        ignore_class: int or None. Mask id of pixels that do not count.
+        class_weights: sequence of floats or None. Importance of each class.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        reduction: str | None,
+        dtype: Any,
+        ignore_class: int | None,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
+        # Not Keras's default, `floatx`: half precision has no room for a sum over pixels.
+        super().__init__(name=name, reduction=reduction, dtype=dtype or "float32")
+        if self.dtype not in _PRECISIONS:
+            raise ValueError(
+                "`dtype` must be 'float32' or 'float64'. "
+                f"Received: dtype={dtype!r}. "
+                "Pass logits of half precision as they are; the loss widens them."
+            )
+        require_ignore_class(ignore_class)
+        self.ignore_class = None if ignore_class is None else int(ignore_class)
+        self.class_weights = _require_class_weights(class_weights)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Returns the loss of a batch.
+
+        Args:
+            y_true: Mask ids, ``(batch, height, width, 1)`` or ``(batch, height, width)``.
+            y_pred: Logits, ``(batch, height, width, n_classes)``.
+            sample_weight: Weights of images, ``(batch,)`` or ``(batch, 1)``, or None.
+
+        Raises:
+            ValueError: If a shape does not fit the logits'.
+        """
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        if sample_weight is not None:
+            sample_weight = _require_image_weights(
+                ops.convert_to_tensor(sample_weight, dtype=self.dtype), y_pred
+            )
+            # Keras keeps the weights from `call`, but what is one ratio over the whole batch
+            # needs them before it divides. Nested like this they reach it.
+            y_true = (y_true, sample_weight)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns one value an image, ``(batch,)``; their mean is the batch's figure."""
+        y_true, weights = y_true if isinstance(y_true, tuple) else (y_true, None)
+        _require_shapes(y_true.shape, y_pred.shape, self.class_weights)
+        n_classes = y_pred.shape[-1]
+        masks = ops.cast(y_true, self.dtype)
+        masks = ops.squeeze(masks, -1) if len(masks.shape) == 4 else masks
+        ids = ops.cast(masks, "int32")
+        # Compared with the masks themselves: what was interpolated is no id.
+        is_class = (ops.cast(ids, self.dtype) == masks) & (ids >= 0) & (ids < n_classes)
+        logits = ops.cast(y_pred, self.dtype)
+        is_known = counted = is_class
+        if self.ignore_class is not None:
+            ignored = masks == self.ignore_class
+            is_known = is_class | ignored
+            counted = is_class & ops.logical_not(ignored)
+            # Constants in their place: whatever a loss does next, no gradient leads there.
+            logits = ops.where(ops.expand_dims(counted, -1), logits, 0.0)
+        values = self.image_values(
+            ops.log_softmax(logits, axis=-1), ops.where(counted, ids, -1), weights
+        )
+        poison = ops.where(ops.all(is_known, axis=(1, 2)), 0.0, float("nan"))
+        return values + ops.cast(poison, self.dtype)
+
+    def image_values(self, log_probabilities: Any, truth: Any, weights: Any) -> Any:
+        """Returns what each image costs.
+
+        Losses of one sum ask for the same logarithms, which the graph computes once.
+
+        Args:
+            log_probabilities: Logarithms of the softmax, ``(batch, height, width, n_classes)``,
+                in the loss's precision.
+            truth: int32, ``(batch, height, width)``. Class, or -1 where a pixel does not count.
+            weights: Weights of images, ``(batch,)``, or None. Keras multiplies the result by
+                them, so only what does not split into images needs them here.
+
+        Returns:
+            ``(batch,)``, in the loss's precision.
+        """
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments that all losses have."""
+        return {**super().get_config(), "dtype": self.dtype, "ignore_class": self.ignore_class}
+
+
+def _require_shapes(mask_shape: Any, logits_shape: Any, class_weights: Any = None) -> None:
+    """Raises unless masks and weights fit the logits, as far as their shapes are known.
+
+    Args:
+        mask_shape: Shape of the masks.
+        logits_shape: Shape of the logits.
+        class_weights: sequence of floats or None.
+
+    Raises:
+        ValueError: If they do not fit.
+    """
+    mask_shape, logits_shape = tuple(mask_shape), tuple(logits_shape)
+    received = f"Received: y_true of shape {mask_shape} for y_pred of shape {logits_shape}. "
+    if len(logits_shape) != 4 or logits_shape[-1] is None or logits_shape[-1] < 2:
+        raise ValueError(
+            "`y_pred` must be logits (batch, height, width, n_classes) of at least 2 classes. "
+            f"{received}The background counts: a binary mask has 2 classes."
+        )
+    fits = len(mask_shape) == 3 or (len(mask_shape) == 4 and mask_shape[-1] == 1)
+    if not fits or not all(
+        None in pair or pair[0] == pair[1]
+        for pair in zip(mask_shape[:3], logits_shape[:3], strict=True)
+    ):
+        raise ValueError(
+            "`y_true` must be masks of the logits' size, (batch, height, width, 1) or "
+            f"(batch, height, width). {received}Pass one id a pixel, no one-hot vectors."
+        )
+    if class_weights is not None and len(class_weights) != logits_shape[-1]:
+        raise ValueError(
+            "`class_weights` must be one number for each class. "
+            f"Received: {len(class_weights)} class_weights for y_pred of shape {logits_shape}. "
+            f"Pass {logits_shape[-1]} of them, in the order of the ids."
+        )
+
+
+def _require_image_weights(weights: Any, logits: Any) -> Any:
+    shape, batch = tuple(weights.shape), logits.shape[0]
+    is_vector = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    if not is_vector or (None not in (shape[0], batch) and shape[0] != batch):
+        raise ValueError(
+            "`sample_weight` must be one weight an image, (batch,). "
+            f"Received: sample_weight of shape {shape} for y_pred of shape "
+            f"{tuple(logits.shape)}. "
+            "Weigh classes with the loss's `class_weights` and mark pixels that do not count "
+            "with its `ignore_class`."
+        )
+    return ops.squeeze(weights, 1) if len(shape) == 2 else weights
+
+
+def _require_class_weights(class_weights: Any) -> list[float] | None:
+    if class_weights is None:
+        return None
+    message = (
+        "`class_weights` must be non-negative finite numbers, at least one of them positive. "
+        f"Received: class_weights={class_weights!r}. "
+        "Pass one number for each class, in the order of the ids."
+    )
+    # A mapping would pass its keys, a set has no order.
+    if isinstance(class_weights, str | Mapping | Set):
+        raise TypeError(message)
+    try:
+        numbers = list(class_weights)
+    except TypeError:
+        raise TypeError(message) from None
+    if any(isinstance(number, bool) or not isinstance(number, Real) for number in numbers):
+        raise TypeError(message)
+    weights = [float(number) for number in numbers]
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+        raise ValueError(message)
+    return weights
