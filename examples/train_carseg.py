@@ -197,15 +197,15 @@ def measure(
     confusion = unetv2.metrics.ConfusionMatrix(len(task.classes), task.ignore_class)
     for images, masks in test:
         confusion.update_state(masks, model.predict_on_batch(images))
-    iou = np.asarray(confusion.iou_per_class())
+    scores = confusion.scores()
     return {
         "pictures": sum(len(masks) for _, masks in test),
-        "pixel_accuracy": float(confusion.pixel_accuracy()),
-        "mean_iou": float(confusion.mean_iou()),
+        "pixel_accuracy": scores.pixel_accuracy,
+        "mean_iou": scores.mean_iou,
         # A class that is neither there nor predicted has no IoU.
         "iou_per_class": {
             name: None if np.isnan(value) else float(value)
-            for name, value in zip(task.classes.names, iou, strict=True)
+            for name, value in zip(task.classes.names, scores.iou_per_class, strict=True)
         },
     }
 

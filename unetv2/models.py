@@ -9,7 +9,7 @@ import keras
 from unetv2.arguments import require_ignore_class, require_integer
 from unetv2.convolution import ConvolutionBlock
 from unetv2.layers import DecoderBlock, EncoderBlock
-from unetv2.metrics import PixelAccuracy
+from unetv2.metrics import MeanIoU, PixelAccuracy
 
 # Seeds given to one block lie this far from the next one's, as each block uses several.
 _SEEDS_PER_BLOCK = 10
@@ -139,9 +139,8 @@ def build_unetv2(
         ),
         metrics=[
             PixelAccuracy(ignore_class=ignore_class, name="accuracy"),
-            keras.metrics.MeanIoU(
-                n_classes, ignore_class=ignore_class, sparse_y_pred=False, name="mean_iou"
-            ),
+            # Not Keras's, which drops ids that are no class in silence.
+            MeanIoU(n_classes, ignore_class=ignore_class, name="mean_iou"),
         ],
     )
     return model

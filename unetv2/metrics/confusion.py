@@ -1,0 +1,240 @@
+"""One streamed confusion matrix, from which every other figure follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from unetv2.arguments import require_ignore_class, require_integer
+from unetv2.metrics import formulas
+from unetv2.metrics.prediction import most_probable
+from unetv2.metrics.scores import Scores
+
+# What is refused is counted too, by what is wrong with it, as sums are all that a distribution
+# strategy brings together: pixels whose prediction is NaN, ids that are no whole number, ids
+# below 0, and the ids from `n_classes` up, one by one, the last cell for all above.
+_NAN, _BROKEN, _NEGATIVE, _ABOVE = range(4)
+_N_ABOVE = 256
+_N_REFUSED = _ABOVE + _N_ABOVE
+# More than these are not listed in a message.
+_LISTED = 8
+# The greatest integer of int32 that float32 holds.
+_GREATEST_ID = 2**31 - 128
+_WIDE_INTEGERS = ("uint32", "int64", "uint64")
+
+
+@keras.saving.register_keras_serializable(package="unetv2")
+class ConfusionMatrix(keras.metrics.Metric):
+    """Counts pixels by true and by predicted class; every other figure follows from it.
+
+    The counts are exact. Where ``ignore_class`` is one of the classes, its pixels do not count,
+    but predicting it for another class's pixel is an error as any other.
+
+    A mask that is wrong shall not pass for one that is right: an id that is neither a class nor
+    ``ignore_class`` raises as soon as a result is asked for, and in a compiled function, where
+    nothing can be raised, turns the result into NaN. So ``fit`` shows NaN during the epoch and
+    raises at its end. Pixels whose scores are all NaN, of a model whose training diverged, make
+    the result NaN as well.
+
+    Args:
+        n_classes: int, at least 2. Number of classes.
+        ignore_class: int or None. Mask id of pixels that do not count.
+        name: str or None. Name in logs; ``"confusion_matrix"`` by default.
+        dtype: Precision of figures that are shares, such as those of the subclasses.
+
+    Raises:
+        ValueError: If ``n_classes`` is below 2.
+        TypeError: If ``n_classes`` or ``ignore_class`` is no integer.
+
+    Example:
+        >>> confusion = unetv2.metrics.ConfusionMatrix(2, ignore_class=255)
+        >>> scores = np.array([[2., 1.], [0., 1.], [3., 1.], [0., 1.]])
+        >>> confusion.update_state([0, 1, 1, 255], scores)
+        >>> np.asarray(confusion.result()).tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
+        >>> confusion.scores().iou_per_class.tolist()
+        [0.5, 0.5]
+    """
+
+    _default_name = "confusion_matrix"
+
+    def __init__(
+        self,
+        n_classes: int,
+        ignore_class: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name or self._default_name, dtype=dtype)
+        self.n_classes = require_integer(
+            "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
+        )
+        require_ignore_class(ignore_class)
+        self.ignore_class = None if ignore_class is None else int(ignore_class)
+        # Floats lose count: 2**24 + 1 is 2**24 in float32. JAX has 64 bits only if told so.
+        bits = 32 if keras.config.backend() == "jax" else 64
+        self._float = f"float{bits}"
+        self.counts = self.add_variable(
+            (self.n_classes, self.n_classes), "zeros", dtype=f"int{bits}", name="counts"
+        )
+        self.refused = self.add_variable((_N_REFUSED,), "zeros", dtype=f"int{bits}", name="refused")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch.
+
+        Args:
+            y_true: Mask ids in ``[0, n_classes)`` or ``ignore_class``, ``(batch, ..., 1)``
+                or ``(batch, ...)``; integers, or floats that are whole numbers.
+            y_pred: Logits or probabilities, ``(batch, ..., n_classes)``.
+            sample_weight: Refused: a weighted count is no count.
+
+        Raises:
+            ValueError: If ``sample_weight`` is given, or a shape does not fit.
+        """
+        if sample_weight is not None:
+            raise ValueError(
+                "`sample_weight` must be None for a confusion matrix. "
+                "Mark pixels that do not count with `ignore_class`."
+            )
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        self._require_shapes(tuple(y_true.shape), tuple(y_pred.shape))
+        predicted = ops.reshape(most_probable(y_pred), (-1,))
+        truth, is_whole = _whole_ids(ops.reshape(y_true, (-1,)))
+
+        # Every pixel goes to one cell: of the matrix, of what is refused, or the one for ignored.
+        n_counts = self.n_classes**2
+        cell = ops.where(
+            predicted < self.n_classes, truth * self.n_classes + predicted, n_counts + _NAN
+        )
+        above = ops.clip(truth - self.n_classes, 0, _N_ABOVE - 1)
+        cell = ops.where(truth < self.n_classes, cell, n_counts + _ABOVE + above)
+        cell = ops.where(truth >= 0, cell, n_counts + _NEGATIVE)
+        cell = ops.where(is_whole, cell, n_counts + _BROKEN)
+        n_cells = n_counts + _N_REFUSED
+        if self.ignore_class is not None:
+            is_ignored = ops.logical_and(truth == self.ignore_class, is_whole)
+            cell = ops.where(is_ignored, n_cells, cell)
+        # The fastest on a CPU of what XLA compiles; it does not compile `bincount`.
+        sums = ops.segment_sum(ops.ones_like(cell), cell, num_segments=n_cells + 1)
+        sums = ops.cast(sums, self.counts.dtype)
+        self.counts.assign_add(ops.reshape(sums[:n_counts], self.counts.shape))
+        self.refused.assign_add(sums[n_counts:n_cells])
+
+    def result(self) -> Any:
+        """Returns the counts so far.
+
+        Returns:
+            ``(n_classes, n_classes)``, float64, exact up to 2**53: rows truth, columns
+            prediction. All NaN if a prediction was, or, in a compiled function, on ids that are
+            neither a class nor ``ignore_class``.
+
+        Raises:
+            ValueError: On such ids, outside of compiled functions.
+        """
+        self._require_known_ids()
+        # In floats, as integers have no NaN.
+        return self._or_nan(ops.cast(self.counts, self._float))
+
+    def scores(self) -> Scores:
+        """Returns every figure of the pixels so far.
+
+        Returns:
+            Scores.
+
+        Raises:
+            ValueError: If masks held other ids than classes and ``ignore_class``, if predictions
+                were NaN, or if called in a compiled function.
+        """
+        refused = self._require_known_ids()
+        if refused is None:
+            raise ValueError(
+                "`scores()` must be called outside of compiled functions. Use `result()` there."
+            )
+        if refused[_NAN]:
+            raise ValueError(
+                "`y_pred` must hold numbers. "
+                f"Received: NaN for {refused[_NAN]} pixels. The training diverged, or the "
+                "pictures hold NaN: lower the learning rate, or mend the pictures."
+            )
+        return Scores(ops.convert_to_numpy(self.counts))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {
+            **super().get_config(),
+            "n_classes": self.n_classes,
+            "ignore_class": self.ignore_class,
+        }
+
+    def _tally(self) -> formulas.Tally:
+        # Summed as integers, so that only the sums are rounded; half precision holds none.
+        dtype = keras.backend.result_type(self.dtype, "float32")
+        parts = (
+            ops.diagonal(self.counts),
+            ops.sum(self.counts, axis=1),
+            ops.sum(self.counts, axis=0),
+        )
+        return formulas.Tally(*(ops.cast(part, dtype) for part in parts))
+
+    def _or_nan(self, figure: Any) -> Any:
+        return ops.where(ops.any(self.refused > 0), float("nan"), figure)
+
+    def _require_shapes(
+        self, truth: tuple[int | None, ...], scores: tuple[int | None, ...]
+    ) -> None:
+        if not scores or scores[-1] != self.n_classes:
+            raise ValueError(
+                "`y_pred` must hold a score for each class, (batch, ..., n_classes). "
+                f"Received: shape {scores}, n_classes={self.n_classes}."
+            )
+        wanted = scores[:-1] if len(truth) < len(scores) else (*scores[:-1], 1)
+        sizes = zip(truth, wanted, strict=False)
+        if len(truth) != len(wanted) or any(a != b for a, b in sizes if None not in (a, b)):
+            raise ValueError(
+                "`y_true` must hold an id for each pixel of `y_pred`, (batch, ..., 1) or "
+                f"(batch, ...). Received: shapes {truth} and {scores}."
+            )
+
+    def _require_known_ids(self) -> Any:
+        """Returns the refused counts as a NumPy array, or None in a compiled function."""
+        try:
+            refused = ops.convert_to_numpy(ops.convert_to_tensor(self.refused))
+        except (NotImplementedError, TypeError):
+            return None
+        foreign = refused[_BROKEN:]
+        if not foreign.any():
+            return refused
+        ignored = "" if self.ignore_class is None else f" or {self.ignore_class}, which is ignored"
+        raise ValueError(
+            f"`y_true` must hold ids in [0, {self.n_classes}){ignored}. "
+            f"Received: {foreign.sum()} other pixels: {_listed(refused, self.n_classes)}. "
+            "Pass `ignore_class` if they have no label, a higher `n_classes` if they are a class; "
+            "`label_map` of `make_dataset` changes ids."
+        )
+
+
+def _whole_ids(truth: Any) -> tuple[Any, Any]:
+    """Returns the ids as int32, and which are whole numbers; interpolated masks are not."""
+    kind = keras.backend.standardize_dtype(truth.dtype)
+    is_whole = ops.ones((), dtype="bool")
+    if keras.backend.is_float_dtype(kind):
+        is_whole = truth == ops.floor(truth)
+        truth = ops.clip(ops.cast(truth, "float32"), -_GREATEST_ID, _GREATEST_ID)
+    elif kind in _WIDE_INTEGERS:
+        # Cast alone, 2**32 + 1 would become 1.
+        truth = ops.clip(ops.cast(truth, "int64"), -_GREATEST_ID, _GREATEST_ID)
+    return ops.cast(truth, "int32"), is_whole
+
+
+def _listed(refused: np.ndarray, n_classes: int) -> str:
+    ids = {_BROKEN: "fractions", _NEGATIVE: "negative ids"}
+    ids |= {_ABOVE + number: f"id {n_classes + number}" for number in range(_N_ABOVE - 1)}
+    ids[_N_REFUSED - 1] = f"ids from {n_classes + _N_ABOVE - 1} up"
+    seen = [number for number in ids if refused[number]]
+    words = [f"{ids[number]} ({refused[number]})" for number in seen[:_LISTED]]
+    if len(seen) > _LISTED:
+        words.append(f"{len(seen) - _LISTED} more")
+    return ", ".join(words)
