@@ -121,7 +121,7 @@ def find_task(arguments: argparse.Namespace) -> Task:
     tables = {"carla": unetv2.CARLA, "camvid": unetv2.CAMVID}
     classes = tables.get(arguments.classes, unetv2.CARLA)
     if arguments.n_classes and arguments.n_classes != len(classes):
-        classes = _numbered_classes(arguments.n_classes)
+        classes = unetv2.ClassTable.numbered(arguments.n_classes)
     ignore_class = arguments.ignore_class
     if ignore_class is None:
         ignore_class = classes.ignore_class
@@ -146,17 +146,6 @@ def made_up_scenes(seed: int) -> Path:
         unetv2.data.write_driving_scenes(directory, N_SCENES, image_size=SCENE_SIZE, seed=seed)
     print(f"Driving scenes: {directory}")
     return directory
-
-
-def _numbered_classes(n_classes: int) -> unetv2.ClassTable:
-    from colorsys import hsv_to_rgb
-
-    # Steps of the golden ratio: neighbouring ids get hues far apart.
-    colors = [hsv_to_rgb(number * 0.618034 % 1.0, 0.7, 0.9) for number in range(n_classes)]
-    return unetv2.ClassTable(
-        tuple(f"class {number}" for number in range(n_classes)),
-        tuple((int(255 * r), int(255 * g), int(255 * b)) for r, g, b in colors),
-    )
 
 
 def train(task: Task, arguments: argparse.Namespace) -> tuple[keras.Model, dict[str, list[float]]]:

@@ -18,6 +18,7 @@ FLOORS = [
     {"arguments", "classes", "precision"},
     {"augmentation", "convolution", "layers", "losses", "metrics", "data", "visualization"},
     {"models"},
+    {"recipes", "training", "weighting"},
     {"cli", "__main__"},
 ]
 # These run on every Keras backend.

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Mapping
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -66,6 +67,29 @@ class ClassTable:
     def __len__(self) -> int:
         """Returns the number of classes, without the ignored one."""
         return len(self.names)
+
+    @classmethod
+    def numbered(cls, n_classes: int, ignore_class: int | None = None) -> ClassTable:
+        """Returns a table for classes of which only the number is known.
+
+        Args:
+            n_classes: int. How many.
+            ignore_class: int or None. Id of the pixels that have no label.
+
+        Returns:
+            ClassTable. ``class 0``, ``class 1``, ..., in colours that are far apart.
+
+        Example:
+            >>> unetv2.ClassTable.numbered(2).names
+            ('class 0', 'class 1')
+        """
+        # Steps of the golden ratio: neighbouring ids get hues far apart.
+        colors = [hsv_to_rgb(number * 0.618034 % 1.0, 0.7, 0.9) for number in range(n_classes)]
+        return cls(
+            tuple(f"class {number}" for number in range(n_classes)),
+            tuple((int(255 * r), int(255 * g), int(255 * b)) for r, g, b in colors),
+            ignore_class,
+        )
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> ClassTable:

@@ -18,9 +18,10 @@ from unetv2.data.cache import Pictures
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.gate import Gate
 from unetv2.data.labels import resolve_labels
+from unetv2.data.origin import Origin, remember
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
 from unetv2.data.reading import Preparation
-from unetv2.data.sampling import epochs, random_crop
+from unetv2.data.sampling import EpochCounter, epochs, random_crop
 from unetv2.data.source import Source
 
 # One is being read while the next one starts, so that no thread waits for the last picture.
@@ -206,14 +207,17 @@ def make_dataset(
     if shuffle is None:
         shuffle = subset not in ("validation", "test")
     # Numbers are shuffled, not pictures: the order is perfect and costs no buffer.
+    counter = EpochCounter()
     dataset = (
-        epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat)
+        epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat, counter=counter)
         .batch(batch_size)
         .map(load, num_parallel_calls=_BATCHES_AT_ONCE)
     )
     if on_error == "skip":
         dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
-    return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    origin = Origin(preparation, len(pairs), batch_size, augment, repeat, counter)
+    return remember(dataset, origin)
 
 
 def _require_crop_size(

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import tensorflow as tf
 
 
-def epochs(n: int, *, seed: int, shuffle: bool, repeat: bool) -> tf.data.Dataset:
+class EpochCounter:
+    """Numbers the iterations over a data set.
+
+    Attributes:
+        next: int. Number of the next one; set it to go on where an earlier process stopped.
+    """
+
+    def __init__(self) -> None:
+        self.next = 0
+
+    def take(self) -> int:
+        """Returns the number of an iteration that begins."""
+        number = self.next
+        self.next += 1
+        return number
+
+
+def epochs(
+    n: int, *, seed: int, shuffle: bool, repeat: bool, counter: EpochCounter | None = None
+) -> tf.data.Dataset:
     """Yields the numbers 0 .. n - 1, each with a draw of its own for what is random about it.
 
     Both follow from ``seed`` and the number of the epoch alone: TensorFlow's own shuffle depends
@@ -19,14 +36,15 @@ def epochs(n: int, *, seed: int, shuffle: bool, repeat: bool) -> tf.data.Dataset
         seed: int. Another seed, other orders and draws.
         shuffle: bool. Whether every epoch has an order of its own.
         repeat: bool. Whether one iteration goes on for ever, epoch after epoch.
+        counter: Tells which epoch begins; None counts from 0.
 
     Returns:
         tf.data.Dataset of ``(number, draw)``, int64 scalars; draws lie in [0, 2**31).
     """
-    count = itertools.count()
+    count = EpochCounter() if counter is None else counter
 
     def one_epoch() -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng([seed, next(count)])
+        rng = np.random.default_rng([seed, count.take()])
         order = rng.permutation(n) if shuffle else np.arange(n)
         return order, rng.integers(0, 2**31, n)
 

@@ -1,0 +1,101 @@
+"""From a data set to what a stage of the training is fed with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from unetv2.augmentation import Augmentation
+from unetv2.data.origin import origin_of
+from unetv2.data.sampling import EpochCounter, epochs
+
+
+@dataclass
+class Feed:
+    """The training data, batch by batch, the same for the same epoch and seed.
+
+    Args:
+        dataset: Batches of ``(image, mask)`` that end.
+        n_pairs: int. Pairs in it.
+        batch_size: int. Pairs in a batch of the training.
+        rebatched: bool. Whether the data set's own batches are of another size.
+        augmentation: What varies the pictures besides, or None.
+        seed: int. Seed of the variation.
+    """
+
+    dataset: tf.data.Dataset
+    n_pairs: int
+    batch_size: int
+    rebatched: bool
+    augmentation: Augmentation | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Finds what numbers the epochs."""
+        origin = origin_of(self.dataset)
+        self._draws = EpochCounter()
+        self._counters = [self._draws] + ([origin.epoch] if origin is not None else [])
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return -(-self.n_pairs // self.batch_size)
+
+    def begin(self, epoch: int) -> None:
+        """Makes the next iteration that of an epoch, whatever was iterated before."""
+        for counter in self._counters:
+            counter.next = epoch
+
+    def batches(self, scale: float, skipped: int = 0) -> tf.data.Dataset:
+        """Returns the batches of an epoch.
+
+        Args:
+            scale: float. Height and width as a share of the data set's.
+            skipped: int. Batches to leave out from the start.
+
+        Returns:
+            tf.data.Dataset of ``(image, mask)``.
+        """
+        dataset = self.dataset.rebatch(self.batch_size) if self.rebatched else self.dataset
+        if self.augmentation is not None:
+            draws = epochs(
+                self.steps, seed=self.seed, shuffle=False, repeat=False, counter=self._draws
+            )
+            # Skipped before the work, not after.
+            dataset = tf.data.Dataset.zip((dataset, draws)).skip(skipped)
+            dataset = dataset.map(self._varied, num_parallel_calls=tf.data.AUTOTUNE)
+        elif skipped:
+            dataset = dataset.skip(skipped)
+        if scale != 1:
+            dataset = dataset.map(
+                lambda images, masks: _shrunk(images, masks, scale),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps - skipped))
+        return dataset.prefetch(tf.data.AUTOTUNE)
+
+    def _varied(
+        self, pictures: tuple[tf.Tensor, tf.Tensor], drawn: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        assert self.augmentation is not None
+        number, draw = drawn
+        return self.augmentation(*pictures, (draw, number))
+
+
+def scaled_size(size: int, scale: float) -> int:
+    """Returns a height or width at a scale."""
+    return max(1, round(size * scale))
+
+
+def _shrunk(images: tf.Tensor, masks: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Resizes a batch: images by their mean over areas, masks to the id in the middle."""
+    shape = tf.shape(images)
+    # As `scaled_size` does, halves to the even number.
+    size = tf.maximum(1, tf.cast(tf.round(tf.cast(shape[1:3], tf.float64) * scale), tf.int32))
+    rows, columns = (
+        ((2 * tf.range(size[axis]) + 1) * shape[axis + 1]) // (2 * size[axis]) for axis in (0, 1)
+    )
+    shrunk = tf.image.resize(images, size, method="area")
+    shrunk = tf.ensure_shape(shrunk, (None, None, None, images.shape[-1]))
+    return shrunk, tf.gather(tf.gather(masks, rows, axis=1), columns, axis=2)

@@ -1,0 +1,227 @@
+"""The folder of a training: whose it is, and files that are whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+RUN, STATE, MODEL, HISTORY = "run.json", "checkpoint.npz", "model.keras", "history.csv"
+TENSORBOARD, PICTURES = "tensorboard", "pictures"
+# What a later version may add without making a run another one.
+_NOT_COMPARED = ("versions", "epochs")
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Writes a file beside its place and renames it into it.
+
+    Args:
+        path: Where to.
+        write: Gets the open file.
+
+    Raises:
+        OSError: If it cannot be written; what was there stays.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "Free some space" if full else "Make the folder writable"
+        raise OSError(
+            error.errno,
+            f"'{path}' must be written to go on. Received: {error.strerror or error}. "
+            f"{advice}, and call `train` again with resume=True; what was saved before is whole",
+        ) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON, whole or not at all."""
+    text = json.dumps(content, indent=2) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def same_layers(model: keras.Model, shape: tuple[int | None, ...]) -> keras.Model:
+    """Returns a model of the same layers and weights, not compiled, for inputs of a shape.
+
+    Args:
+        model: A functional model of one input.
+        shape: ``(height, width, channels)``.
+    """
+    same = keras.models.clone_model(
+        model,
+        input_tensors=keras.Input(shape, name=model.inputs[0].name),
+        clone_function=lambda layer: layer,
+    )
+    # A clone of a compiled model is compiled, as a model made of its two ends is not.
+    bare = keras.Model(same.input, same.output, name=model.name)
+    bare.dtype_policy = model.dtype_policy
+    return bare
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Loads the weights of a saved model, and not its optimizer."""
+    same_layers(model, model.input_shape[1:]).load_weights(path)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Saves a compiled model without its optimizer's state, whole or not at all."""
+    # A fresh optimizer has no state that would treble the file.
+    copy = same_layers(model, model.input_shape[1:])
+    config = keras.optimizers.serialize(model.optimizer)
+    copy.compile(keras.optimizers.deserialize(config), model.loss)
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        copy.save(beside)
+        beside.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def describe_run(
+    model: keras.Model,
+    recipe: Mapping[str, Any],
+    *,
+    epochs: int,
+    seed: int,
+    data: Mapping[str, Any],
+    class_weights: list[float] | None,
+) -> dict[str, Any]:
+    """Returns what makes a training the one it is, of types that JSON knows."""
+    described = {
+        "recipe": dict(recipe),
+        "epochs": epochs,
+        "seed": seed,
+        "data": dict(data),
+        "class_weights": class_weights,
+        "precision": model.dtype_policy.name,
+        "weights": [[weight.path, list(weight.shape)] for weight in model.weights],
+        "layers": [
+            [layer.name, type(layer).__name__, _plain(layer.get_config())] for layer in model.layers
+        ],
+        "versions": {
+            "unetv2": _version(),
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    # As it will be read again: tuples become lists, keys strings.
+    return json.loads(json.dumps(described, default=str))
+
+
+def open_folder(
+    folder: Path, description: Mapping[str, Any], *, resume: bool, overwrite: bool
+) -> bool:
+    """Makes the output folder ready.
+
+    Args:
+        folder: Where the training writes.
+        description: Of the training, see :func:`describe_run`.
+        resume: bool. Whether to go on with the run in it, if there is one.
+        overwrite: bool. Whether to remove the run in it.
+
+    Returns:
+        bool. Whether there is a run to go on with.
+
+    Raises:
+        ValueError: If it holds another run, or a run of something else.
+    """
+    if resume and overwrite:
+        raise ValueError(
+            "`resume` and `overwrite` must not both be True: one keeps what the other removes. "
+            "Received: resume=True and overwrite=True."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"`output_dir` must be a folder. Received: the file '{folder}'.")
+    there = (folder / RUN).exists()
+    if there and overwrite:
+        for name in (RUN, STATE, MODEL, HISTORY):
+            (folder / name).unlink(missing_ok=True)
+        for name in (TENSORBOARD, PICTURES):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        there = False
+    if there and not resume:
+        raise ValueError(
+            f"`output_dir` must not hold another run. Received: '{folder}', which does. "
+            "Pass resume=True to go on with it, overwrite=True to remove it, or another folder."
+        )
+    if there:
+        _require_same(folder, description)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RUN, description)
+    return there and (folder / STATE).exists()
+
+
+def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
+    try:
+        before = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"'{folder / RUN}' must describe the run. Received: no JSON ({error}). "
+            "Pass overwrite=True to start again."
+        ) from error
+    found = list(_differences(before, description))
+    if found:
+        shown = "; ".join(found[:6]) + ("; ..." if len(found) > 6 else "")
+        raise ValueError(
+            f"A run must be resumed as it was started. Received: '{folder}' with {shown}. "
+            "Pass what it was started with, or another folder."
+        )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Any:
+    for name in sorted({*before, *now} - {*_NOT_COMPARED}):
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            for key in sorted({*old, *new}):
+                if old.get(key) != new.get(key):
+                    yield f"{name}.{key}={old.get(key)!r} before and {new.get(key)!r} now"
+        elif isinstance(old, list) and isinstance(new, list):
+            yield _first_difference(name, old, new)
+        else:
+            yield f"{name}={old!r} before and {new!r} now"
+
+
+def _first_difference(name: str, old: list[Any], new: list[Any]) -> str:
+    if len(old) != len(new):
+        return f"{len(old)} {name} before and {len(new)} now"
+    for one, other in zip(old, new, strict=True):
+        if one != other:
+            return f"{name} such as {one!r} before and {other!r} now"
+    return name
+
+
+def _plain(config: Any) -> Any:
+    """Returns a configuration without seeds: those of the first start are in the checkpoint."""
+    if isinstance(config, Mapping):
+        return {name: _plain(value) for name, value in config.items() if name != "seed"}
+    if isinstance(config, list | tuple):
+        return [_plain(value) for value in config]
+    return config
+
+
+def _version() -> str:
+    from unetv2 import __version__
+
+    return __version__

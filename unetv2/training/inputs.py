@@ -1,0 +1,196 @@
+"""Whether the data fits the model and the recipe, before the first step."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unetv2.augmentation import Augmentation
+from unetv2.augmentation import get as get_augmentation
+from unetv2.classes import ClassTable
+from unetv2.data.origin import Origin, origin_of
+from unetv2.recipes import Recipe
+
+_PLURAL = "batches of (image, mask), as `make_dataset` makes them"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a training is fed with.
+
+    Args:
+        n_classes: int. The model's.
+        ignore_class: int or None. Id of pixels that have no label.
+        classes: ClassTable or None.
+        n_pairs: int. Pairs in an epoch.
+        batch_size: int. Pairs in a batch of the training.
+        rebatched: bool. Whether the data set's batches are of another size.
+        augmentation: What varies the pictures besides, or None.
+        image_shape: ``(height, width, channels)`` of the first picture.
+    """
+
+    n_classes: int
+    ignore_class: int | None
+    classes: ClassTable | None
+    n_pairs: int
+    batch_size: int
+    rebatched: bool
+    augmentation: Augmentation | None
+    image_shape: tuple[int, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what a resumed run must share, of types that JSON knows."""
+        values = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("classes", "augmentation")
+        }
+        if self.augmentation is not None:
+            values["augmentation"] = dataclasses.asdict(self.augmentation)
+        return values
+
+
+def examine(model: keras.Model, train: Any, validation: Any, recipe: Recipe) -> Inputs:
+    """Checks the data against the model, as far as the first batches tell.
+
+    Args:
+        model: Maps images to logits.
+        train: The training data.
+        validation: The validation data, or None.
+        recipe: Says what is changed about the data.
+
+    Returns:
+        Inputs.
+
+    Raises:
+        TypeError: If one is no ``tf.data.Dataset``.
+        ValueError: If the data does not fit.
+    """
+    n_classes = _n_classes(model)
+    origin = origin_of(train)
+    ignore_class = _ignore_class(model, origin, validation)
+    classes = None if origin is None else origin.preparation.labels.classes
+    shape, batch_size = _first_batch("train", train, model, n_classes, ignore_class)
+    if validation is not None:
+        _first_batch("validation", validation, model, n_classes, ignore_class)
+    n_pairs = _count(train, origin)
+    augmentation = get_augmentation(recipe.augmentation, ignore_class=ignore_class)
+    if origin is not None and origin.augmentation is not None:
+        # The data set varies its pictures itself; twice would be too much.
+        augmentation = None
+    given = origin.batch_size if origin is not None else batch_size
+    wanted = recipe.batch_size or given
+    return Inputs(
+        n_classes, ignore_class, classes, n_pairs, wanted, wanted != given, augmentation, shape
+    )
+
+
+def _n_classes(model: keras.Model) -> int:
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or not isinstance(shape[-1], int):
+        raise ValueError(
+            "`model` must give logits (batch, height, width, n_classes). "
+            f"Received: output of shape {shape}. `build_unetv2` builds such a model."
+        )
+    return shape[-1]
+
+
+def _ignore_class(model: keras.Model, origin: Origin | None, validation: Any) -> int | None:
+    """Returns the data's, or the one that the model was compiled with."""
+    compiled = getattr(getattr(model, "loss", None), "ignore_class", None)
+    if origin is None:
+        return compiled
+    ignore_class = origin.preparation.labels.ignore_class
+    other = origin_of(validation)
+    if other is not None and other.preparation.labels.ignore_class != ignore_class:
+        raise ValueError(
+            "`train` and `validation` must have the same `ignore_class`. Received: "
+            f"{ignore_class} and {other.preparation.labels.ignore_class}."
+        )
+    return compiled if ignore_class is None else ignore_class
+
+
+def _first_batch(
+    name: str, dataset: Any, model: keras.Model, n_classes: int, ignore_class: int | None
+) -> tuple[tuple[int, ...], int]:
+    """Returns the shape of the first picture and the size of the batch."""
+    if not isinstance(dataset, tf.data.Dataset):
+        raise TypeError(
+            f"`{name}` must be a tf.data.Dataset of {_PLURAL}. Received: {type(dataset).__name__}."
+        )
+    origin = origin_of(dataset)
+    if origin is not None:
+        found = origin.preparation.labels.n_classes
+        if found not in (None, n_classes):
+            raise ValueError(
+                "`model` must have an output for each class of the data. "
+                f"Received: {n_classes} outputs, and n_classes={found} in `{name}`. "
+                "Build the model or make the data set with the other number."
+            )
+        if origin.repeat:
+            raise ValueError(
+                f"`{name}` must end, so that there are epochs. Received: a data set with "
+                "repeat=True. Make it without."
+            )
+    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(f"`{name}` must end, so that there are epochs. Received: an endless one.")
+    batch = next(iter(dataset), None)
+    if batch is None:
+        raise ValueError(f"`{name}` must hold a batch. Received: an empty data set.")
+    if not isinstance(batch, tuple) or len(batch) != 2:
+        raise ValueError(f"`{name}` must hold {_PLURAL}. Received: {type(batch).__name__}.")
+    images, masks = (np.asarray(part) for part in batch)
+    _require_shapes(name, images.shape, masks.shape, model)
+    _require_ids(name, masks, n_classes, ignore_class)
+    if images.max(initial=0.0) > 1.5:
+        raise ValueError(
+            f"Images in `{name}` must be in [0, 1]. Received: values up to {images.max():g}. "
+            "Divide them by 255."
+        )
+    return images.shape[1:], len(images)
+
+
+def _require_shapes(
+    name: str, images: tuple[int, ...], masks: tuple[int, ...], model: keras.Model
+) -> None:
+    wanted = model.input_shape
+    fits = len(images) == 4 and all(
+        size in (None, given) for size, given in zip(wanted[1:], images[1:], strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"Images in `{name}` must have the model's shape, {wanted}. "
+            f"Received: {images}. Pass that `image_size` to `make_dataset`, or build the model "
+            "for (None, None, channels)."
+        )
+    if masks != (*images[:3], 1):
+        raise ValueError(
+            f"Masks in `{name}` must have the images' size, {(*images[:3], 1)}. "
+            f"Received: {masks}. One id a pixel, no one-hot vectors."
+        )
+
+
+def _require_ids(name: str, masks: np.ndarray, n_classes: int, ignore_class: int | None) -> None:
+    foreign = (masks < 0) | (masks >= n_classes)
+    if ignore_class is not None:
+        foreign &= masks != ignore_class
+    if foreign.any():
+        raise ValueError(
+            f"Masks in `{name}` must hold ids in [0, {n_classes}) or `ignore_class` "
+            f"({ignore_class}). Received: {masks[foreign].flat[0]} in {int(foreign.sum())} pixels "
+            "of the first batch. Build the model with more classes, or pass `ignore_class` to "
+            "`make_dataset`."
+        )
+
+
+def _count(train: tf.data.Dataset, origin: Origin | None) -> int:
+    known = int(train.cardinality()) >= 0
+    if origin is not None and known:
+        return origin.n_pairs
+    # Without its length there is no schedule.
+    return sum(int(tf.shape(masks)[0]) for _, masks in train)

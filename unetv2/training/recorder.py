@@ -1,0 +1,160 @@
+"""What happens beside the steps: checkpoints, logs, pictures, and the end of a training."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unetv2.metrics import MeanIoU
+from unetv2.training.feeding import Feed
+from unetv2.training.folder import HISTORY, MODEL, STATE, save_model, write_whole
+from unetv2.training.guard import Failure, Guard, warn_of_one_class
+from unetv2.training.pictures import Pictures, save_pictures
+from unetv2.training.state import State
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps a training's state on disk, so that nothing is lost.
+
+    Args:
+        state: Where the training stands; kept up to date.
+        folder: The output folder.
+        deployed: The model that is saved, which shares its weights with the one in training.
+        feed: The training data.
+        guard: Watches the loss.
+        mean_iou: The metric of the compiled model, or None without validation.
+        swap: Brings averaged weights in and out, or None.
+        pictures: Draws validation pictures, or None.
+        pictures_every: int. Epochs from one drawing to the next.
+        patience: int or None. Epochs without a better one, after which training ends.
+        minutes: float. Longest time between two checkpoints.
+        writer: Of ``tf.summary``, or None.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        folder: Path,
+        *,
+        deployed: keras.Model,
+        feed: Feed,
+        guard: Guard,
+        mean_iou: MeanIoU | None,
+        swap: keras.callbacks.SwapEMAWeights | None,
+        pictures: Pictures | None,
+        pictures_every: int,
+        patience: int | None,
+        minutes: float,
+        writer: Any,
+    ) -> None:
+        super().__init__()
+        self._state = state
+        self._folder = folder
+        self._deployed = deployed
+        self._feed = feed
+        self._guard = guard
+        self._mean_iou = mean_iou
+        self._swap = swap
+        self._pictures = pictures
+        self._pictures_every = pictures_every
+        self._patience = patience
+        self._seconds = 60 * minutes
+        self._writer = writer
+        self._skipped = state.step
+        self._first = state.epoch
+        self._saved = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Goes on from the state, data included."""
+        self._feed.begin(epoch)
+        if epoch == self._first:
+            # Here, as `fit` has just reset the metrics.
+            self._state.give(self.model, ("model", "optimizer", "metrics"))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves a checkpoint if the last one is old."""
+        if time.monotonic() - self._saved < self._seconds:
+            return
+        # A loss that is no number would only be noticed later.
+        self._guard.on_train_batch_end(0, logs)
+        done = self._skipped + batch + 1
+        if done < self._feed.steps:
+            self._state.step = done
+            self._save()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Checks, logs, draws and saves."""
+        row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
+        self._guard.check_epoch(row["loss"])
+        row["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
+        state = self._state
+        state.history.append(row)
+        state.epoch, state.step, self._skipped = epoch + 1, 0, 0
+        state.lowest_loss = self._guard.lowest_loss
+        score = None
+        if self._mean_iou is not None:
+            score = row["val_mean_iou"]
+            warn_of_one_class(self._mean_iou.scores().counts, epoch)
+        with self._averaged():
+            if state.best is None or score is None or score > state.best:
+                state.best, state.best_epoch = score, epoch
+                save_model(self._deployed, self._folder / MODEL)
+            self._draw(epoch)
+        self._save()
+        write_history(self._folder, state)
+        self._log(row)
+        if state.is_over(self._patience):
+            self.model.stop_training = True
+
+    def _log(self, row: dict[str, float]) -> None:
+        if self._writer is None:
+            return
+        with self._writer.as_default():
+            for name, value in row.items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value, step=int(row["epoch"]))
+        self._writer.flush()
+
+    def _draw(self, epoch: int) -> None:
+        if self._pictures is None or epoch % self._pictures_every:
+            return
+        save_pictures(self._pictures.draw(self._deployed), self._folder, epoch, self._writer)
+
+    def _save(self) -> None:
+        self._state.take(self.model)
+        if not all(np.isfinite(array).all() for array in self._state.variables["model"]):
+            raise Failure("a weight became infinite or no number")
+        self._state.save(self._folder / STATE)
+        self._saved = time.monotonic()
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Has the averaged weights in the model, where there are any."""
+        if self._swap is None:
+            yield
+            return
+        self._swap.on_test_begin()
+        try:
+            yield
+        finally:
+            self._swap.on_test_end()
+
+
+def write_history(folder: Path, state: State) -> None:
+    """Writes what was logged as CSV; as a whole, as ``CSVLogger`` would repeat resumed epochs."""
+    if not state.history:
+        return
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(state.history[0]))
+    table.writeheader()
+    table.writerows(state.history)
+    write_whole(folder / HISTORY, lambda file: file.write(text.getvalue().encode()))

@@ -1,0 +1,110 @@
+"""Everything that a training goes on from, in one file that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from unetv2.training.folder import write_whole
+
+_NOTES = "notes"
+
+
+@dataclass
+class State:
+    """Where a training stands.
+
+    Args:
+        epoch: int. The epoch to go on with.
+        step: int. Batches of it that are done.
+        factor: float. What the recipe's learning rate is multiplied by, after failures.
+        best: float or None. The highest validation mean IoU.
+        best_epoch: int or None. Its epoch.
+        lowest_loss: float or None. The lowest loss of an epoch of the present stage.
+        history: list of dict. What each finished epoch logged.
+        events: list of str. What went wrong and what was done.
+        variables: NumPy arrays by kind: the model's, the optimizer's, and within an epoch the
+            metrics'.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    factor: float = 1.0
+    best: float | None = None
+    best_epoch: int | None = None
+    lowest_loss: float | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    variables: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+    def is_over(self, patience: int | None) -> bool:
+        """Returns whether so many epochs passed without a better one."""
+        if patience is None or self.best_epoch is None:
+            return False
+        return self.epoch - 1 - self.best_epoch >= patience
+
+    def take(self, model: keras.Model) -> None:
+        """Keeps a copy of what a compiled model is made of."""
+        kinds = {"model": model.variables, "optimizer": model.optimizer.variables}
+        if self.step:
+            kinds["metrics"] = model.metrics_variables
+        self.variables = {
+            kind: [np.array(variable) for variable in variables]
+            for kind, variables in kinds.items()
+        }
+
+    def give(self, model: keras.Model, kinds: Sequence[str] = ("model", "optimizer")) -> None:
+        """Sets a compiled model to what was kept."""
+        held = {
+            "model": model.variables,
+            "optimizer": model.optimizer.variables,
+            "metrics": model.metrics_variables,
+        }
+        for kind in kinds:
+            arrays = self.variables.get(kind, [])
+            if kind == "metrics" and not arrays:
+                continue
+            for variable, array in zip(held[kind], arrays, strict=True):
+                variable.assign(array)
+
+    def save(self, path: Path) -> None:
+        """Writes the file beside and renames it into place.
+
+        Raises:
+            OSError: If it cannot be written; what was there stays.
+        """
+        notes = {name: value for name, value in vars(self).items() if name not in ("variables",)}
+        arrays = {
+            f"{kind}/{number:06d}": array
+            for kind, found in self.variables.items()
+            for number, array in enumerate(found)
+        }
+        arrays[_NOTES] = np.frombuffer(json.dumps(notes).encode(), np.uint8)
+        write_whole(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> State:
+        """Reads the file.
+
+        Raises:
+            ValueError: If it is no such file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                notes: dict[str, Any] = json.loads(file[_NOTES].tobytes())
+                variables: dict[str, list[np.ndarray]] = {}
+                for name in sorted(set(file.files) - {_NOTES}):
+                    variables.setdefault(name.split("/")[0], []).append(file[name])
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise ValueError(
+                f"'{path}' must be a checkpoint of a training. Received: "
+                f"{path.stat().st_size} bytes that are none ({error}). "
+                "Start again with overwrite=True; model.keras beside it holds the best weights."
+            ) from error
+        return cls(**notes, variables=variables)

@@ -1,0 +1,269 @@
+"""Trains a model, and loses nothing on the way."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from unetv2 import recipes
+from unetv2.arguments import require_integer, require_number
+from unetv2.classes import ClassTable
+from unetv2.recipes import Recipe
+from unetv2.training.feeding import Feed
+from unetv2.training.folder import (
+    MODEL,
+    STATE,
+    TENSORBOARD,
+    describe_run,
+    load_weights,
+    open_folder,
+)
+from unetv2.training.guard import Failure, Guard
+from unetv2.training.inputs import Inputs, examine
+from unetv2.training.pictures import Pictures
+from unetv2.training.recorder import Recorder, write_history
+from unetv2.training.stages import Stages
+from unetv2.training.state import State
+from unetv2.weighting import class_weights
+
+# Halving the rate five times is a factor of 32: what fails then does not fail by the rate.
+_MOST_FAILURES = 5
+
+_log = logging.getLogger("unetv2")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training logged.
+
+    Attributes:
+        history: Values by epoch of everything logged, validation under ``val_``.
+        epoch: list of int. The epochs' numbers.
+        best_epoch: int or None. Number of the epoch whose weights were kept.
+        best: float or None. Its validation mean IoU.
+        events: What went wrong and what was done.
+        output_dir: Where everything lies.
+    """
+
+    history: dict[str, list[float]]
+    epoch: list[int]
+    best_epoch: int | None
+    best: float | None
+    events: list[str]
+    output_dir: Path
+
+
+def train(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    validation: tf.data.Dataset | None,
+    *,
+    recipe: str | Recipe = "fast",
+    epochs: int = 40,
+    output_dir: str | os.PathLike[str],
+    resume: bool = False,
+    overwrite: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    patience: int | None = None,
+    checkpoint_minutes: float = 10.0,
+    pictures_every: int = 5,
+    seed: int = 0,
+    verbose: str | int = "auto",
+) -> Training:
+    """Trains a model by a recipe, on ``model.fit``.
+
+    The model is compiled anew: what the recipe says replaces optimizer and loss. Afterwards it
+    has the weights of the epoch with the highest validation mean IoU.
+
+    In the output folder: ``model.keras`` with these weights; ``checkpoint.npz``, from which
+    ``resume=True`` goes on; ``history.csv``; ``run.json`` with the recipe, the seed, the data and
+    the versions; ``pictures/`` of the first validation pictures; ``tensorboard/``, if TensorBoard
+    is installed. Every file is written beside and renamed into place, so a process that is killed
+    leaves whole ones.
+
+    A killed run that is resumed ends with the weights, history and logs of one that was not,
+    bit for bit on a CPU with ``tf.config.experimental.enable_op_determinism()``, if the data set
+    is one of ``make_dataset`` or has the same order in each iteration. Where nothing is there to
+    resume it starts. More ``epochs`` extend a finished run: the schedule is then that of a run of
+    so many epochs, so a rate that had fallen to zero rises again.
+
+    A loss that is no number or that more than doubles from the lowest so far sends the training
+    back to its last checkpoint, with half the learning rate; the logger ``unetv2`` says so.
+
+    Args:
+        model: Maps images to logits ``(batch, height, width, n_classes)``.
+        train: Batches of ``(image, mask)`` that end, as of :func:`unetv2.make_dataset`.
+        validation: The same of pictures that are not trained on; None trains without, and the
+            weights are those of the last epoch.
+        recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
+        epochs: int. Times that ``train`` is gone through.
+        output_dir: The folder to write to.
+        resume: bool. Whether to go on with the run in it.
+        overwrite: bool. Whether to remove the run in it.
+        callbacks: Keras callbacks, called as by ``fit``.
+        patience: int or None. Epochs without a higher validation mean IoU after which training
+            ends; None trains them all.
+        checkpoint_minutes: float. A checkpoint is written at the end of each epoch, and within
+            one after so many minutes.
+        pictures_every: int. Epochs from one drawing of validation pictures to the next.
+        seed: int. Seed of the recipe's augmentation.
+        verbose: As in ``fit``.
+
+    Returns:
+        Training.
+
+    Raises:
+        ValueError: If the data does not fit the model, the folder holds another run, or an
+            argument is out of its range.
+        OSError: If the folder cannot be written.
+        RuntimeError: If training fails again and again.
+
+    Example:
+        >>> images, masks = unetv2.data.write_driving_scenes(
+        ...     tmp / "trained", 4, image_size=(32, 48))
+        >>> data = unetv2.make_dataset(images, masks, n_classes=23, image_size=(16, 24))
+        >>> model = unetv2.build_unetv2((16, 24, 3), 23, filters=2, depth=2)
+        >>> training = unetv2.train(
+        ...     model, data, data, epochs=2, output_dir=tmp / "run", verbose=0)
+        >>> training.epoch, sorted(path.name for path in (tmp / "run").glob("*.*"))
+        ([0, 1], ['checkpoint.npz', 'history.csv', 'model.keras', 'run.json'])
+    """
+    recipe = recipes.get(recipe)
+    epochs = require_integer("epochs", epochs, 1, "The reference has 40.")
+    seed = require_integer("seed", seed, 0, "It is the augmentation's.")
+    pictures_every = require_integer("pictures_every", pictures_every, 1, "1 is every epoch.")
+    require_number("checkpoint_minutes", checkpoint_minutes, "10 is the default.")
+    if patience is not None:
+        patience = require_integer("patience", patience, 1, "None trains all epochs.")
+        if validation is None:
+            raise ValueError(
+                "`patience` must come with `validation`, which it watches. "
+                f"Received: patience={patience} and validation=None."
+            )
+    inputs = examine(model, train, validation, recipe)
+    weights = _class_weights(recipe, train, inputs)
+    description = describe_run(
+        model, recipe.as_dict(), epochs=epochs, seed=seed, data=inputs.as_dict(),
+        class_weights=weights,
+    )  # fmt: skip
+    folder = Path(output_dir)
+    going_on = open_folder(folder, description, resume=resume, overwrite=overwrite)
+    _log.info("%s", recipe)
+
+    feed = Feed(
+        train, inputs.n_pairs, inputs.batch_size, inputs.rebatched, inputs.augmentation, seed
+    )
+    stages = Stages(
+        model, recipe, inputs, epochs=epochs, steps=feed.steps * epochs, class_weights=weights
+    )
+    state = _state(folder, stages, going_on=going_on)
+    writer = _writer(folder)
+    pictures = None
+    if validation is not None:
+        pictures = Pictures(validation, inputs.classes or ClassTable.numbered(inputs.n_classes))
+    while state.epoch < epochs and not state.is_over(patience):
+        start, end, scale = stages.span(state.epoch)
+        if state.epoch == start and not state.step:
+            # Pictures of another size have another loss.
+            state.lowest_loss = None
+        trained, mean_iou = stages.compiled(scale, state.factor)
+        swap = None
+        if recipe.average is not None:
+            swap = keras.callbacks.SwapEMAWeights()
+            swap.set_model(trained)
+        guard = Guard(state.lowest_loss)
+        recorder = Recorder(
+            state, folder, deployed=model, feed=feed, guard=guard,
+            mean_iou=None if validation is None else mean_iou, swap=swap, pictures=pictures,
+            pictures_every=pictures_every, patience=patience, minutes=checkpoint_minutes,
+            writer=writer,
+        )  # fmt: skip
+        own = [guard, recorder] if swap is None else [swap, guard, recorder]
+        try:
+            trained.fit(
+                feed.batches(scale, state.step),
+                validation_data=validation,
+                initial_epoch=state.epoch,
+                # What is left of an epoch is a fit of its own.
+                epochs=state.epoch + 1 if state.step else end,
+                callbacks=[*own, *callbacks],
+                shuffle=False,  # The data set shuffles itself.
+                verbose=verbose,
+            )
+        except Failure as failure:
+            state = _recovered(folder, failure)
+            continue
+        if trained.stop_training:
+            break
+    write_history(folder, state)
+    load_weights(model, folder / MODEL)
+    return _training(state, folder)
+
+
+def _class_weights(recipe: Recipe, dataset: tf.data.Dataset, inputs: Inputs) -> list[float] | None:
+    if isinstance(recipe.class_weights, str):
+        return class_weights(
+            dataset,
+            inputs.n_classes,
+            ignore_class=inputs.ignore_class,
+            method=recipe.class_weights,
+        )
+    return None if recipe.class_weights is None else list(recipe.class_weights)
+
+
+def _state(folder: Path, stages: Stages, *, going_on: bool) -> State:
+    if going_on:
+        return State.load(folder / STATE)
+    state = State()
+    model, _ = stages.compiled(1.0, 1.0)
+    state.take(model)
+    # So that a run that is killed in its first epoch starts again from the same weights.
+    state.save(folder / STATE)
+    return state
+
+
+def _recovered(folder: Path, failure: Failure) -> State:
+    """Returns the last good state, with a lower learning rate."""
+    state = State.load(folder / STATE)
+    if len(state.events) == _MOST_FAILURES:
+        raise RuntimeError(
+            f"The training failed for the {_MOST_FAILURES + 1}th time in epoch "
+            f"{state.epoch + 1}: {failure}. Before: {'; '.join(state.events)}. The learning rate "
+            "was halved each time, so something else is wrong: look at the data with "
+            "`unetv2 check`, and at the loss."
+        )
+    state.factor /= 2
+    event = (
+        f"in epoch {state.epoch + 1} {failure}; back to the last checkpoint, with "
+        f"{state.factor:g} times the recipe's learning rate"
+    )
+    state.events.append(event)
+    state.save(folder / STATE)
+    _log.warning("Training failed: %s.", event)
+    return state
+
+
+def _writer(folder: Path) -> Any:
+    if util.find_spec("tensorboard") is None:
+        return None
+    return tf.summary.create_file_writer(str(folder / TENSORBOARD))
+
+
+def _training(state: State, folder: Path) -> Training:
+    names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
+    return Training(
+        {name: [row[name] for row in state.history] for name in names},
+        [int(row["epoch"]) for row in state.history],
+        state.best_epoch,
+        state.best,
+        state.events,
+        folder,
+    )
