@@ -42,6 +42,7 @@ import tempfile
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import unetv2
 

@@ -137,3 +137,23 @@ def test_the_module_is_the_command(folders):
     assert done.returncode == 1
     assert json.loads(done.stdout)["n_pairs"] == 3
     assert "Traceback" not in done.stderr
+
+
+def test_train_trains_and_resumes(folders, tmp_path, capsys):
+    words = ["train", *folders, "--n-classes", "23", "--image-size", "12", "16", "--filters", "2"]
+    words += ["--val-images", folders[0], "--val-masks", folders[1]]
+    words += ["--output", str(tmp_path / "run")]
+    assert main([*words, "--epochs", "1"]) == 0
+    assert "Best validation mean IoU" in capsys.readouterr().out
+    assert main([*words, "--epochs", "1"]) == 2
+    assert "Pass resume=True to go on with it" in capsys.readouterr().err
+    assert main([*words, "--epochs", "2", "--resume"]) == 0
+    assert len((tmp_path / "run" / "history.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_train_says_what_is_missing(folders, tmp_path, capsys):
+    words = ["train", *folders, "--output", str(tmp_path / "run")]
+    assert main(words) == 2
+    assert "`--n-classes` or `--classes` must be given" in capsys.readouterr().err
+    assert main([*words, "--n-classes", "23", "--val-images", folders[0]]) == 2
+    assert "`--val-images` and `--val-masks` must come together" in capsys.readouterr().err

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
+from unetv2 import recipes
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.data.checking import check_dataset
+from unetv2.data.dataset import make_dataset
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.labels import ENCODINGS
 from unetv2.data.pairs import SPLIT
+from unetv2.training.trainer import train
 
 _TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_voc": PASCAL_VOC}
 _WRONG_USE = 2
@@ -34,7 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _WRONG_USE if leaving.code else 0
     try:
         return int(options.run(options))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return _WRONG_USE
     except KeyboardInterrupt:
@@ -48,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_check(commands)
+    _add_train(commands)
     return parser
 
 
@@ -64,18 +69,60 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(run=_check)
-    command.add_argument("images", metavar="IMAGES", help="folder of the images")
-    command.add_argument("masks", metavar="MASKS", help="folder of the masks")
-    _add_labels(command)
-    command.add_argument(
-        "--channels", type=int, default=3, metavar="N", help="channels of the images (default: 3)"
-    )
+    _add_data(command)
     command.add_argument(
         "--max-pixels",
         type=int,
         default=MAX_PIXELS,
         metavar="N",
         help=f"larger pictures are not decoded (default: {MAX_PIXELS})",
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the split")
+    command.add_argument("--report", metavar="FOLDER", help="write text, JSON and pictures there")
+    command.add_argument("--json", action="store_true", help="print JSON instead of text")
+    command.add_argument("--quiet", action="store_true", help="do not show how far it is")
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "train",
+        help="train a U-Net on two folders",
+        description=(
+            "Trains by a recipe. Without folders of its own, the validation is a part of the pairs."
+        ),
+        epilog=(
+            "example:\n  unetv2 train data/CameraRGB data/CameraMask --n-classes 23 "
+            "--output runs/carseg\n\n"
+            "Run it again with --resume where it was stopped or killed."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=_train)
+    _add_data(command)
+    command.add_argument("--val-images", metavar="FOLDER", help="folder of validation images")
+    command.add_argument("--val-masks", metavar="FOLDER", help="folder of their masks")
+    command.add_argument("--output", required=True, metavar="FOLDER", help="where to write")
+    command.add_argument("--recipe", choices=recipes.NAMES, default="fast", help="default: fast")
+    command.add_argument("--epochs", type=int, default=40, metavar="N", help="default: 40")
+    command.add_argument(
+        "--image-size", type=int, nargs=2, default=(96, 128), metavar=("HEIGHT", "WIDTH"),
+        help="size that pictures are resized to (default: 96 128)",
+    )  # fmt: skip
+    command.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's, or 32")
+    command.add_argument("--filters", type=int, default=32, metavar="N", help="default: 32")
+    command.add_argument("--cache", default="memory", metavar="FOLDER", help="default: memory")
+    command.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything")
+    command.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    command.add_argument("--overwrite", action="store_true", help="remove the run in the folder")
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("images", metavar="IMAGES", help="folder of the images")
+    command.add_argument("masks", metavar="MASKS", help="folder of the masks")
+    _add_labels(command)
+    command.add_argument(
+        "--channels", type=int, default=3, metavar="N", help="channels of the images (default: 3)"
     )
     command.add_argument(
         "--image-suffix", default="", metavar="TEXT", help="what images' names end with"
@@ -94,10 +141,6 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar=("TRAIN", "VALIDATION", "TEST"),
         help=f"shares of the subsets (default: {' '.join(map(str, SPLIT))})",
     )
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the split")
-    command.add_argument("--report", metavar="FOLDER", help="write text, JSON and pictures there")
-    command.add_argument("--json", action="store_true", help="print JSON instead of text")
-    command.add_argument("--quiet", action="store_true", help="do not show how far it is")
 
 
 def _add_labels(command: argparse.ArgumentParser) -> None:
@@ -149,24 +192,66 @@ def _label_map(pairs: Sequence[tuple[int, int]] | None) -> dict[int, int] | None
     return label_map
 
 
+def _data(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "n_classes": options.n_classes,
+        "ignore_class": options.ignore_class,
+        "classes": _table(options.classes),
+        "encoding": options.encoding,
+        "label_map": _label_map(options.label_map),
+        "channels": options.channels,
+        "image_suffix": options.image_suffix,
+        "mask_suffix": options.mask_suffix,
+        "split": options.split,
+        "group_by": options.group_by,
+        "seed": options.seed,
+    }
+
+
 def _check(options: argparse.Namespace) -> int:
     report = check_dataset(
         options.images,
         options.masks,
-        n_classes=options.n_classes,
-        ignore_class=options.ignore_class,
-        classes=_table(options.classes),
-        encoding=options.encoding,
-        label_map=_label_map(options.label_map),
-        channels=options.channels,
-        image_suffix=options.image_suffix,
-        mask_suffix=options.mask_suffix,
-        split=options.split,
-        group_by=options.group_by,
-        seed=options.seed,
+        **_data(options),
         max_pixels=options.max_pixels,
         output=options.report,
         progress=not options.quiet,
     )
     print(report.to_json() if options.json else report)
     return 0 if report.ok else 1
+
+
+def _train(options: argparse.Namespace) -> int:
+    recipe = recipes.get(options.recipe)
+    if options.batch_size is not None:
+        recipe = recipes.get(recipe, batch_size=options.batch_size)
+    data = {**_data(options), "image_size": tuple(options.image_size), "cache": options.cache}
+    if bool(options.val_images) != bool(options.val_masks):
+        raise ValueError(
+            "`--val-images` and `--val-masks` must come together. "
+            f"Received: {options.val_images} and {options.val_masks}."
+        )
+    n_classes = options.n_classes or len(data["classes"] or ())
+    if not n_classes:
+        raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
+    own = bool(options.val_images)
+    training = make_dataset(options.images, options.masks, subset=None if own else "train", **data)
+    validation = (
+        make_dataset(options.val_images, options.val_masks, shuffle=False, **data)
+        if own
+        else make_dataset(options.images, options.masks, subset="validation", **data)
+    )
+    model = recipe.build(
+        (*options.image_size, options.channels),
+        n_classes,
+        filters=options.filters,
+        seed=options.seed,
+    )
+    done = train(
+        model, training, validation, recipe=recipe, epochs=options.epochs,
+        output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
+        patience=options.patience, seed=options.seed, verbose=1 if sys.stdout.isatty() else 2,
+    )  # fmt: skip
+    print(f"Best validation mean IoU: {done.best:.3f}")
+    print(f"Model, checkpoint, logs and pictures: {done.output_dir}")
+    return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import tensorflow as tf
 
@@ -69,7 +70,7 @@ class Feed:
             dataset = dataset.skip(skipped)
         if scale != 1:
             dataset = dataset.map(
-                lambda images, masks: _shrunk(images, masks, scale),
+                partial(_shrunk, scale=scale),
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps - skipped))

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,11 +82,9 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Saves a compiled model without its optimizer's state, whole or not at all."""
-    # A fresh optimizer has no state that would treble the file.
+    """Saves a model without its compilation, whole or not at all."""
+    # The optimizer's state would treble the file; to go on there is the checkpoint.
     copy = same_layers(model, model.input_shape[1:])
-    config = keras.optimizers.serialize(model.optimizer)
-    copy.compile(keras.optimizers.deserialize(config), model.loss)
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         copy.save(beside)
@@ -222,6 +221,8 @@ def _plain(config: Any) -> Any:
 
 
 def _version() -> str:
-    from unetv2 import __version__
-
-    return __version__
+    try:
+        return metadata.version("unetv2")
+    # Used from its source, without being installed.
+    except metadata.PackageNotFoundError:
+        return "unknown"

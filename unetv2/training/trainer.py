@@ -51,6 +51,11 @@ class Training:
         best: float or None. Its validation mean IoU.
         events: What went wrong and what was done.
         output_dir: Where everything lies.
+
+    Example:
+        >>> training = unetv2.Training({"loss": [2.0, 1.0]}, [0, 1], 1, 0.5, [], tmp)
+        >>> training.history["loss"][training.best_epoch]
+        1.0
     """
 
     history: dict[str, list[float]]
@@ -83,8 +88,8 @@ def train(
     The model is compiled anew: what the recipe says replaces optimizer and loss. Afterwards it
     has the weights of the epoch with the highest validation mean IoU.
 
-    In the output folder: ``model.keras`` with these weights; ``checkpoint.npz``, from which
-    ``resume=True`` goes on; ``history.csv``; ``run.json`` with the recipe, the seed, the data and
+    In the output folder: ``model.keras`` with these weights, for use and not compiled;
+    ``checkpoint.npz``, from which ``resume=True`` goes on; ``history.csv``; ``run.json`` with the recipe, the seed, the data and
     the versions; ``pictures/`` of the first validation pictures; ``tensorboard/``, if TensorBoard
     is installed. Every file is written beside and renamed into place, so a process that is killed
     leaves whole ones.
