@@ -89,10 +89,10 @@ def train(
     has the weights of the epoch with the highest validation mean IoU.
 
     In the output folder: ``model.keras`` with these weights, for use and not compiled;
-    ``checkpoint.npz``, from which ``resume=True`` goes on; ``history.csv``; ``run.json`` with the recipe, the seed, the data and
-    the versions; ``pictures/`` of the first validation pictures; ``tensorboard/``, if TensorBoard
-    is installed. Every file is written beside and renamed into place, so a process that is killed
-    leaves whole ones.
+    ``checkpoint.npz``, from which ``resume=True`` goes on; ``history.csv``; ``run.json`` with the
+    recipe, the seed, the data and the versions; ``pictures/`` of the first validation pictures;
+    ``tensorboard/``, if TensorBoard is installed. Every file is written beside and renamed into
+    place, so a process that is killed leaves whole ones.
 
     A killed run that is resumed ends with the weights, history and logs of one that was not,
     bit for bit on a CPU with ``tf.config.experimental.enable_op_determinism()``, if the data set
