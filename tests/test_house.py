@@ -16,20 +16,37 @@ DOCS = PACKAGE.parent / "docs"
 # From the ground up; a module imports from its own floor and below.
 FLOORS = [
     {"arguments", "classes", "precision"},
-    {"augmentation", "convolution", "layers", "losses", "metrics", "data", "visualization"},
-    {"models"},
+    {
+        "augmentation",
+        "block",
+        "convolution",
+        "data",
+        "encoders",
+        "gates",
+        "layers",
+        "losses",
+        "metrics",
+        "sizes",
+        "visualization",
+    },
+    {"architecture", "models"},
     {"recipes", "training", "weighting"},
     {"cli", "__main__"},
 ]
 # These run on every Keras backend.
 WITHOUT_TENSORFLOW = {
+    "architecture",
     "arguments",
+    "block",
     "classes",
     "convolution",
+    "encoders",
+    "gates",
     "layers",
     "losses",
     "metrics",
     "models",
+    "sizes",
     "visualization",
 }
 

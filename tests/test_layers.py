@@ -3,11 +3,13 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from keras.src import testing
 
 import unetv2
+from unetv2.sizes import CropToSize, Enlarge, PadToMultiple
 
 SIZES = st.integers(1, 40)
 CHANNELS = st.integers(1, 5)
@@ -53,6 +55,75 @@ class TestTheBlocksPassKerassOwnHarness(testing.TestCase):
                 run_training_check=False,
             )
 
+    def test_encoder_block_with_all_options(self) -> None:
+        self.run_layer_test(
+            unetv2.EncoderBlock,
+            {"filters": 4, "dropout": 0.3, "residual": True, "squeeze_excitation": True},
+            input_shape=(2, 9, 6, 3),
+            expected_output_shape=((2, 5, 3, 4), (2, 9, 6, 4)),
+            # Two convolutions, a projection without bias, two dense layers.
+            expected_num_trainable_weights=4 + 1 + 4,
+            expected_num_seed_generators=1,
+        )
+
+    def test_decoder_block_with_all_options(self) -> None:
+        self.run_layer_test(
+            unetv2.DecoderBlock,
+            {
+                "filters": 4,
+                "upsampling": "bilinear",
+                "residual": True,
+                "squeeze_excitation": True,
+                "attention": True,
+            },
+            input_shape={"inputs_shape": (2, 5, 3, 6), "skip_shape": (2, 9, 6, 3)},
+            expected_output_shape=(2, 9, 6, 4),
+            # As above, the upsampling's, and three convolutions of the gate, one without bias.
+            expected_num_trainable_weights=4 + 1 + 4 + 2 + 5,
+            run_training_check=False,
+        )
+
+    def test_gates(self) -> None:
+        self.run_layer_test(
+            unetv2.SqueezeExcitation,
+            {"ratio": 2},
+            input_shape=(2, 9, 6, 10),
+            expected_output_shape=(2, 9, 6, 10),
+            expected_num_trainable_weights=4,
+        )
+        self.run_layer_test(
+            unetv2.AttentionGate,
+            {"filters": 4},
+            input_shape={"skip_shape": (2, 9, 6, 3), "inputs_shape": (2, 5, 3, 6)},
+            expected_output_shape=(2, 9, 6, 3),
+            expected_num_trainable_weights=5,
+            run_training_check=False,
+        )
+
+    def test_sizes(self) -> None:
+        self.run_layer_test(
+            CropToSize,
+            {},
+            input_shape={"inputs_shape": (2, 9, 6, 3), "like_shape": (2, 7, 6, 1)},
+            expected_output_shape=(2, 7, 6, 3),
+            run_training_check=False,
+        )
+        self.run_layer_test(
+            PadToMultiple,
+            {"multiple": 4},
+            input_shape=(2, 9, 8, 3),
+            expected_output_shape=(2, 12, 8, 3),
+            # There is nothing to train.
+            run_training_check=False,
+        )
+        self.run_layer_test(
+            Enlarge,
+            {},
+            input_shape=(2, 9, 8, 3),
+            expected_output_shape=(2, 18, 16, 3),
+            run_training_check=False,
+        )
+
 
 @given(
     height=SIZES,
@@ -74,11 +145,24 @@ def test_an_encoder_block_keeps_the_skips_size_and_halves_the_output_rounding_up
     assert shapes == (tuple(output.shape), tuple(skip.shape))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"upsampling": "bilinear"},
+        {"residual": True},
+        {"squeeze_excitation": True},
+        {"attention": True},
+    ],
+    ids=str,
+)
 @given(height=SIZES, width=SIZES, channels=CHANNELS, skip_channels=CHANNELS, filters=CHANNELS)
-def test_a_decoder_block_has_the_skips_size(height, width, channels, skip_channels, filters):
+def test_a_decoder_block_has_the_skips_size(
+    options, height, width, channels, skip_channels, filters
+):
     coarse = np.zeros((2, -(-height // 2), -(-width // 2), channels), "float32")
     skip = np.zeros((2, height, width, skip_channels), "float32")
-    block = unetv2.DecoderBlock(filters)
+    block = unetv2.DecoderBlock(filters, **options)
     assert block(coarse, skip).shape == (2, height, width, filters)
     assert block.compute_output_shape(coarse.shape, skip.shape) == (2, height, width, filters)
 
@@ -159,6 +243,13 @@ def test_one_initializer_without_a_seed_gives_every_block_its_own_values():
         unetv2.ConvolutionBlock(3, normalization="group", activation="silu"),
         unetv2.EncoderBlock(3, dropout=0.2, pool=False, normalization="batch", seed=4),
         unetv2.DecoderBlock(3, activation="elu", kernel_initializer="glorot_normal"),
+        unetv2.EncoderBlock(3, residual=True, squeeze_excitation=True),
+        unetv2.DecoderBlock(3, upsampling="bilinear", attention=True, residual=True),
+        unetv2.SqueezeExcitation(ratio=4, kernel_initializer="glorot_normal"),
+        unetv2.AttentionGate(3, kernel_initializer="glorot_normal"),
+        PadToMultiple(8),
+        CropToSize(dtype="float32"),
+        Enlarge(),
     ],
 )
 def test_a_block_comes_back_from_its_config(block):
@@ -167,7 +258,8 @@ def test_a_block_comes_back_from_its_config(block):
 
 
 @pytest.mark.parametrize(
-    "block", [unetv2.ConvolutionBlock, unetv2.EncoderBlock, unetv2.DecoderBlock]
+    "block",
+    [unetv2.ConvolutionBlock, unetv2.EncoderBlock, unetv2.DecoderBlock, unetv2.AttentionGate],
 )
 @pytest.mark.parametrize("filters", [0, -3])
 def test_filters_must_be_positive(block, filters):
@@ -228,3 +320,148 @@ def test_a_global_channels_first_changes_nothing():
         keras.config.set_image_data_format(before)
     assert output.shape == (1, 3, 5, 4)
     assert skip.shape == (1, 6, 9, 4)
+
+
+def features(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def test_bilinear_upsampling_is_a_convolution_of_the_enlarged_features():
+    coarse, skip = features(2, 4, 3, 6), features(2, 7, 6, 2)
+    block = unetv2.DecoderBlock(5, upsampling="bilinear")
+    block(coarse, skip)
+    enlarged = keras.layers.UpSampling2D(2, interpolation="bilinear")(coarse)
+    kernel, bias = block.upsampling.get_weights()
+    np.testing.assert_allclose(
+        block.interpolation(block.upsampling(coarse)), enlarged @ kernel[0, 0] + bias, atol=1e-5
+    )
+
+
+@given(height=st.integers(1, 9), width=st.integers(1, 9))
+def test_enlarging_is_the_same_in_graphs_of_open_sizes(height, width):
+    layer = Enlarge()
+    open_sizes = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 2))])
+    inputs = features(3, height, width, 2)
+    np.testing.assert_allclose(open_sizes(inputs), layer(inputs), atol=1e-6)
+
+
+def test_enlarging_interpolates_a_quarter_to_each_side():
+    inputs = np.array([0.0, 4.0, 8.0], "float32").reshape(1, 1, 3, 1)
+    expected = [0, 1, 3, 5, 7, 8]
+    np.testing.assert_allclose(Enlarge()(inputs)[0, :, :, 0], [expected, expected])
+
+
+def test_a_residual_block_without_weights_is_its_activation():
+    inputs = features(2, 5, 4, 3)
+    block = unetv2.EncoderBlock(3, residual=True, activation="relu")
+    block.build(inputs.shape)
+    assert block.projection is None
+    block.set_weights([np.zeros_like(weight) for weight in block.get_weights()])
+    np.testing.assert_array_equal(block(inputs)[1], np.maximum(inputs, 0))
+
+
+def test_a_residual_block_adds_its_projected_input():
+    inputs = features(2, 5, 4, 3)
+    block = unetv2.EncoderBlock(6, residual=True, activation=None)
+    _, with_shortcut = block(inputs)
+    (kernel,) = block.projection.get_weights()
+    without = block.convolution_2(block.convolution_1(inputs))
+    np.testing.assert_allclose(with_shortcut, without + inputs @ kernel[0, 0], atol=1e-5)
+
+
+def test_squeeze_excitation_multiplies_each_channel_by_one_factor():
+    inputs = 10 * features(3, 5, 4, 16)
+    gate = unetv2.SqueezeExcitation(kernel_initializer=keras.initializers.HeNormal(seed=0))
+    outputs = np.asarray(gate(inputs))
+    factors = np.asarray(gate.coefficients(inputs))
+    assert factors.shape == (3, 1, 1, 16)
+    assert factors.min() >= 0
+    assert factors.max() <= 1
+    assert factors.std() > 0.01
+    np.testing.assert_allclose(outputs, inputs * factors, rtol=1e-6)
+    # 16 channels / 8 = 2 units are raised to 4: (16 * 4 + 4) + (4 * 16 + 16).
+    assert gate.count_params() == 148
+    gate.set_weights([np.zeros_like(weight) for weight in gate.get_weights()])
+    # sigmoid(0)
+    np.testing.assert_allclose(gate(inputs), inputs / 2, rtol=1e-6)
+
+
+def test_squeeze_excitation_takes_the_mean_of_large_pictures_in_half_precision():
+    gate = unetv2.SqueezeExcitation(dtype="mixed_float16")
+    # The sum, 6.5 million, is no float16.
+    outputs = gate(np.full((1, 256, 256, 8), 100.0, "float32"))
+    assert outputs.dtype == "float16"
+    assert np.isfinite(outputs).all()
+
+
+@given(height=SIZES, width=SIZES, scale=st.sampled_from([0.1, 10.0, 1000.0]))
+def test_attention_multiplies_each_place_by_one_factor(height, width, scale):
+    skip = scale * features(2, height, width, 3)
+    coarse = scale * features(2, -(-height // 2), -(-width // 2), 6, seed=1)
+    gate = unetv2.AttentionGate(4)
+    outputs = gate(skip, coarse)
+    factors = np.asarray(gate.coefficients(skip, coarse))
+    assert factors.shape == (2, height, width, 1)
+    assert factors.min() >= 0
+    assert factors.max() <= 1
+    np.testing.assert_allclose(outputs, skip * factors, rtol=1e-5)
+
+
+def test_attention_depends_on_skip_and_coarse_features_and_can_close():
+    skip, coarse = features(1, 7, 6, 3), features(1, 4, 3, 6, seed=1)
+    gate = unetv2.AttentionGate(8, kernel_initializer=keras.initializers.HeNormal(seed=0))
+    gate.build(skip.shape, coarse.shape)
+    factors = np.asarray(gate.coefficients(skip, coarse))
+    assert factors.std() > 0.01
+    assert not np.allclose(factors, gate.coefficients(skip, -coarse))
+    assert not np.allclose(factors, gate.coefficients(-skip, coarse))
+    *weights, bias = gate.get_weights()
+    gate.set_weights([*(np.zeros_like(weight) for weight in weights), bias - 100])
+    np.testing.assert_allclose(gate(skip, coarse), 0 * skip, atol=1e-30)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_option_computes_in_the_blocks_precision(policy):
+    skip, coarse = features(1, 7, 6, 4), features(1, 4, 3, 8)
+    block = unetv2.DecoderBlock(
+        4,
+        upsampling="bilinear",
+        residual=True,
+        squeeze_excitation=True,
+        attention=True,
+        dtype=policy,
+    )
+    assert block(coarse, skip).dtype == keras.DTypePolicy(policy).compute_dtype
+    sublayers = block._flatten_layers(include_self=False)
+    assert {layer.compute_dtype for layer in sublayers} == {block.compute_dtype}
+
+
+def test_padding_adds_zeros_below_and_right_and_cropping_takes_them_off():
+    inputs = 1 + np.arange(30, dtype="float32").reshape(1, 5, 3, 2)
+    padded = np.asarray(PadToMultiple(4)(inputs))
+    assert padded.shape == (1, 8, 4, 2)
+    assert padded.sum() == inputs.sum()
+    np.testing.assert_array_equal(CropToSize()(padded, inputs), inputs)
+
+
+@pytest.mark.parametrize(
+    ("block", "options", "message"),
+    [
+        (unetv2.DecoderBlock, {"upsampling": "nearest"}, "'transpose', 'bilinear'. Received"),
+        (unetv2.DecoderBlock, {"attention": "yes"}, "`attention` must be one of False, True."),
+        (unetv2.EncoderBlock, {"residual": None}, "`residual` must be one of False, True."),
+        (unetv2.EncoderBlock, {"squeeze_excitation": 2}, "`squeeze_excitation` must be one of"),
+    ],
+)
+def test_unknown_options_are_named_with_those_there_are(block, options, message):
+    with pytest.raises(ValueError, match=message):
+        block(4, **options)
+
+
+def test_gates_refuse_what_they_cannot_weigh():
+    with pytest.raises(ValueError, match="`ratio` must be a positive integer. Received: ratio=0"):
+        unetv2.SqueezeExcitation(ratio=0)
+    with pytest.raises(ValueError, match="`inputs` must have the shape"):
+        unetv2.SqueezeExcitation()(features(2, 8))
+    with pytest.raises(ValueError, match="`skip` must be twice as high and wide as `inputs`"):
+        unetv2.AttentionGate(4)(features(1, 9, 8, 3), features(1, 4, 4, 3))

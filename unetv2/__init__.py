@@ -5,6 +5,7 @@ from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
 from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
+from unetv2.gates import AttentionGate, SqueezeExcitation
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
 from unetv2.precision import automatic_precision
@@ -18,11 +19,13 @@ __all__ = [
     "CARLA",
     "CITYSCAPES",
     "PASCAL_VOC",
+    "AttentionGate",
     "ClassTable",
     "ConvolutionBlock",
     "DatasetReport",
     "DecoderBlock",
     "EncoderBlock",
+    "SqueezeExcitation",
     "Training",
     "augmentation",
     "automatic_precision",

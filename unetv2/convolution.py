@@ -140,3 +140,16 @@ def require_features(name: str, shape: Any) -> FeatureShape:
             "Add the dimension that is missing."
         )
     return shape
+
+
+def independent(initializer: Any, position: int) -> Any:
+    """Copies an initializer so that its draws are its own.
+
+    One Keras initializer gives two kernels of the same shape the same values.
+    """
+    if not isinstance(initializer, keras.Initializer):
+        return initializer
+    config = initializer.get_config()
+    if isinstance(config.get("seed"), int):
+        config["seed"] += position
+    return type(initializer).from_config(config)

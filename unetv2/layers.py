@@ -6,19 +6,17 @@ from typing import Any
 
 import keras
 
-from unetv2.arguments import require_fraction, require_integer
-from unetv2.convolution import (
-    DATA_FORMAT,
-    FILTERS_ADVICE,
-    ConvolutionBlock,
-    Shape,
-    require_features,
-    shared_config,
-)
+from unetv2.arguments import require_choice, require_fraction
+from unetv2.block import Block
+from unetv2.convolution import DATA_FORMAT, Shape, require_features
+from unetv2.gates import AttentionGate
+from unetv2.sizes import Enlarge, crop, half, require_skip
+
+UPSAMPLINGS = ("transpose", "bilinear")
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
-class EncoderBlock(keras.layers.Layer):
+class EncoderBlock(Block):
     """Convolves twice and halves the resolution.
 
     Two :class:`ConvolutionBlock` s, optional dropout; the result is ``skip``, and
@@ -33,6 +31,11 @@ class EncoderBlock(keras.layers.Layer):
         activation: str or callable. Any Keras activation.
         kernel_initializer: str or ``keras.Initializer``. Each convolution draws its own
             values, also from an initializer with a seed.
+        residual: bool. Whether the two convolutions' input is added to their output, through a
+            1x1 convolution where the numbers of channels differ; the second activation comes
+            after the sum.
+        squeeze_excitation: bool. Whether a :class:`SqueezeExcitation` follows the second
+            convolution, before the sum.
         seed: int or None. Seed of the dropout.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
@@ -56,6 +59,7 @@ class EncoderBlock(keras.layers.Layer):
 
     References:
         - `Ronneberger et al., 2015 <https://arxiv.org/abs/1505.04597>`_
+        - Residual: `He et al., 2016 <https://arxiv.org/abs/1512.03385>`_
     """
 
     def __init__(
@@ -67,21 +71,26 @@ class EncoderBlock(keras.layers.Layer):
         normalization: str | None = None,
         activation: Any = "relu",
         kernel_initializer: Any = "he_normal",
+        residual: bool = False,
+        squeeze_excitation: bool = False,
         seed: int | None = None,
         **layer: Any,
     ) -> None:
-        super().__init__(**layer)
-        self.filters = require_integer("filters", filters, 1, FILTERS_ADVICE)
+        super().__init__(
+            filters,
+            normalization=normalization,
+            activation=activation,
+            kernel_initializer=kernel_initializer,
+            residual=residual,
+            squeeze_excitation=squeeze_excitation,
+            **layer,
+        )
         self.dropout = require_fraction(
             "dropout", dropout, "It is the share of features dropped in training."
         )
         self.pool = pool
-        self.normalization = normalization
-        self.activation = keras.activations.get(activation)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.seed = seed
-        self.convolution_1 = _convolution_block(self, 1)
-        self.convolution_2 = _convolution_block(self, 2)
+        self._create_convolutions()
         self.dropout_layer = keras.layers.Dropout(
             self.dropout, seed=seed, dtype=self.dtype_policy, name="dropout"
         )
@@ -92,16 +101,13 @@ class EncoderBlock(keras.layers.Layer):
     def build(self, inputs_shape: Shape) -> None:
         """Creates the weights for inputs of this shape."""
         _, skip_shape = self.compute_output_shape(inputs_shape)
-        self.convolution_1.build(inputs_shape)
-        self.convolution_2.build(skip_shape)
+        self._build_convolutions(inputs_shape)
         self.dropout_layer.build(skip_shape)
         self.pooling.build(skip_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> tuple[Any, Any]:
         """Returns ``(output, skip)``."""
-        skip = self.convolution_1(inputs, training=training)
-        skip = self.convolution_2(skip, training=training)
-        skip = self.dropout_layer(skip, training=training)
+        skip = self.dropout_layer(self._convolve(inputs, training), training=training)
         return (self.pooling(skip) if self.pool else skip), skip
 
     def compute_output_shape(self, inputs_shape: Shape) -> tuple[Shape, Shape]:
@@ -110,13 +116,12 @@ class EncoderBlock(keras.layers.Layer):
         skip = (batch, height, width, self.filters)
         if not self.pool:
             return skip, skip
-        return (batch, _half(height), _half(width), self.filters), skip
+        return (batch, half(height), half(width), self.filters), skip
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, serialized."""
         return {
             **super().get_config(),
-            **shared_config(self),
             "dropout": self.dropout,
             "pool": self.pool,
             "seed": self.seed,
@@ -124,7 +129,7 @@ class EncoderBlock(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
-class DecoderBlock(keras.layers.Layer):
+class DecoderBlock(Block):
     """Doubles a feature map's resolution and merges it with a skip.
 
     A 3x3 transposed convolution with stride 2 and no activation, cropped to the skip's
@@ -132,12 +137,20 @@ class DecoderBlock(keras.layers.Layer):
     :class:`ConvolutionBlock` s.
 
     Args:
-        filters: int. Number of output channels, also of the transposed convolution.
+        filters: int. Number of output channels, also of the upsampled features.
         normalization: ``None``, ``"batch"`` or ``"group"``, after each convolution but
             the transposed one.
         activation: str or callable. Any Keras activation.
         kernel_initializer: str or ``keras.Initializer``. Each convolution draws its own
             values, also from an initializer with a seed.
+        upsampling: ``"transpose"``, or ``"bilinear"``: a 1x1 convolution, then interpolation,
+            instead of the transposed convolution. Needs a ninth of its arithmetic.
+        residual: bool. Whether the two convolutions' input is added to their output, through a
+            1x1 convolution where the numbers of channels differ; the second activation comes
+            after the sum.
+        squeeze_excitation: bool. Whether a :class:`SqueezeExcitation` follows the second
+            convolution, before the sum.
+        attention: bool. Whether an :class:`AttentionGate` weighs the skip.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
     Call arguments:
@@ -162,6 +175,8 @@ class DecoderBlock(keras.layers.Layer):
 
     References:
         - `Ronneberger et al., 2015 <https://arxiv.org/abs/1505.04597>`_
+        - Residual: `He et al., 2016 <https://arxiv.org/abs/1512.03385>`_
+        - Attention: `Oktay et al., 2018 <https://arxiv.org/abs/1804.03999>`_
     """
 
     def __init__(
@@ -171,95 +186,88 @@ class DecoderBlock(keras.layers.Layer):
         normalization: str | None = None,
         activation: Any = "relu",
         kernel_initializer: Any = "he_normal",
+        upsampling: str = "transpose",
+        residual: bool = False,
+        squeeze_excitation: bool = False,
+        attention: bool = False,
         **layer: Any,
     ) -> None:
-        super().__init__(**layer)
-        self.filters = require_integer("filters", filters, 1, FILTERS_ADVICE)
-        self.normalization = normalization
-        self.activation = keras.activations.get(activation)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.upsampling = keras.layers.Conv2DTranspose(
-            self.filters,
-            3,
-            strides=2,
-            padding="same",
-            data_format=DATA_FORMAT,
-            kernel_initializer=_independent(self.kernel_initializer, 0),
-            dtype=self.dtype_policy,
-            name="upsampling",
+        super().__init__(
+            filters,
+            normalization=normalization,
+            activation=activation,
+            kernel_initializer=kernel_initializer,
+            residual=residual,
+            squeeze_excitation=squeeze_excitation,
+            **layer,
         )
+        require_choice("upsampling", upsampling, UPSAMPLINGS)
+        require_choice("attention", attention, (False, True))
+        # `upsampling` is the sublayer, as weights in a file are found by this name.
+        self.upsampling_method = upsampling
+        self.attention = attention
+        self.upsampling = self._upsampling_convolution()
+        self.interpolation: keras.layers.Layer | None = None
+        if upsampling == "bilinear":
+            self.interpolation = Enlarge(dtype=self.dtype_policy, name="interpolation")
         self.merging = keras.layers.Concatenate(axis=-1, dtype=self.dtype_policy, name="merging")
-        self.convolution_1 = _convolution_block(self, 1)
-        self.convolution_2 = _convolution_block(self, 2)
+        self._create_convolutions()
+        self.attention_gate: keras.layers.Layer | None = None
+        if attention:
+            self.attention_gate = AttentionGate(
+                max(1, self.filters // 2),
+                kernel_initializer=self._initializer(6),
+                dtype=self.dtype_policy,
+                name="attention",
+            )
+
+    def _upsampling_convolution(self) -> keras.layers.Layer:
+        arguments: dict[str, Any] = {
+            "padding": "same",
+            "data_format": DATA_FORMAT,
+            "kernel_initializer": self._initializer(0),
+            "dtype": self.dtype_policy,
+            "name": "upsampling",
+        }
+        if self.upsampling_method == "transpose":
+            return keras.layers.Conv2DTranspose(self.filters, 3, strides=2, **arguments)
+        # Both are linear, so the order changes nothing but the cost: 1x1 at the coarse
+        # resolution has a fourth of the pixels to convolve, and a 3x3 follows anyway.
+        return keras.layers.Conv2D(self.filters, 1, **arguments)
 
     def build(self, inputs_shape: Shape, skip_shape: Shape) -> None:
         """Creates the weights for inputs of these shapes."""
         shape = self.compute_output_shape(inputs_shape, skip_shape)
         self.upsampling.build(inputs_shape)
+        if self.interpolation is not None:
+            self.interpolation.build((*inputs_shape[:3], self.filters))
+        if self.attention_gate is not None:
+            self.attention_gate.build(skip_shape, inputs_shape)
         self.merging.build([shape, skip_shape])
         skip_channels = require_features("skip", skip_shape)[3]
-        self.convolution_1.build((*shape[:3], self.filters + skip_channels))
-        self.convolution_2.build(shape)
+        self._build_convolutions((*shape[:3], self.filters + skip_channels))
 
     def call(self, inputs: Any, skip: Any, training: bool | None = None) -> Any:
         """Returns features, ``(batch, skip's height, skip's width, filters)``."""
         # Once more than in `build`: eager calls come with other sizes than the first one.
         self.compute_output_shape(inputs.shape, skip.shape)
-        upsampled = _crop(self.upsampling(inputs), skip)
-        outputs = self.merging([upsampled, skip])
-        outputs = self.convolution_1(outputs, training=training)
-        return self.convolution_2(outputs, training=training)
+        upsampled = self.upsampling(inputs)
+        if self.interpolation is not None:
+            upsampled = self.interpolation(upsampled)
+        upsampled = crop(upsampled, skip)
+        if self.attention_gate is not None:
+            skip = self.attention_gate(skip, inputs)
+        return self._convolve(self.merging([upsampled, skip]), training)
 
     def compute_output_shape(self, inputs_shape: Shape, skip_shape: Shape) -> Shape:
         """Returns ``(batch, skip's height, skip's width, filters)``."""
-        coarse = require_features("inputs", inputs_shape)
-        fine = require_features("skip", skip_shape)
-        for low, high in zip(coarse[1:3], fine[1:3], strict=True):
-            if low is not None and high is not None and _half(high) != low:
-                raise ValueError(
-                    "`skip` must be twice as high and wide as `inputs`, or one less. "
-                    f"Received: inputs of shape {coarse} and skip of shape {fine}. "
-                    "Pass the skip of the encoder block whose output has `inputs`' size."
-                )
-        return (*fine[:3], self.filters)
+        require_skip(inputs_shape, skip_shape)
+        return (*skip_shape[:3], self.filters)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, serialized."""
-        return {**super().get_config(), **shared_config(self)}
-
-
-def _convolution_block(block: Any, position: int) -> ConvolutionBlock:
-    return ConvolutionBlock(
-        block.filters,
-        normalization=block.normalization,
-        activation=block.activation,
-        kernel_initializer=_independent(block.kernel_initializer, position),
-        dtype=block.dtype_policy,
-        name=f"convolution_{position}",
-    )
-
-
-def _independent(initializer: Any, position: int) -> Any:
-    """Copies an initializer so that its draws are its own.
-
-    One Keras initializer gives two kernels of the same shape the same values.
-    """
-    if not isinstance(initializer, keras.Initializer):
-        return initializer
-    config = initializer.get_config()
-    if isinstance(config.get("seed"), int):
-        config["seed"] += position
-    return type(initializer).from_config(config)
-
-
-def _half(size: int | None) -> int | None:
-    return None if size is None else (size + 1) // 2
-
-
-def _crop(features: Any, like: Any) -> Any:
-    height, width = like.shape[1:3]
-    # Sizes known to be equal need no slice, which costs a copy and its gradient.
-    if None not in (height, width) and tuple(features.shape[1:3]) == (height, width):
-        return features
-    _, height, width, _ = keras.ops.shape(like)
-    return features[:, :height, :width, :]
+        return {
+            **super().get_config(),
+            "upsampling": self.upsampling_method,
+            "attention": self.attention,
+        }

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import keras
 
+from unetv2.architecture import Architecture
 from unetv2.arguments import require_ignore_class, require_integer
-from unetv2.convolution import ConvolutionBlock
-from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.metrics import MeanIoU, PixelAccuracy
-
-# Seeds given to one block lie this far from the next one's, as each block uses several.
-_SEEDS_PER_BLOCK = 10
 
 
 def build_unetv2(
@@ -23,7 +20,16 @@ def build_unetv2(
     depth: int = 4,
     dropout: float = 0.3,
     normalization: str | None = None,
+    normalization_start: int = 0,
     activation: Any = "relu",
+    upsampling: str = "transpose",
+    residual: bool = False,
+    squeeze_excitation: bool = False,
+    attention: bool = False,
+    stem: str | None = None,
+    encoder: str | None = None,
+    encoder_weights: str | os.PathLike[str] | None = None,
+    encoder_trainable: bool = True,
     ignore_class: int | None = None,
     seed: int | None = None,
     dtype: Any = None,
@@ -35,6 +41,11 @@ def build_unetv2(
     the logits. With the defaults, and ``((96, 128, 3), 23)``, this is the reference network
     of 8,640,471 weights.
 
+    With an ``encoder``, a network of ``keras.applications`` takes the encoder blocks' place:
+    its features at half the pictures' size, a quarter, ... are the skips, and the picture
+    itself is the skip of full resolution. Pictures are padded with zeros to a multiple of
+    ``2**depth``, scaled as the network expects, and the logits cropped.
+
     The model is compiled with Adam (learning rate 1e-3, gradients clipped to the global norm
     1), sparse categorical cross-entropy from logits, pixel accuracy and mean IoU. Compile it
     again for anything else, as every Keras model; in ``"mixed_float16"`` with an explicit
@@ -42,13 +53,32 @@ def build_unetv2(
 
     Args:
         input_shape: ``(height, width, channels)``. Height and width are any size from 1 up,
-            or ``None`` for a model that takes all sizes.
+            or ``None`` for a model that takes all sizes. Three channels with an ``encoder``.
         n_classes: int, at least 2. Number of classes; mask ids are ``0 .. n_classes - 1``.
-        filters: int. Filters of the first block.
-        depth: int. Number of poolings.
-        dropout: float in [0, 1). Dropout in the two deepest encoder blocks.
+        filters: int. Filters of the finest level, 0. Each level below has twice as many.
+        depth: int. Number of poolings, so that the levels are ``0 .. depth``. At most 5 with
+            an ``encoder``, which is cut off there.
+        dropout: float in [0, 1). Dropout at the end of the two deepest levels' encoders.
         normalization: ``None``, ``"batch"`` or ``"group"``, in every block.
+        normalization_start: int. The finest level with a normalization. 1 leaves out full
+            resolution, where it costs most.
         activation: str or callable. Any Keras activation, in every block.
+        upsampling: ``"transpose"``, or ``"bilinear"``: a 1x1 convolution and interpolation.
+        residual: bool. Whether each block's input is added to its output.
+        squeeze_excitation: bool. Whether each block weighs its channels by their means; not
+            in level 0, where it costs most and has the fewest channels to weigh.
+        attention: bool. Whether the coarser features weigh each skip's places; not in level
+            0, whose features say too little, as in the paper.
+        stem: ``None``, or ``"strided"``: a 4x4 convolution with stride 2 in front, so that
+            the U-Net works at half resolution, and a 4x4 transposed one to the logits.
+        encoder: str or None. ``"MobileNet"``, ``"MobileNetV2"``, ``"MobileNetV3Small"``,
+            ``"MobileNetV3Large"``, ``"EfficientNetV2B0"`` to ``B3``, ``S``, ``M``, ``L``,
+            ``"ResNet50"``, ``101``, ``152``, the same with ``V2``, ``"DenseNet121"``, ``169``,
+            ``201``. ``normalization``, ``residual``, ... are then the decoder's.
+        encoder_weights: ``None``, ``"imagenet"``, which Keras downloads on first use, or the
+            path of a ``.weights.h5`` or ``.h5`` file of that network without its classifier.
+        encoder_trainable: bool. Whether training changes the ``encoder``. If not, its batch
+            normalizations use their stored figures.
         ignore_class: int or None. Mask id that counts neither in the loss nor in a metric.
         seed: int or None. Seed of the initial weights and the dropout.
         dtype: str, ``keras.DTypePolicy`` or None. ``"float32"``, ``"mixed_bfloat16"``,
@@ -60,8 +90,10 @@ def build_unetv2(
         [0, 1], to logits ``(batch, height, width, n_classes)``, float32.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range or does not go with another.
         TypeError: If an argument is of the wrong type.
+        FileNotFoundError: If ``encoder_weights`` is no file.
+        ConnectionError: If the weights of ``"imagenet"`` could not be downloaded.
 
     Example:
         >>> model = unetv2.build_unetv2((96, 128, 3), 23)
@@ -69,62 +101,42 @@ def build_unetv2(
         8640471
         >>> model.output_shape
         (None, 96, 128, 23)
+        >>> model = unetv2.build_unetv2((None, None, 3), 23, encoder="MobileNetV3Small")
+        >>> model.get_layer("encoder").trainable = False
 
     References:
         - `Ronneberger et al., 2015 <https://arxiv.org/abs/1505.04597>`_
+        - Residual: `He et al., 2016 <https://arxiv.org/abs/1512.03385>`_
+        - Squeeze and excitation: `Hu et al., 2018 <https://arxiv.org/abs/1709.01507>`_
+        - Attention: `Oktay et al., 2018 <https://arxiv.org/abs/1804.03999>`_
     """
     input_shape = _require_input_shape(input_shape)
     n_classes = require_integer(
         "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
     )
-    filters = require_integer("filters", filters, 1, "The reference network has 32.")
-    depth = require_integer("depth", depth, 1, "The reference network has 4 poolings.")
     require_ignore_class(ignore_class)
-    if seed is not None:
-        seed = require_integer("seed", seed, 0, "Pass None for another draw each time.")
     policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
-
-    def block_arguments(position: int) -> dict[str, Any]:
-        block_seed = None if seed is None else seed + position * _SEEDS_PER_BLOCK
-        return {
-            "normalization": normalization,
-            "activation": activation,
-            "kernel_initializer": keras.initializers.HeNormal(seed=block_seed),
-            "dtype": policy,
-        }
-
-    inputs = keras.Input(input_shape, name="image")
-    outputs = inputs
-    skips = []
-    for level in range(depth + 1):
-        outputs, skip = EncoderBlock(
-            filters * 2**level,
-            dropout=dropout if level >= depth - 1 else 0.0,
-            pool=level < depth,
-            seed=None if seed is None else seed + level,
-            name=f"encoder_{level}",
-            **block_arguments(level),
-        )(outputs)
-        skips.append(skip)
-    for level in reversed(range(depth)):
-        outputs = DecoderBlock(
-            filters * 2**level, name=f"decoder_{level}", **block_arguments(2 * depth - level)
-        )(outputs, skips[level])
-    outputs = ConvolutionBlock(filters, name="refinement", **block_arguments(2 * depth + 1))(
-        outputs
+    architecture = Architecture(
+        filters=filters,
+        depth=depth,
+        dropout=dropout,
+        normalization=normalization,
+        normalization_start=normalization_start,
+        activation=activation,
+        upsampling=upsampling,
+        residual=residual,
+        squeeze_excitation=squeeze_excitation,
+        attention=attention,
+        stem=stem,
+        encoder=encoder,
+        encoder_weights=encoder_weights,
+        encoder_trainable=encoder_trainable,
+        seed=seed,
+        policy=policy,
     )
-    head_seed = None if seed is None else seed + (2 * depth + 2) * _SEEDS_PER_BLOCK
-    # In float32 under every policy: half precision leaves too few digits to the softmax.
-    logits = keras.layers.Conv2D(
-        n_classes,
-        1,
-        data_format="channels_last",
-        kernel_initializer=keras.initializers.GlorotUniform(seed=head_seed),
-        dtype="float32",
-        name="logits",
-    )(outputs)
-
-    model = keras.Model(inputs, logits, name="unetv2")
+    _require_pictures_fit_encoder(input_shape, encoder)
+    inputs = keras.Input(input_shape, name="image")
+    model = keras.Model(inputs, architecture.logits(inputs, n_classes), name="unetv2")
     # `compile` looks here whether the loss must be scaled, as float16 needs it.
     model.dtype_policy = policy
     # Clipping bounds what a single odd batch does to the weights.
@@ -163,3 +175,21 @@ def _require_input_shape(
             require_integer("input_shape", size, 1, message)
     require_integer("input_shape", channels, 1, message)
     return height, width, channels
+
+
+def _require_pictures_fit_encoder(
+    input_shape: tuple[int | None, int | None, int], encoder: str | None
+) -> None:
+    if encoder is None:
+        return
+    if input_shape[2] != 3:
+        raise ValueError(
+            "`input_shape` must have three channels with an `encoder`, which was made for red, "
+            f"green and blue. Received: input_shape={input_shape!r}. Leave `encoder` out."
+        )
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "`encoder` must be None where Keras puts channels first. "
+            f"Received: encoder='{encoder}'. "
+            "Call keras.config.set_image_data_format('channels_last') before."
+        )

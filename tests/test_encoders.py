@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import unetv2
+from unetv2.encoders import ENCODERS, ImageNetScaling
+
+# The smallest of each family, with the channels of its features at strides 2, 4, 8, 16 and 32.
+FAMILIES = {
+    "MobileNet": (64, 128, 256, 512, 1024),
+    "MobileNetV2": (96, 144, 192, 576, 1280),
+    "MobileNetV3Small": (16, 72, 96, 288, 576),
+    "EfficientNetV2B0": (16, 32, 192, 672, 1280),
+    "ResNet50": (64, 256, 512, 1024, 2048),
+    "ResNet50V2": (64, 64, 128, 256, 2048),
+    "DenseNet121": (64, 128, 256, 512, 1024),
+}
+SMALLEST = "MobileNetV3Small"
+
+
+def build(encoder=SMALLEST, size=(None, None), **options):
+    options = {"filters": 2, "depth": 5, **options}
+    return unetv2.build_unetv2((*size, 3), 3, encoder=encoder, **options)
+
+
+def network(name, size=64):
+    return getattr(keras.applications, name)(
+        include_top=False, weights=None, input_shape=(size, size, 3)
+    )
+
+
+def pictures(n, height, width):
+    rng = np.random.default_rng(0)
+    images = rng.random((n, height, width, 3), dtype=np.float32)
+    return images, rng.integers(0, 3, (n, height, width, 1), dtype=np.int32)
+
+
+def test_every_family_is_tested():
+    assert {ENCODERS[name] for name in FAMILIES} == set(ENCODERS.values())
+    assert all(hasattr(keras.applications, name) for name in ENCODERS)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_skips_lie_before_each_halving_on_the_way_to_the_deepest_features(name):
+    model = build(name)
+    encoder = model.get_layer("encoder")
+    features = encoder(np.zeros((1, 64, 96, 3), "float32"))
+    strides = [(64 // feature.shape[1], 96 // feature.shape[2]) for feature in features]
+    assert strides == [(2, 2), (4, 4), (8, 8), (16, 16), (32, 32)]
+    assert tuple(feature.shape[3] for feature in features) == FAMILIES[name]
+    # A model has only the layers that lead to its output.
+    way = {layer.name for layer in keras.Model(encoder.input, encoder.output[-1]).layers}
+    assert set(encoder.output_names) <= way
+    assert model(np.zeros((1, 33, 47, 3), "float32")).shape == (1, 33, 47, 3)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_file_of_weights_gives_what_the_network_makes_of_its_own_preprocessing(tmp_path, name):
+    original = network(name)
+    # Weights that no initializer draws, so that none can be missed.
+    rng = np.random.default_rng(0)
+    original.set_weights(
+        [weight * rng.uniform(0.9, 1.1, weight.shape) for weight in original.get_weights()]
+    )
+    original.save_weights(tmp_path / "encoder.weights.h5")
+    model = build(name, size=(64, 64), encoder_weights=tmp_path / "encoder.weights.h5")
+    images, _ = pictures(2, 64, 64)
+    preprocess_input = getattr(keras.applications, ENCODERS[name]).preprocess_input
+    expected = np.asarray(original(preprocess_input(255 * images)))
+    scaled = model.get_layer("scaling")(images)
+    found = np.asarray(model.get_layer("encoder")(scaled)[-1])
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("family", "red"),
+    [
+        ("mobilenet_v2", (1, -1, -1)),
+        # These scale 0 .. 255 themselves.
+        ("mobilenet_v3", (255, 0, 0)),
+        ("efficientnet_v2", (255, 0, 0)),
+        # Blue, green, red, less ImageNet's means.
+        ("resnet", (-103.939, -116.779, 255 - 123.68)),
+        # Less ImageNet's means, by its standard deviations.
+        ("densenet", ((1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225)),
+    ],
+)
+def test_scaling_gives_red_the_familys_numbers(family, red):
+    pixel = np.array([1.0, 0.0, 0.0], "float32").reshape(1, 1, 1, 3)
+    layer = ImageNetScaling(family)
+    np.testing.assert_allclose(np.ravel(layer(pixel)), red, rtol=1e-5)
+    again = ImageNetScaling.from_config(layer.get_config())
+    assert again.family == family
+
+
+@pytest.fixture(scope="module")
+def model_of_free_size():
+    return build(seed=0)
+
+
+@given(height=st.integers(1, 70), width=st.integers(1, 70))
+def test_every_size_works(model_of_free_size, height, width):
+    images, _ = pictures(1, height, width)
+    logits = model_of_free_size(images)
+    assert logits.shape == (1, height, width, 3)
+    assert logits.dtype == "float32"
+
+
+def test_every_size_works_in_one_graph(model_of_free_size):
+    for size in ((33, 47), (64, 32)):
+        images, _ = pictures(2, *size)
+        logits = model_of_free_size.predict(images, verbose=0)
+        np.testing.assert_allclose(logits, model_of_free_size(images), rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=5)
+@given(height=st.integers(1, 70), width=st.integers(1, 70), depth=st.integers(1, 5))
+def test_a_fixed_size_gives_what_a_free_size_gives(height, width, depth):
+    fixed, free = (build(size=size, depth=depth) for size in ((height, width), (None, None)))
+    assert fixed.output_shape == (None, height, width, 3)
+    free.set_weights(fixed.get_weights())
+    images, _ = pictures(1, height, width)
+    np.testing.assert_allclose(free(images), fixed(images), rtol=1e-4, atol=1e-4)
+
+
+def test_sizes_that_fit_are_neither_padded_nor_cropped():
+    names = {layer.name for layer in build(size=(32, 64)).layers}
+    assert not names & {"padding", "cropping"}
+    assert {"padding", "cropping"} <= {layer.name for layer in build(size=(32, 63)).layers}
+
+
+@pytest.mark.parametrize("depth", [1, 3, 5])
+def test_depth_cuts_the_network_off(depth):
+    model = build(depth=depth, dropout=0.4)
+    encoder = model.get_layer("encoder")
+    assert len(encoder.outputs) == depth
+    features = keras.tree.flatten(encoder(np.zeros((1, 64, 64, 3), "float32")))
+    assert [feature.shape[1] for feature in features] == [32, 16, 8, 4, 2][:depth]
+    dropouts = {layer.name for layer in model.layers if layer.name.startswith("dropout")}
+    assert dropouts == {f"dropout_{level}" for level in (depth - 1, depth) if level}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_it_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, dtype):
+    options = {"residual": True, "attention": True, "upsampling": "bilinear"}
+    model = build(
+        size=(33, 47), depth=3, dtype=dtype, normalization="batch", normalization_start=1, **options
+    )
+    images, masks = pictures(2, 33, 47)
+    assert np.isfinite(model.train_on_batch(images, masks, return_dict=True)["loss"])
+    encoder = model.get_layer("encoder")
+    for kind, expected in (
+        (keras.layers.Conv2D, model.dtype_policy.compute_dtype),
+        (keras.layers.Rescaling, "float32"),
+    ):
+        layers = [layer for layer in encoder.layers if isinstance(layer, kind)]
+        assert {layer.compute_dtype for layer in layers} == {expected}
+    expected = model(images)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images), expected)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(clone(images), expected)
+
+
+def test_a_frozen_encoder_keeps_all_its_weights_also_from_a_file(tmp_path):
+    model = build(size=(32, 32), depth=3, encoder_trainable=False)
+    images, masks = pictures(2, 32, 32)
+    for _ in range(2):
+        encoder = model.get_layer("encoder")
+        assert not encoder.trainable_weights
+        before, decoder = encoder.get_weights(), model.get_layer("decoder_0").get_weights()
+        model.train_on_batch(images, masks)
+        for old, new in zip(before, encoder.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+        assert not np.array_equal(decoder[0], model.get_layer("decoder_0").get_weights()[0])
+        model.save(tmp_path / "model.keras")
+        model = keras.saving.load_model(tmp_path / "model.keras")
+
+
+def test_an_encoder_that_trains_changes_its_weights_and_its_normalizations_figures():
+    model = build(size=(32, 32), depth=3)
+    encoder = model.get_layer("encoder")
+    before = [weight.numpy() for weight in encoder.weights]
+    model.train_on_batch(*pictures(2, 32, 32))
+    for kind in ("kernel", "moving_mean"):
+        assert any(
+            not np.array_equal(old, new.numpy())
+            for old, new in zip(before, encoder.weights, strict=True)
+            if new.name == kind
+        )
+
+
+def test_the_same_seed_gives_the_same_weights_and_dropout():
+    # EfficientNetV2 drops whole paths in training.
+    one, same, other = (build("EfficientNetV2B0", depth=4, seed=seed) for seed in (1, 1, 2))
+    images, _ = pictures(2, 32, 32)
+    for weight, again in zip(one.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, again)
+    np.testing.assert_array_equal(one(images, training=True), same(images, training=True))
+    kernels = [weight for weight in one.get_layer("encoder").get_weights() if weight.ndim == 4]
+    others = [weight for weight in other.get_layer("encoder").get_weights() if weight.ndim == 4]
+    assert not any(np.array_equal(*pair) for pair in zip(kernels, others, strict=True))
+    for number, kernel in enumerate(kernels):
+        assert not any(np.array_equal(kernel, earlier) for earlier in kernels[:number])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_weights_pass_from_one_model_to_the_next(tmp_path, dtype):
+    encoder = build(depth=5).get_layer("encoder")
+    path = tmp_path / "trained.weights.h5"
+    encoder.save_weights(path)
+    again = build(depth=5, encoder_weights=str(path), dtype=dtype).get_layer("encoder")
+    for old, new in zip(encoder.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_file_of_the_old_h5_format_is_read(tmp_path):
+    original = network(SMALLEST)
+    original.save(tmp_path / "old.h5")
+    encoder = build(encoder_weights=tmp_path / "old.h5").get_layer("encoder")
+    for old, new in zip(original.get_weights(), encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_file_of_another_network_is_refused(tmp_path):
+    path = tmp_path / "other.weights.h5"
+    network("MobileNetV2").save_weights(path)
+    message = (
+        "`encoder_weights` must be a .weights.h5 or .h5 file of MobileNetV3Small without its "
+        "classifier. Received: encoder_weights='.*other.weights.h5', and: .*"
+        r"Save one with keras.applications.MobileNetV3Small\(include_top=False\).save_weights"
+    )
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        build(encoder_weights=path)
+
+
+@pytest.mark.parametrize("name", ["broken.weights.h5", "broken.h5", "weights.bin"])
+def test_a_file_that_holds_no_weights_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"no weights")
+    with pytest.raises(ValueError, match="`encoder_weights` must be a .weights.h5 or .h5 file of"):
+        build(encoder_weights=tmp_path / name)
+
+
+@pytest.mark.parametrize("weights", [True, 5])
+def test_weights_are_named_by_a_path(weights):
+    message = "`encoder_weights` must be None, 'imagenet' or the path of a file. Received: .*Pass a"
+    with pytest.raises(TypeError, match=message):
+        build(encoder_weights=weights)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    message = (
+        "`encoder_weights` must be None, 'imagenet' or the path of a file. Received: "
+        "encoder_weights='.*nowhere.h5', where there is no file. Check the path."
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        build(encoder_weights=tmp_path / "nowhere.h5")
+
+
+OFFLINE = """
+import unetv2
+try:
+    unetv2.build_unetv2((32, 32, 3), 2, encoder="MobileNetV3Small", encoder_weights="imagenet")
+except ConnectionError as error:
+    print("refused:", error)
+"""
+
+
+def test_without_a_network_the_error_says_what_to_download_and_how_to_pass_it(
+    tmp_path, monkeypatch
+):
+    # An empty cache, and a proxy that nobody runs.
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    result = subprocess.run(
+        [sys.executable, "-c", OFFLINE], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    message = result.stdout[result.stdout.index("refused:") :]
+    assert "`encoder_weights` must be a file or None where 'imagenet' cannot be" in message
+    assert "Received: encoder='MobileNetV3Small', encoder_weights='imagenet', and: " in message
+    assert "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5" in message
+    assert "Download that file elsewhere and pass its path." in message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"encoder": "VGG16"},
+            "`encoder` must be one of None, 'MobileNet', .*'DenseNet201'. "
+            "Received: encoder='VGG16'.",
+        ),
+        (
+            {"stem": "strided"},
+            "`stem` must be None with an `encoder`. Received: stem='strided'. It has",
+        ),
+        ({"depth": 6}, "`depth` must be at most 5 with an `encoder`. Received: depth=6. It halves"),
+        (
+            {"normalization": "batch", "normalization_start": 5},
+            "`normalization_start` must be at most 4, the deepest level with blocks. Received",
+        ),
+        (
+            {"squeeze_excitation": True, "depth": 1},
+            "`squeeze_excitation` must be False where there is level 0 only, which has none.",
+        ),
+        ({"encoder_trainable": "no"}, "`encoder_trainable` must be one of False, True."),
+    ],
+)
+def test_options_that_do_not_go_with_an_encoder_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)
+
+
+def test_only_colour_pictures_with_channels_last_have_an_encoder():
+    message = (
+        "`input_shape` must have three channels with an `encoder`, .* "
+        r"Received: input_shape=\(8, 8, 1\). Leave `encoder` out."
+    )
+    with pytest.raises(ValueError, match=message):
+        unetv2.build_unetv2((8, 8, 1), 3, encoder=SMALLEST)
+    with pytest.raises(ValueError, match="`inputs` must have three channels, red, green and blue"):
+        ImageNetScaling("resnet")(np.zeros((1, 8, 8, 4), "float32"))
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match="`encoder` must be None where Keras puts channels"):
+            build()
+    finally:
+        keras.config.set_image_data_format(before)
