@@ -172,7 +172,8 @@ def make_dataset(
     gate = Gate()
     # Also at the end of the process, while Python still answers.
     weakref.finalize(source, gate.close)
-    threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="unetv2")
+    # More than cores, as some wait for the disk or for Python's lock.
+    threads = ThreadPoolExecutor(2 * (os.cpu_count() or 1), thread_name_prefix="unetv2")
 
     # A batch a call, on threads of our own: TensorFlow's wait for each other in Python functions.
     def read_batch(numbers: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

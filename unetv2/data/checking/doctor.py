@@ -158,8 +158,8 @@ def _alone(found: Matching) -> list[Finding]:
 def _examined(
     pairs: Sequence[Pair], labels: Labels, max_pixels: int, channels: int
 ) -> Iterator[Examination]:
-    """Yields what every pair holds, in order, read by as many threads as there are cores."""
-    threads = _cores()
+    """Yields what every pair holds, in order, read by twice as many threads as cores."""
+    threads = 2 * _cores()
     waiting: deque[Future[Examination]] = deque()
     with ThreadPoolExecutor(threads) as executor:
         try:
