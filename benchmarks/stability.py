@@ -1,0 +1,157 @@
+"""How often a training fails, and how far its result depends on the seed.
+
+Trains each recipe with each of some seeds, a small network on CamVid at 96x128 or on made-up
+scenes, and counts
+
+- collapses: epochs after the fifth whose training loss is above twice the lowest before, within a
+  stage of the recipe, where losses are of pictures of one size;
+- rollbacks: how often `unetv2.train` itself went back to a checkpoint. It does so on such a jump,
+  so a collapse that it catches is a rollback and not in the first count.
+
+A run that `unetv2.train` gives up after five rollbacks counts as failed. Beside the counts stand
+mean and spread of the last epoch's validation mean IoU. An interrupted command goes on in its
+`--output`.
+
+    python benchmarks/stability.py --data ../shared/data/camvid --seeds 10
+    python benchmarks/stability.py --scenes 400 --seeds 10
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+from machine import machine
+from training_runs import DEFAULT_DATA, Split, run, spread, write_json
+
+import unetv2
+from unetv2 import recipes
+
+IMAGE_SIZE = (96, 128)
+SCENE_CLASSES = 23
+# Before, the loss falls and jumps at will.
+EPOCHS_BEFORE = 5
+JUMP = 2.0
+
+
+def made_up(folder: Path, n: int) -> Split:
+    """Returns n scenes to train on and a quarter of that to validate on."""
+    folders = (folder / "train", folder / "val")
+    for seed, (part, count) in enumerate(zip(folders, (n, max(1, n // 4)), strict=True)):
+        if not part.exists():
+            unetv2.data.write_driving_scenes(part, count, image_size=IMAGE_SIZE, seed=seed)
+    train, validation = ((part / "CameraRGB", part / "CameraMask") for part in folders)
+    return Split(train, validation, SCENE_CLASSES, None)
+
+
+def collapses(losses: list[float], spans: list[tuple[int, int, float]]) -> int:
+    """Counts the epochs whose loss jumped or is no number.
+
+    Args:
+        losses: The training loss of each epoch.
+        spans: ``(first epoch, end, scale)`` of each stage.
+    """
+    count = 0
+    for start, end, _ in spans:
+        lowest = math.inf
+        for epoch in range(start, min(end, len(losses))):
+            loss = losses[epoch]
+            jumped = not math.isfinite(loss) or loss > JUMP * lowest
+            count += jumped and epoch >= EPOCHS_BEFORE
+            lowest = min(lowest, loss)
+    return count
+
+
+def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Trains each recipe with each seed; the recipes take turns."""
+    if arguments.scenes:
+        split = made_up(arguments.output / f"{arguments.scenes}_scenes", arguments.scenes)
+    else:
+        split = Split.of(arguments.data, arguments.n_classes, arguments.ignore_class)
+    data = f"{arguments.scenes}_scenes" if arguments.scenes else arguments.data.name
+    runs = []
+    for seed in range(arguments.seeds):
+        for name in arguments.recipes.split(","):
+            recipe = recipes.get(name)
+            folder = (
+                arguments.output
+                / f"{data}_{name}_{arguments.filters}_filters_{arguments.epochs}_epochs_seed_{seed}"
+            )
+            print(f"{name}, seed {seed}: {folder}", flush=True)
+            try:
+                found = run(
+                    folder, recipe, split, image_size=IMAGE_SIZE, epochs=arguments.epochs,
+                    filters=arguments.filters, seed=seed,
+                )  # fmt: skip
+            except RuntimeError as error:
+                print(error)
+                runs.append({"recipe": {"name": name}, "seed": seed, "failed": str(error)})
+                continue
+            found["collapses"] = collapses(found["loss"], recipe.spans(arguments.epochs))
+            runs.append(found)
+    return runs
+
+
+def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the figures of each recipe."""
+    figures: dict[str, Any] = {}
+    for name in dict.fromkeys(found["recipe"]["name"] for found in runs):
+        tried = [found for found in runs if found["recipe"]["name"] == name]
+        own = [found for found in tried if "failed" not in found]
+        last = [found["val_mean_iou"][-1] for found in own]
+        figures[name] = {
+            "seeds": [found["seed"] for found in own],
+            "collapses": [found["collapses"] for found in own],
+            "rollbacks": [len(found["events"]) for found in own],
+            "last": last,
+            "last_spread": spread(last) if last else None,
+            "failed_seeds": [found["seed"] for found in tried if "failed" in found],
+        }
+    return figures
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Prints a line for each seed and one for each recipe."""
+    print(f"\n{'recipe':10} {'seed':>4} {'collapses':>9} {'rollbacks':>9} {'last mIoU':>9}")
+    for name, recipe in figures.items():
+        columns = (recipe[kind] for kind in ("seeds", "collapses", "rollbacks", "last"))
+        for seed, jumps, rollbacks, last in zip(*columns, strict=True):
+            print(f"{name:10} {seed:4} {jumps:9} {rollbacks:9} {last:9.3f}")
+    for name, recipe in figures.items():
+        last = recipe["last_spread"]
+        print(
+            f"{name}: {len(recipe['failed_seeds'])} failed; in {len(recipe['seeds'])} others "
+            f"{sum(recipe['collapses'])} collapses and {sum(recipe['rollbacks'])} rollbacks"
+        )
+        if last:
+            print(
+                f"{name}: mean IoU {last['mean']:.3f} +- {last['sd']:.3f}, "
+                f"{last['min']:.3f} to {last['max']:.3f}"
+            )
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--n-classes", type=int, default=11)
+    parser.add_argument("--ignore-class", type=int, default=11)
+    parser.add_argument("--scenes", type=int, help="train on so many made-up ones instead")
+    parser.add_argument("--recipes", default=",".join(recipes.NAMES), help="with commas")
+    parser.add_argument("--seeds", type=int, default=10, help="how many, from 0")
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--filters", type=int, default=8)
+    parser.add_argument("--output", type=Path, default=Path("runs/stability"))
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    runs = measure(arguments)
+    figures = summarize(runs)
+    show(figures)
+    if arguments.json:
+        write_json(arguments.json, {"machine": machine(), **figures, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()

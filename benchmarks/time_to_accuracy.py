@@ -1,0 +1,174 @@
+"""Time to the reference's accuracy, and accuracy in the reference's time.
+
+On CamVid at 96x128, 11 classes, unlabelled pixels ignored, or on any folder of its layout,
+`{train,val}/{images,masks}`. Everything runs on one machine, seed by seed:
+
+- `reference`: the recipe "reference", float32, batches of 32, 40 epochs. Its training seconds, and
+  the validation mean IoU of its last epoch.
+- `short`: the recipe "fast" for few epochs. Its training seconds up to the epoch whose validation
+  mean IoU reaches the reference's, and how often they fit into the reference's.
+- `long`: "fast" for so many epochs that the cost is about the reference's. Its training seconds,
+  and the validation mean IoU of its last and of its best epoch, over the seeds.
+
+Training seconds are an epoch's begin to its last batch's end: graph building counts, validation,
+checkpoints and the first reading of the files do not. The total with all but the reading is
+beside them. An interrupted command goes on in its `--output`.
+
+    python benchmarks/time_to_accuracy.py --data ../shared/data/camvid --seeds 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+from machine import machine
+from training_runs import DEFAULT_DATA, Split, run, spread, write_json
+
+from unetv2.recipes import FAST, REFERENCE
+
+IMAGE_SIZE = (96, 128)
+PARTS = ("reference", "short", "long")
+
+Runs = dict[str, list[dict[str, Any]]]
+
+
+def trained(arguments: argparse.Namespace) -> Runs:
+    """Trains what is asked for; what else is finished in the output folder counts too."""
+    split = Split.of(arguments.data, arguments.n_classes, arguments.ignore_class)
+    plans = {
+        "reference": (REFERENCE, arguments.reference_epochs, arguments.reference_seeds),
+        "short": (FAST, arguments.short_epochs, arguments.seeds),
+        "long": (FAST, arguments.long_epochs, arguments.seeds),
+    }
+    runs: Runs = {part: [] for part in plans}
+    # Seed by seed, so that other work on the machine meets all parts.
+    for seed in range(max(arguments.seeds, arguments.reference_seeds)):
+        for part, (recipe, epochs, seeds) in plans.items():
+            folder = arguments.output / f"{recipe.name}_{epochs}_epochs_seed_{seed}"
+            wanted = part in arguments.parts or (folder / "result.json").exists()
+            if seed < seeds and wanted:
+                print(f"{part}, seed {seed}: {folder}", flush=True)
+                runs[part].append(
+                    run(
+                        folder,
+                        recipe,
+                        split,
+                        image_size=IMAGE_SIZE,
+                        epochs=epochs,
+                        filters=arguments.filters,
+                        seed=seed,
+                    )
+                )
+    return runs
+
+
+def seconds_until(found: dict[str, Any], goal: float) -> tuple[int, float] | None:
+    """Returns ``(epochs, training seconds)`` until a validation mean IoU is reached, or None."""
+    for epoch, score in enumerate(found["val_mean_iou"], start=1):
+        if score >= goal:
+            return epoch, sum(found["training_seconds"][:epoch])
+    return None
+
+
+def summarize(runs: Runs) -> dict[str, Any]:
+    """Returns the figures of all runs, and what compares them."""
+    figures: dict[str, Any] = {}
+    for part, found in runs.items():
+        if found:
+            figures[part] = {
+                "seeds": [one["seed"] for one in found],
+                "epochs": found[0]["epochs"],
+                "precision": found[0]["precision"],
+                "training_seconds": [sum(one["training_seconds"]) for one in found],
+                "total_seconds": [sum(one["total_seconds"]) for one in found],
+                "first_epoch_seconds": [one["training_seconds"][0] for one in found],
+                "last": [one["val_mean_iou"][-1] for one in found],
+                "best": [max(one["val_mean_iou"]) for one in found],
+                "events": [one["events"] for one in found],
+            }
+    for part in figures.values():
+        part["last_spread"], part["best_spread"] = spread(part["last"]), spread(part["best"])
+    if "reference" not in figures:
+        return figures
+    goal = statistics.mean(figures["reference"]["last"])
+    seconds = statistics.mean(figures["reference"]["training_seconds"])
+    if "short" in figures:
+        reached = [seconds_until(found, goal) for found in runs["short"]]
+        figures["short"] |= {
+            "goal": goal,
+            "epochs_to_goal": [found and found[0] for found in reached],
+            "seconds_to_goal": [found and found[1] for found in reached],
+            "times_faster": [found and seconds / found[1] for found in reached],
+        }
+    if "long" in figures:
+        cost = [spent / seconds for spent in figures["long"]["training_seconds"]]
+        figures["long"]["cost_against_reference"] = cost
+    return figures
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Prints a line for each run, and the comparisons."""
+    print(
+        f"\n{'part':10} {'seed':>4} {'epochs':>6} {'training s':>10} {'total s':>8} "
+        f"{'last mIoU':>9} {'best mIoU':>9} {'events':>6}"
+    )
+    for name, part in figures.items():
+        for number, seed in enumerate(part["seeds"]):
+            print(
+                f"{name:10} {seed:4} {part['epochs']:6} {part['training_seconds'][number]:10.1f} "
+                f"{part['total_seconds'][number]:8.1f} {part['last'][number]:9.3f} "
+                f"{part['best'][number]:9.3f} {len(part['events'][number]):6}"
+            )
+    for name, part in figures.items():
+        for kind in ("last", "best"):
+            values = part[f"{kind}_spread"]
+            print(
+                f"{name}, {kind} mean IoU: {values['mean']:.3f} +- {values['sd']:.3f}, "
+                f"{values['min']:.3f} to {values['max']:.3f}, {values['n']} seeds"
+            )
+    short = figures.get("short", {})
+    for number, times in enumerate(short.get("times_faster", [])):
+        name = f"short, seed {short['seeds'][number]}: mean IoU {short['goal']:.3f}"
+        if times is None:
+            print(f"{name} not reached in {short['epochs']} epochs")
+            continue
+        print(
+            f"{name} after {short['epochs_to_goal'][number]} epochs, "
+            f"{short['seconds_to_goal'][number]:.1f} s: {times:.2f} times faster"
+        )
+    for number, cost in enumerate(figures.get("long", {}).get("cost_against_reference", [])):
+        print(f"long, seed {figures['long']['seeds'][number]}: {cost:.2f} times the cost")
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--n-classes", type=int, default=11)
+    parser.add_argument("--ignore-class", type=int, default=11)
+    parser.add_argument("--seeds", type=int, default=3, help="of short and long, from 0")
+    parser.add_argument("--reference-seeds", type=int, default=1)
+    parser.add_argument("--reference-epochs", type=int, default=40)
+    parser.add_argument("--short-epochs", type=int, default=14)
+    parser.add_argument("--long-epochs", type=int, default=100)
+    parser.add_argument("--filters", type=int, default=32)
+    parser.add_argument("--parts", default=",".join(PARTS), help="what to train, with commas")
+    parser.add_argument("--output", type=Path, default=Path("runs/time_to_accuracy"))
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    arguments.parts = arguments.parts.split(",")
+    unknown = sorted(set(arguments.parts) - set(PARTS))
+    if unknown:
+        parser.error(f"--parts must be of {', '.join(PARTS)}. Received: {', '.join(unknown)}.")
+    runs = trained(arguments)
+    figures = summarize(runs)
+    show(figures)
+    if arguments.json:
+        write_json(arguments.json, {"machine": machine(), **figures, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()
