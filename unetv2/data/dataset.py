@@ -21,7 +21,7 @@ from unetv2.data.labels import resolve_labels
 from unetv2.data.origin import Origin, remember
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
 from unetv2.data.reading import Preparation
-from unetv2.data.sampling import EpochCounter, epochs, random_crop
+from unetv2.data.sampling import EpochCounter, epochs, random_crop, without_waits
 from unetv2.data.source import Source
 
 # One is being read while the next one starts, so that no thread waits for the last picture.
@@ -216,7 +216,7 @@ def make_dataset(
     )
     if on_error == "skip":
         dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
-    dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
     origin = Origin(preparation, len(pairs), batch_size, augment, repeat, counter)
     return remember(dataset, origin)
 

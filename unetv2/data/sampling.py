@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+_BATCHES_AHEAD = 2
+
 
 class EpochCounter:
     """Numbers the iterations over a data set.
@@ -62,6 +64,17 @@ def epochs(
         lambda numbers, draws: tf.data.Dataset.from_tensor_slices((numbers, draws))
     )
     return numbered.apply(tf.data.experimental.assert_cardinality(cardinality))
+
+
+def without_waits(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns a data set that reads ahead, and whose iterators end at once.
+
+    TensorFlow's tuning of parallelism sleeps between its rounds, and an iterator that ends waits
+    for it: up to seconds after each epoch. What it would tune has fixed numbers here.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
 
 
 def random_crop(
