@@ -11,6 +11,8 @@ from unetv2.data.checking.runs import DIGEST_BYTES
 
 # Sums in float32 are exact enough over so many pixels, and these fit a core's cache.
 _PIXELS_AT_ONCE = 1 << 15
+# One row of so many; to hash all of them takes a tenth of the time of reading.
+_ROWS_HASHED = 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ def examine_image(image: np.ndarray) -> ImageFacts:
         sums += ones @ part
         squares += ones @ np.square(part, out=part)
     hashed = blake2b(repr((image.shape, image.dtype.str)).encode(), digest_size=DIGEST_BYTES)
-    hashed.update(flat.data)
+    hashed.update(sums.tobytes() + squares.tobytes())
+    # Of 8 bits the sums above are exact, so that with them every eighth row tells pictures apart.
+    rows = image[::_ROWS_HASHED] if image.dtype == np.uint8 else image
+    hashed.update(np.ascontiguousarray(rows).data)
     return ImageFacts(
         len(flat),
         sums / scale,
