@@ -99,13 +99,14 @@ class Recipe:
         require_fraction("warmup", self.warmup, "It is a share of the steps.")
         require_number("weight_decay", self.weight_decay, "0 is Adam.")
         if self.clip_norm is not None:
-            require_number("clip_norm", self.clip_norm, "None clips nothing.")
+            require_number("clip_norm", self.clip_norm, "None clips nothing.", positive=True)
         if self.average is not None:
             require_fraction("average", self.average, "0.99 is common; None averages nothing.")
         require_choice("loss", self.loss, _LOSSES)
         if isinstance(self.class_weights, str):
             require_choice("class_weights", self.class_weights, METHODS)
         elif self.class_weights is not None:
+            CrossEntropy(class_weights=self.class_weights)  # It checks them.
             object.__setattr__(self, "class_weights", tuple(map(float, self.class_weights)))
         require_fraction("label_smoothing", self.label_smoothing, "0 turns it off.")
         get_augmentation(self.augmentation)
@@ -203,7 +204,7 @@ class Recipe:
         return values
 
     def __str__(self) -> str:
-        """Returns what the recipe does, a line for each value that differs from the default."""
+        """Returns what the recipe does, a line for each value."""
         lines = [f"Recipe '{self.name}':"]
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

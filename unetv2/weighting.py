@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_choice
+from unetv2.arguments import require_choice, require_integer
 from unetv2.data.origin import origin_of
 
 METHODS = ("median_frequency", "sqrt_median_frequency", "effective_number")
@@ -67,6 +67,9 @@ def class_weights(
             "`n_classes` must be known to weigh classes. Received: n_classes=None and a data "
             "set that does not tell. Pass it here, or to `make_dataset`."
         )
+    n_classes = require_integer("n_classes", n_classes, 2, "The background counts.")
+    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("`dataset` must end, to be counted. Received: an endless one.")
     pixels, pixels_around = np.zeros(n_classes), np.zeros(n_classes)
     for _, masks in dataset:
         for mask in np.asarray(masks):
@@ -78,6 +81,11 @@ def class_weights(
 
 def _counted(mask: np.ndarray, n_classes: int, ignore_class: int | None) -> np.ndarray:
     ids = mask.reshape(-1)
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(
+            f"Masks must hold integer ids. Received: {ids.dtype}. "
+            "Cast them, as by `tf.cast(mask, tf.int32)`."
+        )
     if ignore_class is not None:
         ids = ids[ids != ignore_class]
     if ids.size and not 0 <= ids.min() <= ids.max() < n_classes:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from unetv2.augmentation import Augmentation
 from unetv2.data.origin import origin_of
 from unetv2.data.sampling import EpochCounter, epochs
+from unetv2.training.inputs import count
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Feed:
         rebatched: bool. Whether the data set's own batches are of another size.
         augmentation: What varies the pictures besides, or None.
         seed: int. Seed of the variation.
+        validation: The validation data, or None. Only its epoch is set.
     """
 
     dataset: tf.data.Dataset
@@ -31,12 +33,15 @@ class Feed:
     rebatched: bool
     augmentation: Augmentation | None
     seed: int
+    validation: tf.data.Dataset | None = None
 
     def __post_init__(self) -> None:
         """Finds what numbers the epochs."""
         origin = origin_of(self.dataset)
         self._draws = EpochCounter()
         self._counters = [self._draws] + ([origin.epoch] if origin is not None else [])
+        other = origin_of(self.validation)
+        self._fixed = None if other in (None, origin) else other.epoch
 
     @property
     def steps(self) -> int:
@@ -47,6 +52,9 @@ class Feed:
         """Makes the next iteration that of an epoch, whatever was iterated before."""
         for counter in self._counters:
             counter.next = epoch
+        if self._fixed is not None:
+            # The same order and crops whenever it is looked at.
+            self._fixed.next = 0
 
     def batches(self, scale: float, skipped: int = 0) -> tf.data.Dataset:
         """Returns the batches of an epoch.
@@ -58,7 +66,9 @@ class Feed:
         Returns:
             tf.data.Dataset of ``(image, mask)``.
         """
-        dataset = self.dataset.rebatch(self.batch_size) if self.rebatched else self.dataset
+        dataset = with_shapes(self.dataset)
+        if self.rebatched:
+            dataset = dataset.rebatch(self.batch_size)
         if self.augmentation is not None:
             draws = epochs(
                 self.steps, seed=self.seed, shuffle=False, repeat=False, counter=self._draws
@@ -82,6 +92,30 @@ class Feed:
         assert self.augmentation is not None
         number, draw = drawn
         return self.augmentation(*pictures, (draw, number))
+
+
+def with_shapes(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns batches whose ranks and channels are known without looking at one."""
+    if all(part.shape.rank == 4 and part.shape[-1] for part in dataset.element_spec):
+        return dataset
+    images, _ = next(iter(dataset))
+    channels = images.shape[-1]
+    return dataset.map(
+        lambda image, mask: (
+            tf.ensure_shape(image, (None, None, None, channels)),
+            tf.ensure_shape(mask, (None, None, None, 1)),
+        )
+    )
+
+
+def with_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns batches whose number is known: Keras warns of an end it did not expect."""
+    if int(dataset.cardinality()) >= 0:
+        return dataset
+    n_pairs, batch_size, regular = count(dataset)
+    if not regular:
+        dataset = dataset.rebatch(batch_size)
+    return dataset.apply(tf.data.experimental.assert_cardinality(-(-n_pairs // batch_size)))
 
 
 def scaled_size(size: int, scale: float) -> int:

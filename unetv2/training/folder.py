@@ -7,8 +7,9 @@ import errno
 import json
 import os
 import platform
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -17,10 +18,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-RUN, STATE, MODEL, HISTORY = "run.json", "checkpoint.npz", "model.keras", "history.csv"
+RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
+# The end of an epoch, which a failure goes back to, and a place within the next one.
+STATE, WITHIN = "checkpoint.npz", "within_epoch.npz"
 TENSORBOARD, PICTURES = "tensorboard", "pictures"
 # What a later version may add without making a run another one.
 _NOT_COMPARED = ("versions", "epochs")
+_OWN = "|".join((*map(re.escape, (RUN, STATE, WITHIN, MODEL, HISTORY)), r"epoch_\d+\.png"))
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -33,23 +37,38 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     Raises:
         OSError: If it cannot be written; what was there stays.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with _beside(path) as beside, beside.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Gives the path of a file to write, which then takes the place of another."""
+    # Keras looks at the extension, so that stays the last.
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        with beside.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        yield beside
         beside.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         advice = "Free some space" if full else "Make the folder writable"
         raise OSError(
             error.errno,
             f"'{path}' must be written to go on. Received: {error.strerror or error}. "
             f"{advice}, and call `train` again with resume=True; what was saved before is whole",
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what a process that was killed had not finished writing."""
+    for path in (*folder.glob(".*"), *(folder / PICTURES).glob(".*")):
+        if re.fullmatch(rf"\.\d+\.({_OWN})", path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -66,12 +85,13 @@ def same_layers(model: keras.Model, shape: tuple[int | None, ...]) -> keras.Mode
         shape: ``(height, width, channels)``.
     """
     same = keras.models.clone_model(
-        model,
+        # A Sequential model, or one of lists of one, becomes as any other.
+        keras.Model(model.inputs[0], model.outputs[0]),
         input_tensors=keras.Input(shape, name=model.inputs[0].name),
         clone_function=lambda layer: layer,
     )
     # A clone of a compiled model is compiled, as a model made of its two ends is not.
-    bare = keras.Model(same.input, same.output, name=model.name)
+    bare = keras.Model(same.inputs[0], same.outputs[0], name=model.name)
     bare.dtype_policy = model.dtype_policy
     return bare
 
@@ -85,13 +105,8 @@ def save_model(model: keras.Model, path: Path) -> None:
     """Saves a model without its compilation, whole or not at all."""
     # The optimizer's state would treble the file; to go on there is the checkpoint.
     copy = same_layers(model, model.input_shape[1:])
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with _beside(path) as beside:
         copy.save(beside)
-        beside.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
 
 
 def describe_run(
@@ -111,9 +126,9 @@ def describe_run(
         "data": dict(data),
         "class_weights": class_weights,
         "precision": model.dtype_policy.name,
-        "weights": [[weight.path, list(weight.shape)] for weight in model.weights],
+        "weights": [[_plain(weight.path), list(weight.shape)] for weight in model.weights],
         "layers": [
-            [layer.name, type(layer).__name__, _plain(layer.get_config())] for layer in model.layers
+            _plain([layer.name, type(layer).__name__, layer.get_config()]) for layer in model.layers
         ],
         "versions": {
             "unetv2": _version(),
@@ -153,7 +168,7 @@ def open_folder(
         raise ValueError(f"`output_dir` must be a folder. Received: the file '{folder}'.")
     there = (folder / RUN).exists()
     if there and overwrite:
-        for name in (RUN, STATE, MODEL, HISTORY):
+        for name in (RUN, STATE, WITHIN, MODEL, HISTORY):
             (folder / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, PICTURES):
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -166,6 +181,7 @@ def open_folder(
     if there:
         _require_same(folder, description)
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder)
     write_json(folder / RUN, description)
     return there and (folder / STATE).exists()
 
@@ -173,9 +189,11 @@ def open_folder(
 def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
     try:
         before = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        if not isinstance(before, dict):
+            raise ValueError(type(before).__name__)
     except ValueError as error:
         raise ValueError(
-            f"'{folder / RUN}' must describe the run. Received: no JSON ({error}). "
+            f"'{folder / RUN}' must describe the run. Received: no JSON object ({error}). "
             "Pass overwrite=True to start again."
         ) from error
     found = list(_differences(before, description))
@@ -212,7 +230,13 @@ def _first_difference(name: str, old: list[Any], new: list[Any]) -> str:
 
 
 def _plain(config: Any) -> Any:
-    """Returns a configuration without seeds: those of the first start are in the checkpoint."""
+    """Returns a configuration without what a second, equal model has otherwise.
+
+    That is the seeds, as those of the first start are in the checkpoint, and the numbers that
+    Keras gives to layers without a name.
+    """
+    if isinstance(config, str):
+        return re.sub(r"_\d+(?=/|$)", "", config)
     if isinstance(config, Mapping):
         return {name: _plain(value) for name, value in config.items() if name != "seed"}
     if isinstance(config, list | tuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +13,10 @@ import numpy as np
 # The reference's collapse was a factor of 19; between good epochs of one stage the loss rises by
 # a tenth.
 _JUMP = 2.0
+# One batch is a poor estimate.
+_JUMP_FROM_ONE_BATCH = 10.0
+# Below, where twice as much is still learnt by heart.
+_NOTHING = 0.01
 # Asking for a loss waits for the device, so not after every step.
 _STEPS_BETWEEN = 20
 
@@ -26,33 +31,49 @@ class Guard(keras.callbacks.Callback):
     """Raises :class:`Failure` where training fails.
 
     Args:
+        first_loss: float or None. The loss of this stage's first batch.
         lowest_loss: float or None. The lowest loss of an epoch of this stage so far.
     """
 
-    def __init__(self, lowest_loss: float | None) -> None:
+    def __init__(self, first_loss: float | None, lowest_loss: float | None) -> None:
         super().__init__()
+        self.first_loss = first_loss
         self.lowest_loss = lowest_loss
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the mean loss of the epoch so far, now and then."""
         if batch % _STEPS_BETWEEN == 0 and logs is not None:
-            self._require_number(float(logs["loss"]))
+            loss = float(logs["loss"])
+            self.require_number("loss", loss)
+            if self.first_loss is None:
+                self.first_loss = loss
 
     def check_epoch(self, loss: float) -> None:
         """Checks the mean loss of an epoch.
 
         Raises:
-            Failure: If it is no number, or more than twice the lowest before.
+            Failure: If it is no number, more than twice the lowest before, or in a stage's first
+                epoch far above the first batch's.
         """
-        self._require_number(loss)
-        if self.lowest_loss is not None and loss > _JUMP * self.lowest_loss:
-            raise Failure(f"the loss jumped from {self.lowest_loss:.4g} to {loss:.4g}")
+        self.require_number("loss", loss)
+        before, jump = self.lowest_loss, _JUMP
+        if before is None:
+            before, jump = self.first_loss, _JUMP_FROM_ONE_BATCH
+        if before is not None and loss > jump * max(before, _NOTHING):
+            raise Failure(f"the loss jumped from {before:.4g} to {loss:.4g}")
         self.lowest_loss = loss if self.lowest_loss is None else min(loss, self.lowest_loss)
 
     @staticmethod
-    def _require_number(loss: float) -> None:
+    def check_weights(arrays: Sequence[np.ndarray]) -> None:
+        """Raises :class:`Failure` where a weight is infinite or no number."""
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise Failure("a weight became infinite or no number")
+
+    @staticmethod
+    def require_number(name: str, loss: float) -> None:
+        """Raises :class:`Failure` where a loss is infinite or no number."""
         if not math.isfinite(loss):
-            raise Failure(f"the loss became {loss}")
+            raise Failure(f"the {name} became {loss}")
 
 
 def warn_of_one_class(counts: np.ndarray, epoch: int) -> None:

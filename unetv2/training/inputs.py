@@ -29,9 +29,10 @@ class Inputs:
         classes: ClassTable or None.
         n_pairs: int. Pairs in an epoch.
         batch_size: int. Pairs in a batch of the training.
-        rebatched: bool. Whether the data set's batches are of another size.
+        rebatched: bool. Whether the data set's batches are of other sizes.
         augmentation: What varies the pictures besides, or None.
         image_shape: ``(height, width, channels)`` of the first picture.
+        validated: bool. Whether there is validation data.
     """
 
     n_classes: int
@@ -42,6 +43,7 @@ class Inputs:
     rebatched: bool
     augmentation: Augmentation | None
     image_shape: tuple[int, ...]
+    validated: bool
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what a resumed run must share, of types that JSON knows."""
@@ -75,26 +77,26 @@ def examine(model: keras.Model, train: Any, validation: Any, recipe: Recipe) -> 
     origin = origin_of(train)
     ignore_class = _ignore_class(model, origin, validation)
     classes = None if origin is None else origin.preparation.labels.classes
-    shape, batch_size = _first_batch("train", train, model, n_classes, ignore_class)
+    shape = _first_batch("train", train, model, n_classes, ignore_class)
     if validation is not None:
         _first_batch("validation", validation, model, n_classes, ignore_class)
-    n_pairs = _count(train, origin)
-    augmentation = get_augmentation(recipe.augmentation, ignore_class=ignore_class)
+    n_pairs, given, regular = count(train)
+    augmentation = get_augmentation(recipe.augmentation, ignore_class, channels=shape[-1])
     if origin is not None and origin.augmentation is not None:
         # The data set varies its pictures itself; twice would be too much.
         augmentation = None
-    given = origin.batch_size if origin is not None else batch_size
     wanted = recipe.batch_size or given
     return Inputs(
-        n_classes, ignore_class, classes, n_pairs, wanted, wanted != given, augmentation, shape
-    )
+        n_classes, ignore_class, classes, n_pairs, wanted, not regular or wanted != given,
+        augmentation, shape, validation is not None,
+    )  # fmt: skip
 
 
 def _n_classes(model: keras.Model) -> int:
     shape = getattr(model, "output_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or not isinstance(shape[-1], int):
         raise ValueError(
-            "`model` must give logits (batch, height, width, n_classes). "
+            "`model` must be functional and give logits (batch, height, width, n_classes). "
             f"Received: output of shape {shape}. `build_unetv2` builds such a model."
         )
     return shape[-1]
@@ -117,8 +119,8 @@ def _ignore_class(model: keras.Model, origin: Origin | None, validation: Any) ->
 
 def _first_batch(
     name: str, dataset: Any, model: keras.Model, n_classes: int, ignore_class: int | None
-) -> tuple[tuple[int, ...], int]:
-    """Returns the shape of the first picture and the size of the batch."""
+) -> tuple[int, ...]:
+    """Returns the shape of the first picture."""
     if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(
             f"`{name}` must be a tf.data.Dataset of {_PLURAL}. Received: {type(dataset).__name__}."
@@ -143,23 +145,25 @@ def _first_batch(
     if batch is None:
         raise ValueError(f"`{name}` must hold a batch. Received: an empty data set.")
     if not isinstance(batch, tuple) or len(batch) != 2:
-        raise ValueError(f"`{name}` must hold {_PLURAL}. Received: {type(batch).__name__}.")
+        kind = f"{len(batch)} parts" if isinstance(batch, tuple) else type(batch).__name__
+        raise ValueError(f"`{name}` must hold {_PLURAL}. Received: {kind}.")
     images, masks = (np.asarray(part) for part in batch)
     _require_shapes(name, images.shape, masks.shape, model)
     _require_ids(name, masks, n_classes, ignore_class)
-    if images.max(initial=0.0) > 1.5:
+    # A little beyond is no mistake of the scale.
+    if images.size and not -0.5 <= images.min() <= images.max() <= 1.5:
         raise ValueError(
-            f"Images in `{name}` must be in [0, 1]. Received: values up to {images.max():g}. "
-            "Divide them by 255."
+            f"Images in `{name}` must be in [0, 1]. Received: values from {images.min():g} to "
+            f"{images.max():g}. Divide those of 8 bits by 255."
         )
-    return images.shape[1:], len(images)
+    return images.shape[1:]
 
 
 def _require_shapes(
     name: str, images: tuple[int, ...], masks: tuple[int, ...], model: keras.Model
 ) -> None:
     wanted = model.input_shape
-    fits = len(images) == 4 and all(
+    fits = len(images) == len(wanted) == 4 and all(
         size in (None, given) for size, given in zip(wanted[1:], images[1:], strict=True)
     )
     if not fits:
@@ -176,6 +180,11 @@ def _require_shapes(
 
 
 def _require_ids(name: str, masks: np.ndarray, n_classes: int, ignore_class: int | None) -> None:
+    if not np.issubdtype(masks.dtype, np.integer):
+        raise ValueError(
+            f"Masks in `{name}` must hold integer ids. Received: {masks.dtype}. "
+            "Cast them, as by `tf.cast(mask, tf.int32)`."
+        )
     foreign = (masks < 0) | (masks >= n_classes)
     if ignore_class is not None:
         foreign &= masks != ignore_class
@@ -188,9 +197,19 @@ def _require_ids(name: str, masks: np.ndarray, n_classes: int, ignore_class: int
         )
 
 
-def _count(train: tf.data.Dataset, origin: Origin | None) -> int:
-    known = int(train.cardinality()) >= 0
-    if origin is not None and known:
-        return origin.n_pairs
-    # Without its length there is no schedule.
-    return sum(int(tf.shape(masks)[0]) for _, masks in train)
+def count(dataset: tf.data.Dataset) -> tuple[int, int, bool]:
+    """Counts the pairs of a data set, by going through it if it does not tell.
+
+    Returns:
+        tuple ``(pairs, batch_size, regular)``. Whether all batches but the last hold
+        ``batch_size`` pairs, in every epoch.
+    """
+    origin = origin_of(dataset)
+    if origin is not None and int(dataset.cardinality()) >= 0:
+        return origin.n_pairs, origin.batch_size, True
+    sizes = [int(tf.shape(masks)[0]) for _, masks in dataset]
+    if origin is not None:
+        # Where a pair was skipped its batch is smaller, another one in each epoch.
+        return sum(sizes), origin.batch_size, sum(sizes) == origin.n_pairs
+    regular = set(sizes[:-1]) <= {sizes[0]} and sizes[-1] <= sizes[0]
+    return sum(sizes), sizes[0], regular

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from unetv2.metrics import MeanIoU
 from unetv2.training.feeding import Feed
-from unetv2.training.folder import HISTORY, MODEL, STATE, save_model, write_whole
-from unetv2.training.guard import Failure, Guard, warn_of_one_class
+from unetv2.training.folder import HISTORY, MODEL, STATE, WITHIN, save_model, write_whole
+from unetv2.training.guard import Guard, warn_of_one_class
 from unetv2.training.pictures import Pictures, save_pictures
 from unetv2.training.state import State
 
@@ -89,7 +89,8 @@ class Recorder(keras.callbacks.Callback):
         done = self._skipped + batch + 1
         if done < self._feed.steps:
             self._state.step = done
-            self._save()
+            self._take()
+            self._save(WITHIN)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks, logs, draws and saves."""
@@ -99,9 +100,12 @@ class Recorder(keras.callbacks.Callback):
         state = self._state
         state.history.append(row)
         state.epoch, state.step, self._skipped = epoch + 1, 0, 0
-        state.lowest_loss = self._guard.lowest_loss
+        # Before anything is written: weights that are no numbers are not to be the best.
+        self._take()
         score = None
         if self._mean_iou is not None:
+            # Weights may be numbers and what they give not.
+            self._guard.require_number("validation loss", row["val_loss"])
             score = row["val_mean_iou"]
             warn_of_one_class(self._mean_iou.scores().counts, epoch)
         with self._averaged():
@@ -109,7 +113,8 @@ class Recorder(keras.callbacks.Callback):
                 state.best, state.best_epoch = score, epoch
                 save_model(self._deployed, self._folder / MODEL)
             self._draw(epoch)
-        self._save()
+        self._save(STATE)
+        (self._folder / WITHIN).unlink(missing_ok=True)
         write_history(self._folder, state)
         self._log(row)
         if state.is_over(self._patience):
@@ -129,11 +134,14 @@ class Recorder(keras.callbacks.Callback):
             return
         save_pictures(self._pictures.draw(self._deployed), self._folder, epoch, self._writer)
 
-    def _save(self) -> None:
+    def _take(self) -> None:
         self._state.take(self.model)
-        if not all(np.isfinite(array).all() for array in self._state.variables["model"]):
-            raise Failure("a weight became infinite or no number")
-        self._state.save(self._folder / STATE)
+        self._state.first_loss = self._guard.first_loss
+        self._state.lowest_loss = self._guard.lowest_loss
+        self._guard.check_weights(self._state.variables["model"])
+
+    def _save(self, name: str) -> None:
+        self._state.save(self._folder / name)
         self._saved = time.monotonic()
 
     @contextmanager

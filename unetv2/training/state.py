@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,9 @@ class State:
         factor: float. What the recipe's learning rate is multiplied by, after failures.
         best: float or None. The highest validation mean IoU.
         best_epoch: int or None. Its epoch.
-        lowest_loss: float or None. The lowest loss of an epoch of the present stage.
+        stage: list or None. First epoch, end and scale of the present stage.
+        first_loss: float or None. The loss of its first batch.
+        lowest_loss: float or None. The lowest loss of an epoch of it.
         history: list of dict. What each finished epoch logged.
         events: list of str. What went wrong and what was done.
         variables: NumPy arrays by kind: the model's, the optimizer's, and within an epoch the
@@ -38,6 +41,8 @@ class State:
     factor: float = 1.0
     best: float | None = None
     best_epoch: int | None = None
+    stage: list[float] | None = None
+    first_loss: float | None = None
     lowest_loss: float | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
@@ -48,6 +53,12 @@ class State:
         if patience is None or self.best_epoch is None:
             return False
         return self.epoch - 1 - self.best_epoch >= patience
+
+    def enter(self, stage: tuple[int, int, float]) -> None:
+        """Forgets the losses where a stage begins: other pictures have others."""
+        if self.stage != list(stage):
+            # More epochs make another stage of it too, with a rate that may rise again.
+            self.stage, self.first_loss, self.lowest_loss = list(stage), None, None
 
     def take(self, model: keras.Model) -> None:
         """Keeps a copy of what a compiled model is made of."""
@@ -96,15 +107,16 @@ class State:
             ValueError: If it is no such file.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # NumPy leaves a path that is no archive open.
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 notes: dict[str, Any] = json.loads(file[_NOTES].tobytes())
                 variables: dict[str, list[np.ndarray]] = {}
                 for name in sorted(set(file.files) - {_NOTES}):
                     variables.setdefault(name.split("/")[0], []).append(file[name])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+            return cls(**notes, variables=variables)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"'{path}' must be a checkpoint of a training. Received: "
                 f"{path.stat().st_size} bytes that are none ({error}). "
                 "Start again with overwrite=True; model.keras beside it holds the best weights."
             ) from error
-        return cls(**notes, variables=variables)

@@ -17,11 +17,12 @@ from unetv2 import recipes
 from unetv2.arguments import require_integer, require_number
 from unetv2.classes import ClassTable
 from unetv2.recipes import Recipe
-from unetv2.training.feeding import Feed
+from unetv2.training.feeding import Feed, with_length, with_shapes
 from unetv2.training.folder import (
     MODEL,
     STATE,
     TENSORBOARD,
+    WITHIN,
     describe_run,
     load_weights,
     open_folder,
@@ -89,10 +90,11 @@ def train(
     has the weights of the epoch with the highest validation mean IoU.
 
     In the output folder: ``model.keras`` with these weights, for use and not compiled;
-    ``checkpoint.npz``, from which ``resume=True`` goes on; ``history.csv``; ``run.json`` with the
-    recipe, the seed, the data and the versions; ``pictures/`` of the first validation pictures;
-    ``tensorboard/``, if TensorBoard is installed. Every file is written beside and renamed into
-    place, so a process that is killed leaves whole ones.
+    ``checkpoint.npz``, and ``within_epoch.npz`` in a long epoch, from which ``resume=True`` goes
+    on; ``history.csv``; ``run.json`` with the recipe, the seed, the data and the versions;
+    ``pictures/`` of the first validation pictures; ``tensorboard/``, if TensorBoard is installed.
+    Every file is written beside and renamed into place, so a process that is killed leaves whole
+    ones.
 
     A killed run that is resumed ends with the weights, history and logs of one that was not,
     bit for bit on a CPU with ``tf.config.experimental.enable_op_determinism()``, if the data set
@@ -101,7 +103,7 @@ def train(
     so many epochs, so a rate that had fallen to zero rises again.
 
     A loss that is no number or that more than doubles from the lowest so far sends the training
-    back to its last checkpoint, with half the learning rate; the logger ``unetv2`` says so.
+    back to the start of the epoch, with half the learning rate; the logger ``unetv2`` says so.
 
     Args:
         model: Maps images to logits ``(batch, height, width, n_classes)``.
@@ -164,27 +166,27 @@ def train(
     _log.info("%s", recipe)
 
     feed = Feed(
-        train, inputs.n_pairs, inputs.batch_size, inputs.rebatched, inputs.augmentation, seed
-    )
+        train, inputs.n_pairs, inputs.batch_size, inputs.rebatched, inputs.augmentation, seed,
+        validation,
+    )  # fmt: skip
     stages = Stages(
         model, recipe, inputs, epochs=epochs, steps=feed.steps * epochs, class_weights=weights
     )
     state = _state(folder, stages, going_on=going_on)
     writer = _writer(folder)
-    pictures = None
+    pictures = validated = None
     if validation is not None:
+        validated = with_length(with_shapes(validation))
         pictures = Pictures(validation, inputs.classes or ClassTable.numbered(inputs.n_classes))
     while state.epoch < epochs and not state.is_over(patience):
-        start, end, scale = stages.span(state.epoch)
-        if state.epoch == start and not state.step:
-            # Pictures of another size have another loss.
-            state.lowest_loss = None
+        _, end, scale = stage = stages.span(state.epoch)
+        state.enter(stage)
         trained, mean_iou = stages.compiled(scale, state.factor)
         swap = None
         if recipe.average is not None:
             swap = keras.callbacks.SwapEMAWeights()
             swap.set_model(trained)
-        guard = Guard(state.lowest_loss)
+        guard = Guard(state.first_loss, state.lowest_loss)
         recorder = Recorder(
             state, folder, deployed=model, feed=feed, guard=guard,
             mean_iou=None if validation is None else mean_iou, swap=swap, pictures=pictures,
@@ -195,7 +197,7 @@ def train(
         try:
             trained.fit(
                 feed.batches(scale, state.step),
-                validation_data=validation,
+                validation_data=validated,
                 initial_epoch=state.epoch,
                 # What is left of an epoch is a fit of its own.
                 epochs=state.epoch + 1 if state.step else end,
@@ -221,14 +223,27 @@ def _class_weights(recipe: Recipe, dataset: tf.data.Dataset, inputs: Inputs) -> 
             ignore_class=inputs.ignore_class,
             method=recipe.class_weights,
         )
-    return None if recipe.class_weights is None else list(recipe.class_weights)
+    if recipe.class_weights is None:
+        return None
+    if len(recipe.class_weights) != inputs.n_classes:
+        raise ValueError(
+            "`class_weights` must be one number for each class. Received: "
+            f"{len(recipe.class_weights)} in the recipe for {inputs.n_classes} classes. "
+            "Give one for each output of the model."
+        )
+    return list(recipe.class_weights)
 
 
 def _state(folder: Path, stages: Stages, *, going_on: bool) -> State:
-    if going_on:
-        return State.load(folder / STATE)
-    state = State()
     model, _ = stages.compiled(1.0, 1.0)
+    if going_on:
+        state = State.load(folder / STATE)
+        if (folder / WITHIN).exists():
+            within = State.load(folder / WITHIN)
+            # One of an epoch before was left by a kill after that epoch's end was saved.
+            return within if within.epoch == state.epoch else state
+        return state
+    state = State()
     state.take(model)
     # So that a run that is killed in its first epoch starts again from the same weights.
     state.save(folder / STATE)
@@ -236,7 +251,7 @@ def _state(folder: Path, stages: Stages, *, going_on: bool) -> State:
 
 
 def _recovered(folder: Path, failure: Failure) -> State:
-    """Returns the last good state, with a lower learning rate."""
+    """Returns the end of the last good epoch, with a lower learning rate."""
     state = State.load(folder / STATE)
     if len(state.events) == _MOST_FAILURES:
         raise RuntimeError(
@@ -247,10 +262,11 @@ def _recovered(folder: Path, failure: Failure) -> State:
         )
     state.factor /= 2
     event = (
-        f"in epoch {state.epoch + 1} {failure}; back to the last checkpoint, with "
+        f"in epoch {state.epoch + 1} {failure}; back to its start, with "
         f"{state.factor:g} times the recipe's learning rate"
     )
     state.events.append(event)
+    (folder / WITHIN).unlink(missing_ok=True)
     state.save(folder / STATE)
     _log.warning("Training failed: %s.", event)
     return state
