@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import unetv2
 
@@ -29,3 +32,19 @@ def test_a_table_is_checked():
         unetv2.ClassTable(("a", "b"), ((0, 0, 0),))
     with pytest.raises(ValueError, match=r"`colors` must be \(red, green, blue\) from 0 to 255"):
         unetv2.ClassTable(("a",), ((0, 0, 256),))
+
+
+@given(n_classes=st.integers(1, 300))
+def test_a_numbered_table_has_as_many_classes_as_asked_for(n_classes):
+    table = unetv2.ClassTable.numbered(n_classes, ignore_class=255)
+    assert len(table) == n_classes
+    assert table.ignore_class == 255
+    assert table.names == tuple(f"class {number}" for number in range(n_classes))
+
+
+def test_numbered_classes_have_colours_that_are_far_apart():
+    colors = np.array(unetv2.ClassTable.numbered(23).colors)
+    apart = np.abs(colors[:, None] - colors[None]).max(axis=-1)
+    assert apart[~np.eye(23, dtype=bool)].min() >= 10
+    assert apart[np.arange(22), np.arange(1, 23)].min() >= 100
+    assert unetv2.ClassTable.numbered(5).ignore_class is None

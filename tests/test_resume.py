@@ -1,0 +1,169 @@
+"""A training that was interrupted ends as one that was not, bit for bit."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import resuming
+from small_training import PLAIN, network, train
+
+import unetv2
+from unetv2.training.state import State
+
+CHILD = [sys.executable, resuming.__file__]
+INTERRUPTED = {
+    # Batches are numbered from where a fit starts.
+    "three times": "all:0.0:0.0:2.1",
+    "in the validation of averaged weights": "all:1.validation",
+    "with neither stages nor averages": "plain:1.2",
+    "after a failure": "failing:2.0",
+}
+MORE = {
+    "in the first epoch's last step": "all:0.3",
+    "at the first epoch's end": "all:0.end",
+    "at the first stage's end": "all:1.end",
+    "in the second stage's first step": "all:2.0",
+    "at the last epoch's end": "all:2.end",
+}
+WHOLE = ("all", "plain", "failing")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resume")
+    jobs = [f"{setup}:{setup}" for setup in WHOLE]
+    jobs += [f"{name}:{job}" for name, job in INTERRUPTED.items()]
+    subprocess.run([*CHILD, folder, *jobs], check=True, timeout=900)
+    return folder
+
+
+def assert_same(one: Path, other: Path) -> None:
+    for name in ("returned.json", "history.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    pictures = sorted(path.name for path in (one / "pictures").iterdir())
+    assert pictures == sorted(path.name for path in (other / "pictures").iterdir())
+    for name in pictures:
+        assert (one / "pictures" / name).read_bytes() == (other / "pictures" / name).read_bytes()
+    with np.load(one / "weights.npz") as weights, np.load(other / "weights.npz") as others:
+        assert weights.files == others.files
+        for name in weights.files:
+            np.testing.assert_array_equal(weights[name], others[name])
+    state, other_state = (State.load(path / "checkpoint.npz") for path in (one, other))
+    variables, other_variables = state.variables, other_state.variables
+    state.variables = other_state.variables = {}
+    assert state == other_state
+    assert variables.keys() == other_variables.keys() == {"model", "optimizer"}
+    for kind, arrays in variables.items():
+        for array, other_array in zip(arrays, other_variables[kind], strict=True):
+            np.testing.assert_array_equal(array, other_array)
+
+
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_an_interrupted_training_ends_as_one_that_was_not(folder, name):
+    assert_same(folder / INTERRUPTED[name].split(":")[0], folder / name)
+    assert not (folder / name / "within_epoch.npz").exists()
+
+
+@pytest.mark.slow
+def test_wherever_it_is_interrupted_it_ends_the_same(folder):
+    jobs = [f"{name}:{job}" for name, job in MORE.items()]
+    subprocess.run([*CHILD, folder, *jobs], check=True, timeout=900)
+    for name, job in MORE.items():
+        assert_same(folder / job.split(":")[0], folder / name)
+
+
+def test_trainings_differ_where_they_should(folder):
+    # Otherwise the test above would hold of anything.
+    with pytest.raises(AssertionError):
+        assert_same(folder / "all", folder / "plain")
+    assert State.load(folder / "failing" / "checkpoint.npz").events
+
+
+def test_a_training_killed_within_an_epoch_ends_as_one_that_was_not(folder):
+    run = folder / "killed"
+    with subprocess.Popen([*CHILD, folder, "killed:all:slowly"]) as child:
+        until = time.monotonic() + 300
+        while not (run / "within_epoch.npz").exists() or (
+            State.load(run / "checkpoint.npz").epoch < 1
+        ):
+            assert child.poll() is None, "it ended before it was killed"
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
+    assert 1 <= State.load(run / "checkpoint.npz").epoch < resuming.EPOCHS
+    subprocess.run([*CHILD, folder, "killed:all"], check=True, timeout=300)
+    assert_same(folder / "all", run)
+
+
+def test_resuming_a_finished_training_changes_nothing(tmp_path):
+    model = network()
+    training = train(tmp_path, model)
+    names = ("history.csv", "model.keras", "checkpoint.npz", "run.json")
+    before = [(tmp_path / name).read_bytes() for name in names]
+    other = network(seed=1)
+    assert train(tmp_path, other, resume=True) == training
+    assert [(tmp_path / name).read_bytes() for name in names] == before
+    for one, same in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, same)
+
+
+def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
+    recipe = unetv2.recipes.get(PLAIN, schedule="cosine", stages=((0.5, 0.5), (0.5, 1)))
+    first = train(tmp_path, recipe=recipe)
+    more = train(tmp_path, recipe=recipe, epochs=6, resume=True)
+    assert more.epoch == list(range(6))
+    assert {name: values[:2] for name, values in more.history.items()} == first.history
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 7
+    # Down to zero, and again up to where the schedule of six epochs has it.
+    rates = more.history["learning_rate"]
+    assert rates[1] == pytest.approx(0, abs=1e-9)
+    assert rates[2] == pytest.approx(recipe.learning_rate / 2)
+    assert rates[5] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_stage_entered_anew_has_a_loss_of_its_own(tmp_path):
+    """After more epochs the pictures are small again, and their loss may be twice as high."""
+    train(tmp_path, validation=None)
+    state = State.load(tmp_path / "checkpoint.npz")
+    state.lowest_loss = 0.01
+    state.save(tmp_path / "checkpoint.npz")
+    assert not train(tmp_path, validation=None, epochs=3, resume=True).events
+
+
+def test_what_a_kill_left_half_written_is_ignored_and_removed(tmp_path):
+    train(tmp_path, epochs=1)
+    left = [tmp_path / f".123.{name}" for name in ("checkpoint.npz", "model.keras", "run.json")]
+    left.append(tmp_path / "pictures" / ".123.epoch_0001.png")
+    kept = tmp_path / ".123.notes.txt"
+    for path in (*left, kept):
+        path.write_bytes(b"half")
+    assert train(tmp_path, resume=True).epoch == [0, 1]
+    assert kept.exists()
+    assert not any(path.exists() for path in left)
+
+
+def test_a_place_within_an_epoch_that_is_over_is_ignored(tmp_path):
+    train(tmp_path / "whole", epochs=2)
+    train(tmp_path / "run", epochs=1)
+    old = State.load(tmp_path / "run" / "checkpoint.npz")
+    # As if killed after the end of the epoch was saved, before this was removed.
+    old.epoch, old.step = 0, 2
+    old.save(tmp_path / "run" / "within_epoch.npz")
+    train(tmp_path / "run", epochs=2, resume=True)
+    names = [tmp_path / run / "history.csv" for run in ("whole", "run")]
+    assert names[0].read_bytes() == names[1].read_bytes()
+    assert not (tmp_path / "run" / "within_epoch.npz").exists()
+
+
+def test_where_there_is_nothing_to_resume_it_starts(tmp_path):
+    assert train(tmp_path / "run", epochs=1, resume=True).epoch == [0]
+    # Killed before the first checkpoint: there is only the description.
+    (tmp_path / "run" / "checkpoint.npz").unlink()
+    assert train(tmp_path / "run", epochs=1, resume=True).epoch == [0]

@@ -1,0 +1,212 @@
+"""What `train` is given: data of all kinds, and mistakes told before the first step."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from small_training import N_CLASSES, PLAIN, SIZE, Watcher, batches, network, pictures, train
+
+import unetv2
+from unetv2.training.feeding import Feed, scaled_size
+from unetv2.training.inputs import examine
+
+
+def changed(image=lambda images: images, mask=lambda masks: masks):
+    return batches().map(lambda images, masks: (image(images), mask(masks)))
+
+
+def of_files(write_pairs, **options):
+    options = {"n_classes": N_CLASSES, "image_size": SIZE, "batch_size": 2, **options}
+    return unetv2.make_dataset(*write_pairs(n=6, size=SIZE), **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (batches().take(0), "`train` must hold a batch. Received: an empty data set."),
+        (batches().repeat(), "`train` must end, so that there are epochs. Received: an endless"),
+        (batches().unbatch(), "must have the model's shape, (None, 16, 24, 3). Received: (16,"),
+        (batches(size=(16, 20)), "shape, (None, 16, 24, 3). Received: (2, 16, 20, 3). Pass"),
+        (batches(channels=1), "model's shape, (None, 16, 24, 3). Received: (2, 16, 24, 1). Pass"),
+        (changed(mask=lambda m: m[:, :8]), "size, (2, 16, 24, 1). Received: (2, 8, 24, 1). One id"),
+        (changed(mask=lambda m: m[..., 0]), "size, (2, 16, 24, 1). Received: (2, 16, 24). One id"),
+        (changed(mask=lambda m: tf.one_hot(m[..., 0], 3)), "Received: (2, 16, 24, 3). One id a"),
+        (changed(mask=lambda m: m + 1), "must hold ids in [0, 3) or `ignore_class` (None). Rec"),
+        (changed(mask=lambda m: m - 1), "must hold ids in [0, 3) or `ignore_class` (None). Rec"),
+        (changed(mask=lambda m: m / 1), "must hold integer ids. Received: float64. Cast them, as"),
+        (changed(lambda i: i * 255), "must be in [0, 1]. Received: values from 0 to 209.092."),
+        (changed(lambda i: i - 1), "must be in [0, 1]. Received: values from -1 to -0.180031."),
+        (changed(lambda i: i * np.nan), "must be in [0, 1]. Received: values from nan to nan."),
+        (batches().map(lambda i, m: (i, m, m)), "must hold batches of (image, mask), as `make_da"),
+        (batches().map(lambda i, _: i), "as `make_dataset` makes them. Received: EagerTensor."),
+    ],
+)  # fmt: skip
+def test_data_that_does_not_fit_is_refused_before_the_first_step(tmp_path, data, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(tmp_path / "run", data=data)
+    good = {"data": batches(), "validation": data}
+    with pytest.raises(ValueError, match=re.escape(message.replace("`train`", "`validation`"))):
+        train(tmp_path / "run", **good)
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_must_be_a_dataset(tmp_path):
+    message = "`train` must be a tf.data.Dataset of batches .* Received: tuple."
+    with pytest.raises(TypeError, match=message):
+        train(tmp_path, data=pictures())
+    with pytest.raises(TypeError, match="`validation` must be a tf.data.Dataset of .* list."):
+        train(tmp_path, validation=[1])
+
+
+def test_a_data_set_of_other_classes_is_refused(tmp_path, write_pairs):
+    message = "Received: 3 outputs, and n_classes=4 in `train`. Build the model or make the"
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / "run", data=of_files(write_pairs, n_classes=4))
+
+
+def test_an_endless_data_set_of_ours_is_refused(tmp_path, write_pairs):
+    with pytest.raises(ValueError, match="Received: a data set with repeat=True. Make it without"):
+        train(tmp_path / "run", data=of_files(write_pairs, repeat=True))
+
+
+def test_both_data_sets_must_ignore_the_same(tmp_path, write_pairs):
+    data, other = (of_files(write_pairs, ignore_class=number) for number in (None, 255))
+    with pytest.raises(ValueError, match="the same `ignore_class`. Received: None and 255."):
+        train(tmp_path / "run", data=data, validation=other)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"recipe": "best"}, ValueError, "`recipe` must be one of 'reference', 'fast'. Received:"),
+        ({"epochs": 0}, ValueError, "`epochs` must be a positive integer. Received: epochs=0."),
+        ({"epochs": 1.5}, TypeError, "`epochs` must be a positive integer. Received: epochs=1.5"),
+        ({"seed": -1}, ValueError, "`seed` must be a non-negative integer. Received: seed=-1."),
+        ({"pictures_every": 0}, ValueError, "`pictures_every` must be a positive integer. Rec"),
+        ({"checkpoint_minutes": -1}, ValueError, "`checkpoint_minutes` must be a non-negative"),
+        ({"patience": 0}, ValueError, "`patience` must be a positive integer. Rec"),
+        (
+            {"patience": 3, "validation": None},
+            ValueError,
+            "`patience` must come with `validation`, which it watches. Received: patience=3 and",
+        ),
+        (
+            {"recipe": unetv2.recipes.get(PLAIN, class_weights=(1, 2))},
+            ValueError,
+            "`class_weights` must be one number for each class. Received: 2 in the recipe for 3",
+        ),
+    ],
+)
+def test_arguments_are_checked(tmp_path, options, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        train(tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_model_must_give_logits(tmp_path):
+    class Subclass(keras.Model):
+        pass
+
+    image = keras.Input((*SIZE, 3))
+    for model in (Subclass(), keras.Model(image, keras.layers.Flatten()(image)), None):
+        message = "`model` must be functional and give logits .*`build_unetv2` builds such a model."
+        with pytest.raises(ValueError, match=message):
+            unetv2.train(model, batches(), None, output_dir=tmp_path / "run")
+
+
+def uneven():
+    """Batches of 1, 3 and 3 pictures, of unknown number."""
+    images, masks = pictures(7)
+    for start, end in ((0, 1), (1, 4), (4, 7)):
+        yield images[start:end], masks[start:end]
+
+
+SPECS = (tf.TensorSpec((None, *SIZE, 3)), tf.TensorSpec((None, *SIZE, 1), tf.int32))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tf.data.Dataset.from_generator(uneven, output_signature=SPECS),
+        tf.data.Dataset.from_generator(uneven, output_types=(tf.float32, tf.int32)),
+        batches(7).filter(lambda *_: True),
+        changed(mask=lambda masks: tf.cast(masks, tf.uint8)),
+    ],
+    ids=["of unknown length", "of unknown shapes", "filtered", "of bytes"],
+)
+def test_any_data_set_that_ends_is_trained_on(tmp_path, data):
+    watcher = Watcher()
+    recipe = unetv2.recipes.get(PLAIN, batch_size=4)
+    training = train(tmp_path, data=data, recipe=recipe, callbacks=[watcher], epochs=3)
+    # 6 or 7 pictures in batches of 4.
+    assert watcher.batches == [2, 2, 2]
+    assert training.epoch == [0, 1, 2]
+
+
+def test_skipped_pictures_leave_no_holes(tmp_path, write_pairs):
+    options = {"on_error": "skip", "max_skipped": 0.5, "cache": None}
+    images, _ = write_pairs(n=6, size=SIZE)
+    for number in (1, 3):
+        (images / f"{number:04d}.png").write_bytes(b"none")
+    data = unetv2.make_dataset(
+        images, images.parent / "masks", n_classes=3, image_size=SIZE, batch_size=2, **options
+    )
+    watcher = Watcher()
+    train(tmp_path / "run", data=data, callbacks=[watcher], epochs=3)
+    assert watcher.batches == [2, 2, 2]
+
+
+def test_a_data_set_that_varies_its_pictures_is_not_varied_again(write_pairs):
+    recipe = unetv2.recipes.get(PLAIN, augmentation="driving")
+    varied, unvaried = (of_files(write_pairs, augmentation=name) for name in ("light", None))
+    assert examine(network(), varied, None, recipe).augmentation is None
+    assert examine(network(), unvaried, None, recipe).augmentation == unetv2.augmentation.driving()
+    # Grey pictures have no saturation to vary.
+    grey = network((*SIZE, 1))
+    assert examine(grey, batches(channels=1), None, recipe).augmentation.saturation == 0
+
+
+def test_the_ignored_class_is_the_datas_or_the_models(tmp_path, write_pairs):
+    assert examine(network(), of_files(write_pairs, ignore_class=9), None, PLAIN).ignore_class == 9
+    holes = changed(mask=lambda masks: tf.where(masks == 1, 255, masks))
+    with pytest.raises(ValueError, match="or `ignore_class` .None.. Received: 255 in .* pixels"):
+        train(tmp_path / "run", data=holes)
+    model = network()
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True, ignore_class=255))
+    training = train(tmp_path / "run", model, holes, epochs=1)
+    assert np.isfinite(training.history["loss"] + training.history["val_loss"]).all()
+
+
+@given(height=st.integers(1, 33), width=st.integers(1, 33), scale=st.sampled_from([0.25, 0.5, 0.7]))
+def test_small_pictures_first_are_the_same_pictures(height, width, scale):
+    shape = (2, height, width)
+    images = np.full((*shape, 3), 0.5, np.float32)
+    masks = np.full((*shape, 1), 2, np.int32)
+    masks[:, height // 2 :] = 1
+    feed = Feed(tf.data.Dataset.from_tensors((images, masks)), 2, 2, False, None, 0)
+    ((image, mask),) = feed.batches(scale)
+    size = scaled_size(height, scale), scaled_size(width, scale)
+    assert image.shape == (2, *size, 3)
+    assert mask.shape == (2, *size, 1)
+    np.testing.assert_allclose(image, 0.5, atol=1e-6)
+    assert set(np.unique(mask)) <= {1, 2}
+    # The boundary is where it was, to half a pixel.
+    assert abs(np.sum(np.asarray(mask)[0, :, 0, 0] == 2) / size[0] - (height // 2) / height) < (
+        0.51 / size[0] + 1e-9
+    )
+
+
+@pytest.mark.parametrize("shape", [(15, 23, 3), (None, None, 3)])
+def test_stages_train_models_of_fixed_and_of_any_size(tmp_path, shape):
+    recipe = unetv2.recipes.get(PLAIN, stages=((0.5, 0.4), (0.5, 1)), augmentation="light")
+    model = network(shape)
+    training = train(tmp_path, model, batches(size=(15, 23)), recipe=recipe)
+    assert training.epoch == [0, 1]
+    saved = keras.models.load_model(tmp_path / "model.keras")
+    assert saved.input_shape == (None, *shape)
