@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from unetv2.augmentation import Augmentation
 from unetv2.data.origin import origin_of
-from unetv2.data.sampling import EpochCounter, epochs
+from unetv2.data.sampling import EpochCounter, epochs, without_waits
 from unetv2.training.inputs import count
 
 
@@ -75,16 +76,16 @@ class Feed:
             )
             # Skipped before the work, not after.
             dataset = tf.data.Dataset.zip((dataset, draws)).skip(skipped)
-            dataset = dataset.map(self._varied, num_parallel_calls=tf.data.AUTOTUNE)
+            dataset = dataset.map(self._varied, num_parallel_calls=os.cpu_count())
         elif skipped:
             dataset = dataset.skip(skipped)
         if scale != 1:
             dataset = dataset.map(
                 partial(_shrunk, scale=scale),
-                num_parallel_calls=tf.data.AUTOTUNE,
+                num_parallel_calls=os.cpu_count(),
             )
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps - skipped))
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        return without_waits(dataset)
 
     def _varied(
         self, pictures: tuple[tf.Tensor, tf.Tensor], drawn: tuple[tf.Tensor, tf.Tensor]

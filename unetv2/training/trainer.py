@@ -16,6 +16,7 @@ import tensorflow as tf
 from unetv2 import recipes
 from unetv2.arguments import require_integer, require_number
 from unetv2.classes import ClassTable
+from unetv2.data.sampling import without_waits
 from unetv2.recipes import Recipe
 from unetv2.training.feeding import Feed, with_length, with_shapes
 from unetv2.training.folder import (
@@ -176,7 +177,7 @@ def train(
     writer = _writer(folder)
     pictures = validated = None
     if validation is not None:
-        validated = with_length(with_shapes(validation))
+        validated = without_waits(with_length(with_shapes(validation)))
         pictures = Pictures(validation, inputs.classes or ClassTable.numbered(inputs.n_classes))
     while state.epoch < epochs and not state.is_over(patience):
         _, end, scale = stage = stages.span(state.epoch)
