@@ -53,7 +53,7 @@ class Deadline(keras.callbacks.Callback):
         self._end = end
         self._last = time.monotonic()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compares what is left with what this epoch took."""
         now = time.monotonic()
         if now + (now - self._last) > self._end:

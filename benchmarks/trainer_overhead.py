@@ -37,11 +37,11 @@ class Epoch(keras.callbacks.Callback):
 
     seconds = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the clock."""
         self._start = time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Reads the clock."""
         self.seconds = time.perf_counter() - self._start
 
@@ -63,11 +63,11 @@ class Turns(keras.callbacks.Callback):
         self.ours: list[float] = []
         self.theirs: list[float] = []
 
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: Any = None) -> None:
         """Starts the clock."""
         self._start = time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Reads the clock: Keras calls this after the callbacks of ``unetv2.train``."""
         self.ours.append(time.perf_counter() - self._start)
         clock = Epoch()

@@ -86,7 +86,7 @@ class EpochSeconds(keras.callbacks.Callback):
         self._trained: dict[int, float] = {}
         self._ended = self._last = time.perf_counter()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the clock."""
         self._epoch = epoch
         self._trained.setdefault(epoch, 0.0)
@@ -104,7 +104,7 @@ class EpochSeconds(keras.callbacks.Callback):
         if is_last:
             self._append("training", self._trained[self._epoch])
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes the total."""
         now = time.perf_counter()
         self._append("total", now - self._ended)

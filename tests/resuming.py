@@ -40,16 +40,16 @@ class Interrupter(keras.callbacks.Callback):
         epoch, self.point = where.split(".")
         self.at, self.epoch = int(epoch), -1
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._raise_at(str(batch))
 
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         self._raise_at("validation")
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._raise_at("end")
 
     def _raise_at(self, point: str) -> None:
@@ -60,7 +60,7 @@ class Interrupter(keras.callbacks.Callback):
 class Slow(keras.callbacks.Callback):
     """Leaves time to be killed."""
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         time.sleep(0.2)
 
 

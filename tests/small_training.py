@@ -62,11 +62,11 @@ class Meddler(keras.callbacks.Callback):
         super().__init__()
         self.factor, self.at, self.epoch, self.done = factor, (epoch, batch), 0, False
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
         self._meddle(None)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._meddle(batch)
 
     def _meddle(self, batch: int | None) -> None:
@@ -85,13 +85,13 @@ class Watcher(keras.callbacks.Callback):
         self.batches: list[int] = []
         self.weights: list[list[np.ndarray]] = []
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.begun.append(epoch)
         self.batches.append(0)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.ended.append(epoch)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.batches[-1] += 1
         self.weights.append(self.model.get_weights())

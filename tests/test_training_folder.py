@@ -171,7 +171,7 @@ class SmallDisk(keras.callbacks.Callback):
         super().__init__()
         self.size = size
 
-    def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
+    def on_epoch_begin(self, epoch, logs=None):
         import resource
 
         if epoch == 1:

@@ -73,7 +73,7 @@ class Recorder(keras.callbacks.Callback):
         self._first = state.epoch
         self._saved = time.monotonic()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Goes on from the state, data included."""
         self._feed.begin(epoch)
         if epoch == self._first:
