@@ -124,6 +124,7 @@ def test_stages_cover_every_epoch_once_and_in_order(stages, epochs):
     covered = [epoch for start, end, _ in spans for epoch in range(start, end)]
     assert covered == list(range(epochs))
     assert all(end > start for start, end, _ in spans)
+    assert spans[-1][2] == 1  # However few epochs, the last is at full size.
 
 
 @given(stages=stages(), epochs=st.integers(30, 100))

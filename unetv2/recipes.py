@@ -190,7 +190,9 @@ class Recipe:
         found, start, done = [], 0, 0.0
         for number, (share, scale) in enumerate(self.stages):
             done += share
-            end = epochs if number == len(self.stages) - 1 else round(done * epochs)
+            # The last stage, at full size, has an epoch whatever the shares are.
+            last = number == len(self.stages) - 1
+            end = epochs if last else min(round(done * epochs), epochs - 1)
             if end > start:
                 found.append((start, end, scale))
             start = max(start, end)
