@@ -28,7 +28,7 @@ SETUPS = {
 }
 
 
-class Interruption(Exception):  # noqa: N818
+class Interruption(Exception):  # noqa: N818 - no error, but what a user does.
     """Ends the training where nobody expects it."""
 
 

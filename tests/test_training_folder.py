@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -152,7 +153,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
     def fails(file):
         file.write(b"half of it")
-        with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123
+        with Path("/dev/full").open("wb", buffering=0) as full:
             full.write(b"rest")
 
     message = "file' must be written to go on. Received: No space left on device. Free some space,"

@@ -202,6 +202,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         """Returns the refused counts as a NumPy array, or None in a compiled function."""
         try:
             refused = ops.convert_to_numpy(ops.convert_to_tensor(self.refused))
+        # How the backends say that a tensor has no value yet.
         except (NotImplementedError, TypeError):
             return None
         foreign = refused[_BROKEN:]

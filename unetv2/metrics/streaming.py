@@ -31,6 +31,7 @@ class _Share(ConfusionMatrix):
         return self._finished(self._figure(self._tally()))
 
     def _figure(self, tally: formulas.Tally) -> Any:
+        # Each subclass's formula.
         raise NotImplementedError
 
     def _finished(self, figure: Any) -> Any:

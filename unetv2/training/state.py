@@ -97,6 +97,7 @@ class State:
             for number, array in enumerate(found)
         }
         arrays[_NOTES] = np.frombuffer(json.dumps(notes).encode(), np.uint8)
+        # NumPy's types take every keyword for its own `allow_pickle`.
         write_whole(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
     @classmethod
