@@ -70,9 +70,10 @@ class EpochSeconds(keras.callbacks.Callback):
     """Appends the seconds of each epoch to a file of JSON lines.
 
     ``training`` counts from the epoch's begin to the end of its last batch: the building of the
-    graph does, validation and checkpoints do not. ``total`` counts everything since the end of
-    the epoch before, or since this object was made. What a failed try of the same epoch took is
-    in both.
+    graph does, validation and checkpoints do not. ``processor`` is what the process's threads
+    computed in that time, which other work on the machine hardly changes. ``total`` counts
+    everything since the end of the epoch before, or since this object was made. What a failed try
+    of the same epoch took is in all of them.
 
     Args:
         path: The file. An epoch that a later process repeats gets a second line, which wins.
@@ -84,13 +85,17 @@ class EpochSeconds(keras.callbacks.Callback):
         self._process = time.time()
         self._epoch = 0
         self._trained: dict[int, float] = {}
+        self._computed: dict[int, float] = {}
         self._ended = self._last = time.perf_counter()
+        self._last_computed = time.process_time()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the clock."""
         self._epoch = epoch
         self._trained.setdefault(epoch, 0.0)
+        self._computed.setdefault(epoch, 0.0)
         self._last = time.perf_counter()
+        self._last_computed = time.process_time()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the batch, and writes after the last one."""
@@ -98,11 +103,13 @@ class EpochSeconds(keras.callbacks.Callback):
         if is_last and logs:
             # An accelerator may still be at work.
             float(logs["loss"])
-        now = time.perf_counter()
+        now, computed = time.perf_counter(), time.process_time()
         self._trained[self._epoch] += now - self._last
-        self._last = now
+        self._computed[self._epoch] += computed - self._last_computed
+        self._last, self._last_computed = now, computed
         if is_last:
             self._append("training", self._trained[self._epoch])
+            self._append("processor", self._computed[self._epoch])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes the total."""
@@ -154,7 +161,7 @@ def run(
         seed: int. Of the weights, the dropout, the order and the augmentation.
 
     Returns:
-        dict. ``loss``, ``val_mean_iou``, ``training_seconds`` and ``total_seconds`` by epoch,
+        dict. ``loss``, ``val_mean_iou``, and seconds by epoch (see :class:`EpochSeconds`),
         ``events``, and what it was run with.
 
     Raises:
@@ -190,6 +197,7 @@ def run(
         "loss": training.history["loss"],
         "val_mean_iou": training.history["val_mean_iou"],
         "training_seconds": read_seconds(lines, "training"),
+        "processor_seconds": read_seconds(lines, "processor"),
         "total_seconds": read_seconds(lines, "total"),
         "events": training.events,
         "machine": machine(),
