@@ -15,7 +15,7 @@ DOCS = PACKAGE.parent / "docs"
 
 # From the ground up; a module imports from its own floor and below.
 FLOORS = [
-    {"arguments", "classes", "precision", "preprocessing"},
+    {"arguments", "classes", "dropout", "precision", "preprocessing", "progress"},
     {
         "augmentation",
         "block",
@@ -30,7 +30,7 @@ FLOORS = [
         "sizes",
         "visualization",
     },
-    {"architecture", "models"},
+    {"architecture", "inference", "models"},
     {"recipes", "training", "weighting"},
     {"cli", "__main__"},
 ]
@@ -41,6 +41,7 @@ WITHOUT_TENSORFLOW = {
     "block",
     "classes",
     "convolution",
+    "dropout",
     "encoders",
     "gates",
     "layers",

@@ -6,6 +6,8 @@ from unetv2.convolution import ConvolutionBlock
 from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
 from unetv2.gates import AttentionGate, SqueezeExcitation
+from unetv2.inference.predict import predict
+from unetv2.inference.prediction import Prediction
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
 from unetv2.precision import automatic_precision
@@ -27,6 +29,7 @@ __all__ = [
     "DatasetReport",
     "DecoderBlock",
     "EncoderBlock",
+    "Prediction",
     "Preprocessing",
     "SegmentationModel",
     "SqueezeExcitation",
@@ -40,6 +43,7 @@ __all__ = [
     "losses",
     "make_dataset",
     "metrics",
+    "predict",
     "recipes",
     "train",
     "visualization",
