@@ -155,7 +155,7 @@ class Predictor:
         n_classes = self.network.n_classes
         if canvas.size == picture.size:
             for block in blocks:
-                yield part_of(block.row, block.column, block.values, n_classes, wanted)
+                yield part_of(*block, n_classes, wanted, logarithms=False)
             return
         bands = (Band(row, _logarithms(values, n_classes)) for row, values in _bands(blocks, grid))
         yield from self._finished(bands, canvas.size, picture, wanted)
@@ -164,8 +164,10 @@ class Predictor:
         self, bands: Iterable[Band], source: tuple[int, int], picture: Picture, wanted: Wanted
     ) -> Iterator[Part]:
         n_classes = self.network.n_classes
-        for band in enlarge(bands, n_classes, source, picture.size):
-            yield part_of(band.row, 0, band.values, n_classes, wanted)
+        if source != picture.size:
+            bands = enlarge(bands, source, picture.size)
+        for row, values in bands:
+            yield part_of(row, 0, values, n_classes, wanted, logarithms=True)
 
     def _weighted(self, grid: Grid, canvas: Canvas) -> Iterator[np.ndarray]:
         """Yields what the network says of each window, times the window's weights."""
