@@ -66,7 +66,7 @@ class Picture:
 
     Attributes:
         size: ``(height, width)``.
-        path: str or None. Its file.
+        path: str or None. Its file, also that of a memory map.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -80,6 +80,8 @@ class Picture:
         self._pixels: Pixels | None = None
         if not isinstance(image, str | os.PathLike):
             self._pixels = _array(image, channels)
+            if isinstance(image, np.memmap) and image.filename is not None:
+                self.path = os.fspath(image.filename)
             self.size: tuple[int, int] = self._pixels.shape[:2]
             return
         self.path = os.fspath(image)
