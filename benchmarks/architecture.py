@@ -9,8 +9,8 @@ prints
 - the cost of a training, graph building left out, as a share of the first variant's: what the
   process's threads computed, which other work on the machine hardly changes.
 
-`deep_supervision`, a head of its own on coarser decoder blocks with weights 0.4 and 0.2 in the loss,
-is no option of the library and built here.
+`deep_supervision` is no option of the library and built here: coarser decoder blocks get a head of
+their own, weighted by 0.4 and 0.2 in the loss.
 
 An interrupted command goes on in its `--output`.
 
