@@ -15,7 +15,7 @@ DOCS = PACKAGE.parent / "docs"
 
 # From the ground up; a module imports from its own floor and below.
 FLOORS = [
-    {"arguments", "classes", "precision"},
+    {"arguments", "classes", "precision", "preprocessing"},
     {
         "augmentation",
         "block",
@@ -26,6 +26,7 @@ FLOORS = [
         "layers",
         "losses",
         "metrics",
+        "segmentation_model",
         "sizes",
         "visualization",
     },
@@ -46,6 +47,8 @@ WITHOUT_TENSORFLOW = {
     "losses",
     "metrics",
     "models",
+    "preprocessing",
+    "segmentation_model",
     "sizes",
     "visualization",
 }

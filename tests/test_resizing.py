@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetv2.data.resizing import INTERPOLATIONS, RESIZES, Geometry, resize_image, resize_mask
+from unetv2.data.resizing import Geometry, resize_image, resize_mask
+from unetv2.preprocessing import INTERPOLATIONS, RESIZES
 
 SIDES = st.integers(1, 30)
 SIZES = st.tuples(SIDES, SIDES)

@@ -9,6 +9,8 @@ from unetv2.gates import AttentionGate, SqueezeExcitation
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
 from unetv2.precision import automatic_precision
+from unetv2.preprocessing import Preprocessing
+from unetv2.segmentation_model import SegmentationModel
 from unetv2.training.trainer import Training, train
 from unetv2.weighting import class_weights
 
@@ -25,6 +27,8 @@ __all__ = [
     "DatasetReport",
     "DecoderBlock",
     "EncoderBlock",
+    "Preprocessing",
+    "SegmentationModel",
     "SqueezeExcitation",
     "Training",
     "augmentation",

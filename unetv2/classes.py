@@ -91,6 +91,45 @@ class ClassTable:
             ignore_class,
         )
 
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the table, of types that JSON knows; :meth:`from_file` reads it."""
+        return {
+            "names": list(self.names),
+            "colors": [list(color) for color in self.colors],
+            "ignore_class": self.ignore_class,
+            "ignore_color": None if self.ignore_color is None else list(self.ignore_color),
+            # The keys of a JSON object are strings.
+            "label_map": {str(key): value for key, value in self.label_map.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> ClassTable:
+        """Returns the table that :meth:`as_dict` described.
+
+        Args:
+            content: Its result; everything but ``names`` and ``colors`` may be left out.
+
+        Returns:
+            ClassTable.
+
+        Raises:
+            KeyError: If names or colours are missing.
+            TypeError: If it holds something else besides, or a value of another type.
+            ValueError: If a value is out of its range.
+        """
+        ignore_color = content.get("ignore_color")
+        return cls(
+            **{
+                **content,
+                "names": tuple(content["names"]),
+                "colors": tuple(tuple(color) for color in content["colors"]),
+                "ignore_color": None if ignore_color is None else tuple(ignore_color),
+                "label_map": {
+                    int(key): value for key, value in content.get("label_map", {}).items()
+                },
+            }
+        )
+
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> ClassTable:
         """Reads a table from a JSON or CSV file.
@@ -118,7 +157,7 @@ class ClassTable:
         try:
             if path.suffix.lower() == ".csv":
                 return cls(**_from_rows(list(csv.DictReader(text.splitlines()))))
-            return cls(**_from_json(json.loads(text)))
+            return cls.from_dict(json.loads(text))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 "A class table must hold `names` and `colors` (JSON) or the columns name, red, "
@@ -132,18 +171,6 @@ def _from_rows(rows: list[dict[str, str]]) -> dict[str, Any]:
     return {
         "names": tuple(row["name"] for row in rows),
         "colors": tuple((int(row["red"]), int(row["green"]), int(row["blue"])) for row in rows),
-    }
-
-
-def _from_json(content: dict[str, Any]) -> dict[str, Any]:
-    ignore_color = content.get("ignore_color")
-    return {
-        **content,
-        "names": tuple(content["names"]),
-        "colors": tuple(tuple(color) for color in content["colors"]),
-        "ignore_color": None if ignore_color is None else tuple(ignore_color),
-        # The keys of a JSON object are strings.
-        "label_map": {int(key): value for key, value in content.get("label_map", {}).items()},
     }
 
 

@@ -10,6 +10,7 @@ import keras
 from unetv2.architecture import Architecture
 from unetv2.arguments import require_ignore_class, require_integer
 from unetv2.metrics import MeanIoU, PixelAccuracy
+from unetv2.segmentation_model import SegmentationModel
 
 
 def build_unetv2(
@@ -33,7 +34,7 @@ def build_unetv2(
     ignore_class: int | None = None,
     seed: int | None = None,
     dtype: Any = None,
-) -> keras.Model:
+) -> SegmentationModel:
     """Builds and compiles a U-Net that takes pictures of any size.
 
     ``depth`` encoder blocks with pooling and one without, each with twice the filters of
@@ -86,8 +87,8 @@ def build_unetv2(
             :func:`unetv2.automatic_precision`.
 
     Returns:
-        keras.Model. Compiled; maps pictures ``(batch, height, width, channels)``, float in
-        [0, 1], to logits ``(batch, height, width, n_classes)``, float32.
+        SegmentationModel, a ``keras.Model``. Compiled; maps pictures ``(batch, height, width,
+        channels)``, float in [0, 1], to logits ``(batch, height, width, n_classes)``, float32.
 
     Raises:
         ValueError: If an argument is out of its range or does not go with another.
@@ -136,7 +137,7 @@ def build_unetv2(
     )
     _require_pictures_fit_encoder(input_shape, encoder)
     inputs = keras.Input(input_shape, name="image")
-    model = keras.Model(inputs, architecture.logits(inputs, n_classes), name="unetv2")
+    model = SegmentationModel(inputs, architecture.logits(inputs, n_classes), name="unetv2")
     # `compile` looks here whether the loss must be scaled, as float16 needs it.
     model.dtype_policy = policy
     # Clipping bounds what a single odd batch does to the weights.

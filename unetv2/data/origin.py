@@ -9,8 +9,7 @@ import tensorflow as tf
 from unetv2.augmentation import Augmentation
 from unetv2.data.reading import Preparation
 from unetv2.data.sampling import EpochCounter
-
-_ATTRIBUTE = "_unetv2_origin"
+from unetv2.preprocessing import ORIGIN, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -19,6 +18,7 @@ class Origin:
 
     Args:
         preparation: How its pictures are prepared, and what its masks hold.
+        crop_size: ``(height, width)`` of the parts that are cut out of them, or None.
         n_pairs: int. Pairs in an epoch.
         batch_size: int. Pairs in a batch.
         augmentation: What varies them, or None.
@@ -27,19 +27,34 @@ class Origin:
     """
 
     preparation: Preparation
+    crop_size: tuple[int, int] | None
     n_pairs: int
     batch_size: int
     augmentation: Augmentation | None
     repeat: bool
     epoch: EpochCounter
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What of it a model must know to predict."""
+        preparation = self.preparation
+        return Preprocessing(
+            image_size=preparation.image_size,
+            resize=preparation.resize,
+            interpolation=preparation.interpolation,
+            channels=preparation.channels,
+            crop_size=self.crop_size,
+            ignore_class=preparation.labels.ignore_class,
+            classes=preparation.labels.classes,
+        )
+
 
 def remember(dataset: tf.data.Dataset, origin: Origin) -> tf.data.Dataset:
     """Returns the data set, which now knows its origin; what is made of it does not."""
-    setattr(dataset, _ATTRIBUTE, origin)
+    setattr(dataset, ORIGIN, origin)
     return dataset
 
 
 def origin_of(dataset: tf.data.Dataset) -> Origin | None:
     """Returns the origin of a data set of ``make_dataset``, or None."""
-    return getattr(dataset, _ATTRIBUTE, None)
+    return getattr(dataset, ORIGIN, None)

@@ -10,13 +10,8 @@ from unetv2.arguments import require_choice, require_image_size, require_integer
 from unetv2.data.decoding import MAX_PIXELS, decode_image, read_header
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
-from unetv2.data.resizing import (
-    INTERPOLATIONS,
-    RESIZES,
-    Geometry,
-    resize_image,
-    resize_mask,
-)
+from unetv2.data.resizing import Geometry, resize_image, resize_mask
+from unetv2.preprocessing import INTERPOLATIONS, RESIZES
 
 
 @dataclass(frozen=True)

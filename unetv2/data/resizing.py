@@ -8,9 +8,6 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-INTERPOLATIONS = ("area", "nearest", "bilinear", "bicubic", "lanczos3")
-RESIZES = ("stretch", "pad", "crop")
-
 
 class Geometry(NamedTuple):
     """How a picture comes to its size: resized, then padded or cropped around the middle.

@@ -18,6 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from unetv2.preprocessing import Preprocessing
+from unetv2.segmentation_model import SegmentationModel
+
 RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
 # The end of an epoch, which a failure goes back to, and a place within the next one.
 STATE, WITHIN = "checkpoint.npz", "within_epoch.npz"
@@ -77,7 +80,7 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
 
 
-def same_layers(model: keras.Model, shape: tuple[int | None, ...]) -> keras.Model:
+def same_layers(model: keras.Model, shape: tuple[int | None, ...]) -> SegmentationModel:
     """Returns a model of the same layers and weights, not compiled, for inputs of a shape.
 
     Args:
@@ -91,7 +94,7 @@ def same_layers(model: keras.Model, shape: tuple[int | None, ...]) -> keras.Mode
         clone_function=lambda layer: layer,
     )
     # A clone of a compiled model is compiled, as a model made of its two ends is not.
-    bare = keras.Model(same.inputs[0], same.outputs[0], name=model.name)
+    bare = SegmentationModel(same.inputs[0], same.outputs[0], name=model.name)
     bare.dtype_policy = model.dtype_policy
     return bare
 
@@ -101,10 +104,17 @@ def load_weights(model: keras.Model, path: Path) -> None:
     same_layers(model, model.input_shape[1:]).load_weights(path)
 
 
-def save_model(model: keras.Model, path: Path) -> None:
-    """Saves a model without its compilation, whole or not at all."""
+def save_model(model: keras.Model, path: Path, preprocessing: Preprocessing | None) -> None:
+    """Saves a model without its compilation, whole or not at all.
+
+    Args:
+        model: A functional model.
+        path: The file.
+        preprocessing: What the file is to tell of the pictures, or None if it is unknown.
+    """
     # The optimizer's state would treble the file; to go on there is the checkpoint.
     copy = same_layers(model, model.input_shape[1:])
+    copy.preprocessing = preprocessing
     with _beside(path) as beside:
         copy.save(beside)
 

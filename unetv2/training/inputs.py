@@ -14,6 +14,7 @@ from unetv2.augmentation import Augmentation
 from unetv2.augmentation import get as get_augmentation
 from unetv2.classes import ClassTable
 from unetv2.data.origin import Origin, origin_of
+from unetv2.preprocessing import Preprocessing
 from unetv2.recipes import Recipe
 
 _PLURAL = "batches of (image, mask), as `make_dataset` makes them"
@@ -33,6 +34,7 @@ class Inputs:
         augmentation: What varies the pictures besides, or None.
         image_shape: ``(height, width, channels)`` of the first picture.
         validated: bool. Whether there is validation data.
+        preprocessing: How the pictures are prepared, or None if nobody knows.
     """
 
     n_classes: int
@@ -44,13 +46,14 @@ class Inputs:
     augmentation: Augmentation | None
     image_shape: tuple[int, ...]
     validated: bool
+    preprocessing: Preprocessing | None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what a resumed run must share, of types that JSON knows."""
         values = {
             name: value
             for name, value in vars(self).items()
-            if name not in ("classes", "augmentation")
+            if name not in ("classes", "augmentation", "preprocessing")
         }
         if self.augmentation is not None:
             values["augmentation"] = dataclasses.asdict(self.augmentation)
@@ -88,7 +91,7 @@ def examine(model: keras.Model, train: Any, validation: Any, recipe: Recipe) -> 
     wanted = recipe.batch_size or given
     return Inputs(
         n_classes, ignore_class, classes, n_pairs, wanted, not regular or wanted != given,
-        augmentation, shape, validation is not None,
+        augmentation, shape, validation is not None, _preprocessing(model, origin),
     )  # fmt: skip
 
 
@@ -100,6 +103,14 @@ def _n_classes(model: keras.Model) -> int:
             f"Received: output of shape {shape}. `build_unetv2` builds such a model."
         )
     return shape[-1]
+
+
+def _preprocessing(model: keras.Model, origin: Origin | None) -> Preprocessing | None:
+    """Returns the data's, or the one that the model had before."""
+    if origin is not None:
+        return origin.preprocessing
+    before = getattr(model, "preprocessing", None)
+    return before if isinstance(before, Preprocessing) else None
 
 
 def _ignore_class(model: keras.Model, origin: Origin | None, validation: Any) -> int | None:

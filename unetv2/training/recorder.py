@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.metrics import MeanIoU
+from unetv2.preprocessing import Preprocessing
 from unetv2.training.feeding import Feed
 from unetv2.training.folder import HISTORY, MODEL, STATE, WITHIN, save_model, write_whole
 from unetv2.training.guard import Guard, warn_of_one_class
@@ -29,6 +30,7 @@ class Recorder(keras.callbacks.Callback):
         state: Where the training stands; kept up to date.
         folder: The output folder.
         deployed: The model that is saved, which shares its weights with the one in training.
+        preprocessing: What is saved with it, or None.
         feed: The training data.
         guard: Watches the loss.
         mean_iou: The metric of the compiled model, or None without validation.
@@ -46,6 +48,7 @@ class Recorder(keras.callbacks.Callback):
         folder: Path,
         *,
         deployed: keras.Model,
+        preprocessing: Preprocessing | None,
         feed: Feed,
         guard: Guard,
         mean_iou: MeanIoU | None,
@@ -60,6 +63,7 @@ class Recorder(keras.callbacks.Callback):
         self._state = state
         self._folder = folder
         self._deployed = deployed
+        self._preprocessing = preprocessing
         self._feed = feed
         self._guard = guard
         self._mean_iou = mean_iou
@@ -111,7 +115,7 @@ class Recorder(keras.callbacks.Callback):
         with self._averaged():
             if state.best is None or score is None or score > state.best:
                 state.best, state.best_epoch = score, epoch
-                save_model(self._deployed, self._folder / MODEL)
+                save_model(self._deployed, self._folder / MODEL, self._preprocessing)
             self._draw(epoch)
         self._save(STATE)
         (self._folder / WITHIN).unlink(missing_ok=True)

@@ -88,9 +88,10 @@ def train(
     """Trains a model by a recipe, on ``model.fit``.
 
     The model is compiled anew: what the recipe says replaces optimizer and loss. Afterwards it
-    has the weights of the epoch with the highest validation mean IoU.
+    has the weights of the epoch with the highest validation mean IoU, and tells as
+    ``model.preprocessing`` how ``train`` prepared its pictures.
 
-    In the output folder: ``model.keras`` with these weights, for use and not compiled;
+    In the output folder: ``model.keras`` with these weights and that, for use and not compiled;
     ``checkpoint.npz``, and ``within_epoch.npz`` in a long epoch, from which ``resume=True`` goes
     on; ``history.csv``; ``run.json`` with the recipe, the seed, the data and the versions;
     ``pictures/`` of the first validation pictures; ``tensorboard/``, if TensorBoard is installed.
@@ -173,6 +174,9 @@ def train(
     stages = Stages(
         model, recipe, inputs, epochs=epochs, steps=feed.steps * epochs, class_weights=weights
     )
+    if inputs.preprocessing is not None:
+        # A plain `keras.Model` takes it as an attribute, which its own `save` leaves out.
+        model.preprocessing = inputs.preprocessing
     state = _state(folder, stages, going_on=going_on)
     writer = _writer(folder)
     pictures = validated = None
@@ -189,10 +193,10 @@ def train(
             swap.set_model(trained)
         guard = Guard(state.first_loss, state.lowest_loss)
         recorder = Recorder(
-            state, folder, deployed=model, feed=feed, guard=guard,
-            mean_iou=None if validation is None else mean_iou, swap=swap, pictures=pictures,
-            pictures_every=pictures_every, patience=patience, minutes=checkpoint_minutes,
-            writer=writer,
+            state, folder, deployed=model, preprocessing=inputs.preprocessing, feed=feed,
+            guard=guard, mean_iou=None if validation is None else mean_iou, swap=swap,
+            pictures=pictures, pictures_every=pictures_every, patience=patience,
+            minutes=checkpoint_minutes, writer=writer,
         )  # fmt: skip
         own = [guard, recorder] if swap is None else [swap, guard, recorder]
         try:

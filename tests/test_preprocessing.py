@@ -1,0 +1,225 @@
+"""How pictures were prepared travels with the model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from small_training import N_CLASSES, PLAIN, batches, network
+
+import unetv2
+from unetv2.preprocessing import INTERPOLATIONS, RESIZES, Preprocessing
+from unetv2.segmentation_model import preprocessing_of
+
+SIZES = st.none() | st.tuples(st.integers(1, 2000), st.integers(1, 2000))
+FULL = Preprocessing(
+    image_size=(24, 32), resize="pad", interpolation="bicubic", channels=3, crop_size=(16, 24),
+    value_range=(-1, 1), ignore_class=255, classes=unetv2.CITYSCAPES,
+)  # fmt: skip
+
+
+@given(
+    image_size=SIZES, crop_size=SIZES, resize=st.sampled_from(RESIZES),
+    interpolation=st.sampled_from(INTERPOLATIONS), channels=st.integers(1, 9),
+    ignore_class=st.none() | st.integers(-1, 255),
+    classes=st.sampled_from([None, unetv2.CARLA, unetv2.CAMVID, unetv2.CITYSCAPES]),
+    low=st.floats(-300, -0.01), high=st.floats(0, 300),
+)  # fmt: skip
+def test_json_brings_back_what_it_was(low, high, **values):
+    preprocessing = Preprocessing(**values, value_range=(low, high))
+    text = json.dumps(preprocessing.as_dict())
+    assert Preprocessing.from_dict(json.loads(text)) == preprocessing
+
+
+def test_what_a_later_version_adds_is_left_out():
+    values = FULL.as_dict() | {"stain": "eosin"}
+    values["classes"]["shapes"] = []
+    assert Preprocessing.from_dict(values) == FULL
+
+
+def test_a_class_table_comes_back_from_the_file_it_describes(tmp_path):
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(unetv2.CITYSCAPES.as_dict()))
+    assert unetv2.ClassTable.from_file(path) == unetv2.CITYSCAPES
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"image_size": (0, 4)}, ValueError, "`image_size` must be two positive integers"),
+        ({"crop_size": 4}, ValueError, "`crop_size` must be two positive integers"),
+        ({"resize": "squeeze"}, ValueError, "`resize` must be one of 'stretch', 'pad', 'crop'"),
+        ({"interpolation": "spline"}, ValueError, "`interpolation` must be one of 'area', 'near"),
+        ({"channels": 0}, ValueError, "`channels` must be a positive integer"),
+        ({"value_range": (1, 1)}, ValueError, "`value_range` must be two finite numbers, the sm"),
+        ({"value_range": 1}, ValueError, "`value_range` must be two finite numbers"),
+        ({"value_range": ("0", "1")}, TypeError, "`value_range` must be two finite numbers"),
+        ({"value_range": (0, np.inf)}, ValueError, "`value_range` must be two finite numbers"),
+        ({"ignore_class": 1.5}, TypeError, "`ignore_class` must be an integer or None"),
+        ({"classes": "carla"}, TypeError, "`classes` must be a ClassTable or None"),
+    ],
+)
+def test_nonsense_is_refused(values, error, message):
+    with pytest.raises(error, match=message):
+        Preprocessing(**values)
+    if values != {"classes": "carla"}:
+        with pytest.raises(ValueError, match="`preprocessing` must be what `Preproc.*" + message):
+            Preprocessing.from_dict(FULL.as_dict() | values)
+
+
+NATIVE = {"image_size": None, "channels": 3}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [None, [1], {}, {"image_size": [4, 4]}, NATIVE | {"classes": "carla"},
+     NATIVE | {"classes": {"names": []}}],
+)  # fmt: skip
+def test_a_description_of_something_else_is_refused(values):
+    assert Preprocessing.from_dict(NATIVE) == Preprocessing()
+    with pytest.raises(ValueError, match="`preprocessing` must be what `Preprocessing.as_dict` re"):
+        Preprocessing.from_dict(values)
+
+
+def small(**options):
+    return unetv2.build_unetv2((16, 24, 3), N_CLASSES, filters=2, depth=1, **options)
+
+
+def test_fit_takes_it_from_the_data_set(write_pairs):
+    model = small(ignore_class=255)
+    assert model.preprocessing is None
+    table = unetv2.ClassTable.numbered(N_CLASSES, ignore_class=255)
+    data = unetv2.make_dataset(
+        *write_pairs(size=(40, 40)), classes=table, image_size=(32, 40), resize="pad",
+        interpolation="nearest", crop_size=(16, 24),
+    )  # fmt: skip
+    model.fit(data, shuffle=False, verbose=0)
+    assert model.preprocessing == Preprocessing(
+        image_size=(32, 40), resize="pad", interpolation="nearest", channels=3,
+        crop_size=(16, 24), ignore_class=255, classes=table,
+    )  # fmt: skip
+    # Data that does not tell leaves what is known.
+    model.fit(batches(2), shuffle=False, verbose=0)
+    assert model.preprocessing.interpolation == "nearest"
+
+
+LOAD = """
+import sys
+import keras, numpy as np
+import unetv2
+model = keras.saving.load_model(sys.argv[1], compile=sys.argv[2] == "compiled")
+assert type(model) is unetv2.SegmentationModel, type(model)
+assert model.preprocessing.as_dict() == eval(sys.argv[3]), model.preprocessing
+assert model.compiled == (sys.argv[2] == "compiled")
+"""
+
+
+@pytest.mark.parametrize("how", ["compiled", "bare"])
+def test_a_fresh_process_reads_it_from_the_file(tmp_path, how):
+    model = small()
+    model.preprocessing = FULL
+    model.save(tmp_path / "model.keras")
+    result = subprocess.run(
+        [sys.executable, "-c", LOAD, tmp_path / "model.keras", how, repr(FULL.as_dict())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_model_stays_a_functional_one():
+    model = unetv2.build_unetv2((96, 128, 3), 23)
+    plain = keras.Model(model.input, model.output)
+    assert model.count_params() == 8_640_471
+    for one, other in zip(model.weights, plain.weights, strict=True):
+        assert one is other
+    lines = []
+    model.summary(print_fn=lambda line, **_: lines.append(line))
+    assert "unetv2" in lines[0]
+    assert "encoder_0" in "\n".join(lines)
+
+
+def test_copies_keep_it():
+    model = small()
+    model.preprocessing = FULL
+    for copy in (
+        keras.models.clone_model(model),
+        type(model).from_config(model.get_config()),
+        keras.models.model_from_json(model.to_json()),
+    ):
+        assert type(copy) is unetv2.SegmentationModel
+        assert copy.preprocessing == FULL
+        assert [weight.shape for weight in copy.weights] == [w.shape for w in model.weights]
+    assert copy.compiled
+    assert keras.models.clone_model(small()).preprocessing is None
+
+
+def test_an_exported_model_gives_the_same_logits(tmp_path):
+    model = small()
+    model.preprocessing = FULL
+    model.export(tmp_path / "exported", verbose=False)
+    images = np.random.default_rng(0).random((2, 16, 24, 3), np.float32)
+    exported = tf.saved_model.load(tmp_path / "exported")
+    np.testing.assert_allclose(exported.serve(images), model(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [small, network, lambda: keras.Sequential(network().layers)])
+def test_train_writes_it_whatever_the_model_is(tmp_path, write_pairs, make):
+    data = unetv2.make_dataset(
+        *write_pairs(size=(40, 40)), n_classes=N_CLASSES, image_size=(16, 24), resize="crop",
+        shuffle=False,
+    )  # fmt: skip
+    options = {"recipe": PLAIN, "output_dir": tmp_path / "run", "verbose": 0}
+    model = make()
+    unetv2.train(model, data, data, epochs=1, **options)
+    saved = keras.models.load_model(tmp_path / "run" / "model.keras")
+    expected = Preprocessing(image_size=(16, 24), resize="crop")
+    assert saved.preprocessing == model.preprocessing == expected
+    # And a resumed run is still the same run.
+    assert unetv2.train(make(), data, data, epochs=2, resume=True, **options).epoch == [0, 1]
+
+
+def test_train_on_other_data_keeps_what_the_model_knew(tmp_path):
+    for number, known in enumerate((None, FULL)):
+        model = small()
+        model.preprocessing = known
+        folder = tmp_path / str(number)
+        unetv2.train(model, batches(), None, recipe=PLAIN, epochs=1, output_dir=folder, verbose=0)
+        assert keras.models.load_model(folder / "model.keras").preprocessing == known
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_size", "text"),
+    [
+        ((16, 24, 3), (16, 24), "whole pictures stretched to 16x24, as by `make_dataset`. Set"),
+        ((None, 24, 4), None, "pictures at their own size. Set `model.preprocessing` to a"),
+    ],
+)
+def test_what_a_model_does_not_tell_is_assumed_and_said_once(caplog, shape, image_size, text):
+    image = keras.Input(shape)
+    model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
+    with caplog.at_level(logging.WARNING, "unetv2"):
+        for _ in range(2):
+            assert preprocessing_of(model) == Preprocessing(
+                image_size=image_size, channels=shape[2]
+            )
+    assert len(caplog.messages) == 1
+    assert text in caplog.text
+    caplog.clear()
+    model.preprocessing = FULL
+    assert preprocessing_of(model) is FULL
+    assert not caplog.messages
+
+
+def test_a_model_takes_nothing_else():
+    with pytest.raises(TypeError, match="`preprocessing` must be a Preprocessing or None. Rec"):
+        small().preprocessing = (96, 128)

@@ -1,0 +1,180 @@
+"""How pictures were prepared in training: a value that travels with the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
+
+from unetv2.arguments import (
+    require_choice,
+    require_ignore_class,
+    require_image_size,
+    require_integer,
+)
+from unetv2.classes import ClassTable
+
+INTERPOLATIONS = ("area", "nearest", "bilinear", "bicubic", "lanczos3")
+RESIZES = ("stretch", "pad", "crop")
+
+# Where a data set of `make_dataset` carries what it knows of itself.
+ORIGIN = "_unetv2_origin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How pictures were prepared for a model in training, and so must be to predict.
+
+    A model takes it from the data set of :func:`unetv2.make_dataset` that it is fitted to, and
+    keeps it as ``model.preprocessing``, in its ``.keras`` file too. Set it yourself where the
+    pictures came from elsewhere.
+
+    Args:
+        image_size: ``(height, width)`` that whole pictures were resized to. None: they kept
+            their own, native scale.
+        resize: ``"stretch"``, ``"pad"`` or ``"crop"``; see :func:`unetv2.make_dataset`.
+        interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
+            ``"lanczos3"``.
+        channels: int. Channels of the pictures.
+        crop_size: ``(height, width)`` of the parts that the model saw, or None for whole
+            pictures. Larger pictures are then predicted in windows of that size.
+        value_range: Two numbers: what the darkest and the brightest value that a picture can
+            hold became. ``make_dataset`` makes them 0 and 1.
+        ignore_class: int or None. Id of pixels without a label.
+        classes: ClassTable or None. Names and colours of the ids.
+
+    Raises:
+        ValueError: If a value is out of its range.
+        TypeError: If a value is of the wrong type.
+
+    Example:
+        >>> model = unetv2.build_unetv2((None, None, 3), 23, filters=2, depth=2)
+        >>> model.preprocessing = unetv2.Preprocessing(image_size=(96, 128))
+        >>> model.save(tmp / "small.keras")
+        >>> keras.models.load_model(tmp / "small.keras").preprocessing.image_size
+        (96, 128)
+    """
+
+    image_size: tuple[int, int] | None = None
+    resize: str = "stretch"
+    interpolation: str = "area"
+    channels: int = 3
+    crop_size: tuple[int, int] | None = None
+    value_range: tuple[float, float] = (0.0, 1.0)
+    ignore_class: int | None = None
+    classes: ClassTable | None = None
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        for name in ("image_size", "crop_size"):
+            size = getattr(self, name)
+            if size is not None:
+                object.__setattr__(self, name, require_image_size(size, name))
+        require_choice("resize", self.resize, RESIZES)
+        require_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        channels = require_integer("channels", self.channels, 1, "The default is 3, for RGB.")
+        object.__setattr__(self, "channels", channels)
+        object.__setattr__(self, "value_range", _require_range(self.value_range))
+        require_ignore_class(self.ignore_class)
+        if self.classes is not None and not isinstance(self.classes, ClassTable):
+            raise TypeError(
+                "`classes` must be a ClassTable or None. "
+                f"Received: classes={self.classes!r}. Make one by `unetv2.ClassTable(...)`."
+            )
+
+    @classmethod
+    def assumed(cls, input_shape: tuple[int | None, ...]) -> Preprocessing:
+        """Returns what is most likely for a model of which only the input is known.
+
+        Args:
+            input_shape: ``(batch, height, width, channels)``.
+
+        Returns:
+            Preprocessing. Whole pictures stretched to a fixed height and width, as
+            ``make_dataset`` does; native scale where one of them is open.
+        """
+        _, height, width, channels = input_shape
+        image_size = None if height is None or width is None else (height, width)
+        return cls(image_size=image_size, channels=3 if channels is None else channels)
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """``(height, width)`` of what the model was fed with, or None for any."""
+        return self.crop_size or self.image_size
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the values, of types that JSON knows."""
+        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return values | {"classes": None if self.classes is None else self.classes.as_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
+        """Returns what :meth:`as_dict` described.
+
+        Args:
+            values: Its result. Names that are unknown, as of a later version, are left out;
+                those that are missing have their defaults, but ``image_size`` and ``channels``
+                must be there.
+
+        Returns:
+            Preprocessing.
+
+        Raises:
+            ValueError: If it describes something else.
+        """
+        try:
+            known = {
+                field.name: _hashable(values[field.name])
+                for field in fields(cls)
+                if field.name in values or field.name in ("image_size", "channels")
+            }
+            if known.get("classes") is not None:
+                table = {field.name for field in fields(ClassTable)}
+                known["classes"] = ClassTable.from_dict(
+                    {name: value for name, value in values["classes"].items() if name in table}
+                )
+            return cls(**known)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                "`preprocessing` must be what `Preprocessing.as_dict` returns. "
+                f"Received: {values!r}, wrong by: {error} Write it again."
+            ) from error
+
+
+def of_dataset(dataset: Any) -> Preprocessing | None:
+    """Returns how the pictures of a data set were prepared.
+
+    Args:
+        dataset: Anything that ``fit`` takes.
+
+    Returns:
+        Preprocessing, or None if it is no data set of ``make_dataset``.
+    """
+    return getattr(getattr(dataset, ORIGIN, None), "preprocessing", None)
+
+
+def _require_range(value_range: Any) -> tuple[float, float]:
+    message = (
+        "`value_range` must be two finite numbers, the smaller first. "
+        f"Received: value_range={value_range!r}. `make_dataset` makes pictures of (0, 1)."
+    )
+    try:
+        low, high = value_range
+    except (TypeError, ValueError):
+        raise ValueError(message) from None
+    for value in (low, high):
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(message)
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(message)
+    return float(low), float(high)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
