@@ -15,7 +15,7 @@ DOCS = PACKAGE.parent / "docs"
 
 # From the ground up; a module imports from its own floor and below.
 FLOORS = [
-    {"arguments", "classes", "precision", "preprocessing"},
+    {"arguments", "classes", "files", "precision", "preprocessing", "progress", "versions"},
     {
         "augmentation",
         "block",
@@ -31,7 +31,7 @@ FLOORS = [
         "visualization",
     },
     {"architecture", "models"},
-    {"recipes", "training", "weighting"},
+    {"evaluation", "recipes", "report", "training", "weighting"},
     {"cli", "__main__"},
 ]
 # These run on every Keras backend.

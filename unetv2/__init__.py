@@ -5,6 +5,8 @@ from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
 from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
+from unetv2.evaluation.evaluate import evaluate
+from unetv2.evaluation.result import Evaluation
 from unetv2.gates import AttentionGate, SqueezeExcitation
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
@@ -27,6 +29,7 @@ __all__ = [
     "DatasetReport",
     "DecoderBlock",
     "EncoderBlock",
+    "Evaluation",
     "Preprocessing",
     "SegmentationModel",
     "SqueezeExcitation",
@@ -37,6 +40,7 @@ __all__ = [
     "check_dataset",
     "class_weights",
     "data",
+    "evaluate",
     "losses",
     "make_dataset",
     "metrics",

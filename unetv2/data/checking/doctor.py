@@ -11,7 +11,6 @@ from unetv2.arguments import require_integer
 from unetv2.classes import ClassTable
 from unetv2.data.checking.examination import Examination, examine_pair
 from unetv2.data.checking.findings import ADVICE, Finding
-from unetv2.data.checking.progress import Progress
 from unetv2.data.checking.report import DatasetReport
 from unetv2.data.checking.suggestions import (
     class_statistics,
@@ -23,6 +22,7 @@ from unetv2.data.checking.tally import Tally
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
 from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, Matching, Pair, match_pictures, split_pairs
+from unetv2.progress import Progress
 
 _COLORS_REPORTED = 64
 # Enough that no thread waits for the next pair; more would pile up results.
@@ -110,11 +110,11 @@ def check_dataset(
         os.makedirs(output, exist_ok=True)
     tally = Tally(subsets, channels)
     tally.findings += _alone(found)
-    shown = Progress(len(found.pairs), shown=progress)
+    shown = Progress(len(found.pairs), "pairs", shown=progress)
     examinations = _examined(found.pairs, labels, max_pixels, channels)
     for done, examined in enumerate(examinations, start=1):
         tally.add(examined)
-        shown.update(done, len(tally.findings))
+        shown.update(done, f"{len(tally.findings)} problems")
     folders = os.fspath(image_dir), os.fspath(mask_dir)
     counts = {name: list(subsets.values()).count(name) for name in SUBSETS}
     report = _report(folders, len(found.pairs), counts, tally, labels)

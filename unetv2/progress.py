@@ -1,0 +1,54 @@
+"""How far a long work is: one line on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+_SECONDS_ON_A_TERMINAL = 0.2
+_SECONDS_IN_A_LOG = 15.0
+
+
+class Progress:
+    """Says on stderr how much is done.
+
+    Args:
+        total: int or None. How much there is to do, if that is known.
+        what: str. What is counted, such as ``"pairs"``.
+        shown: bool. Whether anything is said.
+    """
+
+    def __init__(self, total: int | None, what: str, *, shown: bool) -> None:
+        self._total = total
+        self._what = what
+        self._shown = shown
+        self._terminal = sys.stderr.isatty()
+        self._pause = _SECONDS_ON_A_TERMINAL if self._terminal else _SECONDS_IN_A_LOG
+        self._start = self._last = time.monotonic()
+
+    def update(self, done: int, note: str = "") -> None:
+        """Says where it stands, if it is time to.
+
+        Args:
+            done: int. How much is done.
+            note: str. What else to say.
+        """
+        now = time.monotonic()
+        is_last = done == self._total
+        if not self._shown or (now - self._last < self._pause and not is_last):
+            return
+        if not self._terminal and is_last:
+            return
+        self._last = now
+        rate = done / max(now - self._start, 1e-9)
+        amount = (
+            f"{done} {self._what}"
+            if self._total is None
+            else f"{done} of {self._total} {self._what}"
+        )
+        line = ", ".join(filter(None, (amount, note, f"{rate:.0f} {self._what}/s")))
+        if self._terminal:
+            # Back to the start of the line, and what was there before is cleared.
+            print(f"\r\x1b[K{line}", end="\n" if is_last else "", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
