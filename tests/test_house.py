@@ -15,7 +15,16 @@ DOCS = PACKAGE.parent / "docs"
 
 # From the ground up; a module imports from its own floor and below.
 FLOORS = [
-    {"arguments", "classes", "files", "precision", "preprocessing", "progress", "versions"},
+    {
+        "arguments",
+        "classes",
+        "dropout",
+        "files",
+        "precision",
+        "preprocessing",
+        "progress",
+        "versions",
+    },
     {
         "augmentation",
         "block",
@@ -30,7 +39,7 @@ FLOORS = [
         "sizes",
         "visualization",
     },
-    {"architecture", "models"},
+    {"architecture", "inference", "models"},
     {"evaluation", "recipes", "report", "training", "weighting"},
     {"cli", "__main__"},
 ]
@@ -41,6 +50,7 @@ WITHOUT_TENSORFLOW = {
     "block",
     "classes",
     "convolution",
+    "dropout",
     "encoders",
     "gates",
     "layers",

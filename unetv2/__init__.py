@@ -8,6 +8,8 @@ from unetv2.data.dataset import make_dataset
 from unetv2.evaluation.evaluate import evaluate
 from unetv2.evaluation.result import Evaluation
 from unetv2.gates import AttentionGate, SqueezeExcitation
+from unetv2.inference.predict import predict
+from unetv2.inference.prediction import Prediction
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
 from unetv2.precision import automatic_precision
@@ -31,6 +33,7 @@ __all__ = [
     "DecoderBlock",
     "EncoderBlock",
     "Evaluation",
+    "Prediction",
     "Preprocessing",
     "SegmentationModel",
     "SqueezeExcitation",
@@ -45,6 +48,7 @@ __all__ = [
     "losses",
     "make_dataset",
     "metrics",
+    "predict",
     "recipes",
     "train",
     "visualization",

@@ -10,6 +10,7 @@ import keras
 
 from unetv2.arguments import require_choice, require_fraction, require_integer
 from unetv2.convolution import DATA_FORMAT, ConvolutionBlock
+from unetv2.dropout import Dropout
 from unetv2.encoders import ENCODERS, MAX_DEPTH, encode
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.sizes import CropToSize
@@ -190,7 +191,7 @@ class Architecture:
             dtype=self.policy,
         )
         return [
-            keras.layers.Dropout(
+            Dropout(
                 self._dropout(level),
                 seed=self._dropout_seed(level),
                 dtype=self.policy,

@@ -9,6 +9,7 @@ import keras
 from unetv2.arguments import require_choice, require_fraction
 from unetv2.block import Block
 from unetv2.convolution import DATA_FORMAT, Shape, require_features
+from unetv2.dropout import Dropout
 from unetv2.gates import AttentionGate
 from unetv2.sizes import Enlarge, crop, half, require_skip
 
@@ -91,7 +92,7 @@ class EncoderBlock(Block):
         self.pool = pool
         self.seed = seed
         self._create_convolutions()
-        self.dropout_layer = keras.layers.Dropout(
+        self.dropout_layer = Dropout(
             self.dropout, seed=seed, dtype=self.dtype_policy, name="dropout"
         )
         self.pooling = keras.layers.MaxPooling2D(

@@ -49,6 +49,46 @@ def colorize(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
     return palette[np.where(known, ids, len(classes))]
 
 
+def overlay(
+    image: np.ndarray, mask: np.ndarray, classes: ClassTable, *, opacity: float = 0.5
+) -> np.ndarray:
+    """Lays a mask's colours over its image.
+
+    Args:
+        image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``. The first three
+            channels are shown, of one or two the first, as grey.
+        mask: Integer ids, ``(height, width)`` or ``(height, width, 1)``.
+        classes: The table of the ids.
+        opacity: float in [0, 1]. 0 shows the image, 1 the colours.
+
+    Returns:
+        np.ndarray. uint8 ``(height, width, 3)``.
+
+    Raises:
+        ValueError: If image and mask differ in size, or ``opacity`` is out of its range.
+
+    Example:
+        >>> image = np.zeros((1, 2, 3), np.uint8)
+        >>> unetv2.visualization.overlay(image, np.array([[1, 10]]), unetv2.CARLA).tolist()
+        [[[35, 35, 35], [0, 0, 71]]]
+    """
+    colors = colorize(mask, classes)
+    if image.ndim != 3 or image.shape[:2] != colors.shape[:2]:
+        raise ValueError(
+            "`image` must be (height, width, channels), of the mask's height and width. "
+            f"Received: {image.shape} and a mask of {colors.shape[:2]}."
+        )
+    if not 0 <= opacity <= 1:
+        raise ValueError(
+            "`opacity` must be a number in [0, 1]. "
+            f"Received: opacity={opacity!r}. 0 shows the image, 1 the colours."
+        )
+    shown = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+    limit = 1.0 if shown.dtype.kind == "f" else float(np.iinfo(shown.dtype).max)
+    photo = np.clip(shown / limit, 0, 1) * 255
+    return np.rint(photo * (1 - opacity) + colors * opacity).astype(np.uint8)
+
+
 def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """Draws what a training logged, one panel for each figure, with its validation.
 

@@ -45,14 +45,14 @@ def resize_image(image: np.ndarray, geometry: Geometry, interpolation: str = "ar
     """Resizes an image; padding is 0.
 
     Args:
-        image: uint8 or uint16 ``(height, width, channels)``.
+        image: uint8, uint16, or float in [0, 1], ``(height, width, channels)``.
         geometry: The way.
         interpolation: ``"area"`` is the mean over an output pixel's area where the picture
             shrinks, and bilinear where it grows; the others are ``tf.image.resize``'s, with
             antialiasing.
 
     Returns:
-        np.ndarray. ``image.dtype`` ``(*geometry.size, channels)``.
+        np.ndarray. ``(*geometry.size, channels)``, ``image.dtype``, of floats float32.
     """
     return _fit(_resized(image, geometry.resized, interpolation), geometry.size, 0)
 
@@ -92,6 +92,8 @@ def _resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np
     else:
         method = "bilinear" if interpolation == "area" else interpolation
         resized = tf.image.resize(image[np.newaxis], size, method=method, antialias=True)
+    if image.dtype.kind == "f":
+        return np.clip(resized[0].numpy(), 0, 1).astype(np.float32, copy=False)
     limit = np.iinfo(image.dtype).max
     pixels = np.rint(resized[0].numpy())
     return np.clip(pixels, 0, limit, out=pixels).astype(image.dtype)

@@ -109,8 +109,8 @@ def _note(subject: Subject) -> Markup:
     words = []
     if min(evaluation.n_pictures for evaluation in subject.evaluations) > 1:
         words.append(
-            "Ranges are 95\u202f% intervals: how far a figure would move with other pictures of the "
-            "same kind."
+            "Ranges are 95\u202f% intervals: how far a figure would move with other pictures of "
+            "the same kind."
         )
     comparison = subject.comparison
     if comparison is not None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from unetv2.classes import ClassTable
 from unetv2.training.folder import PICTURES, write_whole
-from unetv2.visualization import colorize
+from unetv2.visualization import overlay
 
 _SHOWN = 4
 _OPACITY = 0.5
@@ -39,13 +39,12 @@ class Pictures:
         predicted = logits.argmax(axis=-1)
         rows = []
         for image, truth, guess in zip(self._images, self._masks, predicted, strict=True):
-            photo = _visible(image)
-            parts = [photo]
-            for mask in (truth, guess):
-                colors = colorize(mask, self._classes)
-                parts.append(photo * (1 - _OPACITY) + colors * _OPACITY)
+            parts = [
+                overlay(image, mask, self._classes, opacity=opacity)
+                for mask, opacity in ((truth, 0.0), (truth, _OPACITY), (guess, _OPACITY))
+            ]
             rows.append(np.concatenate(parts, axis=1))
-        return np.rint(np.stack(rows)).astype(np.uint8)
+        return np.stack(rows)
 
 
 def save_pictures(rows: np.ndarray, folder: Path, epoch: int, writer: Any) -> None:
@@ -66,10 +65,3 @@ def save_pictures(rows: np.ndarray, folder: Path, epoch: int, writer: Any) -> No
         with writer.as_default():
             tf.summary.image("image, truth, prediction", rows, step=epoch, max_outputs=len(rows))
         writer.flush()
-
-
-def _visible(image: np.ndarray) -> np.ndarray:
-    """Returns an image of any number of channels as one to look at, ``(height, width, 3)``."""
-    channels = image.shape[-1]
-    shown = image[..., :3] if channels >= 3 else np.repeat(image[..., :1], 3, axis=-1)
-    return np.clip(shown, 0, 1) * 255

@@ -1,0 +1,121 @@
+"""Windows: geometry and adding up, held against an independent stitcher."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from unetv2.inference.stitching import stitch
+from unetv2.inference.windows import Axis, Grid, reflected
+
+LENGTHS = st.integers(1, 60)
+WINDOWS = st.integers(1, 24)
+OVERLAPS = st.sampled_from([0.0, 0.1, 0.25, 1 / 3, 0.5, 0.8, 0.99])
+
+
+@given(length=LENGTHS, window=WINDOWS, overlap=OVERLAPS, symmetric=st.booleans())
+@example(length=11, window=3, overlap=0.0, symmetric=True)
+@example(length=2, window=7, overlap=0.25, symmetric=True)
+def test_windows_cover_every_pixel_and_weights_sum_to_one(length, window, overlap, symmetric):
+    axis = Axis.plan(length, window, overlap, symmetric=symmetric)
+    total = np.zeros(length)
+    for start, weights in zip(axis.starts, axis.weights(), strict=True):
+        for pixel, weight in enumerate(weights, start):
+            if 0 <= pixel < length:
+                assert weight > 0
+                total[pixel] += weight
+            else:
+                assert weight == 0
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+@given(length=LENGTHS, window=WINDOWS, overlap=OVERLAPS, symmetric=st.booleans())
+def test_windows_overlap_by_what_is_asked_and_are_no_more_than_needed(
+    length, window, overlap, symmetric
+):
+    axis = Axis.plan(length, window, overlap, symmetric=symmetric)
+    stride = max(1, window - round(window * overlap))
+    assert all(0 < after - before <= stride for before, after in itertools.pairwise(axis.starts))
+    needed = 1 + max(0, -(-(length - window) // stride))
+    assert needed <= len(axis) <= needed + symmetric
+    if length >= window:
+        assert (axis.starts[0], axis.starts[-1]) == (0, length - window)
+
+
+@given(length=LENGTHS, window=WINDOWS, overlap=OVERLAPS)
+def test_symmetric_windows_are_their_own_mirror_image(length, window, overlap):
+    axis = Axis.plan(length, window, overlap, symmetric=True)
+    assert tuple(length - window - start for start in reversed(axis.starts)) == axis.starts
+    np.testing.assert_allclose(axis.weights()[::-1, ::-1], axis.weights(), atol=1e-7)
+
+
+def test_weights_by_hand():
+    # Windows of 4 from 0 and 2: their squared sines are 0.146, 0.854, 0.854, 0.146, so where both
+    # count, 0.854 and 0.146 add up to one already.
+    axis = Axis.plan(6, 4, 0.5)
+    assert axis.starts == (0, 2)
+    low, high = np.sin(np.pi / 8) ** 2, np.cos(np.pi / 8) ** 2
+    np.testing.assert_allclose(axis.weights(), [[1, 1, high, low], [low, high, 1, 1]], atol=1e-7)
+
+
+@given(start=st.integers(-50, 50), count=st.integers(1, 40), length=st.integers(2, 9))
+def test_pixels_beyond_the_edge_are_those_of_numpys_reflection(start, count, length):
+    side = np.pad(np.arange(length), (60, 100), mode="reflect")
+    np.testing.assert_array_equal(
+        reflected(start, count, length), side[60 + start : 60 + start + count]
+    )
+
+
+def test_a_single_pixel_is_its_own_reflection():
+    assert reflected(-3, 6, 1).tolist() == [0] * 6
+
+
+def stitched(grid, windows):
+    """Adds up weighted windows pixel by pixel, on a canvas of the whole picture."""
+    rows, columns = grid.rows, grid.columns
+    room = max(grid.window)
+    canvas = np.zeros((rows.length + 2 * room, columns.length + 2 * room, windows[0].shape[2]))
+    places = itertools.product(rows.starts, columns.starts)
+    for (top, left), values in zip(places, windows, strict=True):
+        height, width = grid.window
+        canvas[room + top : room + top + height, room + left : room + left + width] += values
+    return canvas[room : room + rows.length, room : room + columns.length]
+
+
+@given(
+    size=st.tuples(LENGTHS, LENGTHS), window=st.tuples(WINDOWS, WINDOWS), overlap=OVERLAPS,
+    symmetric=st.tuples(st.booleans(), st.booleans()), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_blocks_are_the_sums_of_the_windows_and_cover_the_picture_once(
+    size, window, overlap, symmetric, seed
+):
+    grid = Grid.plan(size, window, overlap, symmetric=symmetric)
+    rng = np.random.default_rng(seed)
+    windows = [rng.random((*window, 2), np.float32) for _ in grid]
+    found = np.full((*size, 2), np.nan)
+    before = (-1, -1)
+    for row, column, values in stitch(grid, (one.copy() for one in windows)):
+        assert (row, column) > before
+        before = (row, column)
+        part = found[row : row + values.shape[0], column : column + values.shape[1]]
+        assert part.shape == values.shape
+        assert np.isnan(part).all()
+        part[:] = values
+    np.testing.assert_allclose(found, stitched(grid, windows), rtol=1e-5)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5])
+def test_only_the_rows_that_windows_share_are_kept(overlap, monkeypatch):
+    """What waits for the next row of windows is bounded by the overlap, not by the window."""
+    made = []
+    zeros = np.zeros
+    monkeypatch.setattr(np, "zeros", lambda shape, *rest: made.append(shape) or zeros(shape, *rest))
+    grid = Grid.plan((400, 300), (40, 30), overlap)
+    windows = (np.ones((40, 30, 2), np.float32) for _ in grid)
+    for _ in stitch(grid, windows):
+        pass
+    assert made == ([(round(40 * overlap), 300, 2)] if overlap else [])

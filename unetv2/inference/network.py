@@ -1,0 +1,281 @@
+"""A model as a compiled function: pictures in, logarithms of probabilities out."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from unetv2.dropout import Dropout, sampling
+
+# A graph for each size is fastest; who comes with ever new sizes gets one for all of them.
+_MOST_SIZES = 4
+_SMALLEST = 1e-38
+
+_networks: weakref.WeakKeyDictionary[Any, Network] = weakref.WeakKeyDictionary()
+
+
+class Network:
+    """The forward pass of a model, compiled once for each size of pictures.
+
+    Use :meth:`of`, which keeps it for as long as the model lives. Weights that change later are
+    the ones used.
+
+    Args:
+        model: A Keras model of one input ``(batch, height, width, channels)`` and one output of
+            logits, or of the softmax of them, ``(batch, height, width, n_classes)``.
+
+    Attributes:
+        n_classes: int.
+        channels: int.
+        size: ``(height, width)`` that the model takes, None for any.
+
+    Raises:
+        TypeError: If it is no Keras model.
+        ValueError: If it is no segmentation model.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                "`model` must be a keras.Model or the path of a .keras file. "
+                f"Received: {type(model).__name__}. `build_unetv2` builds a model."
+            )
+        _, *size, self.channels = _four(model, "input_shape")
+        self.size: tuple[int | None, int | None] = (size[0], size[1])
+        _, *outputs, self.n_classes = _four(model, "output_shape")
+        if self.n_classes < 2 or any(
+            None not in (one, other) and one != other
+            for one, other in zip(size, outputs, strict=True)
+        ):
+            raise ValueError(
+                "`model` must give logits (batch, height, width, n_classes), n_classes from 2, of "
+                f"its pictures' size. Received: output of shape {model.output_shape} for input of "
+                f"shape {model.input_shape}. `build_unetv2` builds such a model."
+            )
+        # Weakly: what is kept for a model must not keep it.
+        self._model = weakref.ref(model)
+        self._name = model.name
+        self._softmax = _ends_in_softmax(model)
+        self._refusals: dict[tuple[int, int], str] = {}
+        self._functions: dict[tuple[tuple[int | None, ...], bool], Any] = {}
+        self._sampled: keras.Model | None = None
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Network:
+        """Returns the network of a model, the same one in each call."""
+        try:
+            return _networks[model]
+        # What is no model may have no place in a dictionary.
+        except (KeyError, TypeError):
+            network = cls(model)
+        _networks[model] = network
+        return network
+
+    def prepare(self, size: tuple[int, int], *, sampled: bool = False) -> None:
+        """Compiles what a size of pictures needs.
+
+        Args:
+            size: ``(height, width)``.
+            sampled: bool. Whether dropout is to be on.
+
+        Raises:
+            ValueError: If the model does not take that size, or has no dropout.
+        """
+        reason = self._refusal(size)
+        if reason:
+            raise ValueError(
+                f"`model` must take pictures of {size[0]}x{size[1]}. Received: the model "
+                f"'{self._name}', which {reason}. Pass another `window`."
+            )
+        try:
+            self._function(size, sampled).get_concrete_function()
+        except _NoDropout:
+            raise ValueError(
+                "`mc_samples` must be 0 for a model without dropout. "
+                f"Received: the model '{self._name}'. Train one with dropout."
+            ) from None
+
+    def takes(self, size: tuple[int, int]) -> bool:
+        """Returns whether the model takes pictures of a size, and gives logits of the same."""
+        return not self._refusal(size)
+
+    def _refusal(self, size: tuple[int, int]) -> str:
+        """Returns why a size is not taken, empty if it is."""
+        if size not in self._refusals:
+            self._refusals[size] = self._ask(size)
+        return self._refusals[size]
+
+    def _ask(self, size: tuple[int, int]) -> str:
+        for own, wanted in zip(self.size, size, strict=True):
+            if own not in (None, wanted):
+                return f"takes {self.size} only"
+        if None not in self.size:
+            return ""
+        try:
+            shape = self._alive().compute_output_shape((1, *size, self.channels))
+        # Keras and TensorFlow raise whatever comes to them of sizes that do not fit.
+        except Exception as error:
+            return f"fails with {' '.join(str(error).split())[:200]}"
+        given = tuple(shape[1:3])
+        return "" if given == size else f"gives logits of {given[0]}x{given[1]}"
+
+    def log_probabilities(self, images: Any) -> tf.Tensor:
+        """Returns the logarithm of each class's probability; ``softmax`` of it brings that back.
+
+        Args:
+            images: Prepared pictures, float32 ``(batch, height, width, channels)``.
+
+        Returns:
+            tf.Tensor. float32 ``(batch, height, width, n_classes)``, at most 0.
+
+        Raises:
+            ValueError: If the model's outputs are not all numbers.
+        """
+        return self._checked(self._function(images.shape[1:3], False)(images))
+
+    def sampled(self, images: Any, seeds: Any) -> tf.Tensor:
+        """Returns the same with dropout on, and all else in inference mode.
+
+        Args:
+            images: Prepared pictures, float32 ``(batch, height, width, channels)``.
+            seeds: int32 ``(batch, 2)``. What is dropped of a picture depends on its seed alone.
+
+        Returns:
+            tf.Tensor. float32 ``(batch, height, width, n_classes)``.
+
+        Raises:
+            ValueError: If the model's outputs are not all numbers.
+        """
+        return self._checked(self._function(images.shape[1:3], True)(images, seeds))
+
+    def _checked(self, outputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        values, broken = outputs
+        if broken:
+            raise ValueError(
+                "`model` must give numbers. Received: outputs of the model "
+                f"'{self._name}' that are NaN. Its weights are broken: train it again, or load "
+                "an earlier file."
+            )
+        return values
+
+    def _alive(self) -> keras.Model:
+        model = self._model()
+        assert model is not None
+        return model
+
+    def _function(self, size: Any, sampled: bool) -> Any:
+        key = (tuple(size), sampled)
+        if key not in self._functions and len(self._functions) >= _MOST_SIZES:
+            key = (self.size, sampled)
+        if key not in self._functions:
+            self._functions[key] = self._compiled(*key)
+        return self._functions[key]
+
+    def _compiled(self, size: tuple[int | None, ...], sampled: bool) -> Any:
+        images = tf.TensorSpec((None, *size, self.channels), tf.float32)
+
+        def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return self._finished(self._alive()(images, training=False))
+
+        if not sampled:
+            return tf.function(forward, input_signature=[images], jit_compile=False)
+        if self._sampled is None:
+            self._sampled = _with_dropout(self._alive())
+        model = self._sampled
+
+        def forward_sampled(images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            noise = _Noise(seeds)
+            with sampling(noise):
+                outputs = model(images, training=False)
+            if not noise.draws:
+                raise _NoDropout
+            return self._finished(outputs)
+
+        seeds = tf.TensorSpec((None, 2), tf.int32)
+        return tf.function(forward_sampled, input_signature=[images, seeds], jit_compile=False)
+
+    def _finished(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = tf.cast(outputs, tf.float32)
+        if self._softmax:
+            values = tf.math.log(tf.maximum(outputs, _SMALLEST))
+        else:
+            values = tf.nn.log_softmax(outputs)
+        return values, tf.reduce_any(tf.math.is_nan(outputs))
+
+
+class _NoDropout(Exception):  # noqa: N818 - raised and caught here.
+    """A model has no dropout to keep on."""
+
+
+class _Noise:
+    """Drops features, those of each picture by a seed of its own."""
+
+    def __init__(self, seeds: tf.Tensor) -> None:
+        self._seeds = seeds
+        self.draws = 0
+
+    def __call__(self, inputs: tf.Tensor, rate: float, shape: Any) -> tf.Tensor:
+        number = self.draws
+        self.draws += 1
+        extent = tf.shape(inputs)[1:]
+        if shape is not None:
+            extent = tf.stack([own or extent[axis] for axis, own in enumerate(shape[1:])])
+
+        def draw(seed: tf.Tensor) -> tf.Tensor:
+            seed = tf.random.experimental.stateless_fold_in(seed, number)
+            return tf.random.stateless_uniform(extent, seed)
+
+        kept = tf.map_fn(draw, self._seeds, fn_output_signature=tf.float32) >= rate
+        return inputs * tf.cast(kept, inputs.dtype) / tf.cast(1 - rate, inputs.dtype)
+
+
+def _with_dropout(model: keras.Model) -> keras.Model:
+    """Returns a model of the same layers whose dropout obeys ``sampling``."""
+    layers = list(_layers(model))
+    if all(_sampled(layer) is layer for layer in layers):
+        return model
+    return keras.models.clone_model(
+        # Neither compiled nor Sequential, which are copied otherwise.
+        keras.Model(model.inputs[0], model.outputs[0]),
+        clone_function=_sampled,
+        recursive=True,
+    )
+
+
+def _layers(model: keras.Model) -> Any:
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+
+
+def _sampled(layer: Any) -> Any:
+    if isinstance(layer, Dropout) or not isinstance(layer, keras.layers.Dropout):
+        return layer
+    config = {"rate": layer.rate, "name": layer.name, "dtype": layer.dtype_policy}
+    if isinstance(layer, keras.layers.SpatialDropout2D):
+        last = layer.data_format == "channels_last"
+        return Dropout(noise_shape=(None, 1, 1, None) if last else (None, None, 1, 1), **config)
+    return Dropout(noise_shape=layer.noise_shape, **config)
+
+
+def _four(model: keras.Model, name: str) -> tuple[Any, ...]:
+    shape = getattr(model, name, None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or not isinstance(shape[-1], int):
+        raise ValueError(
+            "`model` must be functional, take pictures (batch, height, width, channels) and give "
+            f"logits (batch, height, width, n_classes). Received: {name}={shape}. "
+            "`build_unetv2` builds such a model."
+        )
+    return shape
+
+
+def _ends_in_softmax(model: keras.Model) -> bool:
+    last = model.layers[-1]
+    if isinstance(last, keras.Model):
+        return _ends_in_softmax(last)
+    activation = getattr(last, "activation", None)
+    return isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax

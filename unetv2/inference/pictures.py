@@ -1,0 +1,176 @@
+"""What pictures can be: files and arrays, read whole or row by row."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetv2.data.arrays import ArrayHeader, array_header, array_image, is_array
+from unetv2.data.decoding import decode_image, read_header
+
+# Rows of an array of floats whose range is looked at together.
+_VALUES_AT_ONCE = 2**24
+_ANY = 2**62
+
+
+class StoredRows:
+    """Rows of an array in a file, read when they are asked for.
+
+    Not a memory map: what is read of one counts as this process's memory until the system needs
+    it.
+
+    Args:
+        path: The file.
+        shape: ``(height, width, channels)``.
+        dtype: np.dtype of the numbers in the file.
+        offset: int. Bytes before them.
+    """
+
+    def __init__(
+        self, path: str, shape: tuple[int, int, int], dtype: np.dtype[Any], offset: int
+    ) -> None:
+        self.shape = shape
+        self.dtype = dtype.newbyteorder("=")
+        self._path, self._stored, self._offset = path, dtype, offset
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Returns the rows of a slice, ``(rows, width, channels)``."""
+        start, stop, _ = rows.indices(self.shape[0])
+        width = math.prod(self.shape[1:])
+        offset = self._offset + start * width * self.dtype.itemsize
+        count = (stop - start) * width
+        numbers = np.fromfile(self._path, self._stored, count, offset=offset)
+        if numbers.size != count:
+            raise ValueError(
+                f"'{self._path}' must not change while it is read. "
+                f"Received: {numbers.size} of {count} numbers. Write it again."
+            )
+        return numbers.astype(self.dtype, copy=False).reshape(stop - start, *self.shape[1:])
+
+
+Pixels = np.ndarray | StoredRows
+
+
+class Picture:
+    """A picture to predict.
+
+    Args:
+        image: The path of a picture or ``.npy`` file, or an array ``(height, width)`` or
+            ``(height, width, channels)``: uint8, uint16, or float in [0, 1].
+        channels: int. Channels that the model takes.
+        max_pixels: int. Larger picture files are refused from their header.
+
+    Attributes:
+        size: ``(height, width)``.
+        path: str or None. Its file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no picture, empty, or of other channels or values.
+        TypeError: If it is something else.
+    """
+
+    def __init__(self, image: Any, *, channels: int, max_pixels: int) -> None:
+        self._channels, self._max_pixels = channels, max_pixels
+        self.path: str | None = None
+        self._pixels: Pixels | None = None
+        if not isinstance(image, str | os.PathLike):
+            self._pixels = _array(image, channels)
+            self.size: tuple[int, int] = self._pixels.shape[:2]
+            return
+        self.path = os.fspath(image)
+        if not is_array(self.path):
+            self.size = read_header(self.path, max_pixels, channels=channels).size
+            return
+        # Arrays are read row by row, so they may be of any size.
+        header = array_header(self.path, _ANY, channels=channels)
+        self.size = header.size
+        self._pixels = _stored(self.path, header, channels)
+
+    def pixels(self, at_least: tuple[int, int] | None = None) -> Pixels:
+        """Returns the pixels, ``(height, width, channels)``, uint8, uint16 or float32.
+
+        Args:
+            at_least: ``(height, width)`` or None. As of
+                :func:`unetv2.data.decoding.decode_image`.
+        """
+        if self._pixels is not None:
+            return self._pixels
+        assert self.path is not None
+        return decode_image(
+            self.path, channels=self._channels, max_pixels=self._max_pixels, at_least=at_least
+        )
+
+
+def _stored(path: str, header: ArrayHeader, channels: int) -> Pixels:
+    if header.fortran:
+        return array_image(path, _ANY, channels)
+    return StoredRows(path, (*header.size, header.channels), header.dtype, header.offset)
+
+
+def _array(image: Any, channels: int) -> Pixels:
+    array = image if isinstance(image, np.ndarray) else np.asarray(image)
+    if array.ndim not in (2, 3) or not array.size:
+        raise ValueError(
+            "`image` must be (height, width) or (height, width, channels), no side of 0. "
+            f"Received: an array of shape {array.shape}. "
+            "Pass several pictures as a list."
+        )
+    if array.ndim == 2:
+        array = array[..., np.newaxis]
+    if array.shape[2] != channels:
+        raise ValueError(
+            f"`image` must have the model's number of channels, {channels}. "
+            f"Received: an array of shape {image.shape}. {_channel_advice(array, channels)}"
+        )
+    if array.dtype in (np.uint8, np.uint16):
+        return _on_disk(array)
+    if array.dtype.kind != "f":
+        raise TypeError(
+            "`image` must be uint8, uint16 or float in [0, 1]. "
+            f"Received: {array.dtype}. Convert it, as by `image.astype(np.uint8)`."
+        )
+    _require_range(array)
+    return array
+
+
+def _channel_advice(array: np.ndarray, channels: int) -> str:
+    if array.shape[0] == channels:
+        return "Channels come last: pass `np.moveaxis(image, 0, -1)`."
+    if array.shape[2] == 1:
+        return f"Pass `np.repeat(image.reshape(*image.shape[:2], 1), {channels}, axis=2)`."
+    return f"Pass `image[..., :{channels}]` if these are the ones."
+
+
+def _require_range(array: np.ndarray) -> None:
+    rows = max(1, _VALUES_AT_ONCE // math.prod(array.shape[1:]))
+    for start in range(0, len(array), rows):
+        part = array[start : start + rows]
+        low, high = part.min(), part.max()
+        # NaN fails both.
+        if not (low >= 0 and high <= 1):
+            raise ValueError(
+                "`image` of floats must hold numbers in [0, 1]. "
+                f"Received: values from {low:g} to {high:g} in rows {start} to "
+                f"{start + len(part) - 1}. Divide those of 8 bits by 255."
+            )
+
+
+def _on_disk(array: np.ndarray) -> Pixels:
+    """Returns the rows of a memory map of a whole file from the file, see `StoredRows`."""
+    path = getattr(array, "filename", None)
+    if path is None or not isinstance(array, np.memmap) or array.mode == "c":
+        return array
+    # A part of a map has its offset too, so the size tells them apart; one turned is no longer
+    # contiguous.
+    whole = array.offset + array.nbytes == Path(path).stat().st_size
+    if not whole or not array.flags.c_contiguous:
+        return array
+    if array.mode != "r":
+        array.flush()
+    height, width, channels = array.shape
+    return StoredRows(os.fspath(path), (height, width, channels), array.dtype, array.offset)

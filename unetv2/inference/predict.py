@@ -1,0 +1,210 @@
+"""Any picture to a mask of its own size."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from unetv2.classes import ClassTable
+from unetv2.data.decoding import MAX_PIXELS
+from unetv2.inference.figures import Part, Wanted, mask_dtype
+from unetv2.inference.pictures import Picture
+from unetv2.inference.prediction import Prediction
+from unetv2.inference.predictor import Predictor
+from unetv2.inference.writing import MaskFile, mask_file, require_mask_path
+from unetv2.progress import Progress
+
+
+def predict(
+    model: keras.Model | str | os.PathLike[str],
+    image: Any,
+    *,
+    window: Sequence[int] | None = None,
+    overlap: float = 0.25,
+    scale: float | None = None,
+    tta: bool | Sequence[str | float] = False,
+    mc_samples: int = 0,
+    batch_size: int = 8,
+    uncertainty: bool | None = None,
+    probabilities: bool = False,
+    output: str | os.PathLike[str] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    seed: int = 0,
+    progress: bool = False,
+) -> Prediction | list[Prediction]:
+    """Predicts the class of each pixel of a picture, at the picture's own size.
+
+    The picture is prepared as in training, by what ``model.preprocessing`` tells: shrunk whole by
+    the same arithmetic and the logits enlarged again, or in windows at the scale of the crops that
+    the model was trained on. A model that does not tell is fed with whole pictures at its input's
+    size, or, if that is open, at native scale; the logger ``unetv2`` says so once.
+
+    Windows overlap, and are blended by weights that fall to their edges and sum to one; where a
+    picture is smaller than a window it is mirrored at its edges. What is averaged, over windows,
+    flips, scales and samples, is probabilities.
+
+    Args:
+        model: A Keras model that gives logits, or the path of its ``.keras`` file. To predict
+            many pictures load it once.
+        image: The path of a picture or ``.npy`` file; an array ``(height, width)`` or
+            ``(height, width, channels)``, uint8, uint16 or float in [0, 1]; or a list of these.
+        window: ``(height, width)`` or None. Windows of that size at the picture's own scale.
+        overlap: float in [0, 1). The least share of a window that the next one covers too.
+        scale: float or None. Another scale than the picture's own, such as 0.5, for windows or,
+            without ``window``, for the picture.
+        tta: bool, or a sequence of ``"horizontal"``, ``"vertical"`` and scales such as 1.25. The
+            picture, or each window, is also asked flipped and resized, in all combinations. True
+            flips it left to right.
+        mc_samples: int. How often it is asked with dropout on and all else in inference mode; 0
+            leaves dropout off.
+        batch_size: int. Pictures or windows fed at once, at most; fewer if they are large.
+        uncertainty: bool or None. Whether confidence and uncertainty are made; None makes them
+            unless ``output`` is given.
+        probabilities: bool. Whether all classes' probabilities are kept: 4 bytes a pixel and class.
+        output: A ``.npy``, ``.png`` or ``.tif`` file to which the mask is written, band by band:
+            with a large picture in a ``.npy`` file, or memory-mapped, neither is ever in memory.
+        max_pixels: int. Larger picture files are refused from their header; arrays may be of any
+            size.
+        seed: int. Decides what dropout drops.
+        progress: bool. Whether stderr shows how far it is.
+
+    Returns:
+        Prediction, or a list of them for a list of pictures.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If the model is no segmentation model, a picture is none or has other channels
+            or values than the model takes, or an argument is out of its range.
+        TypeError: If one is of the wrong type.
+        OSError: If ``output`` cannot be written; what was there stays.
+
+    Example:
+        >>> model = unetv2.build_unetv2((None, None, 3), 5, filters=2, depth=2)
+        >>> scene = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+        >>> prediction = unetv2.predict(model, scene, window=(32, 32), tta=True)
+        >>> prediction.mask.shape, bool(prediction.confidence.min() >= 1 / 5)
+        ((70, 90), True)
+        >>> written = unetv2.predict(model, scene, window=(32, 32), output=tmp / "scene.png")
+        >>> written.path.name, written.confidence
+        ('scene.png', None)
+    """
+    several = isinstance(image, list | tuple)
+    if not isinstance(model, keras.Model):
+        model = load(model)
+    predictor = Predictor(
+        model, window=window, overlap=overlap, scale=scale, tta=tta, mc_samples=mc_samples,
+        batch_size=batch_size, seed=seed,
+    )  # fmt: skip
+    pictures = [
+        Picture(one, channels=predictor.network.channels, max_pixels=max_pixels)
+        for one in (image if several else [image])
+    ]
+    path = None
+    if output is not None:
+        if several:
+            raise ValueError(
+                "`output` must be None for a list of pictures. "
+                f"Received: output='{output}' and {len(pictures)} pictures. "
+                "Call `predict` for each, or `save` of each prediction."
+            )
+        path = require_mask_path("output", output, mask_dtype(predictor.network.n_classes))
+        _require_another_file(path, pictures[0].path)
+    for picture in pictures:
+        predictor.prepare(picture.size)
+    wanted = Wanted(output is None if uncertainty is None else uncertainty, probabilities)
+    shown = Progress(sum(picture.size[0] for picture in pictures), "rows", shown=progress)
+    predictions = []
+    done = 0
+    for picture, parts in predictor.all(pictures, wanted):
+        result = _Result(picture, predictor, wanted, path)
+        with result.writing():
+            for part in parts:
+                result.add(part)
+                shown.update(done + part.row + part.mask.shape[0])
+        done += picture.size[0]
+        predictions.append(result.prediction())
+    return predictions if several else predictions[0]
+
+
+def load(path: Any) -> keras.Model:
+    """Loads a model to predict with.
+
+    Args:
+        path: Of a ``.keras`` file.
+
+    Returns:
+        keras.Model. Not compiled.
+
+    Raises:
+        TypeError: If it is no path.
+        FileNotFoundError: If there is no such file.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            "`model` must be a keras.Model or the path of a .keras file. "
+            f"Received: {type(path).__name__}. `build_unetv2` builds a model."
+        )
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"`model` must be a file. Received: '{path}', where there is none. Check the path."
+        )
+    return keras.models.load_model(path, compile=False)
+
+
+def _require_another_file(output: Path, path: str | None) -> None:
+    if path is not None and output.exists() and output.samefile(path):
+        raise ValueError(
+            "`output` must be another file than the picture's. "
+            f"Received: output='{output}', which is. Pass another path."
+        )
+
+
+class _Result:
+    """Gathers the parts of a picture, in memory or in a file."""
+
+    def __init__(
+        self, picture: Picture, predictor: Predictor, wanted: Wanted, path: Path | None
+    ) -> None:
+        self._picture, self._predictor, self._wanted = picture, predictor, wanted
+        self._path = path
+        self._file: MaskFile | None = None
+        self._whole: dict[str, np.ndarray] = {}
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        if self._path is None:
+            yield
+            return
+        dtype = mask_dtype(self._predictor.network.n_classes)
+        with mask_file(self._path, self._picture.size, dtype) as self._file:
+            yield
+
+    def add(self, part: Part) -> None:
+        height, width = part.mask.shape
+        place = np.s_[part.row : part.row + height, part.column : part.column + width]
+        for name, values in part._asdict().items():
+            if not isinstance(values, np.ndarray):
+                continue
+            if name == "mask" and self._file is not None:
+                self._file.add(part.column, values)
+                continue
+            if name not in self._whole:
+                self._whole[name] = np.empty((*self._picture.size, *values.shape[2:]), values.dtype)
+            self._whole[name][place] = values
+
+    def prediction(self) -> Prediction:
+        known = self._predictor.preprocessing
+        n_classes = self._predictor.network.n_classes
+        classes = known.classes
+        if classes is None or len(classes) != n_classes:
+            classes = ClassTable.numbered(n_classes, known.ignore_class)
+        return Prediction(
+            ids=self._whole.pop("mask", None), **self._whole, classes=classes,
+            picture=self._picture, path=self._path,
+        )  # fmt: skip

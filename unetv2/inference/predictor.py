@@ -1,0 +1,225 @@
+"""A model that predicts pictures of any size, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unetv2.arguments import require_fraction, require_integer
+from unetv2.inference.canvas import Canvas, place
+from unetv2.inference.figures import Band, Part, Wanted, enlarge, part_of
+from unetv2.inference.network import Network
+from unetv2.inference.passes import Field, Passes
+from unetv2.inference.pictures import Picture
+from unetv2.inference.plan import Plan, Planner
+from unetv2.inference.stitching import Block, stitch
+from unetv2.inference.windows import Grid, Window
+
+# Of the logits of one batch of windows: more at once is no faster.
+_BYTES_AT_ONCE = 2**27
+
+
+class Predictor:
+    """Predicts pictures of any size with bounded memory, as :func:`unetv2.predict` documents.
+
+    A picture comes out in parts, each finished, that together cover it once: in bands from the top,
+    each from the left. So the memory needed grows with a picture's width, not with its area.
+
+    Args:
+        model: Maps pictures to logits.
+        window: ``(height, width)`` or None.
+        overlap: float in [0, 1).
+        scale: float or None.
+        tta: bool or sequence.
+        mc_samples: int.
+        batch_size: int. Pictures or windows fed at once, at most.
+        seed: int.
+
+    Attributes:
+        network: The compiled model.
+        preprocessing: How its pictures are prepared.
+
+    Raises:
+        ValueError: If the model is no segmentation model, or an argument is out of its range.
+        TypeError: If an argument is of the wrong type.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        window: Sequence[int] | None = None,
+        overlap: float = 0.25,
+        scale: float | None = None,
+        tta: bool | Sequence[str | float] = False,
+        mc_samples: int = 0,
+        batch_size: int = 8,
+        seed: int = 0,
+    ) -> None:
+        self.network = Network.of(model)
+        self._planner = Planner(model, self.network, window=window, scale=scale)
+        self.preprocessing = self._planner.preprocessing
+        self._overlap = require_fraction(
+            "overlap", overlap, "It is the share of a window that the next one covers too."
+        )
+        self._passes = Passes(self.network, tta, mc_samples, seed)
+        self._batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
+
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Compiles what pictures of a size need.
+
+        Args:
+            size: ``(height, width)`` of a picture.
+
+        Raises:
+            ValueError: If the model cannot be fed with it.
+        """
+        self._passes.prepare(self._planner.plan(size).fed)
+
+    def parts(self, picture: Picture, wanted: Wanted) -> Iterator[Part]:
+        """Predicts a picture.
+
+        Args:
+            picture: The picture.
+            wanted: What is made of each pixel.
+
+        Yields:
+            Part. In bands from the top, each from the left; together they cover it once.
+        """
+        ((_, parts),) = self.all([picture], wanted)
+        yield from parts
+
+    def all(
+        self, pictures: Iterable[Picture], wanted: Wanted
+    ) -> Iterator[tuple[Picture, Iterator[Part]]]:
+        """Predicts pictures, those that are fed whole in batches.
+
+        Args:
+            pictures: They are read as they are needed.
+            wanted: What is made of each pixel.
+
+        Yields:
+            tuple ``(picture, parts)``, in order; the parts are made as they are taken.
+        """
+        waiting: list[tuple[Picture, Plan, np.ndarray]] = []
+        for picture in pictures:
+            plan = self._planner.plan(picture.size)
+            self._passes.prepare(plan.fed)
+            canvas = self._canvas(picture, plan)
+            if waiting and (plan.window or waiting[0][1].fed != plan.fed):
+                yield from self._whole(waiting, wanted)
+                waiting = []
+            if plan.window:
+                yield picture, self._in_windows(picture, plan, canvas, wanted)
+                continue
+            waiting.append((picture, plan, canvas.whole()))
+            if len(waiting) == self._batch_size:
+                yield from self._whole(waiting, wanted)
+                waiting = []
+        if waiting:
+            yield from self._whole(waiting, wanted)
+
+    def _canvas(self, picture: Picture, plan: Plan) -> Canvas:
+        known = self.preprocessing
+        # As in training, where `read_pair` decodes.
+        at_least = None if known.interpolation == "nearest" else plan.geometry.resized
+        return Canvas(
+            picture.pixels(at_least), plan.geometry, known.interpolation, known.value_range
+        )
+
+    def _whole(
+        self, pictures: list[tuple[Picture, Plan, np.ndarray]], wanted: Wanted
+    ) -> Iterator[tuple[Picture, Iterator[Part]]]:
+        images = np.stack([image for _, _, image in pictures])
+        # The same number for all: what one gives does not depend on the others.
+        values = _joined(self._passes(images, [0] * len(images)))
+        for number, (picture, plan, _) in enumerate(pictures):
+            rows, columns = place(plan.geometry)
+            yield (
+                picture,
+                self._finished(
+                    [Band(0, values[number, rows, columns])], plan.geometry.resized, picture, wanted
+                ),
+            )
+
+    def _in_windows(
+        self, picture: Picture, plan: Plan, canvas: Canvas, wanted: Wanted
+    ) -> Iterator[Part]:
+        assert plan.window is not None
+        grid = Grid.plan(canvas.size, plan.window, self._overlap, symmetric=self._passes.flips)
+        blocks = stitch(grid, self._weighted(grid, canvas))
+        n_classes = self.network.n_classes
+        if canvas.size == picture.size:
+            for block in blocks:
+                yield part_of(*block, n_classes, wanted, logarithms=False)
+            return
+        bands = (Band(row, _logarithms(values, n_classes)) for row, values in _bands(blocks, grid))
+        yield from self._finished(bands, canvas.size, picture, wanted)
+
+    def _finished(
+        self, bands: Iterable[Band], source: tuple[int, int], picture: Picture, wanted: Wanted
+    ) -> Iterator[Part]:
+        n_classes = self.network.n_classes
+        if source != picture.size:
+            bands = enlarge(bands, source, picture.size)
+        for row, values in bands:
+            yield part_of(row, 0, values, n_classes, wanted, logarithms=True)
+
+    def _weighted(self, grid: Grid, canvas: Canvas) -> Iterator[np.ndarray]:
+        """Yields what the network says of each window, times the window's weights."""
+        height, width = grid.window
+        most = _BYTES_AT_ONCE // (4 * height * width * self.network.n_classes)
+        windows = list(grid)
+        vertical, horizontal = grid.rows.weights(), grid.columns.weights()
+        step = max(1, min(self._batch_size, most))
+        for start in range(0, len(windows), step):
+            batch = windows[start : start + step]
+            images = np.stack([canvas.window(_start(grid, one), grid.window) for one in batch])
+            field = self._passes(images, [one.number for one in batch])
+            weights = (
+                vertical[[one.row for one in batch], :, np.newaxis, np.newaxis],
+                horizontal[[one.column for one in batch], np.newaxis, :, np.newaxis],
+            )
+            yield from _times(*field, *weights).numpy()
+
+
+def _start(grid: Grid, window: Window) -> tuple[int, int]:
+    return grid.rows.starts[window.row], grid.columns.starts[window.column]
+
+
+def _joined(field: Field) -> tf.Tensor:
+    if field.entropy is None:
+        return field.log_probabilities
+    return tf.concat([field.log_probabilities, field.entropy], axis=-1)
+
+
+@tf.function(jit_compile=False, reduce_retracing=True)
+def _times(values: tf.Tensor, entropy: Any, vertical: tf.Tensor, horizontal: tf.Tensor) -> Any:
+    probabilities = tf.exp(values)
+    if entropy is not None:
+        probabilities = tf.concat([probabilities, entropy], axis=-1)
+    return probabilities * (vertical * horizontal)
+
+
+def _logarithms(values: np.ndarray, n_classes: int) -> np.ndarray:
+    """Takes the logarithms of probabilities, and leaves the entropy behind them."""
+    part = values[..., :n_classes]
+    np.log(np.maximum(part, 1e-38, out=part), out=part)
+    return values
+
+
+def _bands(blocks: Iterable[Block], grid: Grid) -> Iterator[tuple[int, np.ndarray]]:
+    """Joins blocks to bands over the whole width."""
+    width = grid.columns.length
+    band: np.ndarray | None = None
+    for block in blocks:
+        height, extent, channels = block.values.shape
+        if band is None or block.column == 0:
+            band = np.empty((height, width, channels), np.float32)
+        band[:, block.column : block.column + extent] = block.values
+        if block.column + extent == width:
+            yield block.row, band

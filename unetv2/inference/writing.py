@@ -1,0 +1,124 @@
+"""Masks to files, row by row, whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+
+SUFFIXES = (".npy", ".png", ".tif", ".tiff")
+
+_MODES = {1: "L", 2: "I;16"}
+
+
+def require_mask_path(name: str, path: str | os.PathLike[str], dtype: np.dtype[Any]) -> Path:
+    """Returns the path of a mask to write, or says why none can be written there.
+
+    Args:
+        name: str. The argument's name, for the message.
+        path: The file.
+        dtype: np.dtype. Of the ids.
+
+    Returns:
+        Path.
+
+    Raises:
+        ValueError: If its format is unknown, or holds no such ids.
+        FileNotFoundError: If its folder is missing.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(
+            f"`{name}` must end in {', '.join(SUFFIXES)}. Received: {name}='{path}'. "
+            "PNG and TIFF hold ids of up to 16 bits."
+        )
+    if path.suffix.lower() != ".npy" and dtype.itemsize not in _MODES:
+        raise ValueError(
+            f"`{name}` must end in .npy for ids of {8 * dtype.itemsize} bits. "
+            f"Received: {name}='{path}'."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"`{name}` must lie in a folder. Received: {name}='{path}', where there is none. "
+            "Make it before."
+        )
+    return path
+
+
+class MaskFile:
+    """Writes a mask from the top to the bottom; use :func:`mask_file`.
+
+    Args:
+        file: Where the rows go.
+        size: ``(height, width)``.
+        dtype: np.dtype. Of the ids.
+    """
+
+    def __init__(self, file: IO[bytes], size: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        self._file, self._width, self._dtype = file, size[1], dtype
+        self._band: np.ndarray | None = None
+
+    def add(self, column: int, ids: np.ndarray) -> None:
+        """Writes the next part: in bands from the top, each from the left.
+
+        Args:
+            column: int. Its first column.
+            ids: ``(height, width)``.
+        """
+        height, width = ids.shape
+        if self._band is None or column == 0:
+            self._band = np.empty((height, self._width), self._dtype)
+        self._band[:, column : column + width] = ids
+        if column + width == self._width:
+            self._file.write(self._band.data)
+
+
+@contextlib.contextmanager
+def mask_file(path: Path, size: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[MaskFile]:
+    """Writes a mask beside its place and renames it into it, if nothing fails.
+
+    Args:
+        path: Where to, as of :func:`require_mask_path`.
+        size: ``(height, width)``.
+        dtype: np.dtype. Of the ids.
+
+    Raises:
+        OSError: If it cannot be written; what was there stays.
+    """
+    # The extension stays the last: it says which format to write.
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    rows = path.with_name(f".{os.getpid()}.{path.name}.rows")
+    plain = path.suffix.lower() == ".npy"
+    try:
+        with (beside if plain else rows).open("wb") as file:
+            if plain:
+                header = {"descr": dtype.str, "fortran_order": False, "shape": size}
+                np.lib.format.write_array_header_1_0(file, header)
+            yield MaskFile(file, size, dtype)
+        if not plain:
+            _encode(rows, beside, size, dtype)
+        beside.replace(path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"'{path}' must be written to keep the mask. Received: {error.strerror or error}. "
+            "Free some space or make the folder writable",
+        ) from error
+    finally:
+        for left in (beside, rows):
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
+def _encode(rows: Path, path: Path, size: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    """Encodes ids that lie in a file, without a copy of them in memory."""
+    ids = np.memmap(rows, dtype, "r", shape=size)
+    mode = _MODES[dtype.itemsize]
+    picture = Image.frombuffer(mode, size[::-1], ids, "raw", mode, 0, 1)
+    options = {} if path.suffix.lower() == ".png" else {"compression": "tiff_deflate"}
+    picture.save(path, **options)
