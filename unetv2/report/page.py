@@ -21,6 +21,8 @@ from unetv2.report.overview import lead, overview
 from unetv2.report.pictures import pictures
 from unetv2.report.subject import Subject
 
+REPORT = "report.html"
+
 _SECTIONS = {
     "overview": "Overview",
     "classes": "Classes",
