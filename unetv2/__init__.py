@@ -13,6 +13,7 @@ from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
 from unetv2.precision import automatic_precision
 from unetv2.preprocessing import Preprocessing
+from unetv2.report.page import write_report
 from unetv2.segmentation_model import SegmentationModel
 from unetv2.training.trainer import Training, train
 from unetv2.weighting import class_weights
@@ -48,4 +49,5 @@ __all__ = [
     "recipes",
     "train",
     "visualization",
+    "write_report",
 ]
