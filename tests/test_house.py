@@ -15,14 +15,22 @@ DOCS = PACKAGE.parent / "docs"
 
 # From the ground up; a module imports from its own floor and below.
 FLOORS = [
-    {"arguments", "classes", "dropout", "precision", "preprocessing", "progress"},
+    {
+        "arguments",
+        "classes",
+        "dropout",
+        "files",
+        "precision",
+        "preprocessing",
+        "progress",
+        "versions",
+    },
     {
         "augmentation",
         "block",
         "convolution",
         "data",
         "encoders",
-        "gates",
         "layers",
         "losses",
         "metrics",
@@ -31,7 +39,7 @@ FLOORS = [
         "visualization",
     },
     {"architecture", "inference", "models"},
-    {"recipes", "training", "weighting"},
+    {"evaluation", "recipes", "report", "training", "weighting"},
     {"cli", "__main__"},
 ]
 # These run on every Keras backend.
@@ -43,7 +51,6 @@ WITHOUT_TENSORFLOW = {
     "convolution",
     "dropout",
     "encoders",
-    "gates",
     "layers",
     "losses",
     "metrics",

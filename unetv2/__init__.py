@@ -5,13 +5,15 @@ from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
 from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
-from unetv2.gates import AttentionGate, SqueezeExcitation
+from unetv2.evaluation.evaluate import evaluate
+from unetv2.evaluation.result import Evaluation
 from unetv2.inference.predict import predict
 from unetv2.inference.prediction import Prediction
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
 from unetv2.precision import automatic_precision
 from unetv2.preprocessing import Preprocessing
+from unetv2.report.page import write_report
 from unetv2.segmentation_model import SegmentationModel
 from unetv2.training.trainer import Training, train
 from unetv2.weighting import class_weights
@@ -23,16 +25,15 @@ __all__ = [
     "CARLA",
     "CITYSCAPES",
     "PASCAL_VOC",
-    "AttentionGate",
     "ClassTable",
     "ConvolutionBlock",
     "DatasetReport",
     "DecoderBlock",
     "EncoderBlock",
+    "Evaluation",
     "Prediction",
     "Preprocessing",
     "SegmentationModel",
-    "SqueezeExcitation",
     "Training",
     "augmentation",
     "automatic_precision",
@@ -40,6 +41,7 @@ __all__ = [
     "check_dataset",
     "class_weights",
     "data",
+    "evaluate",
     "losses",
     "make_dataset",
     "metrics",
@@ -47,4 +49,5 @@ __all__ = [
     "recipes",
     "train",
     "visualization",
+    "write_report",
 ]

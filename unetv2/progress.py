@@ -13,12 +13,12 @@ class Progress:
     """Says on stderr how much is done.
 
     Args:
-        total: int. How much there is.
+        total: int or None. How much there is to do, if that is known.
         unit: str. Of what, in the plural.
         shown: bool. Whether anything is said.
     """
 
-    def __init__(self, total: int, unit: str, *, shown: bool) -> None:
+    def __init__(self, total: int | None, unit: str, *, shown: bool) -> None:
         self._total = total
         self._unit = unit
         self._shown = shown
@@ -31,20 +31,24 @@ class Progress:
 
         Args:
             done: int. How much is done.
-            note: str. What else is to be said.
+            note: str. What else to say.
         """
         now = time.monotonic()
-        if not self._shown or (now - self._last < self._pause and done < self._total):
+        is_last = done == self._total
+        if not self._shown or (now - self._last < self._pause and not is_last):
             return
-        if not self._terminal and done == self._total:
+        if not self._terminal and is_last:
             return
         self._last = now
         rate = done / max(now - self._start, 1e-9)
-        parts = (f"{done} of {self._total} {self._unit}", note, f"{rate:.0f} {self._unit}/s")
-        line = ", ".join(part for part in parts if part)
+        amount = (
+            f"{done} {self._unit}"
+            if self._total is None
+            else f"{done} of {self._total} {self._unit}"
+        )
+        line = ", ".join(filter(None, (amount, note, f"{rate:.0f} {self._unit}/s")))
         if self._terminal:
             # Back to the start of the line, and what was there before is cleared.
-            ending = "\n" if done == self._total else ""
-            print(f"\r\x1b[K{line}", end=ending, file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{line}", end="\n" if is_last else "", file=sys.stderr, flush=True)
         else:
             print(line, file=sys.stderr, flush=True)

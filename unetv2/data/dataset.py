@@ -217,7 +217,8 @@ def make_dataset(
     if on_error == "skip":
         dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
     dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
-    origin = Origin(preparation, crop_size, len(pairs), batch_size, augment, repeat, counter)
+    keys = None if shuffle or on_error == "skip" else tuple(pair.key for pair in pairs)
+    origin = Origin(preparation, crop_size, len(pairs), keys, batch_size, augment, repeat, counter)
     return remember(dataset, origin)
 
 

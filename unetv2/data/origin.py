@@ -20,6 +20,8 @@ class Origin:
         preparation: How its pictures are prepared, and what its masks hold.
         crop_size: ``(height, width)`` of the parts that are cut out of them, or None.
         n_pairs: int. Pairs in an epoch.
+        keys: The pairs' keys in the order in which they come, or None where it is another one
+            in each epoch or some may be left out.
         batch_size: int. Pairs in a batch.
         augmentation: What varies them, or None.
         repeat: bool. Whether one iteration goes on for ever.
@@ -29,6 +31,7 @@ class Origin:
     preparation: Preparation
     crop_size: tuple[int, int] | None
     n_pairs: int
+    keys: tuple[str, ...] | None
     batch_size: int
     augmentation: Augmentation | None
     repeat: bool

@@ -1,6 +1,7 @@
 """What follows from a confusion matrix, written once for NumPy and for tensors.
 
-``xp`` is ``numpy`` or ``keras.ops``. A figure without pixels to stand on is NaN.
+``xp`` is ``numpy`` or ``keras.ops``. Classes are the last axis; there may be others before it, of
+several matrices. A figure without pixels to stand on is NaN.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Tally(NamedTuple):
-    """Pixels by class, each ``(n_classes,)`` floats."""
+    """Pixels by class, each ``(..., n_classes)`` floats."""
 
     hits: Any
     """Of the class and predicted so."""
@@ -29,9 +30,8 @@ def ratio(xp: Any, numerator: Any, denominator: Any) -> Any:
 def mean(xp: Any, values: Any) -> Any:
     """Returns the mean of the values that are not NaN; NaN without any."""
     known = xp.logical_not(xp.isnan(values))
-    return ratio(
-        xp, xp.sum(xp.where(known, values, 0.0)), xp.sum(xp.where(known, xp.ones_like(values), 0.0))
-    )
+    total = xp.sum(xp.where(known, values, 0.0), axis=-1)
+    return ratio(xp, total, xp.sum(xp.where(known, xp.ones_like(values), 0.0), axis=-1))
 
 
 def iou(xp: Any, tally: Tally) -> Any:
@@ -44,9 +44,19 @@ def dice(xp: Any, tally: Tally) -> Any:
     return ratio(xp, 2 * tally.hits, tally.truth + tally.predicted)
 
 
+def precision(xp: Any, tally: Tally) -> Any:
+    """Returns by class the share of the predicted pixels that are right."""
+    return ratio(xp, tally.hits, tally.predicted)
+
+
+def recall(xp: Any, tally: Tally) -> Any:
+    """Returns by class the share of the true pixels that are found."""
+    return ratio(xp, tally.hits, tally.truth)
+
+
 def pixel_accuracy(xp: Any, tally: Tally) -> Any:
     """Returns the share of pixels that are right."""
-    return ratio(xp, xp.sum(tally.hits), xp.sum(tally.truth))
+    return ratio(xp, xp.sum(tally.hits, axis=-1), xp.sum(tally.truth, axis=-1))
 
 
 def frequency_weighted_iou(xp: Any, tally: Tally) -> Any:
@@ -54,4 +64,4 @@ def frequency_weighted_iou(xp: Any, tally: Tally) -> Any:
     by_class = iou(xp, tally)
     # A class without an IoU has no pixels, so no weight.
     weighted = tally.truth * xp.where(xp.isnan(by_class), 0.0, by_class)
-    return ratio(xp, xp.sum(weighted), xp.sum(tally.truth))
+    return ratio(xp, xp.sum(weighted, axis=-1), xp.sum(tally.truth, axis=-1))

@@ -92,12 +92,12 @@ class Scores:
     @property
     def precision_per_class(self) -> Floats:
         """Share of a class's predicted pixels that are right, :math:`h_c / p_c`."""
-        return formulas.ratio(np, self._tally.hits, self._tally.predicted)
+        return formulas.precision(np, self._tally)
 
     @property
     def recall_per_class(self) -> Floats:
         """Share of a class's true pixels that are found, :math:`h_c / t_c`."""
-        return formulas.ratio(np, self._tally.hits, self._tally.truth)
+        return formulas.recall(np, self._tally)
 
     @property
     def pixel_accuracy(self) -> float:

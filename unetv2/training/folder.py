@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
-import os
-import platform
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from importlib import metadata
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
+from unetv2 import files
 from unetv2.preprocessing import Preprocessing
 from unetv2.segmentation_model import SegmentationModel
+from unetv2.versions import versions
 
 RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
 # The end of an epoch, which a failure goes back to, and a place within the next one.
@@ -27,44 +22,13 @@ STATE, WITHIN = "checkpoint.npz", "within_epoch.npz"
 TENSORBOARD, PICTURES = "tensorboard", "pictures"
 # What a later version may add without making a run another one.
 _NOT_COMPARED = ("versions", "epochs")
+_ADVICE = "call `train` again with resume=True; what was saved before is whole"
 _OWN = "|".join((*map(re.escape, (RUN, STATE, WITHIN, MODEL, HISTORY)), r"epoch_\d+\.png"))
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Writes a file beside its place and renames it into it.
-
-    Args:
-        path: Where to.
-        write: Gets the open file.
-
-    Raises:
-        OSError: If it cannot be written; what was there stays.
-    """
-    with _beside(path) as beside, beside.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Gives the path of a file to write, which then takes the place of another."""
-    # Keras looks at the extension, so that stays the last.
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield beside
-        beside.replace(path)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        advice = "Free some space" if full else "Make the folder writable"
-        raise OSError(
-            error.errno,
-            f"'{path}' must be written to go on. Received: {error.strerror or error}. "
-            f"{advice}, and call `train` again with resume=True; what was saved before is whole",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+    """Writes a file beside its place and renames it into it; an error says how to go on."""
+    files.write_whole(path, write, _ADVICE)
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -115,7 +79,7 @@ def save_model(model: keras.Model, path: Path, preprocessing: Preprocessing | No
     # The optimizer's state would treble the file; to go on there is the checkpoint.
     copy = same_layers(model, model.input_shape[1:])
     copy.preprocessing = preprocessing
-    with _beside(path) as beside:
+    with files.beside(path, _ADVICE) as beside:
         copy.save(beside)
 
 
@@ -140,13 +104,7 @@ def describe_run(
         "layers": [
             _plain([layer.name, type(layer).__name__, layer.get_config()]) for layer in model.layers
         ],
-        "versions": {
-            "unetv2": _version(),
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
     # As it will be read again: tuples become lists, keys strings.
     return json.loads(json.dumps(described, default=str))
@@ -252,11 +210,3 @@ def _plain(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [_plain(value) for value in config]
     return config
-
-
-def _version() -> str:
-    try:
-        return metadata.version("unetv2")
-    # Used from its source, without being installed.
-    except metadata.PackageNotFoundError:
-        return "unknown"

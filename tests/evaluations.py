@@ -1,0 +1,62 @@
+"""Evaluations of made-up masks, without a model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+import unetv2
+from unetv2.evaluation.measuring import Case, measure
+from unetv2.evaluation.models import Answer
+from unetv2.evaluation.result import Evaluation
+from unetv2.progress import Progress
+
+
+class Picture(NamedTuple):
+    """A picture, its mask, and what a model says of it."""
+
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+
+
+def pictures(n=6, size=(12, 16), n_classes=4, seed=0, ignore_class=None, error=0.3):
+    """Yields pictures of blocks, with a prediction that is wrong for a share of the pixels."""
+    rng = np.random.default_rng(seed)
+    for number in range(n):
+        blocks = rng.integers(0, n_classes, (size[0] // 4 + 1, size[1] // 4 + 1))
+        truth = blocks.repeat(4, axis=0).repeat(4, axis=1)[: size[0], : size[1]].copy()
+        noise = rng.integers(0, n_classes, size)
+        predicted = np.where(rng.random(size) < error, noise, truth)
+        if ignore_class is not None:
+            truth[rng.random(size) < 0.1] = ignore_class
+        confidence = rng.uniform(1 / n_classes, 1, size).astype(np.float32)
+        image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        name = f"{seed}-{number:03d}"
+        yield Picture(name, image, truth, predicted, confidence)
+
+
+def evaluated(shown, n_classes=4, ignore_class=None, tolerance=1, **settings):
+    """Returns the evaluation of pictures."""
+    cases = [
+        Case(
+            picture.name,
+            f"'{picture.name}'",
+            lambda picture=picture: picture.image,
+            lambda picture=picture: picture.truth,
+            Answer(picture.predicted, picture.confidence),
+        )
+        for picture in shown
+    ]
+    counted = measure(
+        cases,
+        n_classes=n_classes,
+        ignore_class=ignore_class,
+        tolerance=tolerance,
+        progress=Progress(None, "pictures", shown=False),
+    )
+    table = unetv2.ClassTable.numbered(n_classes, ignore_class)
+    return Evaluation(classes=table, settings={"seed": 0, **settings}, **counted)

@@ -1,0 +1,223 @@
+"""From a model and pictures to an evaluation."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import save
+
+import unetv2
+
+SIZE = (12, 16)
+
+
+def small_model(n_classes=3, size=SIZE, seed=0):
+    return unetv2.build_unetv2((*size, 3), n_classes, filters=2, depth=2, seed=seed)
+
+
+def batches(folders, **options):
+    options = {"n_classes": 3, "image_size": SIZE, "shuffle": False, **options}
+    return unetv2.make_dataset(*folders, **options)
+
+
+def evaluate(model, dataset, **options):
+    return unetv2.evaluate(model, dataset, progress=False, **options)
+
+
+def test_it_counts_what_the_confusion_matrix_counts(write_pairs):
+    dataset, model = batches(write_pairs(5), batch_size=2), small_model()
+    evaluation = evaluate(model, dataset)
+    confusion = unetv2.metrics.ConfusionMatrix(3)
+    for images, masks in dataset:
+        confusion.update_state(masks, model.predict_on_batch(images))
+    np.testing.assert_array_equal(evaluation.confusion, confusion.result())
+    assert evaluation.n_pictures == 5
+    assert str(evaluation.scores) == str(confusion.scores())
+
+
+def test_confidence_is_the_probability_of_the_predicted_class(write_pairs):
+    dataset, model = batches(write_pairs(2)), small_model()
+    images, masks = next(iter(dataset))
+    probabilities = keras.ops.softmax(model(images)).numpy()
+    expected = probabilities.max(-1).mean()
+    curve = evaluate(model, dataset).reliability
+    mean = np.nansum(curve["confidence"] * curve["pixels"]) / masks.numpy().size
+    assert mean == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 4}, {"shuffle": True}])
+def test_order_and_batch_size_change_nothing(write_pairs, options):
+    folders, model = write_pairs(7), small_model()
+    one = evaluate(model, batches(folders, batch_size=7))
+    other = evaluate(model, batches(folders, **options))
+    np.testing.assert_array_equal(one.confusion, other.confusion)
+    for name, value in one.figures.items():
+        np.testing.assert_allclose(other.figures[name], value, atol=1e-6)
+        np.testing.assert_allclose(other.intervals[name], one.intervals[name], atol=1e-6)
+
+
+def test_pictures_are_named_where_their_order_is_known(write_pairs):
+    folders, model = write_pairs(3), small_model()
+    assert evaluate(model, batches(folders)).rows.names == ("0000", "0001", "0002")
+    numbers = ("#0000000", "#0000001", "#0000002")
+    assert evaluate(model, batches(folders, shuffle=True)).rows.names == numbers
+    assert evaluate(model, batches(folders, on_error="skip")).rows.names == numbers
+    assert evaluate(model, batches(folders).take(1)).rows.names == numbers
+
+
+def test_a_file_is_a_model_and_what_stands_beside_it_is_told(write_pairs, tmp_path):
+    folders, model = write_pairs(2), small_model()
+    path = tmp_path / "run" / "model.keras"
+    path.parent.mkdir()
+    model.save(path)
+    plain = evaluate(str(path), batches(folders))
+    assert "training" not in plain.settings
+    assert plain.settings["model"] == str(path)
+    assert plain.settings["versions"]["keras"] == keras.__version__
+    run = {"recipe": {"name": "fast"}, "seed": 3, "layers": [1, 2], "versions": {"keras": "3"}}
+    (path.parent / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    told = evaluate(path, batches(folders))
+    assert told.settings["training"] == {name: run[name] for name in ("recipe", "seed", "versions")}
+    np.testing.assert_array_equal(told.confusion, evaluate(model, batches(folders)).confusion)
+
+
+def test_a_run_that_cannot_be_read_is_left_out_with_a_warning(write_pairs, tmp_path, caplog):
+    small_model().save(tmp_path / "model.keras")
+    (tmp_path / "run.json").write_text("[1]")
+    told = evaluate(tmp_path / "model.keras", batches(write_pairs(2)))
+    assert "training" not in told.settings
+    assert "describes no training" in caplog.text
+
+
+def test_ignored_pixels_do_not_count(write_pairs):
+    folders, model = write_pairs(4), small_model(2)
+    evaluation = evaluate(model, batches(folders, n_classes=2, ignore_class=2))
+    masks = [masks.numpy() for _, masks in batches(folders)]
+    kept = sum(int((mask != 2).sum()) for mask in masks)
+    assert evaluation.confusion.sum() == evaluation.reliability["pixels"].sum() == kept
+    assert evaluation.classes.ignore_class == 2
+    table = unetv2.ClassTable.numbered(2, ignore_class=2)
+    unlabelled = batches(folders).map(lambda image, mask: (image, mask))
+    other = evaluate(model, unlabelled, classes=table)
+    np.testing.assert_array_equal(evaluation.confusion, other.confusion)
+
+
+def test_classes_are_the_callers_then_the_datas_then_numbers(write_pairs):
+    folders, model = write_pairs(2), small_model()
+    table = unetv2.ClassTable(("a", "b", "c"), ((1, 2, 3),) * 3)
+    other = unetv2.ClassTable(("x", "y", "z"), ((1, 2, 3),) * 3)
+    known = batches(folders, classes=table)
+    assert evaluate(model, known).classes.names == table.names
+    assert evaluate(model, known, classes=other).classes.names == other.names
+    assert evaluate(model, batches(folders)).classes.names[1] == "class 1"
+
+
+def test_pictures_of_any_size_are_measured_at_their_own(tmp_path):
+    model = small_model(size=(None, None))
+    for number, size in enumerate(((9, 13), (20, 11))):
+        save(np.zeros((*size, 3), np.uint8), tmp_path / "images" / f"{number}.png")
+        save(np.zeros(size, np.uint8), tmp_path / "masks" / f"{number}.png")
+    folders = tmp_path / "images", tmp_path / "masks"
+    evaluation = evaluate(model, batches(folders, image_size=None, batch_size=1))
+    assert evaluation.confusion.sum() == 9 * 13 + 20 * 11
+    assert [example.image.shape for example in evaluation.examples] == [(9, 13, 3), (20, 11, 3)]
+
+
+def test_an_id_that_is_no_class_is_an_error_that_names_the_picture(write_pairs):
+    dataset = batches(write_pairs(5, n_classes=3), n_classes=None, batch_size=2)
+    # Ids 0 to 2, of a model with two classes.
+    message = r"In '0000', picture 0 of batch 0, both counted from 0: Mask ids must be in \[0, 2\)"
+    with pytest.raises(ValueError, match=message):
+        evaluate(small_model(2), dataset)
+
+
+def test_a_model_that_diverged_is_an_error(write_pairs):
+    model = small_model()
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    with pytest.raises(ValueError, match="`model` must give numbers. Received: outputs"):
+        evaluate(model, batches(write_pairs(1)))
+
+
+def never(*_):
+    raise AssertionError("a picture was read")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"repeat": True}, "`dataset` must end. Received: an endless one"),
+        ({"augmentation": "light"}, "`dataset` must hold pictures as they are"),
+        ({"n_classes": 4}, "`model` must have an output for each class of the data. Received: 3"),
+        (
+            {"image_size": (8, 8)},
+            r"Images in `dataset` must have the model's shape, \(None, 12, 16",
+        ),
+        ({"channels": 1}, "Images in `dataset` must have the model's shape"),
+    ],
+)
+def test_data_that_does_not_fit_is_refused_before_the_first_step(write_pairs, options, message):
+    model = small_model()
+    model.call = never
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, batches(write_pairs(2), **options))
+
+
+def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
+    model, dataset = small_model(), batches(write_pairs(2))
+    model.call = never
+    with pytest.raises(ValueError, match="a name for each class of the model. Received: 23 names"):
+        evaluate(model, dataset, classes=unetv2.CARLA)
+    with pytest.raises(ValueError, match="`boundary_tolerance` must be a share below 1"):
+        evaluate(model, dataset, boundary_tolerance=1.5)
+    with pytest.raises(ValueError, match="`seed` must be a non-negative integer"):
+        evaluate(model, dataset, seed=-1)
+    with pytest.raises(FileNotFoundError, match="`model` must be a file. Received: .*none.keras"):
+        evaluate(tmp_path / "none.keras", dataset)
+    with pytest.raises(TypeError, match="`model` must be a keras.Model, the path .*Received: int"):
+        evaluate(3, dataset)
+    with pytest.raises(ValueError, match="`reading` must be None unless `dataset` is two folders"):
+        evaluate(model, dataset, reading={"encoding": "ids"})
+    with pytest.raises(ValueError, match="`shard` must be None unless `dataset` is two folders"):
+        evaluate(model, dataset, shard=(0, 2))
+    with pytest.raises(ValueError, match="`model` must be functional, take pictures"):
+        evaluate(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), dataset)
+    with pytest.raises(TypeError, match="`dataset` must be a tf.data.Dataset of batches"):
+        evaluate(model, [1, 2, 3])
+    with pytest.raises(ValueError, match="`dataset` must hold batches of .*Received: TensorSpec"):
+        evaluate(model, dataset.map(lambda image, _: image))
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+def test_no_picture_is_an_error(write_pairs, skipped):
+    dataset = batches(write_pairs(2))
+    empty = dataset.filter(lambda *_: tf.constant(False)) if skipped else dataset.take(0)
+    with pytest.raises(ValueError, match="`dataset` must hold a picture. Received: an empty"):
+        evaluate(small_model(), empty)
+
+
+def test_masks_of_another_shape_are_an_error(write_pairs):
+    hot = batches(write_pairs(2)).map(lambda image, mask: (image, tf.one_hot(mask[..., 0], 3)))
+    with pytest.raises(ValueError, match="Masks in `dataset` must hold an integer id for each"):
+        evaluate(small_model(), hot)
+
+
+def test_a_report_is_written_where_it_is_asked_for(write_pairs, tmp_path):
+    folders, model = write_pairs(3), small_model()
+    evaluation = evaluate(model, batches(folders), report=tmp_path / "a" / "report")
+    names = {path.name for path in (tmp_path / "a" / "report").iterdir()}
+    assert names == {"report.html", "evaluation.json", "evaluation.npz"}
+    assert str(unetv2.Evaluation.load(tmp_path / "a" / "report")) == str(evaluation)
+    (tmp_path / "file").write_text("")
+    model.call = never
+    with pytest.raises(FileExistsError, match="file"):
+        evaluate(model, batches(folders), report=tmp_path / "file")
+
+
+def test_progress_is_told_on_a_terminal(write_pairs, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    unetv2.evaluate(small_model(), batches(write_pairs(2)))
+    assert "2 of 2 pictures, " in capsys.readouterr().err

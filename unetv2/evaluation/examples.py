@@ -1,0 +1,101 @@
+"""The pictures that a model does worst and best, kept small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from unetv2.data.resizing import Geometry, resize_image, resize_mask
+
+# Of each kind.
+SHOWN = 6
+_LONGEST_SIDE = 480
+
+
+class Example(NamedTuple):
+    """A picture with both masks.
+
+    Attributes:
+        name: str.
+        mean_iou: float. Over the classes that are in it or predicted.
+        image: uint8 ``(height, width, 3)``.
+        truth: ids ``(height, width)``.
+        predicted: ids ``(height, width)``.
+    """
+
+    name: str
+    mean_iou: float
+    image: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+
+
+class Gallery:
+    """Keeps the worst and the best of all pictures that it is shown."""
+
+    def __init__(self, examples: Iterable[Example] = ()) -> None:
+        self._kept: list[Example] = []
+        for example in examples:
+            self.offer(example.name, example.mean_iou, partial(Example._make, example))
+
+    def offer(self, name: str, mean_iou: float, make: Callable[[], Example]) -> None:
+        """Keeps a picture if it is among the worst or the best so far.
+
+        Args:
+            name: str. Decides between equals.
+            mean_iou: float. NaN, of a picture where no pixel counts, is not kept.
+            make: Makes the example if it is kept.
+        """
+        if np.isnan(mean_iou):
+            return
+        if len(self._kept) == 2 * SHOWN:
+            low, high = self._kept[SHOWN - 1], self._kept[SHOWN]
+            if (low.mean_iou, low.name) < (mean_iou, name) < (high.mean_iou, high.name):
+                return
+        self._kept.append(make())
+        self._kept.sort(key=lambda example: (example.mean_iou, example.name))
+        if len(self._kept) > 2 * SHOWN:
+            del self._kept[SHOWN]
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """Those kept, the worst first."""
+        return tuple(self._kept)
+
+
+def make_example(
+    name: str, mean_iou: float, image: np.ndarray, truth: np.ndarray, predicted: np.ndarray
+) -> Example:
+    """Returns an example of a picture, scaled down.
+
+    Args:
+        name: str.
+        mean_iou: float.
+        image: uint8, uint16, or float in [0, 1], ``(height, width, channels)``. The first three
+            channels are shown, or the first where there are fewer.
+        truth: ids ``(height, width)``.
+        predicted: ids ``(height, width)``.
+    """
+    height, width = truth.shape
+    scale = min(1.0, _LONGEST_SIDE / max(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    geometry = Geometry(size, size)
+    return Example(
+        name,
+        mean_iou,
+        resize_image(_eight_bits(image), geometry),
+        resize_mask(truth, geometry),
+        resize_mask(predicted, geometry),
+    )
+
+
+def _eight_bits(image: np.ndarray) -> np.ndarray:
+    shown = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, axis=2)
+    if shown.dtype == np.uint16:
+        shown = shown / 65535
+    if shown.dtype != np.uint8:
+        shown = np.rint(np.clip(np.nan_to_num(shown), 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(shown)
