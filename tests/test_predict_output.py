@@ -89,7 +89,7 @@ def test_what_fails_leaves_what_was_there(tmp_path):
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
     opened = Path.open
     monkeypatch.setattr(Path, "open", lambda _, mode: opened(FULL, mode))
-    with pytest.raises(OSError, match="mask.npy' must be written to keep the mask. Received: No s"):
+    with pytest.raises(OSError, match="mask.npy' must be written to go on. Received: No space"):
         unetv2.predict(MODEL, picture(40, 40), output=tmp_path / "mask.npy")
     assert not list(tmp_path.iterdir())
 
