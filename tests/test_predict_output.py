@@ -176,6 +176,19 @@ def test_bands_are_enlarged_as_the_whole(bands, size, monkeypatch):
         np.testing.assert_allclose(whole, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{}, {"window": (16, 16), "scale": 0.5}, {"scale": 1.5}])
+def test_how_much_is_done_at_once_changes_nothing(options, monkeypatch):
+    model = network(kernel=3, seed=2)
+    images = [picture(50, 60), picture(50, 60, seed=1)]
+    expected = unetv2.predict(model, images, probabilities=True, **options)
+    monkeypatch.setattr("unetv2.inference.predictor._BYTES_AT_ONCE", 4 * 4 * 60 * 3)
+    monkeypatch.setattr("unetv2.inference.figures._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
+    found = unetv2.predict(model, images, probabilities=True, **options)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+        np.testing.assert_allclose(one.uncertainty, other.uncertainty, atol=1e-5)
+
+
 def test_ids_of_very_many_classes_go_to_arrays_only(tmp_path):
     image = keras.Input((None, None, 1))
     model = unetv2.SegmentationModel(

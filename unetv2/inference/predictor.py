@@ -19,7 +19,9 @@ from unetv2.inference.plan import Plan, Planner
 from unetv2.inference.stitching import Block, stitch
 from unetv2.inference.windows import Grid, Window
 
-# Of the logits of one batch of windows: more at once is no faster.
+# Of one batch: more at once is no faster. A U-Net needs about 1 kB for each pixel.
+_PIXELS_AT_ONCE = 2**20
+# Of its logits, and of the rows that are enlarged together.
 _BYTES_AT_ONCE = 2**26
 
 
@@ -117,11 +119,17 @@ class Predictor:
                 yield picture, self._in_windows(picture, plan, canvas, wanted)
                 continue
             waiting.append((picture, plan, canvas.whole()))
-            if len(waiting) == self._batch_size:
+            if len(waiting) == self._at_once(plan.fed):
                 yield from self._whole(waiting, wanted)
                 waiting = []
         if waiting:
             yield from self._whole(waiting, wanted)
+
+    def _at_once(self, size: tuple[int, int]) -> int:
+        """Returns how many pictures of a size are fed at once."""
+        pixels = size[0] * size[1]
+        most = min(_PIXELS_AT_ONCE, _BYTES_AT_ONCE // (4 * self.network.n_classes)) // pixels
+        return max(1, min(self._batch_size, most))
 
     def _canvas(self, picture: Picture, plan: Plan) -> Canvas:
         known = self.preprocessing
@@ -171,11 +179,9 @@ class Predictor:
 
     def _weighted(self, grid: Grid, canvas: Canvas) -> Iterator[np.ndarray]:
         """Yields what the network says of each window, times the window's weights."""
-        height, width = grid.window
-        most = _BYTES_AT_ONCE // (4 * height * width * self.network.n_classes)
         windows = list(grid)
         vertical, horizontal = grid.rows.weights(), grid.columns.weights()
-        step = max(1, min(self._batch_size, most))
+        step = self._at_once(grid.window)
         for start in range(0, len(windows), step):
             batch = windows[start : start + step]
             images = np.stack([canvas.window(_start(grid, one), grid.window) for one in batch])
@@ -213,7 +219,7 @@ def _logarithms(values: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def _bands(blocks: Iterable[Block], grid: Grid) -> Iterator[tuple[int, np.ndarray]]:
-    """Joins blocks to bands over the whole width."""
+    """Joins blocks to bands over the whole width, and yields a few rows of them at a time."""
     width = grid.columns.length
     band: np.ndarray | None = None
     for block in blocks:
@@ -222,4 +228,6 @@ def _bands(blocks: Iterable[Block], grid: Grid) -> Iterator[tuple[int, np.ndarra
             band = np.empty((height, width, channels), np.float32)
         band[:, block.column : block.column + extent] = block.values
         if block.column + extent == width:
-            yield block.row, band
+            step = max(1, _BYTES_AT_ONCE // (4 * width * channels))
+            for start in range(0, height, step):
+                yield block.row + start, band[start : start + step]
