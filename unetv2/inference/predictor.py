@@ -203,7 +203,7 @@ def _joined(field: Field) -> tf.Tensor:
     return tf.concat([field.log_probabilities, field.entropy], axis=-1)
 
 
-@tf.function(jit_compile=False, reduce_retracing=True)
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _times(values: tf.Tensor, entropy: Any, vertical: tf.Tensor, horizontal: tf.Tensor) -> Any:
     probabilities = tf.exp(values)
     if entropy is not None:
