@@ -16,11 +16,13 @@ from unetv2.inference.network import Network
 from unetv2.inference.passes import Field, Passes
 from unetv2.inference.pictures import Picture
 from unetv2.inference.plan import Plan, Planner
-from unetv2.inference.stitching import Block, stitch
+from unetv2.inference.stitching import Block, join, stitch
 from unetv2.inference.windows import Grid, Window
 
 # Of one batch: more at once is no faster. A U-Net needs about 1 kB for each pixel.
 _PIXELS_AT_ONCE = 2**20
+# Small windows are finished together, as each call of TensorFlow costs as much as many pixels.
+_PIXELS_TOGETHER = 2**17
 # Of its logits, and of the rows that are enlarged together.
 _BYTES_AT_ONCE = 2**26
 
@@ -162,10 +164,14 @@ class Predictor:
         blocks = stitch(grid, self._weighted(grid, canvas))
         n_classes = self.network.n_classes
         if canvas.size == picture.size:
-            for block in blocks:
+            for block in join(blocks, _PIXELS_TOGETHER):
                 yield part_of(*block, n_classes, wanted, logarithms=False)
             return
-        bands = (Band(row, _logarithms(values, n_classes)) for row, values in _bands(blocks, grid))
+        bands = (
+            Band(rows.row, _logarithms(rows.values, n_classes))
+            for band in join(blocks)
+            for rows in _rows(band)
+        )
         yield from self._finished(bands, canvas.size, picture, wanted)
 
     def _finished(
@@ -218,16 +224,9 @@ def _logarithms(values: np.ndarray, n_classes: int) -> np.ndarray:
     return values
 
 
-def _bands(blocks: Iterable[Block], grid: Grid) -> Iterator[tuple[int, np.ndarray]]:
-    """Joins blocks to bands over the whole width, and yields a few rows of them at a time."""
-    width = grid.columns.length
-    band: np.ndarray | None = None
-    for block in blocks:
-        height, extent, channels = block.values.shape
-        if band is None or block.column == 0:
-            band = np.empty((height, width, channels), np.float32)
-        band[:, block.column : block.column + extent] = block.values
-        if block.column + extent == width:
-            step = max(1, _BYTES_AT_ONCE // (4 * width * channels))
-            for start in range(0, height, step):
-                yield block.row + start, band[start : start + step]
+def _rows(block: Block) -> Iterator[Block]:
+    """Yields a few rows of a block at a time."""
+    height, width, channels = block.values.shape
+    step = max(1, _BYTES_AT_ONCE // (4 * width * channels))
+    for start in range(0, height, step):
+        yield Block(block.row + start, block.column, block.values[start : start + step])
