@@ -2,11 +2,13 @@
 
 Speed, the reference network at 96x128, all interleaved, medians:
 
-- one frame at a time, and batches of 32, by ``model.predict``, ``model(x)`` and
-  ``unetv2.predict``, which gives masks, confidence and uncertainty of uint8 frames. A frame at a
-  time is expected to take at most a third of ``model.predict``'s.
+- one frame at a time, and batches of 32, by ``model.predict``, ``model(x)``, the compiled network
+  alone, and ``unetv2.predict``, which gives masks, confidence and uncertainty of uint8 frames. A
+  frame at a time is expected to take a fifth more than the network alone at most; what share of
+  ``model.predict``'s time that is depends on the machine, as most of that is overhead.
 - a picture in windows by ``unetv2.predict``, against the compiled network on as many windows in
-  batches of the same size, without reading, blending and classes. Expected: 85 % of its rate.
+  batches of the same size, without reading, blending and classes. Expected: 85 % of its rate. A
+  network of few ``--filters`` computes less for each pixel, so its share is lower.
 
 Memory: in a process of its own for each size, the most that is ever resident while a memory-mapped
 ``.npy`` scene of uint8 becomes a ``.npy`` mask of 23 classes, in windows of 512x512 that overlap by
@@ -71,21 +73,25 @@ def speed(arguments: argparse.Namespace) -> dict[str, float]:
     rng = np.random.default_rng(0)
     frames = list(rng.integers(0, 256, (BATCH_SIZE, *IMAGE_SIZE, 3), np.uint8))
     images = np.stack(frames).astype(np.float32) / 255
+    network = Network.of(model)
     figures: dict[str, float] = {}
     seconds = medians(
         {
             "model.predict": lambda: model.predict(images[:1], verbose=0),
             "model(x)": lambda: model(images[:1], training=False),
+            "the network alone": lambda: network.log_probabilities(images[:1]),
             "unetv2.predict": lambda: unetv2.predict(model, frames[0]),
         },
         3 * arguments.rounds,
     )
     figures |= {f"ms a frame, {name}": 1e3 * value for name, value in seconds.items()}
-    figures["share of model.predict's"] = seconds["unetv2.predict"] / seconds["model.predict"]
+    for name in ("model.predict", "the network alone"):
+        figures[f"a frame's time, over {name}'s"] = seconds["unetv2.predict"] / seconds[name]
     seconds = medians(
         {
             "model.predict": lambda: model.predict(images, batch_size=BATCH_SIZE, verbose=0),
             "model(x)": lambda: model(images, training=False),
+            "the network alone": lambda: network.log_probabilities(images),
             "unetv2.predict": lambda: unetv2.predict(model, frames, batch_size=BATCH_SIZE),
         },
         arguments.rounds,
