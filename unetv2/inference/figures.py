@@ -148,7 +148,8 @@ def enlarge(
     held: Any = None
     for band in bands:
         held = band.values if held is None else tf.concat([held, band.values], axis=0)
-        ready = int(np.searchsorted(lower, band.row + band.values.shape[0] - 1, side="right"))
+        end = band.row + band.values.shape[0]
+        ready = int(np.searchsorted(lower, end - 1, side="right"))
         most = max(1, _BYTES_AT_ONCE // (4 * size[1] * held.shape[-1]))
         for start in range(done, ready, most):
             rows = slice(start, min(start + most, ready))
@@ -158,8 +159,9 @@ def enlarge(
             yield Band(start, values)
         done = ready
         if done < size[0]:
-            # The next rows lie between this one and those to come.
-            held, first = held[upper[done] - first :], int(upper[done])
+            # The next rows lie between this one and those to come; where it shrinks, beyond.
+            needed = min(int(upper[done]), end)
+            held, first = held[needed - first :], needed
 
 
 @tf.function(jit_compile=False, reduce_retracing=True)

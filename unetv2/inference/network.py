@@ -88,7 +88,8 @@ class Network:
         if reason:
             raise ValueError(
                 f"`model` must take pictures of {size[0]}x{size[1]}. Received: the model "
-                f"'{self._name}', which {reason}. Pass another `window`."
+                f"'{self._name}', which {reason}. Pass another `window`, or set "
+                "`model.preprocessing` to what the model was trained with."
             )
         try:
             self._function(size, sampled).get_concrete_function()
@@ -121,6 +122,11 @@ class Network:
             return f"fails with {' '.join(str(error).split())[:200]}"
         given = tuple(shape[1:3])
         return "" if given == size else f"gives logits of {given[0]}x{given[1]}"
+
+    @property
+    def graphs(self) -> int:
+        """Number of graphs that are compiled."""
+        return len(self._functions)
 
     def log_probabilities(self, images: Any) -> tf.Tensor:
         """Returns the logarithm of each class's probability; ``softmax`` of it brings that back.

@@ -20,7 +20,7 @@ from unetv2.inference.stitching import Block, stitch
 from unetv2.inference.windows import Grid, Window
 
 # Of the logits of one batch of windows: more at once is no faster.
-_BYTES_AT_ONCE = 2**27
+_BYTES_AT_ONCE = 2**26
 
 
 class Predictor:
