@@ -62,6 +62,8 @@ def _run(name: str, evaluation: Measurement) -> Markup:
         facts["Boundary tolerance"] = f"{share:g}\u202f% of the diagonal"
     elif "boundary_tolerance" in settings:
         facts["Boundary tolerance"] = f"{settings['boundary_tolerance']} pixels"
+    reading = settings.get("reading", {})
+    facts["Read with"] = ", ".join(f"{name}={value}" for name, value in reading.items())
     facts |= _trained(training)
     facts["Evaluated with"] = _listed(settings.get("versions", {}))
     rows = [
