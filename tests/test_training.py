@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import platform
-from importlib import util
 
 import keras
 import numpy as np
@@ -22,6 +22,7 @@ from small_training import (
     train,
     unet,
 )
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import unetv2
 from unetv2.training.state import State
@@ -100,10 +101,28 @@ def test_pictures_are_drawn_every_few_epochs(run):
 
 def test_nothing_else_is_left_in_the_folder(run):
     _, _, folder, _ = run
-    names = {"checkpoint.npz", "history.csv", "model.keras", "pictures", "run.json"}
-    if util.find_spec("tensorboard"):
-        names.add("tensorboard")
+    names = {"checkpoint.npz", "history.csv", "model.keras", "pictures", "run.json", "tensorboard"}
     assert {path.name for path in folder.iterdir()} == names
+
+
+def test_tensorboard_shows_what_the_history_holds(run):
+    _, training, folder, _ = run
+    events = EventAccumulator(str(folder / "tensorboard"), {"tensors": 0, "images": 0})
+    events.Reload()
+    names = set(events.Tags()["tensors"])
+    names.remove("image, truth, prediction")
+    assert names == {*training.history}
+    for name in names:
+        logged = [(one.step, tf.make_ndarray(one.tensor_proto)) for one in events.Tensors(name)]
+        assert [step for step, _ in logged] == training.epoch
+        assert [value for _, value in logged] == pytest.approx(training.history[name])
+    drawn = events.Tensors("image, truth, prediction")
+    assert [one.step for one in drawn] == [0, 2]
+    # Width, height and a PNG for each of two pictures.
+    width, height, *pictures = tf.make_ndarray(drawn[0].tensor_proto)
+    assert (int(width), int(height), len(pictures)) == (3 * SIZE[1], SIZE[0], 2)
+    with Image.open(io.BytesIO(pictures[0])) as picture:
+        assert picture.size == (3 * SIZE[1], SIZE[0])
 
 
 def test_callbacks_see_every_epoch_and_batch_once_and_in_order(run):

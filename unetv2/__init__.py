@@ -7,7 +7,6 @@ from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
 from unetv2.evaluation.evaluate import evaluate
 from unetv2.evaluation.result import Evaluation
-from unetv2.gates import AttentionGate, SqueezeExcitation
 from unetv2.inference.predict import predict
 from unetv2.inference.prediction import Prediction
 from unetv2.layers import DecoderBlock, EncoderBlock
@@ -26,7 +25,6 @@ __all__ = [
     "CARLA",
     "CITYSCAPES",
     "PASCAL_VOC",
-    "AttentionGate",
     "ClassTable",
     "ConvolutionBlock",
     "DatasetReport",
@@ -36,7 +34,6 @@ __all__ = [
     "Prediction",
     "Preprocessing",
     "SegmentationModel",
-    "SqueezeExcitation",
     "Training",
     "augmentation",
     "automatic_precision",
