@@ -16,7 +16,7 @@ from unetv2.report.layout import named, section
 from unetv2.report.markup import Markup, element
 from unetv2.report.numbers import percent
 from unetv2.report.subject import Subject
-from unetv2.visualization import colorize
+from unetv2.visualization.masks import colorize
 
 _QUALITY = 82
 
