@@ -16,6 +16,7 @@ from unetv2.data.decoding import decode_colors, decode_mask
 ENCODINGS = ("ids", "colors", "binary")
 
 _SHOWN = 8
+_GREEN_AND_BLUE = 0xFFFF00
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,10 @@ class Labels:
         if self.encoding == "colors":
             ids = self._from_colors(path, max_pixels)
         elif self.encoding == "binary":
-            ids = _from_binary(path, _largest_channel(decode_mask(path, max_pixels=max_pixels)))
+            values = decode_mask(path, max_pixels=max_pixels, spare=True)
+            ids = _from_binary(path, _largest_channel(values))
         else:
-            values = decode_mask(path, max_pixels=max_pixels)
+            values = decode_mask(path, max_pixels=max_pixels, spare=True)
             if self.n_classes is None:
                 _require_no_colors(path, values)
             ids = _remapped(_largest_channel(values), self.label_map)
@@ -207,7 +209,12 @@ def _largest_channel(values: np.ndarray) -> np.ndarray:
     """Returns the ids of CARLA's masks, where only red is not 0, and of grey stored as RGB."""
     if values.ndim == 2:
         return values
-    red, green, blue = np.moveaxis(values, 2, 0)
+    if values.shape[2] == 4:
+        # A pixel as one number, red in its lowest byte, is ten times as fast to go through.
+        pixels = values.view("<u4")[..., 0]
+        if not np.bitwise_or.reduce(pixels, axis=None) & _GREEN_AND_BLUE:
+            return pixels.astype(np.uint8)
+    red, green, blue = np.moveaxis(values, 2, 0)[:3]
     # Much faster than `values.max(axis=2)`, which goes by threes.
     largest = np.maximum(red, green)
     return np.maximum(largest, blue, out=largest)
@@ -216,6 +223,7 @@ def _largest_channel(values: np.ndarray) -> np.ndarray:
 def _require_no_colors(path: str, values: np.ndarray) -> None:
     if values.ndim == 2:
         return
+    values = values[..., :3]
     ids = _largest_channel(values)[..., np.newaxis]
     colored = ((values != 0) & (values != ids)).any(axis=2)
     if colored.any():

@@ -55,14 +55,16 @@ def is_plain_png(picture: Image.Image) -> bool:
 
 
 def png_pixels(path: str, channels: int, dtype: tf.DType) -> np.ndarray:
-    """Decodes a PNG, ``(height, width, channels)``; its own channels where that is 0."""
+    """Decodes a PNG, ``(height, width, channels)``, read-only; its own channels where that is 0."""
     try:
-        # TensorFlow reads the file too: its bytes as a Python object would be copied twice.
-        data = tf.io.read_file(os.fsencode(path))
+        # TensorFlow reads the file too: its bytes as a Python object would be copied twice. A name
+        # that is no tensor yet would take it longer than a small file.
+        data = tf.io.read_file(tf.constant(os.fsencode(path)))
         pixels = tf.io.decode_png(data, channels=channels, dtype=dtype)
     except tf.errors.InvalidArgumentError as error:
         raise OSError("broken or truncated PNG data") from error
-    return np.asarray(pixels.numpy())
+    # The tensor's own memory; `numpy()` would copy it.
+    return np.asarray(memoryview(pixels))
 
 
 def convert_16_bit(pixels: np.ndarray, channels: int) -> np.ndarray:
