@@ -14,6 +14,7 @@ from PIL import Image
 from unetv2.data.arrays import array_colors, array_header, array_ids, array_image, is_array
 from unetv2.data.pixels import (
     convert_16_bit,
+    converted,
     grey_stretch,
     is_16_bit,
     is_grey_gif,
@@ -158,7 +159,7 @@ def decode_image(
             return png_pixels(path, 0 if stored else channels, tf.uint8)
         if at_least is not None:
             _shrink_jpeg(picture, at_least)
-        pixels = _turned(np.asarray(_rgb(picture, _IMAGE_MODES[channels])), orientation)
+        pixels = _turned(np.asarray(converted(picture, _IMAGE_MODES[channels])), orientation)
         return pixels[..., np.newaxis] if channels == 1 else pixels
 
 
@@ -218,7 +219,7 @@ def decode_colors(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         if is_16_bit(picture) or picture.mode in ("I", "F"):
             raise ValueError(f"Masks of colours must have 8 bits. Received: '{path}'. Convert it.")
         orientation = _orientation(picture)
-        return _turned(np.asarray(_rgb(picture, "RGB")), orientation)
+        return _turned(np.asarray(converted(picture, "RGB")), orientation)
 
 
 def palette(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -270,13 +271,6 @@ def _plain_values(path: str, picture: Image.Image) -> np.ndarray:
         )
     values = np.asarray(picture)
     return values // stretch if stretch > 1 else values
-
-
-def _rgb(picture: Image.Image, mode: str) -> Image.Image:
-    if picture.mode in ("P", "PA"):
-        # Straight from a palette, Pillow loses transparency with a warning.
-        picture = picture.convert("RGBA")
-    return picture.convert(mode)
 
 
 def _pixels_16_bit(path: str, picture: Image.Image) -> np.ndarray:

@@ -6,10 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-# Pillow's names of what it reduces channel by channel, the others it would multiply by alpha.
-_PILLOWS_MODES = {1: "L", 3: "RGB", 4: "RGBX"}
+from unetv2.data.pixels import as_picture, is_pillows
 
 
 class Geometry(NamedTuple):
@@ -92,7 +90,7 @@ def _resized(
     divides = source[0] % size[0] == 0 and source[1] % size[1] == 0
     if interpolation == "nearest" or source == size:
         return np.ascontiguousarray(_nearest(image, size)[..., :channels])
-    if interpolation == "area" and divides and _is_pillows(image):
+    if interpolation == "area" and divides and is_pillows(image):
         reduced = _reduced(image, (source[0] // size[0], source[1] // size[1]))
         return np.ascontiguousarray(reduced[..., :channels])
     image = image[..., :channels]
@@ -109,20 +107,10 @@ def _resized(
     return np.clip(pixels, 0, limit, out=pixels).astype(image.dtype)
 
 
-def _is_pillows(image: np.ndarray) -> bool:
-    return image.dtype == np.uint8 and image.shape[2] in _PILLOWS_MODES
-
-
 def _reduced(image: np.ndarray, factors: tuple[int, int]) -> np.ndarray:
     """Returns the mean over blocks of ``factors`` pixels down and across."""
-    height, width, channels = image.shape
-    mode = _PILLOWS_MODES[channels]
-    # Takes one and four channels as they lie in memory.
-    picture = Image.frombuffer(
-        mode, (width, height), np.ascontiguousarray(image), "raw", mode, 0, 1
-    )
-    reduced = np.asarray(picture.reduce(factors[::-1]))
-    return reduced.reshape(*reduced.shape[:2], channels)
+    reduced = np.asarray(as_picture(image).reduce(factors[::-1]))
+    return reduced.reshape(*reduced.shape[:2], image.shape[2])
 
 
 def _nearest(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
