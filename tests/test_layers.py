@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from keras.src import testing
 
 import unetv2
+from unetv2.dropout import sampling
 from unetv2.sizes import CropToSize, Enlarge, PadToMultiple
 
 SIZES = st.integers(1, 40)
@@ -188,6 +189,30 @@ def test_dropout_acts_in_training_only_and_reaches_output_and_skip():
     assert 0.3 < np.mean(np.asarray(skip) == 0) < 0.7
     np.testing.assert_array_equal(output, skip)
     assert not np.any(np.asarray(block(inputs, training=False)[1]) == 0)
+
+
+def test_dropout_takes_noise_from_outside_and_all_else_stays_as_at_prediction():
+    inputs = np.random.default_rng(0).random((2, 7, 6, 3), np.float32)
+    block = unetv2.EncoderBlock(4, dropout=0.3, normalization="batch", seed=0)
+    output, skip = block(inputs)
+    seen = []
+
+    def noise(features, rate, shape):
+        seen.append((features.shape, rate, shape))
+        return features * 2
+
+    before = [np.asarray(variable) for variable in block.variables]
+    with sampling(noise):
+        doubled = block(inputs)
+    np.testing.assert_allclose(doubled[0], output * 2)
+    np.testing.assert_allclose(doubled[1], skip * 2)
+    assert seen == [((2, 7, 6, 4), 0.3, None)]
+    for value, variable in zip(before, block.variables, strict=True):
+        np.testing.assert_array_equal(value, variable)
+    with sampling(noise):
+        unetv2.EncoderBlock(4)(inputs)
+    block(inputs)
+    assert len(seen) == 1
 
 
 def test_one_seeded_initializer_gives_every_convolution_its_own_values():

@@ -16,6 +16,7 @@ from small_networks import N_CLASSES, asked, network, picture
 
 import unetv2
 from unetv2.inference.network import Network
+from unetv2.sizes import CropToSize
 
 MODEL = network()
 
@@ -130,8 +131,16 @@ def test_what_is_compiled_lives_as_long_as_its_model():
     assert kept() is None
 
 
-def test_ever_new_sizes_compile_few_graphs():
-    model = network(kernel=3)
+def enlarged(x):
+    # Keras's own bilinear enlargement needs to know its size.
+    small = keras.layers.AveragePooling2D(2, padding="same")(x)
+    large = keras.layers.UpSampling2D(2, interpolation="bilinear")(small)
+    return keras.layers.Concatenate()([x, CropToSize()(large, x)])
+
+
+@pytest.mark.parametrize("layers", [(), (enlarged,)])
+def test_ever_new_sizes_compile_few_graphs(layers):
+    model = network((None, None, 3), *layers, kernel=3)
     network_ = Network.of(model)
     for side in range(2, 14):
         image = picture(side, 20)

@@ -89,7 +89,7 @@ def test_what_fails_leaves_what_was_there(tmp_path):
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
     opened = Path.open
     monkeypatch.setattr(Path, "open", lambda _, mode: opened(FULL, mode))
-    with pytest.raises(OSError, match="mask.npy' must be written to keep the mask. Received: No s"):
+    with pytest.raises(OSError, match="mask.npy' must be written to go on. Received: No space"):
         unetv2.predict(MODEL, picture(40, 40), output=tmp_path / "mask.npy")
     assert not list(tmp_path.iterdir())
 
@@ -174,6 +174,19 @@ def test_bands_are_enlarged_as_the_whole(bands, size, monkeypatch):
         )
         whole = np.concatenate([np.asarray(band.values) for band in found])
         np.testing.assert_allclose(whole, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"window": (16, 16), "scale": 0.5}, {"scale": 1.5}])
+def test_how_much_is_done_at_once_changes_nothing(options, monkeypatch):
+    model = network(kernel=3, seed=2)
+    images = [picture(50, 60), picture(50, 60, seed=1)]
+    expected = unetv2.predict(model, images, probabilities=True, **options)
+    monkeypatch.setattr("unetv2.inference.predictor._BYTES_AT_ONCE", 4 * 4 * 60 * 3)
+    monkeypatch.setattr("unetv2.inference.figures._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
+    found = unetv2.predict(model, images, probabilities=True, **options)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+        np.testing.assert_allclose(one.uncertainty, other.uncertainty, atol=1e-5)
 
 
 def test_ids_of_very_many_classes_go_to_arrays_only(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import unetv2
-from unetv2.visualization import colorize, side_by_side, training_curves
+from unetv2.visualization import colorize, overlay, side_by_side, training_curves
 
 
 def test_a_mask_is_painted_in_the_tables_colours_and_what_it_lacks_in_white():
@@ -54,3 +54,28 @@ def test_nothing_to_draw_is_an_error():
         ValueError, match="must hold as many pictures, one at least. Received: 1, 2"
     ):
         side_by_side(np.zeros((1, 2, 2, 3)), np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), unetv2.CARLA)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_an_overlay_mixes_any_image_with_its_masks_colours(channels):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (4, 5, channels), np.uint8)
+    mask = rng.integers(0, 12, (4, 5))
+    shown = (image[..., :3] if channels >= 3 else image[..., :1]).astype(float)
+    colors = colorize(mask, unetv2.CAMVID)
+    for same in (image, image.astype(np.uint16) * 257, image / 255):
+        for opacity in (0, 0.3, 1):
+            found = overlay(same, mask, unetv2.CAMVID, opacity=opacity)
+            expected = shown * (1 - opacity) + colors * opacity
+            np.testing.assert_allclose(found, expected, atol=0.5 + 1e-6)
+            assert found.dtype == np.uint8
+
+
+def test_an_overlay_needs_one_size_and_a_share():
+    image, mask = np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), int)
+    with pytest.raises(ValueError, match="`image` must be .* of the mask's height and width"):
+        overlay(image, mask[1:], unetv2.CARLA)
+    with pytest.raises(
+        ValueError, match="`opacity` must be a number in \\[0, 1\\]. Received: opac"
+    ):
+        overlay(image, mask, unetv2.CARLA, opacity=2)

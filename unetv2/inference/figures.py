@@ -103,13 +103,13 @@ def part_of(
     return Part(row, column, ids, confidence, entropy, information, kept)
 
 
-@tf.function(jit_compile=False, reduce_retracing=True)
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _most_probable(scores: tf.Tensor) -> tf.Tensor:
     # The first among equals, as `argmax`, in half its time.
     return tf.math.top_k(scores, 1).indices[..., 0]
 
 
-@tf.function(jit_compile=False, reduce_retracing=True)
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _figures(scores: tf.Tensor, logarithms: bool) -> tuple[tf.Tensor, ...]:
     """Returns classes, confidence and entropy."""
     highest, classes = tf.math.top_k(scores, 1)
@@ -164,7 +164,7 @@ def enlarge(
             held, first = held[needed - first :], needed
 
 
-@tf.function(jit_compile=False, reduce_retracing=True)
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _enlarged(
     values: tf.Tensor, upper: tf.Tensor, lower: tf.Tensor, share: tf.Tensor, width: tf.Tensor
 ) -> tf.Tensor:

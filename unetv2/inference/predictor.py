@@ -16,10 +16,14 @@ from unetv2.inference.network import Network
 from unetv2.inference.passes import Field, Passes
 from unetv2.inference.pictures import Picture
 from unetv2.inference.plan import Plan, Planner
-from unetv2.inference.stitching import Block, stitch
+from unetv2.inference.stitching import Block, join, stitch
 from unetv2.inference.windows import Grid, Window
 
-# Of the logits of one batch of windows: more at once is no faster.
+# Of one batch: more at once is no faster. A U-Net needs about 1 kB for each pixel.
+_PIXELS_AT_ONCE = 2**20
+# Small windows are finished together, as each call of TensorFlow costs as much as many pixels.
+_PIXELS_TOGETHER = 2**17
+# Of its logits, and of the rows that are enlarged together.
 _BYTES_AT_ONCE = 2**26
 
 
@@ -117,11 +121,17 @@ class Predictor:
                 yield picture, self._in_windows(picture, plan, canvas, wanted)
                 continue
             waiting.append((picture, plan, canvas.whole()))
-            if len(waiting) == self._batch_size:
+            if len(waiting) == self._at_once(plan.fed):
                 yield from self._whole(waiting, wanted)
                 waiting = []
         if waiting:
             yield from self._whole(waiting, wanted)
+
+    def _at_once(self, size: tuple[int, int]) -> int:
+        """Returns how many pictures of a size are fed at once."""
+        pixels = size[0] * size[1]
+        most = min(_PIXELS_AT_ONCE, _BYTES_AT_ONCE // (4 * self.network.n_classes)) // pixels
+        return max(1, min(self._batch_size, most))
 
     def _canvas(self, picture: Picture, plan: Plan) -> Canvas:
         known = self.preprocessing
@@ -154,10 +164,14 @@ class Predictor:
         blocks = stitch(grid, self._weighted(grid, canvas))
         n_classes = self.network.n_classes
         if canvas.size == picture.size:
-            for block in blocks:
+            for block in join(blocks, _PIXELS_TOGETHER):
                 yield part_of(*block, n_classes, wanted, logarithms=False)
             return
-        bands = (Band(row, _logarithms(values, n_classes)) for row, values in _bands(blocks, grid))
+        bands = (
+            Band(rows.row, _logarithms(rows.values, n_classes))
+            for band in join(blocks)
+            for rows in _rows(band)
+        )
         yield from self._finished(bands, canvas.size, picture, wanted)
 
     def _finished(
@@ -171,11 +185,9 @@ class Predictor:
 
     def _weighted(self, grid: Grid, canvas: Canvas) -> Iterator[np.ndarray]:
         """Yields what the network says of each window, times the window's weights."""
-        height, width = grid.window
-        most = _BYTES_AT_ONCE // (4 * height * width * self.network.n_classes)
         windows = list(grid)
         vertical, horizontal = grid.rows.weights(), grid.columns.weights()
-        step = max(1, min(self._batch_size, most))
+        step = self._at_once(grid.window)
         for start in range(0, len(windows), step):
             batch = windows[start : start + step]
             images = np.stack([canvas.window(_start(grid, one), grid.window) for one in batch])
@@ -197,7 +209,7 @@ def _joined(field: Field) -> tf.Tensor:
     return tf.concat([field.log_probabilities, field.entropy], axis=-1)
 
 
-@tf.function(jit_compile=False, reduce_retracing=True)
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _times(values: tf.Tensor, entropy: Any, vertical: tf.Tensor, horizontal: tf.Tensor) -> Any:
     probabilities = tf.exp(values)
     if entropy is not None:
@@ -212,14 +224,9 @@ def _logarithms(values: np.ndarray, n_classes: int) -> np.ndarray:
     return values
 
 
-def _bands(blocks: Iterable[Block], grid: Grid) -> Iterator[tuple[int, np.ndarray]]:
-    """Joins blocks to bands over the whole width."""
-    width = grid.columns.length
-    band: np.ndarray | None = None
-    for block in blocks:
-        height, extent, channels = block.values.shape
-        if band is None or block.column == 0:
-            band = np.empty((height, width, channels), np.float32)
-        band[:, block.column : block.column + extent] = block.values
-        if block.column + extent == width:
-            yield block.row, band
+def _rows(block: Block) -> Iterator[Block]:
+    """Yields a few rows of a block at a time."""
+    height, width, channels = block.values.shape
+    step = max(1, _BYTES_AT_ONCE // (4 * width * channels))
+    for start in range(0, height, step):
+        yield Block(block.row + start, block.column, block.values[start : start + step])
