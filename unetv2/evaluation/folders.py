@@ -87,8 +87,9 @@ class FolderPictures:
             "masks": str(mask_dir),
             "resolution": "measured at the masks' own size",
         }
-        if reading:
-            self.settings["reading"] = {name: _plain(value) for name, value in reading.items()}
+        told = {name: _plain(options[name]) for name in _OPTIONS if options[name] != _OPTIONS[name]}
+        if told:
+            self.settings["reading"] = told
         if shard is not None:
             self.settings["shards"] = [list(map(int, shard))]
 
