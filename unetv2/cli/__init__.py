@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from unetv2.cli import check, evaluate, train
+from unetv2.cli import check, evaluate, predict, train
 
-_COMMANDS = (check, train, evaluate)
+_COMMANDS = (check, train, evaluate, predict)
 _WRONG_USE = 2
 _INTERRUPTED = 130
 

@@ -109,6 +109,8 @@ def _rgb(path: str) -> np.ndarray:
 def _painted(values: np.ndarray, labels: Labels) -> np.ndarray:
     """Returns a mask's colours: its own, or those of its ids."""
     if values.ndim == 3:
+        # Alpha is no label.
+        values = values[..., :3]
         ids = values.max(axis=2)
         colored = ((values != 0) & (values != ids[..., None])).any()
         if labels.encoding == "colors" or colored:
