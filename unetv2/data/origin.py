@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -9,6 +10,7 @@ import tensorflow as tf
 from unetv2.augmentation import Augmentation
 from unetv2.data.reading import Preparation
 from unetv2.data.sampling import EpochCounter
+from unetv2.data.sharing import Share
 
 _ATTRIBUTE = "_unetv2_origin"
 
@@ -24,6 +26,8 @@ class Origin:
         augmentation: What varies them, or None.
         repeat: bool. Whether one iteration goes on for ever.
         epoch: The number of the next iteration, which decides its order and its draws.
+        share: Returns a worker's parts of batches of a size, ``((image, mask), place)``, for which
+            only its own files are read.
     """
 
     preparation: Preparation
@@ -32,6 +36,7 @@ class Origin:
     augmentation: Augmentation | None
     repeat: bool
     epoch: EpochCounter
+    share: Callable[[int, Share], tf.data.Dataset]
 
 
 def remember(dataset: tf.data.Dataset, origin: Origin) -> tf.data.Dataset:

@@ -1,0 +1,114 @@
+"""A model's variables on all devices, and what each device has of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unetv2.distributed.crew import Crew
+
+_SEED_SHAPE = (2,)
+
+
+def mirrored(model: keras.Model, crew: Crew, *, synchronize: bool) -> keras.Model:
+    """Returns a model like another, with its weights on all devices of all workers.
+
+    Args:
+        model: Any functional model. The chief's weights are taken.
+        crew: The workers.
+        synchronize: bool. Whether batch normalization has the statistics of whole batches; those
+            of a replica's own part otherwise.
+
+    Returns:
+        keras.Model, not compiled.
+    """
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if synchronize and isinstance(layer, keras.layers.BatchNormalization):
+            config["synchronized"] = True
+        return type(layer).from_config(config)
+
+    values = crew.from_chief([np.asarray(variable) for variable in model.variables])
+    with crew.scope():
+        copy = keras.models.clone_model(model, clone_function=copied)
+    copy = keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)
+    copy.dtype_policy = model.dtype_policy
+    for variable, value in zip(copy.variables, values, strict=True):
+        variable.assign(value)
+    return copy
+
+
+def assign(crew: Crew, variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+    """Sets variables; what is summed over replicas when read, to that sum."""
+    for variable, array in zip(variables, arrays, strict=True):
+        if crew.strategy is None or variable.synchronization != "on_read":
+            variable.assign(array)
+            continue
+        _run(crew, _only_first(variable, tf.constant(array, variable.dtype)))
+
+
+def _only_first(variable: Any, value: tf.Tensor) -> Callable[[], None]:
+    # TensorFlow would give each replica its share, and integers would lose the rest.
+    def replica() -> None:
+        context = tf.distribute.get_replica_context()
+        first = tf.equal(context.replica_id_in_sync_group, 0)
+        variable.assign(tf.where(first, value, tf.zeros_like(value)))
+
+    return replica
+
+
+def spread_seeds(model: keras.Model, crew: Crew) -> None:
+    """Gives each replica dropout of its own: by the chief's seeds, and its number.
+
+    Args:
+        model: Its seeds are uint32, a seed and a count.
+        crew: The workers.
+    """
+    seeds = [
+        variable
+        for variable in model.non_trainable_variables
+        if variable.dtype == "uint32" and tuple(variable.shape) == _SEED_SHAPE
+    ]
+    if not seeds or crew.strategy is None:
+        return
+
+    def replica() -> None:
+        context = tf.distribute.get_replica_context()
+        number = context.replica_id_in_sync_group
+        first = tf.equal(number, 0)
+        for seed in seeds:
+            own = tf.cast(seed.value, tf.int64)
+            chiefs = context.all_reduce("SUM", tf.where(first, own, tf.zeros_like(own)))
+            apart = tf.stack([tf.cast(number, tf.int64), tf.zeros((), tf.int64)])
+            seed.assign(tf.cast(chiefs + apart, tf.uint32))
+
+    _run(crew, replica)
+
+
+def settle(model: keras.Model, crew: Crew) -> None:
+    """Makes what each replica gathered of its own, such as moving statistics, their mean."""
+    gathered = [
+        variable
+        for variable in model.non_trainable_variables
+        if keras.backend.is_float_dtype(variable.dtype)
+    ]
+    if not gathered or crew.strategy is None:
+        return
+
+    def replica() -> None:
+        context = tf.distribute.get_replica_context()
+        means = context.all_reduce("MEAN", [tf.convert_to_tensor(v.value) for v in gathered])
+        for variable, mean in zip(gathered, means, strict=True):
+            variable.assign(mean)
+
+    _run(crew, replica)
+
+
+def _run(crew: Crew, replica: Callable[[], None]) -> None:
+    # In a graph: one replica after the other would wait for the next one for ever.
+    tf.function(lambda: crew.strategy.run(replica))()
