@@ -30,7 +30,7 @@ FLOORS = [
         "visualization",
     },
     {"architecture", "models"},
-    {"recipes", "training", "weighting"},
+    {"distributed", "recipes", "training", "weighting"},
     {"cli", "__main__"},
 ]
 # These run on every Keras backend.

@@ -19,7 +19,7 @@ from unetv2.data.cache import Pictures
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.gate import Gate
 from unetv2.data.labels import resolve_labels
-from unetv2.data.origin import Origin, remember
+from unetv2.data.origin import Origin, digest, remember
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
 from unetv2.data.reading import Preparation
 from unetv2.data.sampling import EpochCounter, epochs, random_crop, without_waits
@@ -228,7 +228,8 @@ def make_dataset(
             return (*load(numbers, draws), seeds[0]), place
 
         def finish_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
-            return finish(*part, place.first), place
+            images, masks, seeds = part
+            return finish(images, masks, seeds, place.first), place
 
         parts = own.parts(seeded).map(read_part, num_parallel_calls=_BATCHES_AT_ONCE)
         return parts.map(finish_part, num_parallel_calls=os.cpu_count())
@@ -240,7 +241,14 @@ def make_dataset(
     if on_error == "skip":
         dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
     dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
-    origin = Origin(preparation, len(pairs), batch_size, augment, repeat, counter, share)
+    origin = Origin(
+        preparation, len(pairs), batch_size, augment, repeat, counter, share,
+        {
+            "pairs": len(pairs), "names and sizes": digest(pairs), "seed": seed,
+            "shuffle": shuffle, "preparation": repr(preparation), "crop_size": crop_size,
+            "balanced": balanced, "augmentation": repr(augment),
+        },
+    )  # fmt: skip
     return remember(dataset, origin)
 
 

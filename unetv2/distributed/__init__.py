@@ -3,7 +3,7 @@
 from unetv2.distributed.cluster import Cluster
 from unetv2.distributed.connecting import connect
 from unetv2.distributed.distribution import Distribution
-from unetv2.distributed.signals import Preempted
-from unetv2.distributed.watch import WorkerLost
+from unetv2.distributed.signals import PreemptedError
+from unetv2.distributed.watch import WorkerLostError
 
-__all__ = ["Cluster", "Distribution", "Preempted", "WorkerLost", "connect"]
+__all__ = ["Cluster", "Distribution", "PreemptedError", "WorkerLostError", "connect"]

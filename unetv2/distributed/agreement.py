@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import tensorflow as tf
+
+from unetv2.data.origin import origin_of
 from unetv2.distributed.crew import Crew
 from unetv2.training.folder import differences
 
 _MOST_SHOWN = 4
+
+
+def identity(dataset: tf.data.Dataset | None) -> Any:
+    """Returns what makes a data set the one it is, as far as it knows."""
+    origin = None if dataset is None else origin_of(dataset)
+    return None if origin is None else origin.identity
 
 
 def require_same(crew: Crew, description: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class Crew:
         jobs = {} if resolver is None else resolver.cluster_spec().as_dict()
         self.addresses = [*jobs.get("chief", []), *jobs.get("worker", [])]
         self.index = 0
-        if len(self.addresses) > 1:
+        if resolver is not None and len(self.addresses) > 1:
             before = len(jobs.get("chief", [])) if resolver.task_type == "worker" else 0
             self.index = before + int(resolver.task_id)
 
@@ -139,6 +139,17 @@ class Crew:
         if wrong:
             raise ValueError(f"All workers must be able to {what}. Received: {'; '.join(wrong)}")
         return result
+
+    @contextlib.contextmanager
+    def chief_holds(self, what: str, make: Callable[[], Any]) -> Iterator[None]:
+        """Has the chief be in a context, made by a function, while all do what is within.
+
+        Raises:
+            ValueError: If it cannot enter; on all workers.
+        """
+        with contextlib.ExitStack() as held:
+            self.together(what, lambda: held.enter_context(make()) if self.is_chief else None)
+            yield
 
     def by_chief(self, what: str, act: Callable[[], Any]) -> Any:
         """Has the chief do something, and returns its result, which JSON knows, on all workers.

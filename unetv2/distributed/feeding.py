@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
@@ -27,7 +27,7 @@ class SharedFeed(Feed):
         ignore_class: int. Id of pixels that do not count.
     """
 
-    share: Share = Share(0, 1, 1)
+    share: Share = field(default_factory=lambda: Share(0, 1, 1))
     ignore_class: int = _NOBODY
 
     def batches(self, scale: float, skipped: int = 0) -> tf.data.Dataset:
@@ -53,7 +53,7 @@ class SharedFeed(Feed):
             parts = parts.skip(skipped)
         if scale != 1:
             parts = parts.map(
-                lambda pictures, place: (shrunk(*pictures, scale), place),
+                lambda pictures, place: (shrunk(pictures[0], pictures[1], scale), place),
                 num_parallel_calls=os.cpu_count(),
             )
         return _counted(parts, self.ignore_class)
@@ -62,9 +62,9 @@ class SharedFeed(Feed):
         self, part: tuple[Any, Place], drawn: tuple[tf.Tensor, tf.Tensor]
     ) -> tuple[Any, Place]:
         assert self.augmentation is not None
-        pictures, place = part
+        (images, masks), place = part
         number, draw = drawn
-        return self.augmentation(*pictures, (draw, number), place.first), place
+        return self.augmentation(images, masks, (draw, number), place.first), place
 
 
 def marker(inputs: Inputs) -> int:

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from unetv2.distributed.crew import Crew
 from unetv2.distributed.placing import settle, spread_seeds
-from unetv2.distributed.signals import Preempted, Signals
+from unetv2.distributed.signals import PreemptedError, Signals
 from unetv2.distributed.steps import Steps
 from unetv2.distributed.watch import Watch, told_who_is_lost
 
@@ -65,8 +65,8 @@ def fit(
         timeout: float. Seconds without a step after which a worker ends.
 
     Raises:
-        WorkerLost: If a worker is gone.
-        Preempted: If one was told to end; after ``on_train_batch_end``, which saves then.
+        WorkerLostError: If a worker is gone.
+        PreemptedError: If one was told to end; after ``on_train_batch_end``, which saves then.
     """
     strategy = crew.strategy
     listed = keras.callbacks.CallbackList(
@@ -119,8 +119,8 @@ def fit(
         listed.on_train_end(logs)
 
 
-def _preempted(epoch: int) -> Preempted:
-    return Preempted(
+def _preempted(epoch: int) -> PreemptedError:
+    return PreemptedError(
         "A worker was told to end (SIGTERM), so all of them do, after saving. Received: it in "
         f"epoch {epoch + 1}. Start all workers again with resume=True."
     )

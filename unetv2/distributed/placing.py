@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -43,23 +43,20 @@ def mirrored(model: keras.Model, crew: Crew, *, synchronize: bool) -> keras.Mode
     return copy
 
 
-def assign(crew: Crew, variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
-    """Sets variables; what is summed over replicas when read, to that sum."""
-    for variable, array in zip(variables, arrays, strict=True):
-        if crew.strategy is None or variable.synchronization != "on_read":
-            variable.assign(array)
-            continue
-        _run(crew, _only_first(variable, tf.constant(array, variable.dtype)))
+def assign(crew: Crew, variable: Any, array: np.ndarray) -> None:
+    """Sets a variable; one that is summed over replicas when it is read, to that sum."""
+    if crew.strategy is None or variable.synchronization != "on_read":
+        variable.assign(array)
+        return
+    value = tf.constant(array, variable.dtype)
 
-
-def _only_first(variable: Any, value: tf.Tensor) -> Callable[[], None]:
     # TensorFlow would give each replica its share, and integers would lose the rest.
     def replica() -> None:
         context = tf.distribute.get_replica_context()
         first = tf.equal(context.replica_id_in_sync_group, 0)
         variable.assign(tf.where(first, value, tf.zeros_like(value)))
 
-    return replica
+    _run(crew, replica)
 
 
 def spread_seeds(model: keras.Model, crew: Crew) -> None:

@@ -16,7 +16,7 @@ from unetv2.distributed.crew import Crew
 _STOP, _SAVE = range(2)
 
 
-class Preempted(RuntimeError):
+class PreemptedError(RuntimeError):
     """A worker was told to end; all have, after saving."""
 
 

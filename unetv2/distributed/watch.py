@@ -29,7 +29,7 @@ _STUCK_CODE = 75  # sysexits' "try again later".
 _log = logging.getLogger("unetv2")
 
 
-class WorkerLost(RuntimeError):
+class WorkerLostError(RuntimeError):
     """A worker is gone, so no step can be made."""
 
 
@@ -41,7 +41,7 @@ def told_who_is_lost(crew: Crew) -> Iterator[None]:
     except _LOST as error:
         if crew.size == 1:
             raise
-        raise WorkerLost(
+        raise WorkerLostError(
             f"All workers must stay to the end. Received: {_lost(crew)}, noticed by "
             f"{crew.name(crew.index)}. Look at what it wrote last, and start all workers again "
             "with resume=True: they go on from the last checkpoint. TensorFlow said: "

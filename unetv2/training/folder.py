@@ -226,9 +226,7 @@ def differences(
             yield f"{name}={old!r} {one} and {new!r} {other}"
 
 
-def _first_difference(
-    name: str, old: list[Any], new: list[Any], where: tuple[str, str]
-) -> str:
+def _first_difference(name: str, old: list[Any], new: list[Any], where: tuple[str, str]) -> str:
     if len(old) != len(new):
         return f"{len(old)} {name} {where[0]} and {len(new)} {where[1]}"
     for one, other in zip(old, new, strict=True):

@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class Recorder(keras.callbacks.Callback):
             self._state.give(
                 self.model,
                 ("model", "optimizer", "metrics"),
-                lambda variable, array: assign(self._crew, [variable], [array]),
+                partial(assign, self._crew),
             )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
