@@ -37,6 +37,7 @@ class Crew:
                 f"{type(strategy).__name__}. `unetv2.distributed.connect` returns the right one."
             )
         self.strategy = strategy
+        self._sums: dict[Any, Any] = {}
         resolver = getattr(strategy, "cluster_resolver", None)
         jobs = {} if resolver is None else resolver.cluster_spec().as_dict()
         self.addresses = [*jobs.get("chief", []), *jobs.get("worker", [])]
@@ -82,6 +83,13 @@ class Crew:
         """Returns the sum of the workers' arrays, which have one shape and dtype."""
         if self.size == 1:
             return array
+        array = np.asarray(array)
+        if array.dtype not in self._sums:
+            self._sums[array.dtype] = self._summing(array.dtype)
+        summed = self._sums[array.dtype](tf.constant(array.reshape(-1)))
+        return np.asarray(summed).reshape(array.shape)
+
+    def _summing(self, dtype: Any) -> Any:
         strategy = self.strategy
 
         def replica(own: tf.Tensor) -> tf.Tensor:
@@ -91,11 +99,11 @@ class Crew:
             first = tf.equal(number % (self.replicas // self.size), 0)
             return context.all_reduce("SUM", tf.where(first, own, tf.zeros_like(own)))
 
-        @tf.function
+        @tf.function(input_signature=[tf.TensorSpec((None,), dtype)], autograph=False)
         def run(own: tf.Tensor) -> Any:
             return strategy.experimental_local_results(strategy.run(replica, args=(own,)))[0]
 
-        return np.asarray(run(tf.constant(array)))
+        return run
 
     def exchange(self, content: Any) -> list[Any]:
         """Returns what all workers gave, in their order; anything that JSON knows."""

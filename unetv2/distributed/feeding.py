@@ -120,7 +120,9 @@ def _counted(parts: tf.data.Dataset, ignore_class: int) -> tf.data.Dataset:
         return images, masks, tf.where(place.real, there, 0)
 
     counted = parts.map(count, num_parallel_calls=os.cpu_count())
-    # The steps are counted, so that all make the same number of them. Of data without an end
+    # Steps are counted, so that all make the same number of them. Of data that never ends
     # TensorFlow does not ask all workers before each step whether somebody's is over.
-    endless = counted.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    return without_waits(endless)
+    nothing = tuple(
+        tf.zeros([size or 0 for size in part.shape], part.dtype) for part in counted.element_spec
+    )
+    return without_waits(counted.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()))

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.distributed.crew import Crew
-from unetv2.distributed.placing import settle, spread_seeds
+from unetv2.distributed.placing import settling, spreading_seeds
 from unetv2.distributed.signals import PreemptedError, Signals
 from unetv2.distributed.steps import Steps
 from unetv2.distributed.watch import Watch, told_who_is_lost
@@ -78,6 +78,7 @@ def fit(
         epochs=epochs,
         steps=parts.steps,
     )
+    spread_seeds, settle = spreading_seeds(model, crew), settling(model, crew)
     steps = Steps(model, crew, gradient_dtype)
     batches = _distributed(strategy, parts)
     held_out = None if validation is None else _distributed(strategy, validation)
@@ -88,7 +89,7 @@ def fit(
         for epoch in range(initial_epoch, epochs):
             model.reset_metrics()
             listed.on_epoch_begin(epoch)
-            spread_seeds(model, crew)
+            spread_seeds()
             iterator = iter(batches)
             losses, pictures = 0.0, 0.0
             for step in range(parts.steps):
@@ -98,13 +99,13 @@ def fit(
                 watch.heard()
                 losses, pictures = losses + loss * count, pictures + count
                 if signals.save or signals.stop:
-                    settle(model, crew)
+                    settle()
                 listed.on_train_batch_end(step, {"loss": losses / max(pictures, 1)})
                 if signals.stop and step + 1 < parts.steps:
                     raise _preempted(epoch)
                 if model.stop_training:
                     break
-            settle(model, crew)
+            settle()
             logs = _results(model)
             if validation is not None and held_out is not None:
                 found = _validate(model, steps, held_out, validation.steps, listed, watch.heard)

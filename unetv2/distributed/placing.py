@@ -26,21 +26,34 @@ def mirrored(model: keras.Model, crew: Crew, *, synchronize: bool) -> keras.Mode
     Returns:
         keras.Model, not compiled.
     """
-
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = layer.get_config()
-        if synchronize and isinstance(layer, keras.layers.BatchNormalization):
-            config["synchronized"] = True
-        return type(layer).from_config(config)
-
     values = crew.from_chief([np.asarray(variable) for variable in model.variables])
     with crew.scope():
-        copy = keras.models.clone_model(model, clone_function=copied)
+        copy = keras.models.clone_model(model)
     copy = keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)
     copy.dtype_policy = model.dtype_policy
+    if synchronize:
+        _synchronize(copy, set())
     for variable, value in zip(copy.variables, values, strict=True):
         variable.assign(value)
     return copy
+
+
+def _synchronize(thing: Any, seen: set[int]) -> None:
+    """Tells the batch normalizations in a layer, and in its layers, to see whole batches."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, keras.layers.BatchNormalization):
+        thing.synchronized = True
+    elif isinstance(thing, keras.layers.Layer):
+        for part in vars(thing).values():
+            _synchronize(part, seen)
+    elif isinstance(thing, list | tuple):
+        for part in thing:
+            _synchronize(part, seen)
+    elif isinstance(thing, dict):
+        for part in thing.values():
+            _synchronize(part, seen)
 
 
 def assign(crew: Crew, variable: Any, array: np.ndarray) -> None:
@@ -56,11 +69,11 @@ def assign(crew: Crew, variable: Any, array: np.ndarray) -> None:
         first = tf.equal(context.replica_id_in_sync_group, 0)
         variable.assign(tf.where(first, value, tf.zeros_like(value)))
 
-    _run(crew, replica)
+    _compiled(crew, replica)()
 
 
-def spread_seeds(model: keras.Model, crew: Crew) -> None:
-    """Gives each replica dropout of its own: by the chief's seeds, and its number.
+def spreading_seeds(model: keras.Model, crew: Crew) -> Callable[[], Any]:
+    """Returns what gives each replica dropout of its own: by the chief's seeds, and its number.
 
     Args:
         model: Its seeds are uint32, a seed and a count.
@@ -71,8 +84,6 @@ def spread_seeds(model: keras.Model, crew: Crew) -> None:
         for variable in model.non_trainable_variables
         if variable.dtype == "uint32" and tuple(variable.shape) == _SEED_SHAPE
     ]
-    if not seeds or crew.strategy is None:
-        return
 
     def replica() -> None:
         context = tf.distribute.get_replica_context()
@@ -84,28 +95,35 @@ def spread_seeds(model: keras.Model, crew: Crew) -> None:
             apart = tf.stack([tf.cast(number, tf.int64), tf.zeros((), tf.int64)])
             seed.assign(tf.cast(chiefs + apart, tf.uint32))
 
-    _run(crew, replica)
+    return _compiled(crew, replica) if seeds else _nothing
 
 
-def settle(model: keras.Model, crew: Crew) -> None:
-    """Makes what each replica gathered of its own, such as moving statistics, their mean."""
+def settling(model: keras.Model, crew: Crew) -> Callable[[], Any]:
+    """Returns what makes moving statistics, which each replica gathers of its own, their mean."""
     gathered = [
         variable
         for variable in model.non_trainable_variables
         if keras.backend.is_float_dtype(variable.dtype)
     ]
-    if not gathered or crew.strategy is None:
-        return
 
     def replica() -> None:
         context = tf.distribute.get_replica_context()
-        means = context.all_reduce("MEAN", [tf.convert_to_tensor(v.value) for v in gathered])
-        for variable, mean in zip(gathered, means, strict=True):
+        # An identity lies on a device, which TensorFlow asks for; a variable's value does not.
+        own = [tf.identity(variable.value) for variable in gathered]
+        for variable, mean in zip(gathered, context.all_reduce("MEAN", own), strict=True):
             variable.assign(mean)
 
-    _run(crew, replica)
+    return _compiled(crew, replica) if gathered else _nothing
 
 
-def _run(crew: Crew, replica: Callable[[], None]) -> None:
+def _nothing() -> None:
+    pass
+
+
+def _compiled(crew: Crew, replica: Callable[[], None]) -> Callable[[], Any]:
     # In a graph: one replica after the other would wait for the next one for ever.
-    tf.function(lambda: crew.strategy.run(replica))()
+    @tf.function(autograph=False)
+    def run() -> None:
+        crew.strategy.run(replica)
+
+    return run

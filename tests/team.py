@@ -1,0 +1,87 @@
+"""Starts workers as processes on loopback, and ends every one of them by its id."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import teamwork
+
+CHILD = [sys.executable, teamwork.__file__]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a worker ended; a negative code is a signal's, None that it had to be killed."""
+
+    code: int | None
+    text: str
+
+
+def free_addresses(n: int) -> list[str]:
+    """Returns addresses of ports that were free a moment ago."""
+    doors = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    try:
+        return [f"127.0.0.1:{door.getsockname()[1]}" for door in doors]
+    finally:
+        for door in doors:
+            door.close()
+
+
+def session(jobs: Sequence[dict[str, Any]], **options: Any) -> dict[str, Any]:
+    return {"jobs": list(jobs), **options}
+
+
+def team(
+    jobs: Sequence[dict[str, Any]], n: int = 2, *, timeout: float = 60.0, **own: dict[int, Any]
+) -> list[dict[str, Any]]:
+    """Returns the sessions of workers that do the same jobs, but for what is a worker's own."""
+    workers = free_addresses(n)
+    return [
+        session(
+            [{**job, "who": str(index), **own.get("jobs", {}).get(index, {})} for job in jobs],
+            **{"workers": workers, "index": index, "timeout": timeout,
+               **own.get("sessions", {}).get(index, {})},
+        )
+        for index in range(n)
+    ]  # fmt: skip
+
+
+def run(folder: Path, sessions: Sequence[dict[str, Any]], deadline: float = 240.0) -> list[Ended]:
+    """Runs processes to their ends, or kills them at the deadline, in seconds."""
+    until = time.monotonic() + deadline
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    children: list[subprocess.Popen[str]] = []
+    ended = []
+    try:
+        for number, one in enumerate(sessions):
+            with (folder / f"said{number}.txt").open("w") as said:
+                children.append(
+                    subprocess.Popen(
+                        [*CHILD, str(folder), json.dumps(one)],
+                        stdout=said,
+                        stderr=subprocess.STDOUT,
+                        env=environment,
+                        text=True,
+                    )  # fmt: skip
+                )
+        for number, child in enumerate(children):
+            try:
+                code: int | None = child.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                code = None
+            ended.append(Ended(code, (folder / f"said{number}.txt").read_text(errors="replace")))
+    finally:
+        for child in children:
+            if child.poll() is None:
+                os.kill(child.pid, 9)
+                child.wait()
+    return ended
