@@ -41,15 +41,20 @@ def session(jobs: Sequence[dict[str, Any]], **options: Any) -> dict[str, Any]:
 
 
 def team(
-    jobs: Sequence[dict[str, Any]], n: int = 2, *, timeout: float = 60.0, **own: dict[int, Any]
+    jobs: Sequence[dict[str, Any]],
+    n: int = 2,
+    *,
+    timeout: float = 60.0,
+    own_jobs: dict[int, dict[str, Any]] | None = None,
+    own_sessions: dict[int, dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Returns the sessions of workers that do the same jobs, but for what is a worker's own."""
     workers = free_addresses(n)
     return [
         session(
-            [{**job, "who": str(index), **own.get("jobs", {}).get(index, {})} for job in jobs],
+            [{**job, "who": str(index), **(own_jobs or {}).get(index, {})} for job in jobs],
             **{"workers": workers, "index": index, "timeout": timeout,
-               **own.get("sessions", {}).get(index, {})},
+               **(own_sessions or {}).get(index, {})},
         )
         for index in range(n)
     ]  # fmt: skip
@@ -64,14 +69,9 @@ def run(folder: Path, sessions: Sequence[dict[str, Any]], deadline: float = 240.
     try:
         for number, one in enumerate(sessions):
             with (folder / f"said{number}.txt").open("w") as said:
+                command = [*CHILD, str(folder), json.dumps(one)]
                 children.append(
-                    subprocess.Popen(
-                        [*CHILD, str(folder), json.dumps(one)],
-                        stdout=said,
-                        stderr=subprocess.STDOUT,
-                        env=environment,
-                        text=True,
-                    )  # fmt: skip
+                    subprocess.Popen(command, stdout=said, stderr=said, env=environment, text=True)
                 )
         for number, child in enumerate(children):
             try:

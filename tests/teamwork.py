@@ -38,7 +38,8 @@ class Sabotage(keras.callbacks.Callback):
 
     def __init__(self, epoch: int, batch: int, act: str) -> None:
         super().__init__()
-        self._place, self._act, self._epoch = (epoch, batch), act, -1
+        self._place: Any = (epoch, batch)
+        self._act, self._epoch = act, -1
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
@@ -46,6 +47,7 @@ class Sabotage(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if (self._epoch, batch) != self._place:
             return
+        self._place = None
         if self._act == "nan":
             weight = self.model.trainable_variables[0]
             weight.assign(weight * np.nan)

@@ -77,7 +77,10 @@ class Crew:
 
     def each(self, act: Callable[[], Any]) -> Any:
         """Does something once for each of this worker's replicas."""
-        return act() if self.strategy is None else self.strategy.run(act)
+        if self.strategy is None:
+            return act()
+        # In a graph, as TensorFlow warns of anything else.
+        return tf.function(lambda: self.strategy.run(act), autograph=False)()
 
     def total(self, array: np.ndarray) -> np.ndarray:
         """Returns the sum of the workers' arrays, which have one shape and dtype."""
@@ -128,7 +131,7 @@ class Crew:
             act: Returns the result.
 
         Raises:
-            ValueError: If it failed on another worker.
+            RuntimeError: If it failed on another worker.
             Exception: What failed here.
         """
         result, failed = None, None
@@ -145,7 +148,7 @@ class Crew:
             if text is not None
         ]
         if wrong:
-            raise ValueError(f"All workers must be able to {what}. Received: {'; '.join(wrong)}")
+            raise RuntimeError(f"All workers must be able to {what}. Received: {'; '.join(wrong)}")
         return result
 
     @contextlib.contextmanager
@@ -153,7 +156,7 @@ class Crew:
         """Has the chief be in a context, made by a function, while all do what is within.
 
         Raises:
-            ValueError: If it cannot enter; on all workers.
+            RuntimeError: If it cannot enter; on all workers.
         """
         with contextlib.ExitStack() as held:
             self.together(what, lambda: held.enter_context(make()) if self.is_chief else None)
@@ -163,7 +166,7 @@ class Crew:
         """Has the chief do something, and returns its result, which JSON knows, on all workers.
 
         Raises:
-            ValueError: If it failed there.
+            RuntimeError: If it failed there.
         """
         result = self.together(what, act if self.is_chief else lambda: None)
         return self.exchange(result)[0]

@@ -16,7 +16,7 @@ def chiefs_state(crew: Crew, find: Callable[[], State]) -> State:
         find: Finds it, in the chief's folder.
 
     Raises:
-        ValueError: If the chief cannot; on all workers.
+        RuntimeError: If the chief cannot; on all workers.
     """
     state: State = crew.together("go on", find if crew.is_chief else State)
     if crew.size == 1:
