@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,9 @@ from typing import Any
 
 import teamwork
 
+import unetv2
+from unetv2.distributed import free_addresses
+
 CHILD = [sys.executable, teamwork.__file__]
 
 
@@ -24,16 +26,6 @@ class Ended:
 
     code: int | None
     text: str
-
-
-def free_addresses(n: int) -> list[str]:
-    """Returns addresses of ports that were free a moment ago."""
-    doors = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    try:
-        return [f"127.0.0.1:{door.getsockname()[1]}" for door in doors]
-    finally:
-        for door in doors:
-            door.close()
 
 
 def session(jobs: Sequence[dict[str, Any]], **options: Any) -> dict[str, Any]:
@@ -63,7 +55,13 @@ def team(
 def run(folder: Path, sessions: Sequence[dict[str, Any]], deadline: float = 240.0) -> list[Ended]:
     """Runs processes to their ends, or kills them at the deadline, in seconds."""
     until = time.monotonic() + deadline
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        # What is tested here, wherever it lies.
+        "PYTHONPATH": str(Path(unetv2.__file__).parent.parent),
+    }
     children: list[subprocess.Popen[str]] = []
     ended = []
     try:

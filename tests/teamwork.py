@@ -28,6 +28,7 @@ FULL = unetv2.recipes.get(
 RECIPES = {
     # Clipped gradients, nothing else.
     "plain": PLAIN,
+    "small batches": unetv2.recipes.get(PLAIN, batch_size=2),
     # Stages, moving averages, class weights, cross-entropy and Dice, augmentation, decay.
     "full": FULL,
 }

@@ -3,7 +3,16 @@
 from unetv2.distributed.cluster import Cluster
 from unetv2.distributed.connecting import connect
 from unetv2.distributed.distribution import Distribution
+from unetv2.distributed.local import LocalWorkers, free_addresses
 from unetv2.distributed.signals import PreemptedError
 from unetv2.distributed.watch import WorkerLostError
 
-__all__ = ["Cluster", "Distribution", "PreemptedError", "WorkerLostError", "connect"]
+__all__ = [
+    "Cluster",
+    "Distribution",
+    "LocalWorkers",
+    "PreemptedError",
+    "WorkerLostError",
+    "connect",
+    "free_addresses",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -56,20 +56,24 @@ def _synchronize(thing: Any, seen: set[int]) -> None:
             _synchronize(part, seen)
 
 
-def assign(crew: Crew, variable: Any, array: np.ndarray) -> None:
-    """Sets a variable; one that is summed over replicas when it is read, to that sum."""
-    if crew.strategy is None or variable.synchronization != "on_read":
-        variable.assign(array)
-        return
-    value = tf.constant(array, variable.dtype)
+def assign(crew: Crew, variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+    """Sets variables; those that are summed over replicas when they are read, to that sum."""
+    summed = []
+    for variable, array in zip(variables, arrays, strict=True):
+        if crew.strategy is None or variable.synchronization != "on_read":
+            variable.assign(array)
+        else:
+            summed.append((variable, tf.constant(array, variable.dtype)))
 
     # TensorFlow would give each replica its share, and integers would lose the rest.
     def replica() -> None:
         context = tf.distribute.get_replica_context()
         first = tf.equal(context.replica_id_in_sync_group, 0)
-        variable.assign(tf.where(first, value, tf.zeros_like(value)))
+        for variable, value in summed:
+            variable.assign(tf.where(first, value, tf.zeros_like(value)))
 
-    _compiled(crew, replica)()
+    if summed:
+        _compiled(crew, replica)()
 
 
 def spreading_seeds(model: keras.Model, crew: Crew) -> Callable[[], Any]:

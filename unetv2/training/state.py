@@ -17,8 +17,9 @@ from unetv2.training.folder import write_whole
 _NOTES = "notes"
 
 
-def _assign(variable: Any, array: np.ndarray) -> None:
-    variable.assign(array)
+def _assign(variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
 
 
 @dataclass
@@ -78,7 +79,7 @@ class State:
         self,
         model: keras.Model,
         kinds: Sequence[str] = ("model", "optimizer"),
-        assign: Callable[[Any, np.ndarray], Any] = _assign,
+        assign: Callable[[Sequence[Any], Sequence[np.ndarray]], None] = _assign,
     ) -> None:
         """Sets a compiled model to what was kept."""
         held = {
@@ -90,8 +91,7 @@ class State:
             arrays = self.variables.get(kind, [])
             if kind == "metrics" and not arrays:
                 continue
-            for variable, array in zip(held[kind], arrays, strict=True):
-                assign(variable, array)
+            assign(held[kind], arrays)
 
     def save(self, path: Path) -> None:
         """Writes the file beside and renames it into place.
