@@ -14,6 +14,7 @@ from unetv2.data.dataset import make_dataset
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.labels import ENCODINGS
 from unetv2.data.pairs import SPLIT
+from unetv2.distributed import connect
 from unetv2.training.trainer import train
 
 _TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_voc": PASCAL_VOC}
@@ -113,6 +114,15 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument("--cache", default="memory", metavar="FOLDER", help="default: memory")
     command.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything")
+    command.add_argument(
+        "--workers", metavar="HOST:PORT,...",
+        help="train together: all workers' addresses, or 'auto' for those of TF_CONFIG, Slurm, or "
+        "this machine's GPUs",
+    )  # fmt: skip
+    command.add_argument(
+        "--index", type=int, metavar="N",
+        help="number of this worker, from 0 (default: JOB_COMPLETION_INDEX)",
+    )  # fmt: skip
     command.add_argument("--resume", action="store_true", help="go on with the run in the folder")
     command.add_argument("--overwrite", action="store_true", help="remove the run in the folder")
 
@@ -221,7 +231,16 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
+def _strategy(options: argparse.Namespace) -> Any:
+    if options.workers is None and options.index is None:
+        return None
+    automatic = options.workers in (None, "auto")
+    return connect(None if automatic else options.workers.split(","), options.index)
+
+
 def _train(options: argparse.Namespace) -> int:
+    # Before anything is computed.
+    strategy = _strategy(options)
     recipe = recipes.get(options.recipe)
     if options.batch_size is not None:
         recipe = recipes.get(recipe, batch_size=options.batch_size)
@@ -251,6 +270,7 @@ def _train(options: argparse.Namespace) -> int:
         model, training, validation, recipe=recipe, epochs=options.epochs,
         output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
         patience=options.patience, seed=options.seed, verbose=1 if sys.stdout.isatty() else 2,
+        strategy=strategy,
     )  # fmt: skip
     print(f"Best validation mean IoU: {done.best:.3f}")
     print(f"Model, checkpoint, logs and pictures: {done.output_dir}")

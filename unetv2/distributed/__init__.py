@@ -4,6 +4,7 @@ from unetv2.distributed.cluster import Cluster
 from unetv2.distributed.connecting import connect
 from unetv2.distributed.distribution import Distribution
 from unetv2.distributed.local import LocalWorkers, free_addresses
+from unetv2.distributed.service import served, start_service
 from unetv2.distributed.signals import PreemptedError
 from unetv2.distributed.watch import WorkerLostError
 
@@ -15,4 +16,6 @@ __all__ = [
     "WorkerLostError",
     "connect",
     "free_addresses",
+    "served",
+    "start_service",
 ]
