@@ -138,8 +138,10 @@ def test_a_worker_that_stands_still_ends_the_others(trained):
     job = {**WHOLE, "name": "still", "timeout": 25.0}
     # Itself it cannot end: it is ended after the deadline.
     ended = team.run(trained, team.team([job], own_jobs={1: {"sabotage": [1, 1, "SIGSTOP"]}}), 120)
-    assert ended[0].code == 75, ended[0].text[-3000:]
-    assert "has waited 25 s for a step that all workers make" in ended[0].text
+    # TensorFlow's own sign of life, or this library's: whichever is missed first.
+    assert ended[0].code in (1, 75), ended[0].text[-3000:]
+    words = ("WorkerLostError", "has waited 25 s for a step that all workers make")
+    assert any(word in ended[0].text for word in words)
     assert ended[1].code is None
 
 

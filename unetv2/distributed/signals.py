@@ -17,7 +17,18 @@ _STOP, _SAVE = range(2)
 
 
 class PreemptedError(RuntimeError):
-    """A worker was told to end; all have, after saving."""
+    """A worker was told to end by SIGTERM; all have, after saving.
+
+    Args:
+        message: str. When it was, and what to do.
+
+    Example:
+        >>> issubclass(unetv2.distributed.PreemptedError, RuntimeError)
+        True
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 class Signals:

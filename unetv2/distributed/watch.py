@@ -30,7 +30,18 @@ _log = logging.getLogger("unetv2")
 
 
 class WorkerLostError(RuntimeError):
-    """A worker is gone, so no step can be made."""
+    """A worker is gone, so no step can be made: start all of them again with ``resume=True``.
+
+    Args:
+        message: str. Which worker, who noticed, and what to do.
+
+    Example:
+        >>> issubclass(unetv2.distributed.WorkerLostError, RuntimeError)
+        True
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 @contextmanager
