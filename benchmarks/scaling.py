@@ -206,13 +206,16 @@ def main() -> None:
         return
     load = os.getloadavg()
     pairs = [case.split(":") for case in arguments.cases]
-    found = [measure(dtype, gradients, arguments) for dtype, gradients in pairs]
-    for case in found:
+    found = []
+    for dtype, gradients in pairs:
+        case = measure(dtype, gradients, arguments)
+        found.append(case)
         print(
             f"{case['dtype']}, gradients in {case['gradients']}: 1 worker "
             f"{case['seconds_alone']:.2f} s a step, {case['workers']} workers "
             f"{case['seconds_together']:.2f} s: {case['times']:.2f} times, "
-            f"{case['loopback_bytes_a_step'] / 1e6:.1f} MB on loopback"
+            f"{case['loopback_bytes_a_step'] / 1e6:.1f} MB on loopback",
+            flush=True,
         )
     # Each of many workers has what each of the two had, so the batch grows with them.
     model: dict[str, Any] = {}
