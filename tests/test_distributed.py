@@ -125,19 +125,19 @@ def test_a_worker_told_to_end_has_all_save_and_end(trained):
     assert_same(trained, "whole.0", "told.alone", TOLERANCE)
 
 
-def test_a_failure_is_mended_by_all(trained):
+def test_a_failure_is_mended_by_all(folder):
     job = {**WHOLE, "name": "failing", "sabotage": [1, 1, "nan"]}
-    require_success(team.run(trained, team.team([job]), 240))
+    require_success(team.run(folder, team.team([job]), 240))
     for index in (0, 1):
-        (event,) = told(trained, f"failing.{index}")[2]
+        (event,) = told(folder, f"failing.{index}")[2]
         assert "in epoch 2 a weight became infinite or no number" in event
-    assert_same(trained, "failing.0", "failing.1")
+    assert_same(folder, "failing.0", "failing.1")
 
 
-def test_a_worker_that_stands_still_ends_the_others(trained):
+def test_a_worker_that_stands_still_ends_the_others(folder):
     job = {**WHOLE, "name": "still", "timeout": 25.0}
     # Itself it cannot end: it is ended after the deadline.
-    ended = team.run(trained, team.team([job], own_jobs={1: {"sabotage": [1, 1, "SIGSTOP"]}}), 120)
+    ended = team.run(folder, team.team([job], own_jobs={1: {"sabotage": [1, 1, "SIGSTOP"]}}), 120)
     # TensorFlow's own sign of life, or this library's: whichever is missed first.
     assert ended[0].code in (1, 75), ended[0].text[-3000:]
     words = ("WorkerLostError", "has waited 25 s for a step that all workers make")
@@ -153,9 +153,9 @@ def test_a_worker_that_stands_still_ends_the_others(trained):
         ({"scenes": "scenes5"}, "data.n_pairs=7 on worker 0 and 5 on worker 1"),
     ],
 )
-def test_workers_that_differ_say_so_everywhere(trained, own, difference):
+def test_workers_that_differ_say_so_everywhere(folder, own, difference):
     job = {**WHOLE, "name": "differing"}
-    ended = team.run(trained, team.team([job], own_jobs={1: own}), 120)
+    ended = team.run(folder, team.team([job], own_jobs={1: own}), 120)
     for one in ended:
         assert one.code == 1, one.text[-3000:]
         assert "worker 1 (127.0.0.1:" in one.text
@@ -163,23 +163,23 @@ def test_workers_that_differ_say_so_everywhere(trained, own, difference):
         assert difference in one.text
 
 
-def test_a_folder_in_use_is_refused_by_all(trained):
+def test_a_folder_in_use_is_refused_by_all(folder):
     job = {**WHOLE, "name": "in_use"}
-    (trained / "in_use").mkdir(exist_ok=True)
+    (folder / "in_use").mkdir(exist_ok=True)
     from unetv2.training.lock import locked
 
-    with locked(trained / "in_use"):
-        ended = team.run(trained, team.team([job]), 120)
+    with locked(folder / "in_use"):
+        ended = team.run(folder, team.team([job]), 120)
     for one in ended:
         assert one.code == 1
         assert "`output_dir` must not be in use by another training" in one.text
 
 
-def test_a_port_in_use_is_an_error_everywhere(trained):
+def test_a_port_in_use_is_an_error_everywhere(folder):
     sessions = team.team([WHOLE], timeout=10.0)
     host, port = sessions[1]["workers"][1].split(":")
     with socket.create_server((host, int(port))):
-        ended = team.run(trained, sessions, 90)
+        ended = team.run(folder, sessions, 90)
     assert [one.code for one in ended] == [1, 1]
     assert "Worker 1 must be able to listen at '127.0.0.1:" in ended[1].text
     assert "another program has the port" in ended[0].text
