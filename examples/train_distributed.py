@@ -72,7 +72,8 @@ def work(arguments: argparse.Namespace) -> None:
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             """Stops it."""
             self.seconds.append(time.perf_counter() - self._last)
-            if arguments.name == "alone" and len(self.seconds) >= FIRST_STEPS + arguments.compare_steps:
+            enough = FIRST_STEPS + arguments.compare_steps
+            if arguments.name == "alone" and len(self.seconds) >= enough:
                 self.model.stop_training = True
 
     folder = arguments.output / "scenes"
