@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -89,6 +90,16 @@ def test_a_video_becomes_a_video(model, tmp_path, capsys):
     assert "`--colors` must not be given for a video" in capsys.readouterr().err
     assert main(["predict", model, str(path), str(path), "--output", "x"]) == 2
     assert "`INPUT` must be one video, or pictures" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_one_line_and_returns_2(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    (tmp_path / "drive.mp4").write_bytes(b"")
+    words = ["predict", model, str(tmp_path / "drive.mp4"), "--output", str(tmp_path / "out")]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: Videos need PyAV, which is not installed. Run `pip install")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

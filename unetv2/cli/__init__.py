@@ -20,8 +20,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: What stands after ``unetv2``; None takes the process's arguments.
 
     Returns:
-        int. 0; 1 if the command found errors; 2 for wrong arguments or missing files; 130 if
-        interrupted.
+        int. 0; 1 if the command found errors or files failed; 2 for wrong arguments, missing
+        files or packages; 130 if interrupted.
     """
     try:
         options = _parser().parse_args(words)
@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _WRONG_USE if leaving.code else 0
     try:
         return int(options.run(options))
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return _WRONG_USE
     except KeyboardInterrupt:
