@@ -575,3 +575,27 @@ def test_wrong_arguments_raise_before_anything_is_read(write, tmp_path):
         check(folders, output=tmp_path / "file")
     with pytest.raises(ValueError, match="`n_classes` must be the number of `classes`"):
         check(folders, n_classes=7, classes=TABLE)
+
+
+def with_alpha(pixels, alpha):
+    return np.concatenate([pixels, np.full((*SIZE, 1), alpha, np.uint8)], axis=2)
+
+
+@pytest.mark.parametrize("red", [True, False])
+def test_alpha_changes_nothing(write, red):
+    image = np.random.default_rng(3).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    ids = regions(0, 1, 2)[..., np.newaxis]
+    # As CARLA stores ids, or as grey does.
+    mask = np.pad(ids, ((0, 0), (0, 0), (0, 2))) if red else ids.repeat(3, axis=2)
+    other = regions(2, 1)[..., np.newaxis].repeat(3, axis=2)
+    plain = check(write(mask, other, images=[image, image[::-1]]), n_classes=3)
+    folders = write(
+        with_alpha(mask, 9), with_alpha(other, 255), names="ab",
+        images=[with_alpha(image, 0), with_alpha(image[::-1], 128)],
+    )  # fmt: skip
+    report = check(folders, n_classes=3)
+    # The four are two twice: by their colours and ids, whatever their alpha is.
+    assert sorted(kinds(report)) == ["duplicate", "duplicate"], str(report)
+    assert report.mean == pytest.approx(plain.mean)
+    assert report.std == pytest.approx(plain.std)
+    assert [row.pixels for row in report.classes] == [2 * row.pixels for row in plain.classes]

@@ -7,8 +7,10 @@ from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
 from unetv2.evaluation.evaluate import evaluate
 from unetv2.evaluation.result import Evaluation
+from unetv2.inference.directory import PredictedDirectory, predict_directory
 from unetv2.inference.predict import predict
 from unetv2.inference.prediction import Prediction
+from unetv2.inference.video import PredictedVideo, predict_video
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
 from unetv2.precision import automatic_precision
@@ -31,6 +33,8 @@ __all__ = [
     "DecoderBlock",
     "EncoderBlock",
     "Evaluation",
+    "PredictedDirectory",
+    "PredictedVideo",
     "Prediction",
     "Preprocessing",
     "SegmentationModel",
@@ -46,6 +50,8 @@ __all__ = [
     "make_dataset",
     "metrics",
     "predict",
+    "predict_directory",
+    "predict_video",
     "recipes",
     "train",
     "visualization",

@@ -157,7 +157,8 @@ def make_dataset(
         crop_size=crop_size,
         one_size=image_size is None and crop_size is None and batch_size > 1,
     )
-    source.check()
+    # More than cores, as some wait for the disk or for Python's lock.
+    threads = ThreadPoolExecutor(2 * (os.cpu_count() or 1), thread_name_prefix="unetv2")
 
     def read(number: int, draw: int) -> Pictures | None:
         pictures = source.read(number)
@@ -172,8 +173,6 @@ def make_dataset(
     gate = Gate()
     # Also at the end of the process, while Python still answers.
     weakref.finalize(source, gate.close)
-    # More than cores, as some wait for the disk or for Python's lock.
-    threads = ThreadPoolExecutor(2 * (os.cpu_count() or 1), thread_name_prefix="unetv2")
 
     # A batch a call, on threads of our own: TensorFlow's wait for each other in Python functions.
     def read_batch(numbers: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -192,7 +191,6 @@ def make_dataset(
         return np.stack(images), np.stack([mask.astype(np.int32) for mask in masks])
 
     height, width = crop_size or preparation.image_size or (None, None)
-    scale = float(np.iinfo(source.pixel_dtype).max)
 
     def load(numbers: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         images, masks = tf.numpy_function(
@@ -202,21 +200,22 @@ def make_dataset(
         return images, tf.ensure_shape(masks, (None, height, width, 1)), draws
 
     def finish(image: tf.Tensor, mask: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.cast(image, tf.float32) / scale
+        image = tf.cast(image, tf.float32) / float(np.iinfo(source.pixel_dtype).max)
         return (image, mask) if augment is None else augment(image, mask, (draws[0], draws[-1]))
 
     if shuffle is None:
         shuffle = subset not in ("validation", "test")
     # Numbers are shuffled, not pictures: the order is perfect and costs no buffer.
     counter = EpochCounter()
-    dataset = (
-        epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat, counter=counter)
-        .batch(batch_size)
-        .map(load, num_parallel_calls=_BATCHES_AT_ONCE)
-    )
-    if on_error == "skip":
-        dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
-    dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
+    with source.checked(threads):
+        dataset = (
+            epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat, counter=counter)
+            .batch(batch_size)
+            .map(load, num_parallel_calls=_BATCHES_AT_ONCE)
+        )
+        if on_error == "skip":
+            dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
+        dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
     keys = None if shuffle or on_error == "skip" else tuple(pair.key for pair in pairs)
     origin = Origin(preparation, crop_size, len(pairs), keys, batch_size, augment, repeat, counter)
     return remember(dataset, origin)

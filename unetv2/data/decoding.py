@@ -14,6 +14,7 @@ from PIL import Image
 from unetv2.data.arrays import array_colors, array_header, array_ids, array_image, is_array
 from unetv2.data.pixels import (
     convert_16_bit,
+    converted,
     grey_stretch,
     is_16_bit,
     is_grey_gif,
@@ -119,6 +120,7 @@ def decode_image(
     channels: int = 3,
     max_pixels: int = MAX_PIXELS,
     at_least: tuple[int, int] | None = None,
+    spare: bool = False,
 ) -> np.ndarray:
     """Decodes an image, turned as its EXIF data says.
 
@@ -129,9 +131,12 @@ def decode_image(
         max_pixels: int. Larger pictures are refused.
         at_least: ``(height, width)`` or None. A JPEG may be decoded at a half, a quarter or
             an eighth, but not smaller than this.
+        spare: bool. Whether RGB may come with the alpha channel of the file, as a fourth that
+            nobody asked for: to take it out takes time.
 
     Returns:
-        np.ndarray. uint8, or uint16 where the file has 16 bits, ``(height, width, channels)``.
+        np.ndarray. uint8, or uint16 where the file has 16 bits, ``(height, width, channels)``;
+        maybe read-only.
 
     Raises:
         ValueError: If it is no picture, too large, or of a kind that has no such channels.
@@ -150,23 +155,27 @@ def decode_image(
             pixels = convert_16_bit(_pixels_16_bit(path, picture), channels)
             return _turned(pixels, orientation)
         if is_plain_png(picture) and (channels >= 3 or (channels, picture.mode) == (1, "L")):
-            return png_pixels(path, channels, tf.uint8)
+            stored = spare and (channels, picture.mode) == (3, "RGBA")
+            return png_pixels(path, 0 if stored else channels, tf.uint8)
         if at_least is not None:
             _shrink_jpeg(picture, at_least)
-        pixels = _turned(np.asarray(_rgb(picture, _IMAGE_MODES[channels])), orientation)
+        pixels = _turned(np.asarray(converted(picture, _IMAGE_MODES[channels])), orientation)
         return pixels[..., np.newaxis] if channels == 1 else pixels
 
 
-def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS, spare: bool = False) -> np.ndarray:
     """Decodes a mask: exactly the numbers in the file, nothing scaled or converted.
 
     Args:
         path: str. The file.
         max_pixels: int. Larger pictures are refused.
+        spare: bool. Whether colours may come with the file's alpha channel, as a fourth that
+            means nothing: to take it out takes time.
 
     Returns:
         np.ndarray. uint8, uint16 or int32 ``(height, width)`` for one channel or a palette,
-        where it holds the indices; uint8 or uint16 ``(height, width, 3)`` for colours.
+        where it holds the indices; uint8 or uint16 ``(height, width, 3)`` for colours. Maybe
+        read-only.
 
     Raises:
         ValueError: If it is no picture, too large, or stored with losses.
@@ -179,11 +188,13 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         if picture.mode in ("RGB", "RGBA", "LA") and is_16_bit(picture):
             values = _pixels_16_bit(path, picture)
         elif is_plain_png(picture):
-            # Alpha is no label; without it there is less to copy.
-            values = png_pixels(path, 3 if picture.mode == "RGBA" else 0, tf.uint8)
+            values = png_pixels(path, 0, tf.uint8)
+            if spare and values.shape[2] == 4:
+                return values
         else:
             values = _plain_values(path, picture)
         if values.ndim == 3:
+            # Alpha is no label.
             values = values[..., :3] if values.shape[2] >= 3 else values[..., 0]
         return _turned(values, orientation)
 
@@ -208,7 +219,7 @@ def decode_colors(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         if is_16_bit(picture) or picture.mode in ("I", "F"):
             raise ValueError(f"Masks of colours must have 8 bits. Received: '{path}'. Convert it.")
         orientation = _orientation(picture)
-        return _turned(np.asarray(_rgb(picture, "RGB")), orientation)
+        return _turned(np.asarray(converted(picture, "RGB")), orientation)
 
 
 def palette(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -260,13 +271,6 @@ def _plain_values(path: str, picture: Image.Image) -> np.ndarray:
         )
     values = np.asarray(picture)
     return values // stretch if stretch > 1 else values
-
-
-def _rgb(picture: Image.Image, mode: str) -> Image.Image:
-    if picture.mode in ("P", "PA"):
-        # Straight from a palette, Pillow loses transparency with a warning.
-        picture = picture.convert("RGBA")
-    return picture.convert(mode)
 
 
 def _pixels_16_bit(path: str, picture: Image.Image) -> np.ndarray:

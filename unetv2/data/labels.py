@@ -12,6 +12,7 @@ from unetv2.arguments import require_choice, require_ignore_class, require_integ
 from unetv2.classes import ClassTable, Color
 from unetv2.data.arrays import is_array
 from unetv2.data.decoding import decode_colors, decode_mask
+from unetv2.data.pixels import only_red
 
 ENCODINGS = ("ids", "colors", "binary")
 
@@ -73,9 +74,10 @@ class Labels:
         if self.encoding == "colors":
             ids = self._from_colors(path, max_pixels)
         elif self.encoding == "binary":
-            ids = _from_binary(path, _largest_channel(decode_mask(path, max_pixels=max_pixels)))
+            values = decode_mask(path, max_pixels=max_pixels, spare=True)
+            ids = _from_binary(path, _largest_channel(values))
         else:
-            values = decode_mask(path, max_pixels=max_pixels)
+            values = decode_mask(path, max_pixels=max_pixels, spare=True)
             if self.n_classes is None:
                 _require_no_colors(path, values)
             ids = _remapped(_largest_channel(values), self.label_map)
@@ -90,15 +92,17 @@ class Labels:
             max_pixels: int. Larger pictures are refused.
 
         Returns:
-            np.ndarray. As :func:`unetv2.data.decoding.decode_mask` returns; the colours of an
-            array where masks hold colours.
+            np.ndarray. As :func:`unetv2.data.decoding.decode_mask` returns, maybe with an alpha
+            channel; the colours of an array where masks hold colours.
 
         Raises:
             ValueError: If it is no mask.
         """
         # A picture tells ids from colours; an array of three channels may be either.
         colors = self.encoding == "colors" and is_array(path)
-        return (decode_colors if colors else decode_mask)(path, max_pixels=max_pixels)
+        if colors:
+            return decode_colors(path, max_pixels=max_pixels)
+        return decode_mask(path, max_pixels=max_pixels, spare=True)
 
     def _from_colors(self, path: str, max_pixels: int) -> np.ndarray:
         assert self.classes is not None
@@ -207,7 +211,10 @@ def _largest_channel(values: np.ndarray) -> np.ndarray:
     """Returns the ids of CARLA's masks, where only red is not 0, and of grey stored as RGB."""
     if values.ndim == 2:
         return values
-    red, green, blue = np.moveaxis(values, 2, 0)
+    red = only_red(values)
+    if red is not None:
+        return red
+    red, green, blue = np.moveaxis(values, 2, 0)[:3]
     # Much faster than `values.max(axis=2)`, which goes by threes.
     largest = np.maximum(red, green)
     return np.maximum(largest, blue, out=largest)
@@ -216,6 +223,7 @@ def _largest_channel(values: np.ndarray) -> np.ndarray:
 def _require_no_colors(path: str, values: np.ndarray) -> None:
     if values.ndim == 2:
         return
+    values = values[..., :3]
     ids = _largest_channel(values)[..., np.newaxis]
     colored = ((values != 0) & (values != ids)).any(axis=2)
     if colored.any():

@@ -12,6 +12,9 @@ from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from unetv2.data.arrays import MAGIC
 
 _MOST_CHANNELS = 4
+# Pillow's names of what it takes channel by channel; with alpha it multiplies colours by it.
+_MODES = {1: "L", 3: "RGB", 4: "RGBX"}
+_GREEN_AND_BLUE = 0xFFFF00
 _BITS, _CHANNELS, _PLANES = 258, 277, 284
 
 
@@ -55,14 +58,48 @@ def is_plain_png(picture: Image.Image) -> bool:
 
 
 def png_pixels(path: str, channels: int, dtype: tf.DType) -> np.ndarray:
-    """Decodes a PNG, ``(height, width, channels)``; its own channels where that is 0."""
+    """Decodes a PNG, ``(height, width, channels)``, read-only; its own channels where that is 0."""
     try:
-        # TensorFlow reads the file too: its bytes as a Python object would be copied twice.
-        data = tf.io.read_file(os.fsencode(path))
+        # TensorFlow reads the file too: its bytes as a Python object would be copied twice. A name
+        # that is no tensor yet would take it longer than a small file.
+        data = tf.io.read_file(tf.constant(os.fsencode(path)))
         pixels = tf.io.decode_png(data, channels=channels, dtype=dtype)
     except tf.errors.InvalidArgumentError as error:
         raise OSError("broken or truncated PNG data") from error
-    return np.asarray(pixels.numpy())
+    # The tensor's own memory; `numpy()` would copy it.
+    return np.asarray(memoryview(pixels))
+
+
+def is_pillows(pixels: np.ndarray) -> bool:
+    """Returns whether :func:`as_picture` takes ``(height, width, channels)``."""
+    return pixels.dtype == np.uint8 and pixels.shape[2] in _MODES
+
+
+def as_picture(pixels: np.ndarray) -> Image.Image:
+    """Returns uint8 ``(height, width, channels)`` for Pillow; one and four are not copied."""
+    height, width, channels = pixels.shape
+    mode = _MODES[channels]
+    content = np.ascontiguousarray(pixels)
+    return Image.frombuffer(mode, (width, height), content, "raw", mode, 0, 1)
+
+
+def only_red(values: np.ndarray) -> np.ndarray | None:
+    """Returns red, uint8, if green and blue are 0 in uint8 ``(height, width, 4)``; else None."""
+    if values.ndim != 3 or values.shape[2] != 4 or values.dtype != np.uint8:
+        return None
+    # A pixel as one number, red in its lowest byte, is ten times as fast to go through.
+    pixels = np.ascontiguousarray(values).view("<u4")[..., 0]
+    if np.bitwise_or.reduce(pixels, axis=None) & _GREEN_AND_BLUE:
+        return None
+    return pixels.astype(np.uint8)
+
+
+def converted(picture: Image.Image, mode: str) -> Image.Image:
+    """Returns a picture in another of Pillow's modes."""
+    if picture.mode in ("P", "PA"):
+        # Straight from a palette, Pillow loses transparency with a warning.
+        picture = picture.convert("RGBA")
+    return picture.convert(mode)
 
 
 def convert_16_bit(pixels: np.ndarray, channels: int) -> np.ndarray:

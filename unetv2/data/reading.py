@@ -101,10 +101,11 @@ def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndar
         channels=preparation.channels,
         max_pixels=preparation.max_pixels,
         at_least=geometry.resized if preparation.interpolation != "nearest" else None,
+        spare=True,
     )
     padding = preparation.labels.ignore_class if preparation.resize == "pad" else 0
     return (
-        resize_image(image, geometry, preparation.interpolation),
+        resize_image(image, geometry, preparation.interpolation, preparation.channels),
         resize_mask(mask, geometry, padding or 0)[..., np.newaxis],
     )
 

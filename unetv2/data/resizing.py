@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+
+from unetv2.data.pixels import as_picture, is_pillows
 
 
 class Geometry(NamedTuple):
@@ -41,7 +42,12 @@ class Geometry(NamedTuple):
         return cls((height, width), size)
 
 
-def resize_image(image: np.ndarray, geometry: Geometry, interpolation: str = "area") -> np.ndarray:
+def resize_image(
+    image: np.ndarray,
+    geometry: Geometry,
+    interpolation: str = "area",
+    channels: int | None = None,
+) -> np.ndarray:
     """Resizes an image; padding is 0.
 
     Args:
@@ -50,11 +56,13 @@ def resize_image(image: np.ndarray, geometry: Geometry, interpolation: str = "ar
         interpolation: ``"area"`` is the mean over an output pixel's area where the picture
             shrinks, and bilinear where it grows; the others are ``tf.image.resize``'s, with
             antialiasing.
+        channels: int or None. The first so many channels are kept; None keeps all.
 
     Returns:
         np.ndarray. ``(*geometry.size, channels)``, ``image.dtype``, of floats float32.
     """
-    return _fit(_resized(image, geometry.resized, interpolation), geometry.size, 0)
+    resized = _resized(image, geometry.resized, interpolation, channels or image.shape[2])
+    return _fit(resized, geometry.size, 0)
 
 
 def resize_mask(mask: np.ndarray, geometry: Geometry, padding: int = 0) -> np.ndarray:
@@ -75,18 +83,18 @@ def resize_mask(mask: np.ndarray, geometry: Geometry, padding: int = 0) -> np.nd
     return _fit(_nearest(mask, geometry.resized), geometry.size, padding)
 
 
-def _resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
+def _resized(
+    image: np.ndarray, size: tuple[int, int], interpolation: str, channels: int
+) -> np.ndarray:
     source = image.shape[:2]
-    if source == size:
-        return image
-    if interpolation == "nearest":
-        return _nearest(image, size)
-    shrinks = source[0] >= size[0] and source[1] >= size[1]
-    if interpolation == "area" and shrinks:
-        if source[0] % size[0] == 0 and source[1] % size[1] == 0 and _is_pillows(image):
-            picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-            reduced = np.asarray(picture.reduce((source[1] // size[1], source[0] // size[0])))
-            return reduced[..., np.newaxis] if image.shape[2] == 1 else reduced
+    divides = source[0] % size[0] == 0 and source[1] % size[1] == 0
+    if interpolation == "nearest" or source == size:
+        return np.ascontiguousarray(_nearest(image, size)[..., :channels])
+    if interpolation == "area" and divides and is_pillows(image):
+        reduced = _reduced(image, (source[0] // size[0], source[1] // size[1]))
+        return np.ascontiguousarray(reduced[..., :channels])
+    image = image[..., :channels]
+    if interpolation == "area" and source[0] >= size[0] and source[1] >= size[1]:
         # Pillow's box filter takes whole pixels only, which shifts the image at other ratios.
         resized = tf.image.resize(image[np.newaxis], size, method="area")
     else:
@@ -99,9 +107,10 @@ def _resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np
     return np.clip(pixels, 0, limit, out=pixels).astype(image.dtype)
 
 
-def _is_pillows(image: np.ndarray) -> bool:
-    # Pillow multiplies colours by alpha when it reduces.
-    return image.dtype == np.uint8 and image.shape[2] in (1, 3)
+def _reduced(image: np.ndarray, factors: tuple[int, int]) -> np.ndarray:
+    """Returns the mean over blocks of ``factors`` pixels down and across."""
+    reduced = np.asarray(as_picture(image).reduce(factors[::-1]))
+    return reduced.reshape(*reduced.shape[:2], image.shape[2])
 
 
 def _nearest(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -112,7 +121,8 @@ def _nearest(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         ((2 * np.arange(target) + 1) * source) // (2 * target)
         for target, source in zip(size, picture.shape[:2], strict=True)
     )
-    return picture[rows[:, np.newaxis], columns]
+    # Row by row is several times as fast as pixel by pixel.
+    return picture[rows].take(columns, axis=1)
 
 
 def _fit(picture: np.ndarray, size: tuple[int, int], padding: int) -> np.ndarray:

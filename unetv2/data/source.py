@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, wait
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -68,8 +70,35 @@ class Source:
         """Returns the number of pairs."""
         return len(self._pairs)
 
-    def check(self) -> None:
-        """Raises, or skips, what is wrong with the first pairs; finds the bit depth."""
+    @contextmanager
+    def checked(self, threads: Executor) -> Iterator[None]:
+        """Raises, or skips, what is wrong with the first pairs; finds the bit depth.
+
+        Headers are checked before the block runs, and pairs are read while it does.
+
+        Args:
+            threads: Read them.
+        """
+        reads: list[Future[Pictures | None]] = []
+        try:
+            if not self._one_size:
+                reads = self._reads(threads)
+            self._check_headers()
+            if self._one_size:
+                self.read(0)  # Its size is what the others are held against.
+                reads = self._reads(threads)
+            yield
+            for read in reads:
+                read.result()
+        finally:
+            for read in reads:
+                read.cancel()
+            wait(reads)
+
+    def _reads(self, threads: Executor) -> list[Future[Pictures | None]]:
+        return [threads.submit(self.read, number) for number in range(len(self))[:_PAIRS_READ]]
+
+    def _check_headers(self) -> None:
         limit, channels = self._preparation.max_pixels, self._preparation.channels
         for number, pair in enumerate(self._pairs[:_HEADERS_CHECKED]):
             try:
@@ -79,11 +108,6 @@ class Source:
                 continue
             if bits == 16:
                 self.pixel_dtype = np.dtype(np.uint16)
-        self.read(0)  # Its size is what the others are held against.
-        # Threads, as decoding leaves Python's lock.
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            for _ in threads.map(self.read, range(1, min(len(self), _PAIRS_READ))):
-                pass
 
     def read(self, number: int) -> Pictures | None:
         """Returns image and mask of a pair, or None if it is skipped.
@@ -92,22 +116,23 @@ class Source:
             ValueError: If something is wrong with it, or with too many.
             CacheError: If the cache's folder cannot be written.
         """
-        if self._remembered is not None and number in self._remembered:
-            return self._remembered[number]
-        if number in self._skipped:
-            return None
-        try:
-            image, mask = self._load(self._pairs[number])
-            self._require_size(self._pairs[number], mask.shape[:2])
-        except CacheError:
-            raise
-        except (ValueError, OSError) as error:
-            self._skip(number, error)
-            return None
-        pictures = (self._same_depth(image), mask)
-        if self._remembered is not None:
-            self._remembered[number] = pictures
-        return pictures
+        pictures = None if self._remembered is None else self._remembered.get(number)
+        if pictures is None:
+            if number in self._skipped:
+                return None
+            try:
+                pictures = self._load(self._pairs[number])
+                self._require_size(self._pairs[number], pictures[1].shape[:2])
+            except CacheError:
+                raise
+            except (ValueError, OSError) as error:
+                self._skip(number, error)
+                return None
+            if self._remembered is not None:
+                self._remembered[number] = pictures
+        image, mask = pictures
+        # Not before: a depth may be found when the first pairs are read already.
+        return self._same_depth(image), mask
 
     def _load(self, pair: Pair) -> Pictures:
         if self._folder is None:

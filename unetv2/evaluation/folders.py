@@ -13,6 +13,7 @@ from unetv2.arguments import require_integer
 from unetv2.classes import ClassTable
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.labels import resolve_labels
+from unetv2.data.listing import take_shard
 from unetv2.data.pairs import SPLIT, Pair, find_pairs, split_pairs
 from unetv2.data.reading import check_headers
 from unetv2.evaluation.labelling import resolve_classes
@@ -87,8 +88,9 @@ class FolderPictures:
             "masks": str(mask_dir),
             "resolution": "measured at the masks' own size",
         }
-        if reading:
-            self.settings["reading"] = {name: _plain(value) for name, value in reading.items()}
+        told = {name: _plain(options[name]) for name in _OPTIONS if options[name] != _OPTIONS[name]}
+        if told:
+            self.settings["reading"] = told
         if shard is not None:
             self.settings["shards"] = [list(map(int, shard))]
 
@@ -131,23 +133,13 @@ def _resolved(reading: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sharded(pairs: list[Pair], shard: Sequence[int]) -> list[Pair]:
-    message = (
-        "`shard` must be (index, count), the index in [0, count). "
-        f"Received: shard={shard!r}. (0, 4), (1, 4), (2, 4) and (3, 4) are all four quarters."
-    )
-    try:
-        index, count = (require_integer("shard", number, 0, "") for number in shard)
-    except (TypeError, ValueError) as error:
-        raise type(error)(message) from None
-    if not index < count:
-        raise ValueError(message)
-    chosen = pairs[index::count]
+    chosen = take_shard(pairs, shard, "pictures")
     if not chosen:
         raise ValueError(
             f"`shard` must hold a picture. Received: shard={tuple(shard)} of {len(pairs)} pairs. "
             "Divide them into fewer."
         )
-    return chosen
+    return list(chosen)
 
 
 def _pixels(picture: Picture) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -25,6 +25,20 @@ _PIXELS_AT_ONCE = 2**20
 _PIXELS_TOGETHER = 2**17
 # Of its logits, and of the rows that are enlarged together.
 _BYTES_AT_ONCE = 2**26
+
+
+class Ready(NamedTuple):
+    """A picture, read.
+
+    Attributes:
+        picture: Picture.
+        plan: How it is fed.
+        prepared: float32 ``(height, width, channels)``, or what its windows are read from.
+    """
+
+    picture: Picture
+    plan: Plan
+    prepared: np.ndarray | Canvas
 
 
 class Predictor:
@@ -97,30 +111,51 @@ class Predictor:
         ((_, parts),) = self.all([picture], wanted)
         yield from parts
 
+    def read(self, picture: Picture) -> Ready:
+        """Reads a picture and brings it to the network's scale; on any thread.
+
+        Args:
+            picture: The picture.
+
+        Returns:
+            Ready. What :meth:`all` takes in its place.
+
+        Raises:
+            ValueError: If the file is broken.
+        """
+        plan = self._planner.plan(picture.size)
+        known = self.preprocessing
+        # As in training, where `read_pair` decodes.
+        at_least = None if known.interpolation == "nearest" else plan.geometry.resized
+        canvas = Canvas(
+            picture.pixels(at_least), plan.geometry, known.interpolation, known.value_range
+        )
+        return Ready(picture, plan, canvas if plan.window else canvas.whole())
+
     def all(
-        self, pictures: Iterable[Picture], wanted: Wanted
+        self, pictures: Iterable[Picture | Ready], wanted: Wanted
     ) -> Iterator[tuple[Picture, Iterator[Part]]]:
         """Predicts pictures, those that are fed whole in batches.
 
         Args:
-            pictures: They are read as they are needed.
+            pictures: They are read as they are needed, if they are not.
             wanted: What is made of each pixel.
 
         Yields:
             tuple ``(picture, parts)``, in order; the parts are made as they are taken.
         """
         waiting: list[tuple[Picture, Plan, np.ndarray]] = []
-        for picture in pictures:
-            plan = self._planner.plan(picture.size)
-            self._passes.prepare(plan.fed)
-            canvas = self._canvas(picture, plan)
+        for one in pictures:
+            # Before it is read: what cannot be fed need not be.
+            self.prepare(one.size if isinstance(one, Picture) else one.picture.size)
+            picture, plan, prepared = self.read(one) if isinstance(one, Picture) else one
             if waiting and (plan.window or waiting[0][1].fed != plan.fed):
                 yield from self._whole(waiting, wanted)
                 waiting = []
-            if plan.window:
-                yield picture, self._in_windows(picture, plan, canvas, wanted)
+            if isinstance(prepared, Canvas):
+                yield picture, self._in_windows(picture, plan, prepared, wanted)
                 continue
-            waiting.append((picture, plan, canvas.whole()))
+            waiting.append((picture, plan, prepared))
             if len(waiting) == self._at_once(plan.fed):
                 yield from self._whole(waiting, wanted)
                 waiting = []
@@ -132,14 +167,6 @@ class Predictor:
         pixels = size[0] * size[1]
         most = min(_PIXELS_AT_ONCE, _BYTES_AT_ONCE // (4 * self.network.n_classes)) // pixels
         return max(1, min(self._batch_size, most))
-
-    def _canvas(self, picture: Picture, plan: Plan) -> Canvas:
-        known = self.preprocessing
-        # As in training, where `read_pair` decodes.
-        at_least = None if known.interpolation == "nearest" else plan.geometry.resized
-        return Canvas(
-            picture.pixels(at_least), plan.geometry, known.interpolation, known.value_range
-        )
 
     def _whole(
         self, pictures: list[tuple[Picture, Plan, np.ndarray]], wanted: Wanted

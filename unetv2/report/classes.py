@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from unetv2.evaluation.measurement import Measurement
-from unetv2.report.layout import plot, scroller, section, swatch
-from unetv2.report.markup import Markup, element, join
+from unetv2.report.layout import named, plot, scroller, section
+from unetv2.report.markup import Markup, element
 from unetv2.report.numbers import between, count, percent
 from unetv2.report.overview import difference_words
 from unetv2.report.subject import Subject
@@ -47,7 +47,7 @@ def _bars(subject: Subject) -> Markup:
             )
             for place, evaluation in enumerate(subject.evaluations)
         ]
-        head = element("span", _name(subject, number), class_="name")
+        head = named(subject.classes, number)
         rows.append(element("li", head, element("div", *bars, class_="rows")))
     key = ""
     if subject.comparison is not None:
@@ -61,11 +61,6 @@ def _bars(subject: Subject) -> Markup:
         element("ol", *rows, class_="bars"),
         class_="panel",
     )  # fmt: skip
-
-
-def _name(subject: Subject, number: int) -> Markup:
-    name = element("span", subject.classes.names[number])
-    return join([swatch(subject.classes.colors[number]), name])
 
 
 def _bar(evaluation: Measurement, number: int, *, second: bool) -> Markup:
@@ -92,7 +87,7 @@ def _table(subject: Subject) -> Markup:
     support = subject.last.scores.support
     rows = []
     for number in range(len(subject.classes)):
-        name = element("span", _name(subject, number), class_="name")
+        name = named(subject.classes, number)
         head = element("th", name, scope="row", data_value=number)
         pixels = _cell(count(support[number]), float(support[number]))
         rows.append(element("tr", head, pixels, *_figures(subject, number)))

@@ -16,7 +16,8 @@ from unetv2.report.subject import Subject
 _LISTED = 8
 # From this share of a row on a cell shows its number.
 _SHOWN = 0.005
-_DARK = 0.8
+# And from this one on it is so dark that its number is white.
+_DARK = 0.9
 # So many classes leave room for a list beside them.
 _NARROW = 14
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from unetv2.classes import ClassTable
 from unetv2.report.markup import Markup, element
 
 
@@ -31,6 +32,12 @@ def swatch(color: tuple[int, int, int]) -> Markup:
     red, green, blue = color
     style = f"--color:rgb({red},{green},{blue})"
     return element("span", class_="swatch", style=style, aria_hidden="true")
+
+
+def named(classes: ClassTable, number: int) -> Markup:
+    """Returns a class's name with its colour."""
+    patch = swatch(classes.colors[number])
+    return element("span", patch, element("span", classes.names[number]), class_="name")
 
 
 def plot(*parts: Any, width: float, height: float, class_: str | None = None) -> Markup:

@@ -59,9 +59,11 @@ def _run(name: str, evaluation: Measurement) -> Markup:
     facts = {_LABELS[key]: settings[key] for key in _LABELS if settings.get(key) is not None}
     if isinstance(settings.get("boundary_tolerance"), float):
         share = 100 * settings["boundary_tolerance"]
-        facts["Boundary tolerance"] = f"{share:g} % of the diagonal"
+        facts["Boundary tolerance"] = f"{share:g}\u202f% of the diagonal"
     elif "boundary_tolerance" in settings:
         facts["Boundary tolerance"] = f"{settings['boundary_tolerance']} pixels"
+    reading = settings.get("reading", {})
+    facts["Read with"] = ", ".join(f"{name}={value}" for name, value in reading.items())
     facts |= _trained(training)
     facts["Evaluated with"] = _listed(settings.get("versions", {}))
     rows = [

@@ -12,11 +12,11 @@ from PIL import Image
 from unetv2.classes import ClassTable
 from unetv2.evaluation.examples import Example
 from unetv2.evaluation.measurement import Measurement
-from unetv2.report.layout import section, swatch
+from unetv2.report.layout import named, section
 from unetv2.report.markup import Markup, element
 from unetv2.report.numbers import percent
 from unetv2.report.subject import Subject
-from unetv2.visualization import colorize
+from unetv2.visualization.masks import colorize
 
 _QUALITY = 82
 
@@ -95,7 +95,7 @@ def _legend(examples: Sequence[Example], classes: ClassTable) -> Markup:
     seen = [np.unique(mask) for e in examples for mask in (e.truth, e.predicted)]
     present = np.unique(np.concatenate(seen)) if seen else np.array([], int)
     entries = [
-        element("li", swatch(classes.colors[number]), classes.names[number])
+        element("li", named(classes, number))
         for number in present.tolist()
         if 0 <= number < len(classes) and number != classes.ignore_class
     ]

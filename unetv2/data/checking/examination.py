@@ -53,8 +53,8 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3)
     # Decoders raise whatever they like on files that are broken.
     try:
         image_header = read_header(pair.image, max_pixels)
-        pixels = decode_image(pair.image, channels=channels, max_pixels=max_pixels)
-        image = examine_image(pixels)
+        pixels = decode_image(pair.image, channels=channels, max_pixels=max_pixels, spare=True)
+        image = examine_image(pixels, channels)
     except Exception as error:
         find("error", "unreadable_image", pair.image, _reason(error, pair.image))
     try:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 import numpy as np
 
 from unetv2.data.checking.runs import DIGEST_BYTES
+from unetv2.data.pixels import as_picture, is_pillows
 
 # Sums in float32 are exact enough over so many pixels, and these fit a core's cache.
 _PIXELS_AT_ONCE = 1 << 15
@@ -38,11 +39,54 @@ class ImageFacts:
     blank: bool
 
 
-def examine_image(image: np.ndarray) -> ImageFacts:
-    """Returns the facts of an image, uint8 or uint16 ``(height, width, channels)``."""
+def examine_image(image: np.ndarray, channels: int) -> ImageFacts:
+    """Returns the facts of an image.
+
+    Args:
+        image: uint8 or uint16 ``(height, width, channels)``, maybe with more channels.
+        channels: int. How many of them count.
+    """
+    counted = _from_histogram if is_pillows(image) else _from_pixels
+    sums, squares, low, high, blank = counted(image, channels)
+    hashed = blake2b(
+        repr((*image.shape[:2], channels, image.dtype.str)).encode(), digest_size=DIGEST_BYTES
+    )
+    hashed.update(sums.tobytes() + squares.tobytes())
+    # Of 8 bits the sums above are exact, so that with them every eighth row tells pictures apart.
+    rows = image[::_ROWS_HASHED] if image.dtype == np.uint8 else image
+    hashed.update(np.ascontiguousarray(rows[..., :channels]).data)
     scale = float(np.iinfo(image.dtype).max)
-    channels = image.shape[2]
-    flat = np.ascontiguousarray(image).reshape(-1, channels)
+    return ImageFacts(
+        image.shape[0] * image.shape[1],
+        sums / scale,
+        squares / scale**2,
+        low / scale,
+        high / scale,
+        hashed.digest(),
+        blank,
+    )
+
+
+_Figures = tuple[np.ndarray, np.ndarray, float, float, bool]
+
+
+def _from_histogram(image: np.ndarray, channels: int) -> _Figures:
+    """Returns sums, squares, smallest and largest value, and whether all pixels are equal."""
+    counts = np.array(as_picture(image).histogram()).reshape(-1, 256)[:channels]
+    values = np.arange(256)
+    found = np.flatnonzero(counts.any(axis=0))
+    return (
+        (counts @ values).astype(np.float64),
+        (counts @ values**2).astype(np.float64),
+        float(found[0]),
+        float(found[-1]),
+        bool((np.count_nonzero(counts, axis=1) == 1).all()),
+    )
+
+
+def _from_pixels(image: np.ndarray, channels: int) -> _Figures:
+    """Returns the same of images that Pillow does not take."""
+    flat = np.ascontiguousarray(image[..., :channels]).reshape(-1, channels)
     sums, squares = np.zeros(channels), np.zeros(channels)
     for start in range(0, len(flat), _PIXELS_AT_ONCE):
         part = flat[start : start + _PIXELS_AT_ONCE].astype(np.float32)
@@ -50,18 +94,6 @@ def examine_image(image: np.ndarray) -> ImageFacts:
         ones = np.ones(len(part), np.float32)
         sums += ones @ part
         squares += ones @ np.square(part, out=part)
-    hashed = blake2b(repr((image.shape, image.dtype.str)).encode(), digest_size=DIGEST_BYTES)
-    hashed.update(sums.tobytes() + squares.tobytes())
-    # Of 8 bits the sums above are exact, so that with them every eighth row tells pictures apart.
-    rows = image[::_ROWS_HASHED] if image.dtype == np.uint8 else image
-    hashed.update(np.ascontiguousarray(rows).data)
-    return ImageFacts(
-        len(flat),
-        sums / scale,
-        squares / scale**2,
-        float(flat.min()) / scale,
-        float(flat.max()) / scale,
-        hashed.digest(),
-        # Most pictures are told by their first pixels.
-        bool((flat[:999] == flat[0]).all() and (flat == flat[0]).all()),
-    )
+    # Most pictures are told by their first pixels.
+    blank = bool((flat[:999] == flat[0]).all() and (flat == flat[0]).all())
+    return sums, squares, float(flat.min()), float(flat.max()), blank

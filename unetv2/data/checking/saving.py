@@ -18,7 +18,7 @@ from unetv2.data.arrays import array_image, is_array
 from unetv2.data.checking.findings import Finding
 from unetv2.data.decoding import MAX_PIXELS, decode_image
 from unetv2.data.labels import Labels
-from unetv2.visualization import colorize
+from unetv2.visualization.masks import colorize
 
 _PICTURES = 8
 _LONGEST_SIDE = 640
@@ -109,6 +109,8 @@ def _rgb(path: str) -> np.ndarray:
 def _painted(values: np.ndarray, labels: Labels) -> np.ndarray:
     """Returns a mask's colours: its own, or those of its ids."""
     if values.ndim == 3:
+        # Alpha is no label.
+        values = values[..., :3]
         ids = values.max(axis=2)
         colored = ((values != 0) & (values != ids[..., None])).any()
         if labels.encoding == "colors" or colored:
