@@ -58,8 +58,8 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3)
     except Exception as error:
         find("error", "unreadable_image", pair.image, _reason(error, pair.image))
     try:
-        mask_header = read_header(pair.mask, max_pixels)
-        if _is_lossy(pair.mask, max_pixels):
+        mask_header, lossy = _mask_header(pair.mask, max_pixels)
+        if lossy:
             message = f"{mask_header.format} loses ids at every edge"
             find("error", "lossy_mask", pair.mask, message)
         else:
@@ -76,14 +76,15 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3)
     return Examination(pair, image_header, mask_header, image, mask, findings)
 
 
-def _is_lossy(path: str, max_pixels: int) -> bool:
+def _mask_header(path: str, max_pixels: int) -> tuple[Header, bool]:
+    """Returns a mask's header, and whether it is stored with losses."""
     if is_array(path):
-        return False
+        return read_header(path, max_pixels), False
     try:
-        read_header(path, max_pixels, lossless=True)
+        return read_header(path, max_pixels, lossless=True), False
     except ValueError:
-        return True
-    return False
+        # What is wrong otherwise is wrong once more.
+        return read_header(path, max_pixels), True
 
 
 def _reason(error: Exception, path: str) -> str:
