@@ -21,6 +21,9 @@ with tempfile.TemporaryDirectory() as folder:
     loaded = keras.saving.load_model(Path(folder) / "model.keras")
     images, _ = next(iter(train))
     np.testing.assert_array_equal(loaded(images), model(images))
+    evaluation = unetv2.evaluate(loaded, folders, report=Path(folder) / "report", progress=False)
+    assert evaluation.n_pictures == 20
+    assert "</html>" in (Path(folder) / "report" / "report.html").read_text(encoding="utf-8")
     message = ""
     try:
         unetv2.visualization.training_curves({"loss": [1.0]})

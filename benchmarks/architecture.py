@@ -55,6 +55,7 @@ VARIANTS = {
     "normalized_everywhere": Variant({"normalization_start": 0}),
     "bilinear": Variant({"upsampling": "bilinear"}),
     "residual": Variant({"residual": True}),
+    "bilinear_residual": Variant({"upsampling": "bilinear", "residual": True}),
     "squeeze_excitation": Variant({"squeeze_excitation": True}),
     "attention": Variant({"attention": True}),
     DEEP_SUPERVISION: Variant(),

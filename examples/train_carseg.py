@@ -32,7 +32,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -186,22 +186,19 @@ def train(task: Task, arguments: argparse.Namespace) -> tuple[keras.Model, unetv
     return model, training
 
 
-def measure(
-    model: keras.Model, test: tf.data.Dataset, task: Task
-) -> dict[str, float | int | dict[str, float | None]]:
-    """Returns pixel accuracy, mean IoU and IoU per class on held-out pictures."""
-    confusion = unetv2.metrics.ConfusionMatrix(len(task.classes), task.ignore_class)
-    for images, masks in test:
-        confusion.update_state(masks, model.predict_on_batch(images))
-    scores = confusion.scores()
+def measure(test: tf.data.Dataset, task: Task, output: Path) -> dict[str, Any]:
+    """Returns pixel accuracy, mean IoU and IoU per class on held-out pictures; writes a report."""
+    evaluation = unetv2.evaluate(
+        output / "model.keras", test, classes=task.classes, report=output / "report", progress=False
+    )
     return {
-        "pictures": sum(len(masks) for _, masks in test),
-        "pixel_accuracy": scores.pixel_accuracy,
-        "mean_iou": scores.mean_iou,
+        "pictures": evaluation.n_pictures,
+        "pixel_accuracy": evaluation.pixel_accuracy,
+        "mean_iou": evaluation.mean_iou,
         # A class that is neither there nor predicted has no IoU.
         "iou_per_class": {
             name: None if np.isnan(value) else float(value)
-            for name, value in zip(task.classes.names, scores.iou_per_class, strict=True)
+            for name, value in zip(task.classes.names, evaluation.iou_per_class, strict=True)
         },
     }
 
@@ -218,7 +215,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
 
-    metrics = measure(model, test, task)
+    metrics = measure(test, task, arguments.output)
     (arguments.output / "metrics.json").write_text(
         json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
     )
@@ -238,6 +235,7 @@ def main(words: Sequence[str] | None = None) -> None:
     print(
         f"Held-out: pixel accuracy {metrics['pixel_accuracy']:.3f}, "
         f"mean IoU {metrics['mean_iou']:.3f} on {metrics['pictures']} pictures.\n"
+        f"Report: {arguments.output}/report/report.html\n"
         f"Model, figures and pictures: {arguments.output}/"
     )
 

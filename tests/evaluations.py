@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 import unetv2
-from unetv2.evaluation.measuring import Picture, measure
+from unetv2.evaluation.measuring import Case, measure
+from unetv2.evaluation.models import Answer
 from unetv2.evaluation.result import Evaluation
 from unetv2.progress import Progress
+
+
+class Picture(NamedTuple):
+    """A picture, its mask, and what a model says of it."""
+
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
 
 
 def pictures(n=6, size=(12, 16), n_classes=4, seed=0, ignore_class=None, error=0.3):
@@ -23,13 +36,23 @@ def pictures(n=6, size=(12, 16), n_classes=4, seed=0, ignore_class=None, error=0
         confidence = rng.uniform(1 / n_classes, 1, size).astype(np.float32)
         image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
         name = f"{seed}-{number:03d}"
-        yield Picture(name, f"'{name}'", image, truth, predicted, confidence)
+        yield Picture(name, image, truth, predicted, confidence)
 
 
 def evaluated(shown, n_classes=4, ignore_class=None, tolerance=1, **settings):
     """Returns the evaluation of pictures."""
+    cases = [
+        Case(
+            picture.name,
+            f"'{picture.name}'",
+            lambda picture=picture: picture.image,
+            lambda picture=picture: picture.truth,
+            Answer(picture.predicted, picture.confidence),
+        )
+        for picture in shown
+    ]
     counted = measure(
-        shown,
+        cases,
         n_classes=n_classes,
         ignore_class=ignore_class,
         tolerance=tolerance,

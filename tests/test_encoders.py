@@ -149,7 +149,7 @@ def test_depth_cuts_the_network_off(depth):
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_it_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, dtype):
-    options = {"residual": True, "attention": True, "upsampling": "bilinear"}
+    options = {"residual": True, "upsampling": "bilinear"}
     model = build(
         size=(33, 47), depth=3, dtype=dtype, normalization="batch", normalization_start=1, **options
     )
@@ -311,10 +311,6 @@ def test_without_a_network_the_error_says_what_to_download_and_how_to_pass_it(
         (
             {"normalization": "batch", "normalization_start": 5},
             "`normalization_start` must be at most 4, the deepest level with blocks. Received",
-        ),
-        (
-            {"squeeze_excitation": True, "depth": 1},
-            "`squeeze_excitation` must be False where there is level 0 only, which has none.",
         ),
         ({"encoder_trainable": "no"}, "`encoder_trainable` must be one of False, True."),
     ],

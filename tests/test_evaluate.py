@@ -135,10 +135,10 @@ def test_an_id_that_is_no_class_is_an_error_that_names_the_picture(write_pairs):
         evaluate(small_model(2), dataset)
 
 
-def test_a_model_that_diverged_is_an_error_that_names_the_picture(write_pairs):
+def test_a_model_that_diverged_is_an_error(write_pairs):
     model = small_model()
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-    with pytest.raises(ValueError, match="In '0000', .*: A model must give numbers"):
+    with pytest.raises(ValueError, match="`model` must give numbers. Received: outputs"):
         evaluate(model, batches(write_pairs(1)))
 
 
@@ -175,9 +175,15 @@ def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
         evaluate(model, dataset, boundary_tolerance=1.5)
     with pytest.raises(ValueError, match="`seed` must be a non-negative integer"):
         evaluate(model, dataset, seed=-1)
-    with pytest.raises(FileNotFoundError, match="`model` must be a model or a .keras file"):
+    with pytest.raises(FileNotFoundError, match="`model` must be a file. Received: .*none.keras"):
         evaluate(tmp_path / "none.keras", dataset)
-    with pytest.raises(ValueError, match="`model` must give logits"):
+    with pytest.raises(TypeError, match="`model` must be a keras.Model, the path .*Received: int"):
+        evaluate(3, dataset)
+    with pytest.raises(ValueError, match="`reading` must be None unless `dataset` is two folders"):
+        evaluate(model, dataset, reading={"encoding": "ids"})
+    with pytest.raises(ValueError, match="`shard` must be None unless `dataset` is two folders"):
+        evaluate(model, dataset, shard=(0, 2))
+    with pytest.raises(ValueError, match="`model` must be functional, take pictures"):
         evaluate(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), dataset)
     with pytest.raises(TypeError, match="`dataset` must be a tf.data.Dataset of batches"):
         evaluate(model, [1, 2, 3])
@@ -197,6 +203,18 @@ def test_masks_of_another_shape_are_an_error(write_pairs):
     hot = batches(write_pairs(2)).map(lambda image, mask: (image, tf.one_hot(mask[..., 0], 3)))
     with pytest.raises(ValueError, match="Masks in `dataset` must hold an integer id for each"):
         evaluate(small_model(), hot)
+
+
+def test_a_report_is_written_where_it_is_asked_for(write_pairs, tmp_path):
+    folders, model = write_pairs(3), small_model()
+    evaluation = evaluate(model, batches(folders), report=tmp_path / "a" / "report")
+    names = {path.name for path in (tmp_path / "a" / "report").iterdir()}
+    assert names == {"report.html", "evaluation.json", "evaluation.npz"}
+    assert str(unetv2.Evaluation.load(tmp_path / "a" / "report")) == str(evaluation)
+    (tmp_path / "file").write_text("")
+    model.call = never
+    with pytest.raises(FileExistsError, match="file"):
+        evaluate(model, batches(folders), report=tmp_path / "file")
 
 
 def test_progress_is_told_on_a_terminal(write_pairs, capsys, monkeypatch):

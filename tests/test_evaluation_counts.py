@@ -144,6 +144,13 @@ def test_confidences_are_counted_in_bins_that_are_closed_above():
     np.testing.assert_allclose(units.sum() * CONFIDENCE_UNIT, 0.2 + 1 + 1, atol=2**-24)
 
 
+@pytest.mark.parametrize("share", [1 / 3, 1 / 5, 2 / 3])
+def test_the_last_bit_of_a_confidence_does_not_decide_its_bin(share):
+    around = np.float32(share) + np.float32([[-6e-8, 0, 6e-8]])
+    pixels, _, _ = count([[0, 0, 0]], [[0, 0, 0]], around).calibration
+    assert pixels[round(share * BINS) - 1] == 3
+
+
 @given(seed=st.integers(0, 10**6))
 def test_what_is_predicted_for_ignored_pixels_changes_nothing(seed):
     rng = np.random.default_rng(seed)

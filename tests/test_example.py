@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).parents[1] / "examples" / "train_carseg.py"
 TINY = ["--epochs", "2", "--filters", "2", "--image-size", "24", "32", "--batch-size", "8"]
 OUTPUTS = {
     "accuracy.png", "checkpoint.npz", "history.csv", "metrics.json", "model.keras", "pictures",
-    "predictions.png", "run.json",
+    "predictions.png", "report", "run.json",
 }  # fmt: skip
 
 
@@ -53,6 +53,11 @@ def test_without_arguments_it_trains_on_scenes_that_it_writes_once(example, tmp_
     assert list(metrics["iou_per_class"]) == list(unetv2.CARLA.names)
     # Unlabeled is nowhere, so it has no IoU unless the model made it up.
     assert metrics["iou_per_class"]["Unlabeled"] in (None, 0.0)
+
+    evaluation = unetv2.Evaluation.load(output / "report")
+    assert evaluation.mean_iou == metrics["mean_iou"]
+    assert evaluation.settings["training"]["recipe"]["name"] == "reference"
+    assert "</html>" in (output / "report" / "report.html").read_text(encoding="utf-8")
 
     for name in ("accuracy.png", "predictions.png"):
         with Image.open(output / name) as picture:

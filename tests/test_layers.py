@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from keras.src import testing
 
 import unetv2
+from unetv2.dropout import sampling
 from unetv2.sizes import CropToSize, Enlarge, PadToMultiple
 
 SIZES = st.integers(1, 40)
@@ -58,45 +59,22 @@ class TestTheBlocksPassKerassOwnHarness(testing.TestCase):
     def test_encoder_block_with_all_options(self) -> None:
         self.run_layer_test(
             unetv2.EncoderBlock,
-            {"filters": 4, "dropout": 0.3, "residual": True, "squeeze_excitation": True},
+            {"filters": 4, "dropout": 0.3, "residual": True},
             input_shape=(2, 9, 6, 3),
             expected_output_shape=((2, 5, 3, 4), (2, 9, 6, 4)),
-            # Two convolutions, a projection without bias, two dense layers.
-            expected_num_trainable_weights=4 + 1 + 4,
+            # Two convolutions, a projection without bias.
+            expected_num_trainable_weights=4 + 1,
             expected_num_seed_generators=1,
         )
 
     def test_decoder_block_with_all_options(self) -> None:
         self.run_layer_test(
             unetv2.DecoderBlock,
-            {
-                "filters": 4,
-                "upsampling": "bilinear",
-                "residual": True,
-                "squeeze_excitation": True,
-                "attention": True,
-            },
+            {"filters": 4, "upsampling": "bilinear", "residual": True},
             input_shape={"inputs_shape": (2, 5, 3, 6), "skip_shape": (2, 9, 6, 3)},
             expected_output_shape=(2, 9, 6, 4),
-            # As above, the upsampling's, and three convolutions of the gate, one without bias.
-            expected_num_trainable_weights=4 + 1 + 4 + 2 + 5,
-            run_training_check=False,
-        )
-
-    def test_gates(self) -> None:
-        self.run_layer_test(
-            unetv2.SqueezeExcitation,
-            {"ratio": 2},
-            input_shape=(2, 9, 6, 10),
-            expected_output_shape=(2, 9, 6, 10),
-            expected_num_trainable_weights=4,
-        )
-        self.run_layer_test(
-            unetv2.AttentionGate,
-            {"filters": 4},
-            input_shape={"skip_shape": (2, 9, 6, 3), "inputs_shape": (2, 5, 3, 6)},
-            expected_output_shape=(2, 9, 6, 3),
-            expected_num_trainable_weights=5,
+            # As above, and the upsampling's.
+            expected_num_trainable_weights=4 + 1 + 2,
             run_training_check=False,
         )
 
@@ -151,8 +129,6 @@ def test_an_encoder_block_keeps_the_skips_size_and_halves_the_output_rounding_up
         {},
         {"upsampling": "bilinear"},
         {"residual": True},
-        {"squeeze_excitation": True},
-        {"attention": True},
     ],
     ids=str,
 )
@@ -215,6 +191,30 @@ def test_dropout_acts_in_training_only_and_reaches_output_and_skip():
     assert not np.any(np.asarray(block(inputs, training=False)[1]) == 0)
 
 
+def test_dropout_takes_noise_from_outside_and_all_else_stays_as_at_prediction():
+    inputs = np.random.default_rng(0).random((2, 7, 6, 3), np.float32)
+    block = unetv2.EncoderBlock(4, dropout=0.3, normalization="batch", seed=0)
+    output, skip = block(inputs)
+    seen = []
+
+    def noise(features, rate, shape):
+        seen.append((features.shape, rate, shape))
+        return features * 2
+
+    before = [np.asarray(variable) for variable in block.variables]
+    with sampling(noise):
+        doubled = block(inputs)
+    np.testing.assert_allclose(doubled[0], output * 2)
+    np.testing.assert_allclose(doubled[1], skip * 2)
+    assert seen == [((2, 7, 6, 4), 0.3, None)]
+    for value, variable in zip(before, block.variables, strict=True):
+        np.testing.assert_array_equal(value, variable)
+    with sampling(noise):
+        unetv2.EncoderBlock(4)(inputs)
+    block(inputs)
+    assert len(seen) == 1
+
+
 def test_one_seeded_initializer_gives_every_convolution_its_own_values():
     initializer = keras.initializers.HeNormal(seed=5)
     block = unetv2.EncoderBlock(4, kernel_initializer=initializer)
@@ -243,10 +243,8 @@ def test_one_initializer_without_a_seed_gives_every_block_its_own_values():
         unetv2.ConvolutionBlock(3, normalization="group", activation="silu"),
         unetv2.EncoderBlock(3, dropout=0.2, pool=False, normalization="batch", seed=4),
         unetv2.DecoderBlock(3, activation="elu", kernel_initializer="glorot_normal"),
-        unetv2.EncoderBlock(3, residual=True, squeeze_excitation=True),
-        unetv2.DecoderBlock(3, upsampling="bilinear", attention=True, residual=True),
-        unetv2.SqueezeExcitation(ratio=4, kernel_initializer="glorot_normal"),
-        unetv2.AttentionGate(3, kernel_initializer="glorot_normal"),
+        unetv2.EncoderBlock(3, residual=True),
+        unetv2.DecoderBlock(3, upsampling="bilinear", residual=True),
         PadToMultiple(8),
         CropToSize(dtype="float32"),
         Enlarge(),
@@ -259,7 +257,7 @@ def test_a_block_comes_back_from_its_config(block):
 
 @pytest.mark.parametrize(
     "block",
-    [unetv2.ConvolutionBlock, unetv2.EncoderBlock, unetv2.DecoderBlock, unetv2.AttentionGate],
+    [unetv2.ConvolutionBlock, unetv2.EncoderBlock, unetv2.DecoderBlock],
 )
 @pytest.mark.parametrize("filters", [0, -3])
 def test_filters_must_be_positive(block, filters):
@@ -369,57 +367,6 @@ def test_a_residual_block_adds_its_projected_input():
     np.testing.assert_allclose(with_shortcut, without + inputs @ kernel[0, 0], atol=1e-5)
 
 
-def test_squeeze_excitation_multiplies_each_channel_by_one_factor():
-    inputs = 10 * features(3, 5, 4, 16)
-    gate = unetv2.SqueezeExcitation(kernel_initializer=keras.initializers.HeNormal(seed=0))
-    outputs = np.asarray(gate(inputs))
-    factors = np.asarray(gate.coefficients(inputs))
-    assert factors.shape == (3, 1, 1, 16)
-    assert factors.min() >= 0
-    assert factors.max() <= 1
-    assert factors.std() > 0.01
-    np.testing.assert_allclose(outputs, inputs * factors, rtol=1e-6)
-    # 16 channels / 8 = 2 units are raised to 4: (16 * 4 + 4) + (4 * 16 + 16).
-    assert gate.count_params() == 148
-    gate.set_weights([np.zeros_like(weight) for weight in gate.get_weights()])
-    # sigmoid(0)
-    np.testing.assert_allclose(gate(inputs), inputs / 2, rtol=1e-6)
-
-
-def test_squeeze_excitation_takes_the_mean_of_large_pictures_in_half_precision():
-    gate = unetv2.SqueezeExcitation(dtype="mixed_float16")
-    # The sum, 6.5 million, is no float16.
-    outputs = gate(np.full((1, 256, 256, 8), 100.0, "float32"))
-    assert outputs.dtype == "float16"
-    assert np.isfinite(outputs).all()
-
-
-@given(height=SIZES, width=SIZES, scale=st.sampled_from([0.1, 10.0, 1000.0]))
-def test_attention_multiplies_each_place_by_one_factor(height, width, scale):
-    skip = scale * features(2, height, width, 3)
-    coarse = scale * features(2, -(-height // 2), -(-width // 2), 6, seed=1)
-    gate = unetv2.AttentionGate(4)
-    outputs = gate(skip, coarse)
-    factors = np.asarray(gate.coefficients(skip, coarse))
-    assert factors.shape == (2, height, width, 1)
-    assert factors.min() >= 0
-    assert factors.max() <= 1
-    np.testing.assert_allclose(outputs, skip * factors, rtol=1e-5)
-
-
-def test_attention_depends_on_skip_and_coarse_features_and_can_close():
-    skip, coarse = features(1, 7, 6, 3), features(1, 4, 3, 6, seed=1)
-    gate = unetv2.AttentionGate(8, kernel_initializer=keras.initializers.HeNormal(seed=0))
-    gate.build(skip.shape, coarse.shape)
-    factors = np.asarray(gate.coefficients(skip, coarse))
-    assert factors.std() > 0.01
-    assert not np.allclose(factors, gate.coefficients(skip, -coarse))
-    assert not np.allclose(factors, gate.coefficients(-skip, coarse))
-    *weights, bias = gate.get_weights()
-    gate.set_weights([*(np.zeros_like(weight) for weight in weights), bias - 100])
-    np.testing.assert_allclose(gate(skip, coarse), 0 * skip, atol=1e-30)
-
-
 @pytest.mark.parametrize("policy", POLICIES)
 def test_every_option_computes_in_the_blocks_precision(policy):
     skip, coarse = features(1, 7, 6, 4), features(1, 4, 3, 8)
@@ -427,8 +374,6 @@ def test_every_option_computes_in_the_blocks_precision(policy):
         4,
         upsampling="bilinear",
         residual=True,
-        squeeze_excitation=True,
-        attention=True,
         dtype=policy,
     )
     assert block(coarse, skip).dtype == keras.DTypePolicy(policy).compute_dtype
@@ -448,20 +393,9 @@ def test_padding_adds_zeros_below_and_right_and_cropping_takes_them_off():
     ("block", "options", "message"),
     [
         (unetv2.DecoderBlock, {"upsampling": "nearest"}, "'transpose', 'bilinear'. Received"),
-        (unetv2.DecoderBlock, {"attention": "yes"}, "`attention` must be one of False, True."),
         (unetv2.EncoderBlock, {"residual": None}, "`residual` must be one of False, True."),
-        (unetv2.EncoderBlock, {"squeeze_excitation": 2}, "`squeeze_excitation` must be one of"),
     ],
 )
 def test_unknown_options_are_named_with_those_there_are(block, options, message):
     with pytest.raises(ValueError, match=message):
         block(4, **options)
-
-
-def test_gates_refuse_what_they_cannot_weigh():
-    with pytest.raises(ValueError, match="`ratio` must be a positive integer. Received: ratio=0"):
-        unetv2.SqueezeExcitation(ratio=0)
-    with pytest.raises(ValueError, match="`inputs` must have the shape"):
-        unetv2.SqueezeExcitation()(features(2, 8))
-    with pytest.raises(ValueError, match="`skip` must be twice as high and wide as `inputs`"):
-        unetv2.AttentionGate(4)(features(1, 9, 8, 3), features(1, 4, 4, 3))

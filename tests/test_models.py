@@ -211,16 +211,12 @@ OPTIONS = {
     "normalization_start": {"normalization": "batch", "normalization_start": 1},
     "bilinear": {"upsampling": "bilinear"},
     "residual": {"residual": True},
-    "squeeze_excitation": {"squeeze_excitation": True},
-    "attention": {"attention": True},
     "stem": {"stem": "strided"},
     "all": {
         "normalization": "group",
         "normalization_start": 2,
         "upsampling": "bilinear",
         "residual": True,
-        "squeeze_excitation": True,
-        "attention": True,
         "stem": "strided",
     },
 }
@@ -240,12 +236,6 @@ each_option = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
         # 1x1 from the block's input: 3 * 32 and F/2 * F of levels 1 to 4, 2F * F of 0 to 3:
         # 96 + 2 * (64 * 32 + 128 * 64 + 256 * 128 + 512 * 256).
         ("residual", 348_256),
-        # F -> F/8 -> F with biases, 2 * F * F/8 + F/8 + F: 1096, 4240, 16672, 66112 in the
-        # encoder's levels 1 to 4, the first three once more in the decoder.
-        ("squeeze_excitation", 110_128),
-        # 2x2 from F to f = F/2, 1x1 from 2F to f with bias, 1x1 to 1 with bias, in levels 1 to
-        # 3: 4 * F * f + 2F * f + f + f + 1 = 12353, 49281, 196865.
-        ("attention", 258_499),
         # The stem, 4 * 4 * 3 * 32 + 32; 32 channels instead of 3 into the first block, 9 * 29
         # * 32; 16 times the head's kernel, 15 * 32 * 23.
         ("stem", 20_960),
@@ -307,8 +297,6 @@ def test_no_option_acts_in_the_levels_it_leaves_out():
     options = {
         "normalization": "batch",
         "normalization_start": 2,
-        "squeeze_excitation": True,
-        "attention": True,
     }
     model = unetv2.build_unetv2((16, 16, 3), 3, filters=2, depth=3, **options)
     encoders = [model.get_layer(f"encoder_{level}") for level in range(4)]
@@ -316,9 +304,6 @@ def test_no_option_acts_in_the_levels_it_leaves_out():
     for blocks in (encoders, decoders):
         normalizations = [block.normalization for block in blocks]
         assert normalizations == [None, None, "batch", "batch"][: len(blocks)]
-        gates = [block.squeeze_excitation for block in blocks]
-        assert gates == [False, True, True, True][: len(blocks)]
-    assert [block.attention for block in decoders] == [False, True, True]
     assert model.get_layer("refinement").normalization is None
 
 
@@ -364,13 +349,6 @@ def test_the_same_seed_gives_the_same_weights_with_every_option():
         ({"upsampling": "nearest"}, "`upsampling` must be one of 'transpose', 'bilinear'."),
         ({"stem": "patch"}, "`stem` must be one of None, 'strided'. Received: stem='patch'"),
         ({"residual": "yes"}, "`residual` must be one of False, True. Received: residual='yes'"),
-        ({"squeeze_excitation": 8}, "`squeeze_excitation` must be one of False, True."),
-        ({"attention": None}, "`attention` must be one of False, True."),
-        (
-            {"attention": True, "depth": 1},
-            "`attention` must be False where there is one skip only, which has none. Received: "
-            "attention=True. Raise `depth`.",
-        ),
         (
             {"encoder_weights": "imagenet"},
             "`encoder_weights` must be None without an `encoder`. Received: "

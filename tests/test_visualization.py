@@ -5,7 +5,15 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import unetv2
-from unetv2.visualization import colorize, side_by_side, training_curves
+from unetv2.visualization import (
+    class_bars,
+    colorize,
+    confusion,
+    legend,
+    overlay,
+    side_by_side,
+    training_curves,
+)
 
 
 def test_a_mask_is_painted_in_the_tables_colours_and_what_it_lacks_in_white():
@@ -54,3 +62,81 @@ def test_nothing_to_draw_is_an_error():
         ValueError, match="must hold as many pictures, one at least. Received: 1, 2"
     ):
         side_by_side(np.zeros((1, 2, 2, 3)), np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), unetv2.CARLA)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_an_overlay_mixes_any_image_with_its_masks_colours(channels):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (4, 5, channels), np.uint8)
+    mask = rng.integers(0, 12, (4, 5))
+    shown = (image[..., :3] if channels >= 3 else image[..., :1]).astype(float)
+    colors = colorize(mask, unetv2.CAMVID)
+    for same in (image, image.astype(np.uint16) * 257, image / 255):
+        for opacity in (0, 0.3, 1):
+            found = overlay(same, mask, unetv2.CAMVID, opacity=opacity)
+            expected = shown * (1 - opacity) + colors * opacity
+            np.testing.assert_allclose(found, expected, atol=0.5 + 1e-6)
+            assert found.dtype == np.uint8
+
+
+def test_an_overlay_needs_one_size_and_a_share():
+    image, mask = np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), int)
+    with pytest.raises(ValueError, match="`image` must be .* of the mask's height and width"):
+        overlay(image, mask[1:], unetv2.CARLA)
+    with pytest.raises(
+        ValueError, match="`opacity` must be a number in \\[0, 1\\]. Received: opac"
+    ):
+        overlay(image, mask, unetv2.CARLA, opacity=2)
+
+
+def test_a_confusion_matrix_is_drawn_in_per_cent_of_its_rows(tmp_path):
+    table = unetv2.ClassTable.numbered(4)
+    counts = np.zeros((4, 4), int)
+    counts[0, :2] = 3, 1
+    counts[3, 3] = 5
+    figure = confusion(counts, table)
+    (panel,) = figure.axes
+    np.testing.assert_allclose(panel.images[0].get_array(), [[0.75, 0.25, 0], [0, 0, 0], [0, 0, 1]])
+    assert [text.get_text() for text in panel.texts] == ["75", "25", "100"]
+    names = [tick.get_text() for tick in panel.get_yticklabels()]
+    assert names == ["class 0", "class 1", "class 3"]  # The other one is nowhere.
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("predicted", "truth")
+    figure.savefig(tmp_path / "confusion.png")
+
+
+def test_bars_are_sorted_in_the_classes_colours_with_their_intervals(tmp_path):
+    values = [0.5, np.nan, 0.75]
+    table = unetv2.ClassTable(("a", "b", "c"), ((255, 0, 0), (0, 0, 0), (0, 0, 255)))
+    figure = class_bars(values, table, intervals=[[0.4, 0.6], [np.nan] * 2, [0.7, 0.8]])
+    (panel,) = figure.axes
+    assert [bar.get_width() for bar in panel.patches] == [0.75, 0.5]
+    assert [to_rgb(bar.get_facecolor()) for bar in panel.patches] == [(0, 0, 1), (1, 0, 0)]
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["c", "a"]
+    segments = panel.collections[0].get_segments()
+    np.testing.assert_allclose([line[:, 0] for line in segments], [[0.7, 0.8], [0.4, 0.6]])
+    figure.savefig(tmp_path / "bars.png")
+    assert len(class_bars(values, table).axes[0].collections) == 0
+
+
+def test_a_legend_names_every_class_and_the_ignored(tmp_path):
+    figure = legend(unetv2.CAMVID)
+    words = [text.get_text() for text in figure.legends[0].texts]
+    assert words == [*unetv2.CAMVID.names, "ignored"]
+    figure.savefig(tmp_path / "legend.png")
+    assert len(legend(unetv2.CARLA, columns=2).legends[0].texts) == 23
+
+
+def test_figures_of_other_classes_are_errors():
+    table = unetv2.ClassTable.numbered(3)
+    with pytest.raises(ValueError, match=r"`counts` must be \(3, 3\).*Received: shape \(2, 2\)"):
+        confusion(np.ones((2, 2)), table)
+    with pytest.raises(ValueError, match="`counts` must hold a pixel"):
+        confusion(np.zeros((3, 3)), table)
+    with pytest.raises(ValueError, match=r"`values` must hold a number.*shapes \(2,\)"):
+        class_bars([0.1, 0.2], table)
+    with pytest.raises(ValueError, match=r"and `intervals` two.*shapes \(3,\), \(3,\)"):
+        class_bars([0.1, 0.2, 0.3], table, intervals=[0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="`values` must hold a number. Received: NaN alone"):
+        class_bars([np.nan] * 3, table)
+    with pytest.raises(ValueError, match="`columns` must be a positive integer"):
+        legend(table, columns=0)

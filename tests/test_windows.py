@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from unetv2.inference.stitching import stitch
+from unetv2.inference.stitching import join, stitch
 from unetv2.inference.windows import Axis, Grid, reflected
 
 LENGTHS = st.integers(1, 60)
@@ -119,3 +119,25 @@ def test_only_the_rows_that_windows_share_are_kept(overlap, monkeypatch):
     for _ in stitch(grid, windows):
         pass
     assert made == ([(round(40 * overlap), 300, 2)] if overlap else [])
+
+
+@pytest.mark.parametrize("most", [1, 40, 10**6])
+def test_joined_blocks_are_the_same_picture_in_fewer_parts(most):
+    grid = Grid.plan((23, 40), (8, 7), 0.25)
+    rng = np.random.default_rng(0)
+    windows = [rng.random((8, 7, 2), np.float32) for _ in grid]
+    found = np.full((23, 40, 2), np.nan)
+    sizes = []
+    for row, column, values in join(stitch(grid, (one.copy() for one in windows)), most):
+        part = found[row : row + values.shape[0], column : column + values.shape[1]]
+        assert np.isnan(part).all()
+        part[:] = values
+        sizes.append(values.shape[:2])
+    np.testing.assert_allclose(found, stitched(grid, windows), rtol=1e-5)
+    if most == 1:
+        assert len(sizes) == len(grid)
+    elif most == 40:
+        assert len(sizes) < len(grid)
+        assert all(height * width <= 40 for height, width in sizes if width > 7)
+    else:
+        assert [width for _, width in sizes] == [40] * len(grid.rows)

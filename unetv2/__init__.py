@@ -7,13 +7,15 @@ from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
 from unetv2.evaluation.evaluate import evaluate
 from unetv2.evaluation.result import Evaluation
-from unetv2.gates import AttentionGate, SqueezeExcitation
+from unetv2.inference.directory import PredictedDirectory, predict_directory
 from unetv2.inference.predict import predict
 from unetv2.inference.prediction import Prediction
+from unetv2.inference.video import PredictedVideo, predict_video
 from unetv2.layers import DecoderBlock, EncoderBlock
 from unetv2.models import build_unetv2
 from unetv2.precision import automatic_precision
 from unetv2.preprocessing import Preprocessing
+from unetv2.report.page import write_report
 from unetv2.segmentation_model import SegmentationModel
 from unetv2.training.trainer import Training, train
 from unetv2.weighting import class_weights
@@ -25,17 +27,17 @@ __all__ = [
     "CARLA",
     "CITYSCAPES",
     "PASCAL_VOC",
-    "AttentionGate",
     "ClassTable",
     "ConvolutionBlock",
     "DatasetReport",
     "DecoderBlock",
     "EncoderBlock",
     "Evaluation",
+    "PredictedDirectory",
+    "PredictedVideo",
     "Prediction",
     "Preprocessing",
     "SegmentationModel",
-    "SqueezeExcitation",
     "Training",
     "augmentation",
     "automatic_precision",
@@ -48,7 +50,10 @@ __all__ = [
     "make_dataset",
     "metrics",
     "predict",
+    "predict_directory",
+    "predict_video",
     "recipes",
     "train",
     "visualization",
+    "write_report",
 ]

@@ -36,8 +36,6 @@ class Architecture:
     activation: Any
     upsampling: str
     residual: bool
-    squeeze_excitation: bool
-    attention: bool
     stem: str | None
     encoder: str | None
     encoder_weights: str | os.PathLike[str] | None
@@ -57,8 +55,6 @@ class Architecture:
         )
         require_choice("stem", self.stem, (None, "strided"))
         require_choice("encoder", self.encoder, (None, *ENCODERS))
-        require_choice("squeeze_excitation", self.squeeze_excitation, (False, True))
-        require_choice("attention", self.attention, (False, True))
         require_choice("encoder_trainable", self.encoder_trainable, (False, True))
         if self.seed is not None:
             require_integer("seed", self.seed, 0, "Pass None for another draw each time.")
@@ -80,18 +76,6 @@ class Architecture:
                 self.normalization_start > deepest,
                 f"at most {deepest}, the deepest level with blocks",
                 "Leave `normalization` out to normalize nothing.",
-            ),
-            (
-                "squeeze_excitation",
-                self.squeeze_excitation and deepest < 1,
-                "False where there is level 0 only, which has none",
-                "Raise `depth`.",
-            ),
-            (
-                "attention",
-                self.attention and self.depth < 2,
-                "False where there is one skip only, which has none",
-                "Raise `depth`.",
             ),
             (
                 "stem",
@@ -137,7 +121,6 @@ class Architecture:
             outputs = DecoderBlock(
                 self.filters * 2**level,
                 upsampling=self.upsampling,
-                attention=self.attention and level > 0,
                 name=f"decoder_{level}",
                 **self._block(level, 2 * self.depth - level),
             )(outputs, skips[level])
@@ -220,7 +203,6 @@ class Architecture:
     def _block(self, level: int, position: int) -> dict[str, Any]:
         return {
             "residual": self.residual,
-            "squeeze_excitation": self.squeeze_excitation and level > 0,
             **self._convolution(level, position),
         }
 

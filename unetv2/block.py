@@ -15,11 +15,10 @@ from unetv2.convolution import (
     independent,
     shared_config,
 )
-from unetv2.gates import SqueezeExcitation
 
 
 class Block(keras.layers.Layer):
-    """Two :class:`ConvolutionBlock` s, with a shortcut around them and a gate if asked for.
+    """Two :class:`ConvolutionBlock` s, with a shortcut around them if asked for.
 
     Its heirs call :meth:`_create_convolutions` where these stand among their sublayers, as
     that is the order of the weights.
@@ -32,8 +31,6 @@ class Block(keras.layers.Layer):
         residual: bool. Whether the two convolutions' input is added to their output, through a
             1x1 convolution where the numbers of channels differ; the second activation
             comes after the sum.
-        squeeze_excitation: bool. Whether a :class:`SqueezeExcitation` follows the second
-            convolution, before the sum.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
     """
 
@@ -45,7 +42,6 @@ class Block(keras.layers.Layer):
         activation: Any,
         kernel_initializer: Any,
         residual: bool,
-        squeeze_excitation: bool,
         **layer: Any,
     ) -> None:
         super().__init__(**layer)
@@ -54,21 +50,12 @@ class Block(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         require_choice("residual", residual, (False, True))
-        require_choice("squeeze_excitation", squeeze_excitation, (False, True))
         self.residual = residual
-        self.squeeze_excitation = squeeze_excitation
 
     def _create_convolutions(self) -> None:
         self.convolution_1 = self._convolution(1, self.activation)
         self.convolution_2 = self._convolution(2, None if self.residual else self.activation)
         self.projection: keras.layers.Layer | None = None
-        self.gate: keras.layers.Layer | None = None
-        if self.squeeze_excitation:
-            self.gate = SqueezeExcitation(
-                kernel_initializer=self._initializer(4),
-                dtype=self.dtype_policy,
-                name="squeeze_excitation",
-            )
 
     def _convolution(self, position: int, activation: Any) -> ConvolutionBlock:
         return ConvolutionBlock(
@@ -99,14 +86,10 @@ class Block(keras.layers.Layer):
                 name="projection",
             )
             self.projection.build(inputs_shape)
-        if self.gate is not None:
-            self.gate.build(shape)
 
     def _convolve(self, inputs: Any, training: bool | None) -> Any:
         outputs = self.convolution_1(inputs, training=training)
         outputs = self.convolution_2(outputs, training=training)
-        if self.gate is not None:
-            outputs = self.gate(outputs)
         if not self.residual:
             return outputs
         shortcut = inputs if self.projection is None else self.projection(inputs)
@@ -118,5 +101,4 @@ class Block(keras.layers.Layer):
             **super().get_config(),
             **shared_config(self),
             "residual": self.residual,
-            "squeeze_excitation": self.squeeze_excitation,
         }

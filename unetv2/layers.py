@@ -10,7 +10,6 @@ from unetv2.arguments import require_choice, require_fraction
 from unetv2.block import Block
 from unetv2.convolution import DATA_FORMAT, Shape, require_features
 from unetv2.dropout import Dropout
-from unetv2.gates import AttentionGate
 from unetv2.sizes import Enlarge, crop, half, require_skip
 
 UPSAMPLINGS = ("transpose", "bilinear")
@@ -35,8 +34,6 @@ class EncoderBlock(Block):
         residual: bool. Whether the two convolutions' input is added to their output, through a
             1x1 convolution where the numbers of channels differ; the second activation comes
             after the sum.
-        squeeze_excitation: bool. Whether a :class:`SqueezeExcitation` follows the second
-            convolution, before the sum.
         seed: int or None. Seed of the dropout.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
@@ -73,7 +70,6 @@ class EncoderBlock(Block):
         activation: Any = "relu",
         kernel_initializer: Any = "he_normal",
         residual: bool = False,
-        squeeze_excitation: bool = False,
         seed: int | None = None,
         **layer: Any,
     ) -> None:
@@ -83,7 +79,6 @@ class EncoderBlock(Block):
             activation=activation,
             kernel_initializer=kernel_initializer,
             residual=residual,
-            squeeze_excitation=squeeze_excitation,
             **layer,
         )
         self.dropout = require_fraction(
@@ -149,9 +144,6 @@ class DecoderBlock(Block):
         residual: bool. Whether the two convolutions' input is added to their output, through a
             1x1 convolution where the numbers of channels differ; the second activation comes
             after the sum.
-        squeeze_excitation: bool. Whether a :class:`SqueezeExcitation` follows the second
-            convolution, before the sum.
-        attention: bool. Whether an :class:`AttentionGate` weighs the skip.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
     Call arguments:
@@ -177,7 +169,6 @@ class DecoderBlock(Block):
     References:
         - `Ronneberger et al., 2015 <https://arxiv.org/abs/1505.04597>`_
         - Residual: `He et al., 2016 <https://arxiv.org/abs/1512.03385>`_
-        - Attention: `Oktay et al., 2018 <https://arxiv.org/abs/1804.03999>`_
     """
 
     def __init__(
@@ -189,8 +180,6 @@ class DecoderBlock(Block):
         kernel_initializer: Any = "he_normal",
         upsampling: str = "transpose",
         residual: bool = False,
-        squeeze_excitation: bool = False,
-        attention: bool = False,
         **layer: Any,
     ) -> None:
         super().__init__(
@@ -199,28 +188,17 @@ class DecoderBlock(Block):
             activation=activation,
             kernel_initializer=kernel_initializer,
             residual=residual,
-            squeeze_excitation=squeeze_excitation,
             **layer,
         )
         require_choice("upsampling", upsampling, UPSAMPLINGS)
-        require_choice("attention", attention, (False, True))
         # `upsampling` is the sublayer, as weights in a file are found by this name.
         self.upsampling_method = upsampling
-        self.attention = attention
         self.upsampling = self._upsampling_convolution()
         self.interpolation: keras.layers.Layer | None = None
         if upsampling == "bilinear":
             self.interpolation = Enlarge(dtype=self.dtype_policy, name="interpolation")
         self.merging = keras.layers.Concatenate(axis=-1, dtype=self.dtype_policy, name="merging")
         self._create_convolutions()
-        self.attention_gate: keras.layers.Layer | None = None
-        if attention:
-            self.attention_gate = AttentionGate(
-                max(1, self.filters // 2),
-                kernel_initializer=self._initializer(6),
-                dtype=self.dtype_policy,
-                name="attention",
-            )
 
     def _upsampling_convolution(self) -> keras.layers.Layer:
         arguments: dict[str, Any] = {
@@ -242,8 +220,6 @@ class DecoderBlock(Block):
         self.upsampling.build(inputs_shape)
         if self.interpolation is not None:
             self.interpolation.build((*inputs_shape[:3], self.filters))
-        if self.attention_gate is not None:
-            self.attention_gate.build(skip_shape, inputs_shape)
         self.merging.build([shape, skip_shape])
         skip_channels = require_features("skip", skip_shape)[3]
         self._build_convolutions((*shape[:3], self.filters + skip_channels))
@@ -256,8 +232,6 @@ class DecoderBlock(Block):
         if self.interpolation is not None:
             upsampled = self.interpolation(upsampled)
         upsampled = crop(upsampled, skip)
-        if self.attention_gate is not None:
-            skip = self.attention_gate(skip, inputs)
         return self._convolve(self.merging([upsampled, skip]), training)
 
     def compute_output_shape(self, inputs_shape: Shape, skip_shape: Shape) -> Shape:
@@ -270,5 +244,4 @@ class DecoderBlock(Block):
         return {
             **super().get_config(),
             "upsampling": self.upsampling_method,
-            "attention": self.attention,
         }

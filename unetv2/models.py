@@ -25,8 +25,6 @@ def build_unetv2(
     activation: Any = "relu",
     upsampling: str = "transpose",
     residual: bool = False,
-    squeeze_excitation: bool = False,
-    attention: bool = False,
     stem: str | None = None,
     encoder: str | None = None,
     encoder_weights: str | os.PathLike[str] | None = None,
@@ -66,10 +64,6 @@ def build_unetv2(
         activation: str or callable. Any Keras activation, in every block.
         upsampling: ``"transpose"``, or ``"bilinear"``: a 1x1 convolution and interpolation.
         residual: bool. Whether each block's input is added to its output.
-        squeeze_excitation: bool. Whether each block weighs its channels by their means; not
-            in level 0, where it costs most and has the fewest channels to weigh.
-        attention: bool. Whether the coarser features weigh each skip's places; not in level
-            0, whose features say too little, as in the paper.
         stem: ``None``, or ``"strided"``: a 4x4 convolution with stride 2 in front, so that
             the U-Net works at half resolution, and a 4x4 transposed one to the logits.
         encoder: str or None. ``"MobileNet"``, ``"MobileNetV2"``, ``"MobileNetV3Small"``,
@@ -108,8 +102,6 @@ def build_unetv2(
     References:
         - `Ronneberger et al., 2015 <https://arxiv.org/abs/1505.04597>`_
         - Residual: `He et al., 2016 <https://arxiv.org/abs/1512.03385>`_
-        - Squeeze and excitation: `Hu et al., 2018 <https://arxiv.org/abs/1709.01507>`_
-        - Attention: `Oktay et al., 2018 <https://arxiv.org/abs/1804.03999>`_
     """
     input_shape = _require_input_shape(input_shape)
     n_classes = require_integer(
@@ -126,8 +118,6 @@ def build_unetv2(
         activation=activation,
         upsampling=upsampling,
         residual=residual,
-        squeeze_excitation=squeeze_excitation,
-        attention=attention,
         stem=stem,
         encoder=encoder,
         encoder_weights=encoder_weights,

@@ -53,7 +53,7 @@ class Preprocessing:
         >>> model = unetv2.build_unetv2((None, None, 3), 23, filters=2, depth=2)
         >>> model.preprocessing = unetv2.Preprocessing(image_size=(96, 128))
         >>> model.save(tmp / "small.keras")
-        >>> keras.models.load_model(tmp / "small.keras").preprocessing.image_size
+        >>> keras.models.load_model(tmp / "small.keras", compile=False).preprocessing.image_size
         (96, 128)
     """
 

@@ -14,13 +14,13 @@ class Progress:
 
     Args:
         total: int or None. How much there is to do, if that is known.
-        what: str. What is counted, such as ``"pairs"``.
+        unit: str. Of what, in the plural.
         shown: bool. Whether anything is said.
     """
 
-    def __init__(self, total: int | None, what: str, *, shown: bool) -> None:
+    def __init__(self, total: int | None, unit: str, *, shown: bool) -> None:
         self._total = total
-        self._what = what
+        self._unit = unit
         self._shown = shown
         self._terminal = sys.stderr.isatty()
         self._pause = _SECONDS_ON_A_TERMINAL if self._terminal else _SECONDS_IN_A_LOG
@@ -42,11 +42,11 @@ class Progress:
         self._last = now
         rate = done / max(now - self._start, 1e-9)
         amount = (
-            f"{done} {self._what}"
+            f"{done} {self._unit}"
             if self._total is None
-            else f"{done} of {self._total} {self._what}"
+            else f"{done} of {self._total} {self._unit}"
         )
-        line = ", ".join(filter(None, (amount, note, f"{rate:.0f} {self._what}/s")))
+        line = ", ".join(filter(None, (amount, note, f"{rate:.0f} {self._unit}/s")))
         if self._terminal:
             # Back to the start of the line, and what was there before is cleared.
             print(f"\r\x1b[K{line}", end="\n" if is_last else "", file=sys.stderr, flush=True)

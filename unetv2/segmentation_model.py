@@ -29,9 +29,6 @@ class SegmentationModel(keras.Model):
         preprocessing: :class:`unetv2.Preprocessing`, its ``as_dict()``, or None if unknown.
         **kwargs: As of ``keras.Model``.
 
-    Attributes:
-        preprocessing: :class:`unetv2.Preprocessing` or None.
-
     Example:
         >>> image = keras.Input((None, None, 3))
         >>> model = unetv2.SegmentationModel(
@@ -53,7 +50,7 @@ class SegmentationModel(keras.Model):
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """How pictures were prepared."""
+        """How pictures were prepared, a :class:`unetv2.Preprocessing`; None if unknown."""
         return self._preprocessing
 
     @preprocessing.setter

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 from unetv2.arguments import require_choice, require_integer
+from unetv2.data.listing import list_pictures, require_folder
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 SUBSETS = ("train", "validation", "test")
 SPLIT = (0.8, 0.1, 0.1)
 
@@ -80,7 +80,7 @@ def match_pictures(
     """
     image_dir, mask_dir = Path(image_dir), Path(mask_dir)
     for argument, directory in (("image_dir", image_dir), ("mask_dir", mask_dir)):
-        _require_folder(argument, directory)
+        require_folder(argument, directory)
     other_suffixes: tuple[str, str] = ("", "")
     if os.path.samefile(image_dir, mask_dir):
         if image_suffix == mask_suffix:
@@ -90,8 +90,8 @@ def match_pictures(
                 "Keep images and masks in a folder each, or pass a suffix."
             )
         other_suffixes = (mask_suffix, image_suffix)
-    images = _pictures("image_dir", image_dir, image_suffix, other_suffixes[0])
-    masks = _pictures("mask_dir", mask_dir, mask_suffix, other_suffixes[1])
+    images = list_pictures("image_dir", image_dir, suffix=image_suffix, other=other_suffixes[0])
+    masks = list_pictures("mask_dir", mask_dir, suffix=mask_suffix, other=other_suffixes[1])
     return Matching(
         [Pair(key, images[key], masks[key]) for key in sorted(images.keys() & masks.keys())],
         sorted(path for key, path in images.items() if key not in masks),
@@ -184,65 +184,6 @@ def split_pairs(
             "Add pairs, enlarge its share in `split`, or take another `seed`."
         )
     return chosen
-
-
-def _require_folder(argument: str, directory: Path) -> None:
-    if not directory.exists():
-        raise FileNotFoundError(
-            f"`{argument}` must be an existing folder. Received: '{directory}', "
-            "which does not exist. Check the path."
-        )
-    if not directory.is_dir():
-        raise NotADirectoryError(
-            f"`{argument}` must be a folder. Received: '{directory}', which is a file. "
-            "Pass the folder that holds it."
-        )
-
-
-def _pictures(argument: str, directory: Path, suffix: str, other: str) -> dict[str, str]:
-    """Maps the key of every picture in a folder to its path."""
-    found: dict[str, str] = {}
-    for prefix, entry in _files(directory):
-        stem, extension = os.path.splitext(entry.name)
-        if extension.lower() not in EXTENSIONS or not stem.endswith(suffix):
-            continue
-        # In one folder for both, a name that fits the longer suffix belongs to that.
-        if len(other) > len(suffix) and stem.endswith(other):
-            continue
-        key = prefix + stem[: len(stem) - len(suffix)]
-        if key in found:
-            raise ValueError(
-                f"`{argument}` must hold one picture of each name, extensions aside. "
-                f"Received: '{found[key]}' and '{entry.path}'. Remove one of the two."
-            )
-        found[key] = entry.path
-    if not found:
-        ending = f" whose names end with '{suffix}'" if suffix else ""
-        raise ValueError(
-            f"`{argument}` must hold pictures ({', '.join(EXTENSIONS)}){ending}. "
-            f"Received: '{directory}' without any. Check the path."
-        )
-    return found
-
-
-def _files(directory: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yields the files below a folder, each with the path of its own folder as ``a/b/``."""
-    folders: list[tuple[str, str, tuple[str, ...]]] = [
-        (os.fspath(directory), "", (os.path.realpath(directory),))
-    ]
-    while folders:
-        folder, prefix, ancestors = folders.pop()
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_file():
-                    yield prefix, entry
-                elif entry.is_dir():
-                    real = os.path.realpath(entry.path)
-                    # A link to a folder that it lies in would go on for ever.
-                    if real not in ancestors:
-                        folders.append((entry.path, f"{prefix}{entry.name}/", (*ancestors, real)))
 
 
 def _some(paths: Sequence[str]) -> str:

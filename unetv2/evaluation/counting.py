@@ -16,6 +16,8 @@ BINS = 15
 # Confidences are summed as whole numbers, so that no order of the pixels changes the sum. It is
 # the last bit of a float32 in [0.5, 1), and leaves room for 5e11 pixels.
 CONFIDENCE_UNIT = 2.0**-24
+# Of a bin.
+_AT_AN_END = 1e-5
 
 _SHOWN = 8
 
@@ -87,8 +89,9 @@ def count_picture(
 
 
 def _calibration(confidence: np.ndarray, right: np.ndarray) -> Counts:
-    # Bins are open below and closed above, as in the paper: 1 lies in the last one.
-    bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    # Bins are open below and closed above, as in the paper: 1 lies in the last one. Of what is at
+    # an end, as 1/3 where three classes are alike, the last bit does not decide.
+    bins = np.clip(np.ceil(confidence * BINS - _AT_AN_END).astype(np.int64) - 1, 0, BINS - 1)
     units = np.rint(confidence / CONFIDENCE_UNIT)
     # Whole numbers below 2**53: floats count them exactly.
     rows = [np.bincount(bins, weights, BINS) for weights in (None, right, units)]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unetv2.data.resizing import Geometry, resize_image, resize_mask
+from unetv2.visualization.masks import visible
 
 # Of each kind.
 SHOWN = 6
@@ -86,16 +87,7 @@ def make_example(
     return Example(
         name,
         mean_iou,
-        resize_image(_eight_bits(image), geometry),
+        resize_image(np.rint(visible(image)).astype(np.uint8), geometry),
         resize_mask(truth, geometry),
         resize_mask(predicted, geometry),
     )
-
-
-def _eight_bits(image: np.ndarray) -> np.ndarray:
-    shown = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, axis=2)
-    if shown.dtype == np.uint16:
-        shown = shown / 65535
-    if shown.dtype != np.uint8:
-        shown = np.rint(np.clip(np.nan_to_num(shown), 0, 1) * 255).astype(np.uint8)
-    return np.ascontiguousarray(shown)

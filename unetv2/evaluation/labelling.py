@@ -5,40 +5,47 @@ from __future__ import annotations
 import dataclasses
 
 from unetv2.classes import ClassTable
+from unetv2.data.labels import Labels
+from unetv2.evaluation.models import Answers
 
 
 def resolve_classes(
-    classes: ClassTable | None,
-    n_classes: int,
-    *,
-    known: ClassTable | None,
-    ignore_class: int | None,
+    classes: ClassTable | None, answers: Answers, *, labels: Labels | None, ignore_class: int | None
 ) -> ClassTable:
     """Returns the table of a model's classes, with the id of the pixels that do not count.
 
     Args:
-        classes: What the caller passed.
-        n_classes: int. The model's.
-        known: What the data or the model tell, or None; not taken if it is of another length.
-        ignore_class: int or None. The data's; None takes the table's.
+        classes: What the caller passed; what it leaves open is taken from the data, then from the
+            model's record.
+        answers: The model.
+        labels: What the data says of its masks, or None.
+        ignore_class: int or None. What the caller says besides.
 
     Returns:
         ClassTable.
 
     Raises:
-        ValueError: If ``classes`` is of another length.
+        ValueError: If ``classes`` is of another length than the model's.
     """
+    n_classes = answers.n_classes
     if classes is not None and len(classes) != n_classes:
         raise ValueError(
             "`classes` must have a name for each class of the model. "
             f"Received: {len(classes)} names for {n_classes} classes. Pass the table that it was "
             "trained with, or leave it out."
         )
-    if classes is None and known is not None and len(known) == n_classes:
-        classes = known
-    if classes is None:
-        classes = ClassTable.numbered(n_classes)
-    if ignore_class is None or ignore_class == classes.ignore_class:
-        return classes
+    sources = [source for source in (labels, answers.record) if source is not None]
+    tables = (classes, *(source.classes for source in sources))
+    fitting = (known for known in tables if known is not None and len(known) == n_classes)
+    table = next(fitting, ClassTable.numbered(n_classes))
+    ids = (
+        ignore_class,
+        None if labels is None else labels.ignore_class,
+        table.ignore_class,
+        *(source.ignore_class for source in sources),
+    )
+    chosen = next((number for number in ids if number is not None), None)
+    if chosen == table.ignore_class:
+        return table
     # A colour of another id is not this one's.
-    return dataclasses.replace(classes, ignore_class=ignore_class, ignore_color=None)
+    return dataclasses.replace(table, ignore_class=chosen, ignore_color=None)

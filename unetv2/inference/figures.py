@@ -103,13 +103,13 @@ def part_of(
     return Part(row, column, ids, confidence, entropy, information, kept)
 
 
-@tf.function(jit_compile=False, reduce_retracing=True)
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _most_probable(scores: tf.Tensor) -> tf.Tensor:
     # The first among equals, as `argmax`, in half its time.
     return tf.math.top_k(scores, 1).indices[..., 0]
 
 
-@tf.function(jit_compile=False, reduce_retracing=True)
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _figures(scores: tf.Tensor, logarithms: bool) -> tuple[tf.Tensor, ...]:
     """Returns classes, confidence and entropy."""
     highest, classes = tf.math.top_k(scores, 1)
@@ -148,7 +148,8 @@ def enlarge(
     held: Any = None
     for band in bands:
         held = band.values if held is None else tf.concat([held, band.values], axis=0)
-        ready = int(np.searchsorted(lower, band.row + band.values.shape[0] - 1, side="right"))
+        end = band.row + band.values.shape[0]
+        ready = int(np.searchsorted(lower, end - 1, side="right"))
         most = max(1, _BYTES_AT_ONCE // (4 * size[1] * held.shape[-1]))
         for start in range(done, ready, most):
             rows = slice(start, min(start + most, ready))
@@ -158,11 +159,12 @@ def enlarge(
             yield Band(start, values)
         done = ready
         if done < size[0]:
-            # The next rows lie between this one and those to come.
-            held, first = held[upper[done] - first :], int(upper[done])
+            # The next rows lie between this one and those to come; where it shrinks, beyond.
+            needed = min(int(upper[done]), end)
+            held, first = held[needed - first :], needed
 
 
-@tf.function(jit_compile=False, reduce_retracing=True)
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _enlarged(
     values: tf.Tensor, upper: tf.Tensor, lower: tf.Tensor, share: tf.Tensor, width: tf.Tensor
 ) -> tf.Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from unetv2.dropout import Dropout, sampling
+from unetv2.dropout import sampling
+from unetv2.inference.sampling import Noise, with_sampled_dropout
 
 # A graph for each size is fastest; who comes with ever new sizes gets one for all of them.
 _MOST_SIZES = 4
@@ -61,6 +62,8 @@ class Network:
         self._softmax = _ends_in_softmax(model)
         self._refusals: dict[tuple[int, int], str] = {}
         self._functions: dict[tuple[tuple[int | None, ...], bool], Any] = {}
+        # By whether dropout is on.
+        self._open: dict[bool, bool] = {}
         self._sampled: keras.Model | None = None
 
     @classmethod
@@ -88,7 +91,8 @@ class Network:
         if reason:
             raise ValueError(
                 f"`model` must take pictures of {size[0]}x{size[1]}. Received: the model "
-                f"'{self._name}', which {reason}. Pass another `window`."
+                f"'{self._name}', which {reason}. Pass another `window`, or set "
+                "`model.preprocessing` to what the model was trained with."
             )
         try:
             self._function(size, sampled).get_concrete_function()
@@ -121,6 +125,11 @@ class Network:
             return f"fails with {' '.join(str(error).split())[:200]}"
         given = tuple(shape[1:3])
         return "" if given == size else f"gives logits of {given[0]}x{given[1]}"
+
+    @property
+    def graphs(self) -> int:
+        """Number of graphs that are compiled."""
+        return len(self._functions)
 
     def log_probabilities(self, images: Any) -> tf.Tensor:
         """Returns the logarithm of each class's probability; ``softmax`` of it brings that back.
@@ -169,10 +178,27 @@ class Network:
     def _function(self, size: Any, sampled: bool) -> Any:
         key = (tuple(size), sampled)
         if key not in self._functions and len(self._functions) >= _MOST_SIZES:
-            key = (self.size, sampled)
+            if self._compiles_open(sampled):
+                key = (self.size, sampled)
+            else:
+                self._functions.pop(next(iter(self._functions)))
         if key not in self._functions:
             self._functions[key] = self._compiled(*key)
         return self._functions[key]
+
+    def _compiles_open(self, sampled: bool) -> bool:
+        """Returns whether one graph does for all sizes; some layers cannot do that."""
+        if sampled not in self._open:
+            function = self._compiled(self.size, sampled)
+            try:
+                function.get_concrete_function()
+            # Keras and TensorFlow raise whatever comes to them of sizes that are not known.
+            except Exception:
+                self._open[sampled] = False
+            else:
+                self._open[sampled] = True
+                self._functions[self.size, sampled] = function
+        return self._open[sampled]
 
     def _compiled(self, size: tuple[int | None, ...], sampled: bool) -> Any:
         images = tf.TensorSpec((None, *size, self.channels), tf.float32)
@@ -183,11 +209,11 @@ class Network:
         if not sampled:
             return tf.function(forward, input_signature=[images], jit_compile=False)
         if self._sampled is None:
-            self._sampled = _with_dropout(self._alive())
+            self._sampled = with_sampled_dropout(self._alive())
         model = self._sampled
 
         def forward_sampled(images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            noise = _Noise(seeds)
+            noise = Noise(seeds)
             with sampling(noise):
                 outputs = model(images, training=False)
             if not noise.draws:
@@ -204,62 +230,6 @@ class Network:
         else:
             values = tf.nn.log_softmax(outputs)
         return values, tf.reduce_any(tf.math.is_nan(outputs))
-
-
-class _NoDropout(Exception):  # noqa: N818 - raised and caught here.
-    """A model has no dropout to keep on."""
-
-
-class _Noise:
-    """Drops features, those of each picture by a seed of its own."""
-
-    def __init__(self, seeds: tf.Tensor) -> None:
-        self._seeds = seeds
-        self.draws = 0
-
-    def __call__(self, inputs: tf.Tensor, rate: float, shape: Any) -> tf.Tensor:
-        number = self.draws
-        self.draws += 1
-        extent = tf.shape(inputs)[1:]
-        if shape is not None:
-            extent = tf.stack([own or extent[axis] for axis, own in enumerate(shape[1:])])
-
-        def draw(seed: tf.Tensor) -> tf.Tensor:
-            seed = tf.random.experimental.stateless_fold_in(seed, number)
-            return tf.random.stateless_uniform(extent, seed)
-
-        kept = tf.map_fn(draw, self._seeds, fn_output_signature=tf.float32) >= rate
-        return inputs * tf.cast(kept, inputs.dtype) / tf.cast(1 - rate, inputs.dtype)
-
-
-def _with_dropout(model: keras.Model) -> keras.Model:
-    """Returns a model of the same layers whose dropout obeys ``sampling``."""
-    layers = list(_layers(model))
-    if all(_sampled(layer) is layer for layer in layers):
-        return model
-    return keras.models.clone_model(
-        # Neither compiled nor Sequential, which are copied otherwise.
-        keras.Model(model.inputs[0], model.outputs[0]),
-        clone_function=_sampled,
-        recursive=True,
-    )
-
-
-def _layers(model: keras.Model) -> Any:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-
-
-def _sampled(layer: Any) -> Any:
-    if isinstance(layer, Dropout) or not isinstance(layer, keras.layers.Dropout):
-        return layer
-    config = {"rate": layer.rate, "name": layer.name, "dtype": layer.dtype_policy}
-    if isinstance(layer, keras.layers.SpatialDropout2D):
-        last = layer.data_format == "channels_last"
-        return Dropout(noise_shape=(None, 1, 1, None) if last else (None, None, 1, 1), **config)
-    return Dropout(noise_shape=layer.noise_shape, **config)
 
 
 def _four(model: keras.Model, name: str) -> tuple[Any, ...]:
@@ -279,3 +249,7 @@ def _ends_in_softmax(model: keras.Model) -> bool:
         return _ends_in_softmax(last)
     activation = getattr(last, "activation", None)
     return isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax
+
+
+class _NoDropout(Exception):  # noqa: N818 - raised and caught here.
+    """A model has no dropout to keep on."""

@@ -58,13 +58,14 @@ class Passes:
         """Checks every value."""
         require_integer("mc_samples", self.mc_samples, 0, "0 leaves dropout off, 8 is common.")
         require_integer("seed", self.seed, 0, "It decides what dropout drops.")
-        for one in self._asked():
-            scale = isinstance(one, Real) and not isinstance(one, bool) and 0 < float(one) < 100
-            if not scale and one not in FLIPS:
-                raise ValueError(
-                    "`tta` must be a bool, or hold 'horizontal', 'vertical' and positive scales. "
-                    f"Received: tta={self.tta!r}. True is ('horizontal',)."
-                )
+        known = isinstance(self.tta, bool) or (
+            isinstance(self.tta, Sequence) and all(_is_way(one) for one in self.tta)
+        )
+        if not known:
+            raise ValueError(
+                "`tta` must be a bool, or hold 'horizontal', 'vertical' and positive scales. "
+                f"Received: tta={self.tta!r}. True is ('horizontal',)."
+            )
         if self.scales != (1.0,) and self.network.size != (None, None):
             raise ValueError(
                 "`tta` must have no scales for a model that takes one size only. "
@@ -136,6 +137,12 @@ class Passes:
         # Seeds are of 32 bits.
         seeds = np.array([[self.seed % 2**31, number % 2**31] for number in numbers], np.int32)
         return self.network.sampled(images, tf.constant(seeds))
+
+
+def _is_way(one: Any) -> bool:
+    if isinstance(one, str):
+        return one in FLIPS
+    return isinstance(one, Real) and not isinstance(one, bool) and 0 < float(one) < 100
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:

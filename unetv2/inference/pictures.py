@@ -66,7 +66,7 @@ class Picture:
 
     Attributes:
         size: ``(height, width)``.
-        path: str or None. Its file.
+        path: str or None. Its file, also that of a memory map.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -80,6 +80,8 @@ class Picture:
         self._pixels: Pixels | None = None
         if not isinstance(image, str | os.PathLike):
             self._pixels = _array(image, channels)
+            if isinstance(image, np.memmap) and image.filename is not None:
+                self.path = os.fspath(image.filename)
             self.size: tuple[int, int] = self._pixels.shape[:2]
             return
         self.path = os.fspath(image)
@@ -114,6 +116,11 @@ def _stored(path: str, header: ArrayHeader, channels: int) -> Pixels:
 
 def _array(image: Any, channels: int) -> Pixels:
     array = image if isinstance(image, np.ndarray) else np.asarray(image)
+    if array.dtype.kind == "O":
+        raise TypeError(
+            "`image` must be a path, an array or a list of these. "
+            f"Received: {type(image).__name__}. Pass pixels as a NumPy array."
+        )
     if array.ndim not in (2, 3) or not array.size:
         raise ValueError(
             "`image` must be (height, width) or (height, width, channels), no side of 0. "
@@ -125,7 +132,7 @@ def _array(image: Any, channels: int) -> Pixels:
     if array.shape[2] != channels:
         raise ValueError(
             f"`image` must have the model's number of channels, {channels}. "
-            f"Received: an array of shape {image.shape}. {_channel_advice(array, channels)}"
+            f"Received: an array of shape {np.shape(image)}. {_channel_advice(array, channels)}"
         )
     if array.dtype in (np.uint8, np.uint16):
         return _on_disk(array)

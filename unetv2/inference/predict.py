@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from unetv2.classes import ClassTable
 from unetv2.data.decoding import MAX_PIXELS
-from unetv2.inference.figures import Part, Wanted, mask_dtype
+from unetv2.inference.figures import Wanted, mask_dtype
+from unetv2.inference.gathering import Gathering
 from unetv2.inference.pictures import Picture
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor
-from unetv2.inference.writing import MaskFile, mask_file, require_mask_path
+from unetv2.inference.writing import require_mask_path
 from unetv2.progress import Progress
 
 
@@ -88,7 +86,7 @@ def predict(
         >>> model = unetv2.build_unetv2((None, None, 3), 5, filters=2, depth=2)
         >>> scene = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
         >>> prediction = unetv2.predict(model, scene, window=(32, 32), tta=True)
-        >>> prediction.mask.shape, bool(prediction.confidence.min() >= 1 / 5)
+        >>> prediction.mask.shape, bool(prediction.confidence.min() > 0.19)
         ((70, 90), True)
         >>> written = unetv2.predict(model, scene, window=(32, 32), output=tmp / "scene.png")
         >>> written.path.name, written.confidence
@@ -122,7 +120,7 @@ def predict(
     predictions = []
     done = 0
     for picture, parts in predictor.all(pictures, wanted):
-        result = _Result(picture, predictor, wanted, path)
+        result = Gathering(picture, predictor, wanted, path)
         with result.writing():
             for part in parts:
                 result.add(part)
@@ -163,48 +161,3 @@ def _require_another_file(output: Path, path: str | None) -> None:
             "`output` must be another file than the picture's. "
             f"Received: output='{output}', which is. Pass another path."
         )
-
-
-class _Result:
-    """Gathers the parts of a picture, in memory or in a file."""
-
-    def __init__(
-        self, picture: Picture, predictor: Predictor, wanted: Wanted, path: Path | None
-    ) -> None:
-        self._picture, self._predictor, self._wanted = picture, predictor, wanted
-        self._path = path
-        self._file: MaskFile | None = None
-        self._whole: dict[str, np.ndarray] = {}
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        if self._path is None:
-            yield
-            return
-        dtype = mask_dtype(self._predictor.network.n_classes)
-        with mask_file(self._path, self._picture.size, dtype) as self._file:
-            yield
-
-    def add(self, part: Part) -> None:
-        height, width = part.mask.shape
-        place = np.s_[part.row : part.row + height, part.column : part.column + width]
-        for name, values in part._asdict().items():
-            if not isinstance(values, np.ndarray):
-                continue
-            if name == "mask" and self._file is not None:
-                self._file.add(part.column, values)
-                continue
-            if name not in self._whole:
-                self._whole[name] = np.empty((*self._picture.size, *values.shape[2:]), values.dtype)
-            self._whole[name][place] = values
-
-    def prediction(self) -> Prediction:
-        known = self._predictor.preprocessing
-        n_classes = self._predictor.network.n_classes
-        classes = known.classes
-        if classes is None or len(classes) != n_classes:
-            classes = ClassTable.numbered(n_classes, known.ignore_class)
-        return Prediction(
-            ids=self._whole.pop("mask", None), **self._whole, classes=classes,
-            picture=self._picture, path=self._path,
-        )  # fmt: skip

@@ -13,7 +13,7 @@ from unetv2.classes import ClassTable
 from unetv2.data.decoding import decode_mask
 from unetv2.inference.pictures import Picture
 from unetv2.inference.writing import mask_file, require_mask_path
-from unetv2.visualization import overlay
+from unetv2.visualization.masks import overlay
 
 _ANY = 2**62
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -16,11 +16,29 @@ from unetv2.inference.network import Network
 from unetv2.inference.passes import Field, Passes
 from unetv2.inference.pictures import Picture
 from unetv2.inference.plan import Plan, Planner
-from unetv2.inference.stitching import Block, stitch
+from unetv2.inference.stitching import Block, join, stitch
 from unetv2.inference.windows import Grid, Window
 
-# Of the logits of one batch of windows: more at once is no faster.
-_BYTES_AT_ONCE = 2**27
+# Of one batch: more at once is no faster. A U-Net needs about 1 kB for each pixel.
+_PIXELS_AT_ONCE = 2**20
+# Small windows are finished together, as each call of TensorFlow costs as much as many pixels.
+_PIXELS_TOGETHER = 2**17
+# Of its logits, and of the rows that are enlarged together.
+_BYTES_AT_ONCE = 2**26
+
+
+class Ready(NamedTuple):
+    """A picture, read.
+
+    Attributes:
+        picture: Picture.
+        plan: How it is fed.
+        prepared: float32 ``(height, width, channels)``, or what its windows are read from.
+    """
+
+    picture: Picture
+    plan: Plan
+    prepared: np.ndarray | Canvas
 
 
 class Predictor:
@@ -93,43 +111,62 @@ class Predictor:
         ((_, parts),) = self.all([picture], wanted)
         yield from parts
 
+    def read(self, picture: Picture) -> Ready:
+        """Reads a picture and brings it to the network's scale; on any thread.
+
+        Args:
+            picture: The picture.
+
+        Returns:
+            Ready. What :meth:`all` takes in its place.
+
+        Raises:
+            ValueError: If the file is broken.
+        """
+        plan = self._planner.plan(picture.size)
+        known = self.preprocessing
+        # As in training, where `read_pair` decodes.
+        at_least = None if known.interpolation == "nearest" else plan.geometry.resized
+        canvas = Canvas(
+            picture.pixels(at_least), plan.geometry, known.interpolation, known.value_range
+        )
+        return Ready(picture, plan, canvas if plan.window else canvas.whole())
+
     def all(
-        self, pictures: Iterable[Picture], wanted: Wanted
+        self, pictures: Iterable[Picture | Ready], wanted: Wanted
     ) -> Iterator[tuple[Picture, Iterator[Part]]]:
         """Predicts pictures, those that are fed whole in batches.
 
         Args:
-            pictures: They are read as they are needed.
+            pictures: They are read as they are needed, if they are not.
             wanted: What is made of each pixel.
 
         Yields:
             tuple ``(picture, parts)``, in order; the parts are made as they are taken.
         """
         waiting: list[tuple[Picture, Plan, np.ndarray]] = []
-        for picture in pictures:
-            plan = self._planner.plan(picture.size)
-            self._passes.prepare(plan.fed)
-            canvas = self._canvas(picture, plan)
+        for one in pictures:
+            # Before it is read: what cannot be fed need not be.
+            self.prepare(one.size if isinstance(one, Picture) else one.picture.size)
+            picture, plan, prepared = self.read(one) if isinstance(one, Picture) else one
             if waiting and (plan.window or waiting[0][1].fed != plan.fed):
                 yield from self._whole(waiting, wanted)
                 waiting = []
-            if plan.window:
-                yield picture, self._in_windows(picture, plan, canvas, wanted)
+            if isinstance(prepared, Canvas):
+                yield picture, self._in_windows(picture, plan, prepared, wanted)
                 continue
-            waiting.append((picture, plan, canvas.whole()))
-            if len(waiting) == self._batch_size:
+            waiting.append((picture, plan, prepared))
+            if len(waiting) == self._at_once(plan.fed):
                 yield from self._whole(waiting, wanted)
                 waiting = []
         if waiting:
             yield from self._whole(waiting, wanted)
 
-    def _canvas(self, picture: Picture, plan: Plan) -> Canvas:
-        known = self.preprocessing
-        # As in training, where `read_pair` decodes.
-        at_least = None if known.interpolation == "nearest" else plan.geometry.resized
-        return Canvas(
-            picture.pixels(at_least), plan.geometry, known.interpolation, known.value_range
-        )
+    def _at_once(self, size: tuple[int, int]) -> int:
+        """Returns how many pictures of a size are fed at once."""
+        pixels = size[0] * size[1]
+        most = min(_PIXELS_AT_ONCE, _BYTES_AT_ONCE // (4 * self.network.n_classes)) // pixels
+        return max(1, min(self._batch_size, most))
 
     def _whole(
         self, pictures: list[tuple[Picture, Plan, np.ndarray]], wanted: Wanted
@@ -154,10 +191,14 @@ class Predictor:
         blocks = stitch(grid, self._weighted(grid, canvas))
         n_classes = self.network.n_classes
         if canvas.size == picture.size:
-            for block in blocks:
+            for block in join(blocks, _PIXELS_TOGETHER):
                 yield part_of(*block, n_classes, wanted, logarithms=False)
             return
-        bands = (Band(row, _logarithms(values, n_classes)) for row, values in _bands(blocks, grid))
+        bands = (
+            Band(rows.row, _logarithms(rows.values, n_classes))
+            for band in join(blocks)
+            for rows in _rows(band)
+        )
         yield from self._finished(bands, canvas.size, picture, wanted)
 
     def _finished(
@@ -171,11 +212,9 @@ class Predictor:
 
     def _weighted(self, grid: Grid, canvas: Canvas) -> Iterator[np.ndarray]:
         """Yields what the network says of each window, times the window's weights."""
-        height, width = grid.window
-        most = _BYTES_AT_ONCE // (4 * height * width * self.network.n_classes)
         windows = list(grid)
         vertical, horizontal = grid.rows.weights(), grid.columns.weights()
-        step = max(1, min(self._batch_size, most))
+        step = self._at_once(grid.window)
         for start in range(0, len(windows), step):
             batch = windows[start : start + step]
             images = np.stack([canvas.window(_start(grid, one), grid.window) for one in batch])
@@ -197,7 +236,7 @@ def _joined(field: Field) -> tf.Tensor:
     return tf.concat([field.log_probabilities, field.entropy], axis=-1)
 
 
-@tf.function(jit_compile=False, reduce_retracing=True)
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _times(values: tf.Tensor, entropy: Any, vertical: tf.Tensor, horizontal: tf.Tensor) -> Any:
     probabilities = tf.exp(values)
     if entropy is not None:
@@ -212,14 +251,9 @@ def _logarithms(values: np.ndarray, n_classes: int) -> np.ndarray:
     return values
 
 
-def _bands(blocks: Iterable[Block], grid: Grid) -> Iterator[tuple[int, np.ndarray]]:
-    """Joins blocks to bands over the whole width."""
-    width = grid.columns.length
-    band: np.ndarray | None = None
-    for block in blocks:
-        height, extent, channels = block.values.shape
-        if band is None or block.column == 0:
-            band = np.empty((height, width, channels), np.float32)
-        band[:, block.column : block.column + extent] = block.values
-        if block.column + extent == width:
-            yield block.row, band
+def _rows(block: Block) -> Iterator[Block]:
+    """Yields a few rows of a block at a time."""
+    height, width, channels = block.values.shape
+    step = max(1, _BYTES_AT_ONCE // (4 * width * channels))
+    for start in range(0, height, step):
+        yield Block(block.row + start, block.column, block.values[start : start + step])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -64,6 +65,36 @@ def stitch(grid: Grid, windows: Iterable[np.ndarray]) -> Iterator[Block]:
             # Two windows that stand over at both ends begin with the same pixel.
             if done and end > top:
                 yield Block(top, left, total[: end - top])
+
+
+def join(blocks: Iterable[Block], most: float = math.inf) -> Iterator[Block]:
+    """Joins blocks that lie side by side.
+
+    Args:
+        blocks: As :func:`stitch` yields them.
+        most: Pixels from which on no more are joined; all of the width by default.
+
+    Yields:
+        Block. In the same order.
+    """
+    waiting: list[Block] = []
+    pixels = 0
+    for block in blocks:
+        size = block.values.shape[0] * block.values.shape[1]
+        if waiting and (block.row != waiting[0].row or pixels + size > most):
+            yield _joined(waiting)
+            waiting, pixels = [], 0
+        waiting.append(block)
+        pixels += size
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    values = np.concatenate([block.values for block in blocks], axis=1)
+    return Block(blocks[0].row, blocks[0].column, values)
 
 
 def _inside(values: np.ndarray, grid: Grid, row: int, column: int) -> np.ndarray:

@@ -11,6 +11,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from unetv2.files import beside
+
 SUFFIXES = (".npy", ".png", ".tif", ".tiff")
 
 _MODES = {1: "L", 2: "I;16"}
@@ -90,29 +92,20 @@ def mask_file(path: Path, size: tuple[int, int], dtype: np.dtype[Any]) -> Iterat
     Raises:
         OSError: If it cannot be written; what was there stays.
     """
-    # The extension stays the last: it says which format to write.
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    rows = path.with_name(f".{os.getpid()}.{path.name}.rows")
-    plain = path.suffix.lower() == ".npy"
-    try:
-        with (beside if plain else rows).open("wb") as file:
-            if plain:
+    with beside(path, "predict it again") as other:
+        if path.suffix.lower() == ".npy":
+            with other.open("wb") as file:
                 header = {"descr": dtype.str, "fortran_order": False, "shape": size}
                 np.lib.format.write_array_header_1_0(file, header)
-            yield MaskFile(file, size, dtype)
-        if not plain:
-            _encode(rows, beside, size, dtype)
-        beside.replace(path)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"'{path}' must be written to keep the mask. Received: {error.strerror or error}. "
-            "Free some space or make the folder writable",
-        ) from error
-    finally:
-        for left in (beside, rows):
-            with contextlib.suppress(OSError):
-                left.unlink()
+                yield MaskFile(file, size, dtype)
+            return
+        rows = other.with_name(f"{other.name}.rows")
+        try:
+            with rows.open("wb") as file:
+                yield MaskFile(file, size, dtype)
+            _encode(rows, other, size, dtype)
+        finally:
+            rows.unlink(missing_ok=True)
 
 
 def _encode(rows: Path, path: Path, size: tuple[int, int], dtype: np.dtype[Any]) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from unetv2.classes import ClassTable
 from unetv2.training.folder import PICTURES, write_whole
-from unetv2.visualization import overlay
+from unetv2.visualization.masks import overlay
 
 _SHOWN = 4
 _OPACITY = 0.5

@@ -18,7 +18,7 @@ from unetv2.data.arrays import array_image, is_array
 from unetv2.data.checking.findings import Finding
 from unetv2.data.decoding import MAX_PIXELS, decode_image
 from unetv2.data.labels import Labels
-from unetv2.visualization import colorize
+from unetv2.visualization.masks import colorize
 
 _PICTURES = 8
 _LONGEST_SIDE = 640

@@ -1,0 +1,219 @@
+"""What prediction costs: a frame, a batch, windows, and the memory that a scene takes.
+
+Speed, the reference network at 96x128, all interleaved, medians:
+
+- one frame at a time, and batches of 32, by ``model.predict``, ``model(x)`` and
+  ``unetv2.predict``, which gives masks, confidence and uncertainty of uint8 frames. A frame at a
+  time is expected to take at most a third of ``model.predict``'s.
+- a picture in windows by ``unetv2.predict``, against the compiled network on as many windows in
+  batches of the same size, without reading, blending and classes. Expected: 85 % of its rate.
+
+Memory: in a process of its own for each size, the most that is ever resident while a memory-mapped
+``.npy`` scene of uint8 becomes a ``.npy`` mask of 23 classes, in windows of 512x512 that overlap by
+a quarter, by a network of depth 3 and ``--memory-filters`` filters. The first row is a process that
+predicts nothing: most of it is TensorFlow. ``--large`` adds 20,000x20,000 pixels.
+
+    python benchmarks/inference.py --json inference.json
+    python benchmarks/inference.py --only memory --large --json inference.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from machine import machine
+from training_runs import write_json
+
+import unetv2
+from unetv2.inference.network import Network
+from unetv2.inference.windows import Grid
+
+IMAGE_SIZE = (96, 128)
+N_CLASSES = 23
+BATCH_SIZE = 32
+OVERLAP = 0.25
+WINDOW = (512, 512)
+SIDES = (1000, 2000, 4000, 8000)
+LARGE = 20_000
+ROWS_AT_ONCE = 256
+
+
+def medians(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Returns the median seconds of each call; they take turns, so that all meet the same noise."""
+    for call in calls.values():
+        call()
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def speed(arguments: argparse.Namespace) -> dict[str, float]:
+    """Measures frames, batches and windows."""
+    keras.utils.set_random_seed(0)
+    model = unetv2.build_unetv2((*IMAGE_SIZE, 3), N_CLASSES, filters=arguments.filters)
+    model.preprocessing = unetv2.Preprocessing(image_size=IMAGE_SIZE)
+    rng = np.random.default_rng(0)
+    frames = list(rng.integers(0, 256, (BATCH_SIZE, *IMAGE_SIZE, 3), np.uint8))
+    images = np.stack(frames).astype(np.float32) / 255
+    figures: dict[str, float] = {}
+    seconds = medians(
+        {
+            "model.predict": lambda: model.predict(images[:1], verbose=0),
+            "model(x)": lambda: model(images[:1], training=False),
+            "unetv2.predict": lambda: unetv2.predict(model, frames[0]),
+        },
+        3 * arguments.rounds,
+    )
+    figures |= {f"ms a frame, {name}": 1e3 * value for name, value in seconds.items()}
+    figures["share of model.predict's"] = seconds["unetv2.predict"] / seconds["model.predict"]
+    seconds = medians(
+        {
+            "model.predict": lambda: model.predict(images, batch_size=BATCH_SIZE, verbose=0),
+            "model(x)": lambda: model(images, training=False),
+            "unetv2.predict": lambda: unetv2.predict(model, frames, batch_size=BATCH_SIZE),
+        },
+        arguments.rounds,
+    )
+    figures |= {f"frames/s at 32, {name}": BATCH_SIZE / value for name, value in seconds.items()}
+    return figures | windows(model, arguments.rounds, rng)
+
+
+def windows(model: keras.Model, rounds: int, rng: np.random.Generator) -> dict[str, float]:
+    """Measures a picture in windows against the network alone."""
+    batch_size = 8
+    size = (672, 896)
+    picture = rng.integers(0, 256, (*size, 3), np.uint8)
+    count = len(Grid.plan(size, IMAGE_SIZE, OVERLAP))
+    batch = rng.random((batch_size, *IMAGE_SIZE, 3), np.float32)
+    network = Network.of(model)
+    options: dict[str, Any] = {
+        "window": IMAGE_SIZE, "overlap": OVERLAP, "batch_size": batch_size,
+    }  # fmt: skip
+
+    def alone() -> None:
+        for start in range(0, count, batch_size):
+            network.log_probabilities(batch[: count - start])
+
+    seconds = medians(
+        {
+            "the network alone": alone,
+            "unetv2.predict": lambda: unetv2.predict(model, picture, **options),
+            "unetv2.predict, mask only": lambda: unetv2.predict(
+                model, picture, uncertainty=False, **options
+            ),
+        },
+        rounds,
+    )
+    rates = {f"windows/s, {name}": count / value for name, value in seconds.items()}
+    alone_seconds = seconds.pop("the network alone")
+    return rates | {
+        f"share of the network's, {name}": alone_seconds / value for name, value in seconds.items()
+    }
+
+
+def memory(arguments: argparse.Namespace) -> dict[str, float]:
+    """Measures the peak memory over the size of the scene, each in a process of its own."""
+    sides = (0, *SIDES, *([LARGE] if arguments.large else []))
+    figures = {}
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        for side in sides:
+            command = [
+                sys.executable, __file__, "--scene", str(side), "--folder", folder,
+                "--channels", str(arguments.channels),
+                "--memory-filters", str(arguments.memory_filters),
+            ]  # fmt: skip
+            run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            found = json.loads(run.stdout.splitlines()[-1])
+            name = f"{side:,}x{side:,}" if side else "nothing predicted"
+            figures[f"GB resident at most, {name}"] = found["gigabytes"]
+            if side:
+                figures[f"seconds, {name}"] = found["seconds"]
+            print(f"{name}: {found}", flush=True)
+    return figures
+
+
+def scene(arguments: argparse.Namespace) -> None:
+    """Predicts one scene and prints what that took."""
+    side = arguments.scene
+    folder = Path(arguments.folder)
+    keras.utils.set_random_seed(0)
+    model = unetv2.build_unetv2(
+        (None, None, arguments.channels), N_CLASSES, filters=arguments.memory_filters, depth=3
+    )
+    model.preprocessing = unetv2.Preprocessing(channels=arguments.channels, crop_size=WINDOW)
+    seconds = 0.0
+    if side:
+        path = folder / f"scene_{side}.npy"
+        write_scene(path, side, arguments.channels)
+        image = np.load(path, mmap_mode="r")
+        start = time.perf_counter()
+        unetv2.predict(
+            model, image, overlap=OVERLAP, output=folder / f"mask_{side}.npy", progress=True
+        )
+        seconds = time.perf_counter() - start
+        path.unlink()
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(json.dumps({"gigabytes": gigabytes, "seconds": seconds}))
+
+
+def write_scene(path: Path, side: int, channels: int) -> None:
+    """Writes a scene of random pixels, a few rows at a time."""
+    rng = np.random.default_rng(0)
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (side, side, channels)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, side, ROWS_AT_ONCE):
+            rows = min(ROWS_AT_ONCE, side - start)
+            file.write(rng.integers(0, 256, (rows, side, channels), np.uint8).data)
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=("speed", "memory"), help="default: both")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--filters", type=int, default=32, help="of the network timed")
+    parser.add_argument("--memory-filters", type=int, default=4, help="of the one for scenes")
+    parser.add_argument("--channels", type=int, default=3, help="of the scenes")
+    parser.add_argument("--large", action="store_true", help="also 20,000x20,000 pixels")
+    parser.add_argument("--folder", help="where scenes are written (default: the system's)")
+    parser.add_argument("--scene", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    if arguments.scene is not None:
+        scene(arguments)
+        return
+    figures: dict[str, float] = {}
+    if arguments.only != "memory":
+        figures |= speed(arguments)
+    if arguments.only != "speed":
+        figures |= memory(arguments)
+    print()
+    for name, value in figures.items():
+        print(f"{name:52} {value:9.3f}")
+    if arguments.json:
+        settings = {
+            name: getattr(arguments, name)
+            for name in ("rounds", "filters", "memory_filters", "channels")
+        }
+        write_json(arguments.json, {"machine": machine(), **settings, **figures})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Networks of a few weights: what the tests of prediction share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+import unetv2
+
+N_CLASSES = 4
+
+
+def network(
+    shape: tuple[int | None, ...] = (None, None, 3), *layers: Any, kernel: int = 1,
+    n_classes: int = N_CLASSES, seed: int = 0, **record: Any,
+) -> unetv2.SegmentationModel:  # fmt: skip
+    """One convolution behind some layers; with a kernel of 1 each pixel stands for itself."""
+    image = keras.Input(shape)
+    features = image
+    for layer in layers:
+        features = layer(features)
+    initializer = keras.initializers.RandomNormal(stddev=3.0, seed=seed)
+    logits = keras.layers.Conv2D(
+        n_classes, kernel, padding="same", kernel_initializer=initializer,
+        data_format="channels_last",
+    )(features)  # fmt: skip
+    record = {"channels": shape[-1], **record}
+    return unetv2.SegmentationModel(image, logits, preprocessing=unetv2.Preprocessing(**record))
+
+
+def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """Returns random pixels, uint8."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (height, width, channels), np.uint8)
+
+
+def softmax(logits: Any) -> np.ndarray:
+    """Returns probabilities, float64."""
+    logits = np.asarray(logits, np.float64)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def asked(model: keras.Model, image: np.ndarray) -> np.ndarray:
+    """Returns the probabilities that a model itself gives of a uint8 picture."""
+    return softmax(model(image[np.newaxis].astype(np.float32) / np.float32(255)))[0]

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import save
+
+import unetv2
+from unetv2.cli import main
+
+TABLE = "name,red,green,blue\nsky,0,0,9\nroad,1,1,1\ncar,2,2,2\n"
+
+
+@pytest.fixture
+def words(write_pairs, tmp_path):
+    folders = write_pairs(n=4, n_classes=3)
+    model = unetv2.build_unetv2((12, 16, 3), 3, filters=2, depth=2, seed=0)
+    model.preprocessing = unetv2.Preprocessing(image_size=(12, 16))
+    model.save(tmp_path / "model.keras")
+    return ["evaluate", str(tmp_path / "model.keras"), *map(str, folders), "--quiet"]
+
+
+def test_it_prints_the_table(words, capsys):
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "Mean IoU" in out
+    assert "4 pictures, measured at the masks' own size." in out
+    assert err == ""
+
+
+def test_json_is_all_that_stdout_gets(words, capsys):
+    assert main([*words, "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    expected = unetv2.evaluate(words[1], words[2:4], progress=False)
+    assert content["figures"] == expected.as_dict()["figures"]
+
+
+def test_the_report_lies_in_its_folder_and_another_one_is_compared_with_it(words, capsys, tmp_path):
+    folder = tmp_path / "report"
+    assert main([*words, "--report", str(folder), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == unetv2.Evaluation.load(folder).as_dict()
+    assert f"Report: {folder / 'report.html'}" in err
+    other = tmp_path / "other"
+    assert main([*words, "--report", str(other), "--against", str(folder)]) == 0
+    assert "compared with" in (other / "report.html").read_text(encoding="utf-8")
+    assert unetv2.Evaluation.load(other).n_pictures == 4
+
+
+def test_every_option_reaches_the_evaluation(words, capsys, tmp_path):
+    (tmp_path / "table.csv").write_text(TABLE)
+    options = ["--classes", str(tmp_path / "table.csv"), "--label-map", "2:0", "--json"]
+    options += ["--ignore-class", "7", "--boundary-tolerance", "3", "--seed", "5"]
+    options += ["--image-suffix", "", "--mask-suffix", "", "--encoding", "ids"]
+    options += ["--group-by", "0", "--split", "0", "0", "1", "--subset", "test"]
+    assert main([*words, *options]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in content["classes"]] == ["sky", "road", "car"]
+    assert content["classes"][2]["pixels"] == 0
+    assert content["ignore_class"] == 7
+    settings = content["settings"]
+    assert (settings["boundary_tolerance"], settings["seed"]) == (3, 5)
+    assert settings["reading"]["label_map"] == {"2": 0}
+    assert settings["reading"]["subset"] == "test"
+    assert main([*words, "--json", "--boundary-tolerance", "0.25"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["settings"]["boundary_tolerance"] == 0.25
+
+
+def test_shards_are_parts_of_the_pairs(words, capsys, tmp_path):
+    parts = []
+    for index in range(2):
+        folder = str(tmp_path / str(index))
+        assert main([*words, "--shard", f"{index}/2", "--report", folder]) == 0
+        parts.append(unetv2.Evaluation.load(folder))
+    assert "A part of the data: shard 1 of 2" in capsys.readouterr().out
+    whole = unetv2.evaluate(words[1], words[2:4], progress=False)
+    np.testing.assert_array_equal(unetv2.Evaluation.merge(parts).confusion, whole.confusion)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--classes", "carla"], "`classes` must have a name for each class of the model"),
+        (["--against", "nowhere"], "`--against` must come with `--report`"),
+        (["--shard", "3/3"], "`shard` must be (index, count)"),
+        (["--shard", "3"], "argument --shard: must be INDEX/COUNT, such as 0/4. Received: '3'."),
+        (["--boundary-tolerance", "x"], "argument --boundary-tolerance: invalid"),
+        (["--boundary-tolerance", "1.5"], "`boundary_tolerance` must be a share below 1"),
+        (["--subset", "all"], "argument --subset: invalid choice"),
+    ],
+)
+def test_wrong_arguments_return_2(words, capsys, options, message):
+    assert main([*words, *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_model_and_a_wrong_mask_are_one_line(words, capsys, tmp_path):
+    missing = [*words[:1], str(tmp_path / "none.keras"), *words[2:]]
+    assert main(missing) == 2
+    assert "`model` must be a file" in capsys.readouterr().err
+    save(np.full((12, 16), 9, np.uint8), tmp_path / "masks" / "0001.png")
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "0001.png': Mask ids must be in [0, 3)" in err
+    assert err.count("\n") == 1
+
+
+def test_help_shows_an_example(capsys):
+    assert main(["evaluate", "--help"]) == 0
+    assert "unetv2 evaluate runs/carseg/model.keras data/CameraRGB" in capsys.readouterr().out

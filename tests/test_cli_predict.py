@@ -1,0 +1,137 @@
+"""``unetv2 predict``."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from conftest import save
+from PIL import Image
+
+import unetv2
+from unetv2.cli import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    unetv2.build_unetv2((None, None, 3), 4, filters=2, depth=1).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def images(write_pairs):
+    return write_pairs(n=3, size=(20, 24))[0]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_becomes_a_folder_of_masks(model, images, tmp_path, capsys):
+    words = ["predict", model, str(images), "--output", str(tmp_path / "out"), "--quiet"]
+    assert main(words) == 0
+    assert capsys.readouterr().out == "3 written, 0 skipped, 0 failed\n"
+    assert names(tmp_path / "out") == ["0000.png", "0001.png", "0002.png"]
+    assert main(words) == 0
+    assert capsys.readouterr().out == "0 written, 3 skipped, 0 failed\n"
+    assert main([*words, "--overwrite", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert [len(content[name]) for name in ("written", "skipped", "failed")] == [3, 0, 0]
+
+
+def test_files_that_fail_make_1(model, images, tmp_path, capsys):
+    (images / "0001.png").write_bytes(b"nothing")
+    assert main(["predict", model, str(images), "--output", str(tmp_path / "out")]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("2 written, 0 skipped, 1 failed\n")
+    assert "0001.png' must be a readable picture" in out
+
+
+def test_every_option_reaches_predict(model, images, tmp_path):
+    folders = {name: tmp_path / name for name in ("colors", "overlays", "uncertainty")}
+    words = ["predict", model, str(images / "0000.png"), str(images / "0002.png")]
+    words += ["--output", str(tmp_path / "out"), "--shard", "1/2", "--seed", "3", "--scale", "0.8"]
+    words += ["--window", "12", "14", "--overlap", "0.5", "--tta", "vertical,1.25"]
+    words += ["--mc-samples", "2", "--batch-size", "3", "--max-pixels", "1000", "--quiet"]
+    for name, folder in folders.items():
+        words += [f"--{name}", str(folder)]
+    assert main(words) == 0
+    assert all(names(folder) == ["0002.png"] for folder in (tmp_path / "out", *folders.values()))
+    alone = unetv2.predict(
+        model, images / "0002.png", window=(12, 14), overlap=0.5, scale=0.8,
+        tta=("vertical", 1.25), mc_samples=2, batch_size=3, seed=3,
+    )  # fmt: skip
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "0002.png")), alone.mask)
+    assert main([*words, "--max-pixels", "100", "--overwrite"]) == 1
+
+
+def test_a_video_becomes_a_video(model, tmp_path, capsys):
+    av = pytest.importorskip("av")
+    path = tmp_path / "drive.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 16, 24, "yuv420p"
+        for number in range(3):
+            pixels = np.full((16, 24, 3), 40 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        container.mux(stream.encode())
+    words = ["predict", model, str(path), "--output", str(tmp_path / "out"), "--quiet"]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 3
+    assert names(tmp_path / "out") == ["drive.mp4"]
+    assert main(words) == 2
+    assert "`output` must not be there already" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+    assert "3 frames" in capsys.readouterr().out
+    assert main([*words, "--colors", "x"]) == 2
+    assert "`--colors` must not be given for a video" in capsys.readouterr().err
+    assert main(["predict", model, str(path), str(path), "--output", "x"]) == 2
+    assert "`INPUT` must be one video, or pictures" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_one_line_and_returns_2(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    (tmp_path / "drive.mp4").write_bytes(b"")
+    words = ["predict", model, str(tmp_path / "drive.mp4"), "--output", str(tmp_path / "out")]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: Videos need PyAV, which is not installed. Run `pip install")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], "`images` must be an existing folder"),
+        (["nowhere.mp4"], "`path` must be a video file"),
+        (["{images}", "{images}"], "`INPUT` must be one folder, or files"),
+        (["{images}", "--shard", "2/2"], "`shard` must be (index, count)"),
+        (["{images}", "--shard", "2"], "argument --shard: must be INDEX/COUNT, such as 0/8"),
+        (["{images}", "--tta", "sideways"], "`tta` must be a bool, or hold"),
+        (["{images}", "--mc-samples", "-1"], "`mc_samples` must be a non-negative integer"),
+    ],
+)
+def test_wrong_arguments_return_2_and_write_nothing(
+    model, images, tmp_path, capsys, words, message
+):
+    given = [word.format(images=images) for word in words]
+    assert main(["predict", model, *given, "--output", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_over_its_own_pictures_is_refused(model, tmp_path, capsys):
+    save(np.zeros((8, 8, 3), np.uint8), tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    for given in (tmp_path, tmp_path / "a.png"):
+        assert main(["predict", model, str(given), "--output", str(tmp_path)]) == 2
+        assert "error: `output_dir` must" in capsys.readouterr().err
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_help_shows_examples(capsys):
+    assert main(["predict", "--help"]) == 0
+    assert "unetv2 predict model.keras drive.mp4 --output videos" in capsys.readouterr().out

@@ -1,0 +1,185 @@
+"""Two folders, measured at the masks' own resolution."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from conftest import save
+
+import unetv2
+
+SIZE = (12, 16)
+TABLE = unetv2.ClassTable(("sky", "road", "car"), ((0, 0, 255), (90, 90, 90), (255, 0, 0)))
+
+
+def small_model(n_classes=3, size=SIZE, **record):
+    model = unetv2.build_unetv2((*size, 3), n_classes, filters=2, depth=2, seed=0)
+    model.preprocessing = unetv2.Preprocessing(image_size=size, **record)
+    return model
+
+
+def evaluate(model, folders, **options):
+    return unetv2.evaluate(model, folders, progress=False, **options)
+
+
+def expected(model, folders, n_classes, ignore_class=None):
+    """Counts what `predict` says of each picture, pixel by pixel."""
+    confusion = np.zeros((n_classes, n_classes), int)
+    for image in sorted(folders[0].iterdir()):
+        predicted = unetv2.predict(model, image).mask
+        truth = np.asarray(keras.utils.load_img(folders[1] / image.name, "grayscale"))
+        kept = truth != ignore_class
+        np.add.at(confusion, (truth[kept], predicted[kept]), 1)
+    return confusion
+
+
+def test_pictures_are_measured_at_the_size_of_their_masks(tmp_path):
+    rng = np.random.default_rng(0)
+    for number, size in enumerate(((20, 31), (12, 16), (9, 40), (20, 31))):
+        image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        save(image, tmp_path / "images" / f"{number}.png")
+        save(rng.integers(0, 3, size, dtype=np.uint8), tmp_path / "masks" / f"{number}.png")
+    folders, model = (tmp_path / "images", tmp_path / "masks"), small_model()
+    evaluation = evaluate(model, folders)
+    np.testing.assert_array_equal(evaluation.confusion, expected(model, folders, 3))
+    assert evaluation.confusion.sum() == 2 * 20 * 31 + 12 * 16 + 9 * 40
+    assert evaluation.rows.names == ("0", "1", "2", "3")
+    assert evaluation.settings["resolution"] == "measured at the masks' own size"
+    sizes = {example.name: example.image.shape[:2] for example in evaluation.examples}
+    assert sizes == {"0": (20, 31), "1": (12, 16), "2": (9, 40), "3": (20, 31)}
+
+
+def test_at_the_networks_size_folders_and_data_set_agree(write_pairs):
+    folders, model = write_pairs(5, size=SIZE), small_model()
+    dataset = unetv2.make_dataset(*folders, n_classes=3, image_size=SIZE, shuffle=False)
+    one, other = evaluate(model, folders), evaluate(model, dataset)
+    np.testing.assert_array_equal(one.confusion, other.confusion)
+    assert one.rows.names == other.rows.names
+    for name, value in one.figures.items():
+        np.testing.assert_allclose(other.figures[name], value, atol=1e-6)
+
+
+def test_pixels_that_the_record_ignores_do_not_count(write_pairs):
+    folders = write_pairs(3, size=(14, 18), n_classes=4)
+    model = small_model(ignore_class=3)
+    evaluation = evaluate(model, folders)
+    np.testing.assert_array_equal(evaluation.confusion, expected(model, folders, 3, 3))
+    assert evaluation.classes.ignore_class == 3
+    other = evaluate(small_model(), folders, reading={"ignore_class": 3})
+    np.testing.assert_array_equal(other.confusion, evaluation.confusion)
+
+
+def test_classes_are_the_callers_then_the_records(write_pairs):
+    folders = write_pairs(2)
+    assert evaluate(small_model(), folders).classes.names[0] == "class 0"
+    assert evaluate(small_model(classes=TABLE), folders).classes.names[0] == "sky"
+    given = unetv2.ClassTable(("a", "b", "c"), TABLE.colors)
+    assert evaluate(small_model(classes=TABLE), folders, classes=given).classes.names[0] == "a"
+
+
+def test_folders_are_read_as_make_dataset_reads_them(write_pairs, tmp_path):
+    images, masks = write_pairs(12)
+    plain = evaluate(small_model(), (images, masks))
+    for mask in masks.iterdir():
+        ids = np.asarray(keras.utils.load_img(mask, "grayscale"))
+        colors = unetv2.visualization.colorize(ids, TABLE)
+        save(colors, tmp_path / "colors" / f"{mask.stem}_label.png")
+    reading = {"encoding": "colors", "mask_suffix": "_label"}
+    painted = evaluate(small_model(classes=TABLE), (images, tmp_path / "colors"), reading=reading)
+    np.testing.assert_array_equal(painted.confusion, plain.confusion)
+    assert painted.settings["reading"] == reading
+
+    mapped = evaluate(small_model(), (images, masks), reading={"label_map": {2: 0}})
+    assert mapped.scores.support.tolist() == [
+        plain.scores.support[0] + plain.scores.support[2], plain.scores.support[1], 0
+    ]  # fmt: skip
+
+    split = {"subset": "test", "split": (0.4, 0.2, 0.4), "seed": 3}
+    part = evaluate(small_model(), (images, masks), reading=split)
+    dataset = unetv2.make_dataset(images, masks, image_size=SIZE, n_classes=3, **split)
+    assert part.n_pictures == sum(len(batch) for _, batch in dataset) < 12
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_shards_merge_to_the_whole(write_pairs, count, tmp_path):
+    folders, model = write_pairs(7, size=(13, 17)), small_model()
+    whole = evaluate(model, folders)
+    parts = []
+    for index in range(count):
+        evaluate(model, folders, shard=(index, count)).save(tmp_path / str(index))
+        parts.append(unetv2.Evaluation.load(tmp_path / str(index)))
+    merged = unetv2.Evaluation.merge(parts)
+    assert str(merged) == str(whole)
+    assert merged.as_dict()["figures"] == whole.as_dict()["figures"]
+    np.testing.assert_array_equal(merged.rows.boundaries, whole.rows.boundaries)
+    np.testing.assert_array_equal(merged.rows.calibration, whole.rows.calibration)
+    assert merged.settings["shards"] == [[index, count] for index in range(count)]
+
+
+class Constant:
+    """A model that is no Keras model: it calls everything road, with 60 % probability."""
+
+    n_classes = 3
+    preprocessing = unetv2.Preprocessing(classes=TABLE)
+
+    def probabilities(self, image):
+        assert image.ndim == 3
+        return np.broadcast_to(np.float32([0.3, 0.6, 0.1]), (*image.shape[:2], 3))
+
+
+def test_whatever_gives_probabilities_can_be_evaluated(write_pairs):
+    folders = write_pairs(3, size=(10, 20))
+    evaluation = evaluate(Constant(), folders)
+    assert (evaluation.confusion[:, [0, 2]] == 0).all()
+    assert evaluation.confusion.sum() == 3 * 10 * 20
+    assert evaluation.pixel_accuracy == evaluation.scores.support[1] / 600
+    assert evaluation.calibration_error == pytest.approx(abs(0.6 - evaluation.pixel_accuracy))
+    assert evaluation.classes == TABLE
+    dataset = unetv2.make_dataset(*folders, n_classes=3, image_size=(10, 20))
+    np.testing.assert_array_equal(evaluate(Constant(), dataset).confusion, evaluation.confusion)
+
+
+def test_a_mask_with_an_id_that_is_no_class_is_named(write_pairs):
+    folders = write_pairs(3, n_classes=3)
+    message = r"In '.*0000.png': Mask ids must be in \[0, 2\). Received: 2 in .* of '.*0000.png'"
+    with pytest.raises(ValueError, match=message):
+        evaluate(small_model(2), folders)
+
+
+def test_files_that_are_wrong_are_named_before_the_first_step(write_pairs):
+    folders, model = write_pairs(3), small_model()
+    save(np.zeros((5, 5), np.uint8), folders[1] / "0001.png")
+    model.call = None
+    with pytest.raises(ValueError, match="must have the same height and width.*0001.png"):
+        evaluate(model, folders)
+    (folders[1] / "0001.png").unlink()
+    with pytest.raises(ValueError, match="Every image needs a mask with the same file name"):
+        evaluate(model, folders)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reading": {"colour": 1, "image_size": 2}}, "Received: 'colour', 'image_size'. The mod"),
+        ({"reading": {"encoding": "rgb"}}, "`encoding` must be one of 'ids', 'colors', 'binary'"),
+        ({"reading": {"subset": "all"}}, "`subset` must be one of"),
+        ({"reading": {"max_pixels": 0}}, "`max_pixels` must be a positive integer"),
+        ({"shard": (2, 2)}, r"`shard` must be \(index, count\), the index in \[0, count\)"),
+        ({"shard": (0, 1, 2)}, r"`shard` must be \(index, count\), the index in \[0, count\)"),
+        ({"shard": (-1, 2)}, r"`shard` must be \(index, count\), the index in \[0, count\)"),
+        ({"shard": (4, 9)}, r"`shard` must hold a picture. Received: shard=\(4, 9\) of 3 pairs"),
+        ({"classes": unetv2.CARLA}, "a name for each class of the model. Received: 23 names for 3"),
+    ],
+)
+def test_wrong_options_are_refused_before_the_first_step(write_pairs, options, message):
+    model = small_model()
+    model.call = None
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, write_pairs(3), **options)
+
+
+def test_a_folder_that_is_missing_is_an_error(write_pairs, tmp_path):
+    images, _ = write_pairs(1)
+    with pytest.raises(FileNotFoundError, match="`mask_dir` must be an existing folder"):
+        evaluate(small_model(), (images, tmp_path / "none"))

@@ -1,0 +1,351 @@
+"""Folders of pictures to folders of masks."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from conftest import save
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import unetv2
+from unetv2.data.decoding import decode_mask
+from unetv2.data.listing import take_shard
+from unetv2.inference import pipeline
+
+SIZES = [(20, 24), (20, 24), (13, 31), (20, 24), (40, 16), (20, 24)]
+NAMES = ["a.png", "b.jpg", "in/a.png", "in/deep/c.webp", "in/deep/d.bmp", "z.png"]
+MASKS = ["a.png", "b.png", "in/a.png", "in/deep/c.png", "in/deep/d.png", "z.png"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    network = unetv2.build_unetv2((None, None, 3), 4, filters=2, depth=2)
+    network.preprocessing = unetv2.Preprocessing(image_size=(16, 24))
+    return network
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, size in zip(NAMES, SIZES, strict=True):
+        save(rng.integers(0, 256, (*size, 3), np.uint8), tmp_path / "images" / name)
+    (tmp_path / "images" / "notes.txt").write_text("no picture")
+    (tmp_path / "images" / ".hidden.png").write_text("no picture")
+    return tmp_path / "images"
+
+
+def predict(model, images, output, **options):
+    return unetv2.predict_directory(model, images, output, progress=False, **options)
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"batch_size": 2}, {"window": (16, 16), "tta": True}, {"mc_samples": 2, "seed": 3}],
+)
+def test_each_picture_has_one_mask_the_one_of_predict(model, images, tmp_path, options):
+    result = predict(model, images, tmp_path / "masks", **options)
+    assert files(tmp_path / "masks") == MASKS
+    assert result.written == tuple(tmp_path / "masks" / name for name in MASKS)
+    assert result.ok
+    assert (result.skipped, result.failed) == ((), {})
+    for name, mask, size in zip(NAMES, MASKS, SIZES, strict=True):
+        ids = decode_mask(str(tmp_path / "masks" / mask))
+        assert ids.shape == size
+        alone = unetv2.predict(model, images / name, **options)
+        np.testing.assert_array_equal(ids, alone.mask)
+
+
+def test_masks_and_pictures_are_a_data_set(model, images, tmp_path):
+    predict(model, images, tmp_path / "masks")
+    report = unetv2.check_dataset(images, tmp_path / "masks", n_classes=4, progress=False)
+    assert report.n_pairs == len(NAMES)
+    assert not [one for one in report.problems if one.severity == "error"]
+
+
+def test_colors_overlays_and_uncertainty_are_those_of_predict(model, images, tmp_path):
+    folders = {f"{name}_dir": tmp_path / name for name in ("colors", "overlays", "uncertainty")}
+    predict(model, images, tmp_path / "masks", **folders)
+    for name, mask in zip(NAMES, MASKS, strict=True):
+        alone = unetv2.predict(model, images / name)
+        shown = {kind: np.asarray(Image.open(folder / mask)) for kind, folder in folders.items()}
+        colors = unetv2.visualization.colorize(alone.mask, alone.classes)
+        np.testing.assert_array_equal(shown["colors_dir"], colors)
+        np.testing.assert_array_equal(shown["overlays_dir"], alone.overlay())
+        share = shown["uncertainty_dir"] / 65535
+        np.testing.assert_allclose(share, alone.uncertainty / math.log(4), atol=1e-5)
+    assert all(files(folder) == MASKS for folder in folders.values())
+
+
+def test_a_list_of_files_goes_by_their_names(model, images, tmp_path):
+    result = predict(model, [images / "in" / "a.png", str(images / "b.jpg")], tmp_path / "masks")
+    assert files(tmp_path / "masks") == ["a.png", "b.png"]
+    assert len(result.written) == 2
+
+
+def test_a_second_run_writes_nothing(model, images, tmp_path):
+    predict(model, images, tmp_path / "masks")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "masks").rglob("*")}
+    result = predict(model, images, tmp_path / "masks")
+    assert result.written == ()
+    assert len(result.skipped) == len(MASKS)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "masks").rglob("*")} == before
+
+
+def test_what_lacks_a_file_that_is_asked_for_is_done_again(model, images, tmp_path):
+    predict(model, images, tmp_path / "masks")
+    (tmp_path / "masks" / "z.png").unlink()
+    assert len(predict(model, images, tmp_path / "masks").written) == 1
+    result = predict(model, images, tmp_path / "masks", overlays_dir=tmp_path / "overlays")
+    assert len(result.written) == len(MASKS)
+
+
+def test_overwrite_does_all_again(model, images, tmp_path):
+    save(np.zeros((2, 2), np.uint8), tmp_path / "masks" / "a.png")
+    assert len(predict(model, images, tmp_path / "masks").skipped) == 1
+    result = predict(model, images, tmp_path / "masks", overwrite=True)
+    assert len(result.written) == len(MASKS)
+    assert decode_mask(str(tmp_path / "masks" / "a.png")).shape == SIZES[0]
+
+
+def test_an_interrupted_run_leaves_whole_files_and_the_next_one_does_the_rest(
+    model, images, tmp_path, monkeypatch
+):
+    calls = []
+    write = pipeline.write_products
+
+    def interrupted(prediction, outputs):
+        calls.append(outputs)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        write(prediction, outputs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "write_products", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            predict(model, images, tmp_path / "masks")
+    there = files(tmp_path / "masks")
+    assert 2 <= len(there) < len(MASKS)
+    assert set(there) <= set(MASKS)
+    result = predict(model, images, tmp_path / "masks")
+    assert len(result.skipped) == len(there)
+    assert files(tmp_path / "masks") == MASKS
+
+
+def test_half_written_files_do_not_count_and_are_removed(model, images, tmp_path):
+    # As a killed process leaves them, and another shard's.
+    (tmp_path / "masks").mkdir()
+    for name in (".71.a.png", ".71.b.png.rows", ".72.other.png"):
+        (tmp_path / "masks" / name).write_bytes(b"half")
+    assert len(predict(model, images, tmp_path / "masks").written) == len(MASKS)
+    assert files(tmp_path / "masks") == sorted([*MASKS, ".72.other.png"])
+
+
+@given(n=st.integers(0, 30), count=st.integers(1, 9))
+def test_shards_are_disjoint_even_and_together_all(n, count):
+    parts = [take_shard(range(n), (index, count), "pictures") for index in range(count)]
+    assert sorted(number for part in parts for number in part) == list(range(n))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_shards_together_do_what_one_run_does(model, images, tmp_path):
+    predict(model, images, tmp_path / "one")
+    for index in range(4):
+        result = predict(model, images, tmp_path / "masks", shard=(index, 4))
+        assert (len(result.written), len(result.skipped)) == ((2, 2, 1, 1)[index], 0)
+    for name in MASKS:
+        one, other = ((tmp_path / folder / name).read_bytes() for folder in ("one", "masks"))
+        assert one == other
+
+
+def test_a_shard_without_a_picture_is_done(model, images, tmp_path):
+    result = predict(model, images, tmp_path / "masks", shard=(7, 8))
+    assert (result.written, result.failed) == ((), {})
+
+
+def test_broken_files_are_listed_and_the_others_done(model, images, tmp_path, caplog):
+    (images / "a.png").write_bytes(b"nothing")
+    whole = (images / "in" / "a.png").read_bytes()
+    (images / "in" / "a.png").write_bytes(whole[: len(whole) // 2])
+    with caplog.at_level(logging.WARNING, "unetv2"):
+        result = predict(model, images, tmp_path / "masks")
+    broken = [str(images / "a.png"), str(images / "in" / "a.png")]
+    assert list(result.failed) == broken
+    assert not result.ok
+    assert files(tmp_path / "masks") == [name for name in MASKS if not name.endswith("a.png")]
+    for path in broken:
+        assert f"'{path}' must be a readable picture" in result.failed[path]
+        assert f"Could not predict '{path}'" in caplog.text
+    assert str(result).startswith("4 written, 0 skipped, 2 failed\n  '")
+    assert result.as_dict()["failed"] == result.failed
+
+
+def test_pictures_that_are_too_large_fail(model, images, tmp_path):
+    result = predict(model, images, tmp_path / "masks", max_pixels=500)
+    assert len(result.failed) == 1
+    assert (
+        "must have at most `max_pixels`=500 pixels" in result.failed[str(images / "in/deep/d.bmp")]
+    )
+
+
+def test_large_pictures_are_written_band_by_band(model, images, tmp_path, monkeypatch):
+    predict(model, images, tmp_path / "one")
+    monkeypatch.setattr(pipeline, "_LARGEST_IN_MEMORY", 1)
+    colors = tmp_path / "colors"
+    predict(model, images, tmp_path / "masks", colors_dir=colors)
+    assert files(colors) == files(tmp_path / "masks") == MASKS
+    for name in MASKS:
+        one, other = (decode_mask(str(tmp_path / folder / name)) for folder in ("one", "masks"))
+        np.testing.assert_array_equal(one, other)
+
+
+def test_progress_counts_pictures(model, images, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("unetv2.progress._SECONDS_IN_A_LOG", 0.0)
+    (images / "a.png").write_bytes(b"nothing")
+    unetv2.predict_directory(model, images, tmp_path / "masks")
+    assert "5 of 6 pictures, 1 failed" in capsys.readouterr().err
+
+
+def test_arrays_of_any_number_of_channels_are_pictures(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = unetv2.build_unetv2((16, 16, 5), 3, filters=2, depth=1)
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (9, 14, 5), np.uint8)
+        np.save(tmp_path / "images" / f"{number}.npy", pixels)
+    predict(model, tmp_path / "images", tmp_path / "masks", overlays_dir=tmp_path / "overlays")
+    assert files(tmp_path / "overlays") == files(tmp_path / "masks") == ["0.png", "1.png", "2.png"]
+
+
+def test_links_to_folders_are_followed_and_written_as_folders(model, images, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(images / "z.png", tmp_path / "elsewhere" / "z.png")
+    (images / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    predict(model, images, tmp_path / "masks")
+    assert "linked/z.png" in files(tmp_path / "masks")
+    assert files(tmp_path / "elsewhere") == ["z.png"]
+
+
+def refused(images, error, message, output, **options):
+    before = files(images.parent)
+    with pytest.raises(error, match=message):
+        # The folders are looked at before the model is.
+        predict("model.keras", options.pop("pictures", images), output, **options)
+    assert files(images.parent) == before
+
+
+def test_what_would_be_read_again_is_refused(images, tmp_path):
+    for output in (images, images / "masks", images / "in" / "masks"):
+        refused(
+            images, ValueError, "`output_dir` must lie outside the folder of the pictures", output
+        )
+    (tmp_path / "link").symlink_to(images, target_is_directory=True)
+    refused(images, ValueError, "`output_dir` must lie outside", tmp_path / "link" / "masks")
+    refused(
+        images, ValueError, "`colors_dir` must lie outside", tmp_path / "masks",
+        colors_dir=images / "colors",
+    )  # fmt: skip
+    # The masks of `images/images` would lie in `images`.
+    save(np.zeros((4, 4, 3), np.uint8), images / "images" / "x.png")
+    refused(images, ValueError, "`output_dir` must lie outside", tmp_path)
+
+
+def test_links_out_of_the_output_are_refused(images, tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "masks" / "in").symlink_to(tmp_path / "other", target_is_directory=True)
+    message = "`output_dir` must hold no link to a folder elsewhere"
+    refused(images, ValueError, message, tmp_path / "masks")
+    refused(images, ValueError, message, tmp_path / "masks", shard=(0, 6))
+
+
+def test_pictures_are_not_written_over(images):
+    message = "must be a folder where no picture is written over"
+    listed = [images / "b.jpg", images / "z.png"]
+    refused(images, ValueError, message, images, pictures=listed)
+    refused(images, ValueError, message, images, pictures=listed, shard=(0, 2))
+
+
+def test_folders_of_different_things_are_apart(images, tmp_path):
+    for colors, output in (("a", "a"), ("a/b", "a"), ("a", "a/b")):
+        message = "must be another folder than `.*`, and not in it"
+        refused(
+            images, ValueError, message, tmp_path / output, colors_dir=tmp_path / colors
+        )  # fmt: skip
+
+
+def test_two_pictures_of_one_name_are_refused(images, tmp_path):
+    save(np.zeros((4, 4, 3), np.uint8), images / "a.bmp")
+    message = "`images` must hold one picture of each name, extensions aside. Received: '.*a"
+    refused(images, ValueError, message, tmp_path / "masks")
+    message = "`images` must hold one picture of each name, folders and extensions aside"
+    listed = [images / "a.png", images / "in" / "a.png"]
+    refused(images, ValueError, message, tmp_path / "masks", pictures=listed)
+
+
+def test_missing_and_empty_folders_are_refused(images, tmp_path):
+    masks = tmp_path / "masks"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for pictures, error, message in (
+        (tmp_path / "none", FileNotFoundError, "`images` must be an existing folder"),
+        (tmp_path / "file", NotADirectoryError, "`images` must be a folder"),
+        (tmp_path / "empty", ValueError, "`images` must hold pictures"),
+        ([], ValueError, "`images` must hold a picture. Received: an empty list"),
+        ([images / "none.png"], FileNotFoundError, "`images` must be files or one folder"),
+        ([images / "notes.txt"], ValueError, "`images` must be pictures"),
+    ):
+        refused(images, error, message, masks, pictures=pictures)
+    refused(images, NotADirectoryError, "`output_dir` must be a folder", tmp_path / "file")
+    refused(images, FileNotFoundError, "`model` must be a file", masks)
+
+
+@pytest.mark.parametrize("shard", [(1,), (2, 2), (-1, 2), (0, 0), (1, 2, 3)])
+def test_a_shard_is_an_index_and_a_count(images, tmp_path, shard):
+    refused(images, ValueError, r"`shard` must be \(index, count\)", tmp_path / "m", shard=shard)
+
+
+def test_a_shard_is_two_integers(images, tmp_path):
+    refused(images, TypeError, r"`shard` must be \(index, count\)", tmp_path / "m", shard=(0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"overlap": 1.0}, ValueError, "`overlap` must be a number in"),
+        ({"batch_size": 0}, ValueError, "`batch_size` must be a positive integer"),
+        ({"max_pixels": 0}, ValueError, "`max_pixels` must be a positive integer"),
+        ({"tta": ("sideways",)}, ValueError, "`tta` must be a bool, or hold"),
+        ({"window": (16,)}, ValueError, "`window` must be two positive integers"),
+    ],
+)
+def test_wrong_options_are_errors_before_work(model, images, tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        predict(model, images, tmp_path / "masks", **options)
+    assert not (tmp_path / "masks").exists()
+
+
+def test_samples_of_a_model_without_dropout_are_an_error_before_work(images, tmp_path):
+    model = unetv2.build_unetv2((16, 16, 3), 3, filters=2, depth=1, dropout=0.0)
+    with pytest.raises(ValueError, match="`mc_samples` must be 0 for a model without dropout"):
+        predict(model, images, tmp_path / "masks", mc_samples=2)
+    assert not (tmp_path / "masks").exists()
+
+
+def test_what_cannot_be_written_is_an_error_and_leaves_nothing_half(model, images, tmp_path):
+    # A folder where a file should be.
+    (tmp_path / "masks" / "z.png" / "x").mkdir(parents=True)
+    with pytest.raises(OSError, match="'.*z.png' must be written"):
+        predict(model, images, tmp_path / "masks", overwrite=True)
+    assert set(files(tmp_path / "masks")) <= set(MASKS)

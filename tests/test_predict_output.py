@@ -1,0 +1,202 @@
+"""What prediction gives: masks in memory and in files, whole or not there."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import save
+from PIL import Image
+from small_networks import network, picture
+
+import unetv2
+from unetv2.inference.figures import Band, Wanted, enlarge
+from unetv2.inference.pictures import Picture
+from unetv2.inference.predictor import Predictor
+
+FULL = Path("/dev/full")
+MODEL = network(kernel=3, crop_size=(16, 16))
+MANY = network(n_classes=300, crop_size=(16, 16))
+
+
+def read(path):
+    return np.load(path) if path.suffix == ".npy" else np.asarray(Image.open(path))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "png", "tif", "TIFF"])
+@pytest.mark.parametrize("model", [MODEL, MANY], ids=["8 bits", "16 bits"])
+def test_a_written_mask_is_the_one_in_memory(tmp_path, suffix, model):
+    image = picture(37, 53)
+    path = tmp_path / f"mask.{suffix}"
+    written = unetv2.predict(model, image, output=path)
+    kept = unetv2.predict(model, image)
+    assert kept.mask.dtype == (np.uint16 if model is MANY else np.uint8)
+    np.testing.assert_array_equal(read(path), kept.mask)
+    np.testing.assert_array_equal(written.mask, kept.mask)
+    assert written.mask.dtype == kept.mask.dtype
+    assert written.path == path
+    # What was not asked for was not made.
+    assert written.confidence is written.uncertainty is written.probabilities is None
+    kept.save(tmp_path / f"saved.{suffix}")
+    assert (tmp_path / f"saved.{suffix}").read_bytes() == path.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_asked_for_is_made_beside_a_file(tmp_path):
+    image = picture(20, 30)
+    written = unetv2.predict(
+        MODEL, image, output=tmp_path / "mask.png", uncertainty=True, probabilities=True
+    )
+    kept = unetv2.predict(MODEL, image, probabilities=True)
+    for name in ("mask", "confidence", "uncertainty", "probabilities"):
+        np.testing.assert_array_equal(getattr(written, name), getattr(kept, name))
+    bare = unetv2.predict(MODEL, image, uncertainty=False)
+    assert bare.confidence is bare.uncertainty is None
+    np.testing.assert_array_equal(bare.mask, kept.mask)
+
+
+@pytest.mark.parametrize("scale", [None, 0.5, 3.0])
+def test_a_scene_goes_from_file_to_file(tmp_path, scale):
+    image = picture(61, 80)
+    np.save(tmp_path / "scene.npy", image)
+    options = {"window": (16, 16), "scale": scale}
+    expected = unetv2.predict(MODEL, image, **options).mask
+    stored = np.load(tmp_path / "scene.npy", mmap_mode="r")
+    for number, scene in enumerate((stored, tmp_path / "scene.npy")):
+        path = tmp_path / f"{number}.npy"
+        prediction = unetv2.predict(MODEL, scene, output=path, **options)
+        np.testing.assert_array_equal(np.load(path), expected)
+        assert isinstance(prediction.mask, np.memmap)
+
+
+def test_what_fails_leaves_what_was_there(tmp_path):
+    path = tmp_path / "mask.png"
+    path.write_bytes(b"before")
+    model = network(crop_size=(16, 16))
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    with pytest.raises(ValueError, match="`model` must give numbers"):
+        unetv2.predict(model, picture(40, 40), output=path)
+    assert path.read_bytes() == b"before"
+    assert [left.name for left in tmp_path.iterdir()] == ["mask.png"]
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs a device that is full")
+def test_a_full_disk_is_told(tmp_path, monkeypatch):
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda _, mode: opened(FULL, mode))
+    with pytest.raises(OSError, match="mask.npy' must be written to go on. Received: No space"):
+        unetv2.predict(MODEL, picture(40, 40), output=tmp_path / "mask.npy")
+    assert not list(tmp_path.iterdir())
+
+
+def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
+    image = save(picture(8, 8), tmp_path / "image.png")
+    link = tmp_path / "link.png"
+    link.symlink_to(image)
+    for output, error, message in (
+        (image, ValueError, "`output` must be another file than the picture's. Received: output="),
+        (link, ValueError, "`output` must be another file than the picture's. Received: output="),
+        (tmp_path / "mask.jpg", ValueError, "`output` must end in .npy, .png, .tif, .tiff"),
+        (tmp_path / "none" / "mask.png", FileNotFoundError, "`output` must lie in a folder"),
+    ):
+        with pytest.raises(error, match=re.escape(message)):
+            unetv2.predict(MODEL, image, output=output)
+    with pytest.raises(ValueError, match="`output` must be None for a list of pictures"):
+        unetv2.predict(MODEL, [image], output=tmp_path / "mask.png")
+    np.testing.assert_array_equal(read(image), picture(8, 8))
+
+
+def test_a_map_of_the_output_is_no_picture(tmp_path):
+    np.save(tmp_path / "scene.npy", picture(8, 8))
+    scene = np.load(tmp_path / "scene.npy", mmap_mode="r")
+    with pytest.raises(ValueError, match="`output` must be another file than the picture's"):
+        unetv2.predict(MODEL, scene, output=tmp_path / "scene.npy")
+
+
+def test_progress_is_said_in_rows(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    unetv2.predict(MODEL, [picture(20, 20), picture(30, 20)], progress=True)
+    assert "50 of 50 rows" in capsys.readouterr().err
+    unetv2.predict(MODEL, picture(20, 20))
+    assert "rows" not in capsys.readouterr().err
+
+
+def test_the_overlay_is_painted_in_the_models_colours():
+    table = unetv2.ClassTable(tuple("abcd"), ((0, 0, 0), (255, 0, 0), (0, 99, 0), (9, 9, 9)))
+    model = network(classes=table)
+    image = picture(6, 7)
+    prediction = unetv2.predict(model, image)
+    colors = np.array(table.colors)[prediction.mask]
+    np.testing.assert_allclose(prediction.overlay(), (image + colors) / 2, atol=0.51)
+    np.testing.assert_array_equal(prediction.overlay(opacity=0), image)
+    np.testing.assert_array_equal(prediction.overlay(opacity=1), colors)
+    assert unetv2.predict(network(), image).classes == unetv2.ClassTable.numbered(4)
+
+
+def test_the_overlay_of_a_file_shows_the_file(tmp_path):
+    image = picture(64, 48)
+    path = save(image, tmp_path / "image.png")
+    prediction = unetv2.predict(network((8, 6, 3), image_size=(8, 6)), path)
+    np.testing.assert_array_equal(prediction.overlay(opacity=0), image)
+
+
+def test_parts_cover_a_picture_once_in_order():
+    predictor = Predictor(MODEL, batch_size=3, overlap=0.6)
+    image = Picture(picture(40, 50), channels=3, max_pixels=10**6)
+    counts = np.zeros((40, 50), int)
+    before = (-1, -1)
+    for part in predictor.parts(image, Wanted(probabilities=True)):
+        height, width = part.mask.shape
+        assert part.probabilities.shape == (height, width, 4)
+        counts[part.row : part.row + height, part.column : part.column + width] += 1
+        assert (part.row, part.column) > before
+        before = (part.row, part.column)
+    assert (counts == 1).all()
+
+
+@pytest.mark.parametrize("bands", [[1] * 7, [7], [2, 1, 4], [6, 1]])
+@pytest.mark.parametrize("size", [(7, 5), (20, 33), (3, 2), (1, 1), (64, 5)])
+def test_bands_are_enlarged_as_the_whole(bands, size, monkeypatch):
+    values = np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32)
+    expected = tf.image.resize(values, size)
+    starts = np.cumsum([0, *bands])
+    parts = [Band(row, values[row:end]) for row, end in itertools.pairwise(starts)]
+    for most in (2**26, 4 * 3 * size[1] * 2):
+        monkeypatch.setattr("unetv2.inference.figures._BYTES_AT_ONCE", most)
+        found = list(enlarge(iter(parts), (7, 5), size))
+        assert [band.row for band in found] == list(
+            np.cumsum([0, *(band.values.shape[0] for band in found)])[:-1]
+        )
+        whole = np.concatenate([np.asarray(band.values) for band in found])
+        np.testing.assert_allclose(whole, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"window": (16, 16), "scale": 0.5}, {"scale": 1.5}])
+def test_how_much_is_done_at_once_changes_nothing(options, monkeypatch):
+    model = network(kernel=3, seed=2)
+    images = [picture(50, 60), picture(50, 60, seed=1)]
+    expected = unetv2.predict(model, images, probabilities=True, **options)
+    monkeypatch.setattr("unetv2.inference.predictor._BYTES_AT_ONCE", 4 * 4 * 60 * 3)
+    monkeypatch.setattr("unetv2.inference.figures._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
+    found = unetv2.predict(model, images, probabilities=True, **options)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+        np.testing.assert_allclose(one.uncertainty, other.uncertainty, atol=1e-5)
+
+
+def test_ids_of_very_many_classes_go_to_arrays_only(tmp_path):
+    image = keras.Input((None, None, 1))
+    model = unetv2.SegmentationModel(
+        image, keras.layers.Conv2D(70_000, 1)(image),
+        preprocessing=unetv2.Preprocessing(channels=1),
+    )  # fmt: skip
+    pixels = picture(2, 3, 1)
+    assert unetv2.predict(model, pixels).mask.dtype == np.uint32
+    unetv2.predict(model, pixels, output=tmp_path / "mask.npy")
+    with pytest.raises(ValueError, match="`output` must end in .npy for ids of 32 bits"):
+        unetv2.predict(model, pixels, output=tmp_path / "mask.png")

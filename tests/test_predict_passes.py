@@ -1,0 +1,201 @@
+"""Prediction by several passes: flips, scales, and samples of the dropout."""
+
+from __future__ import annotations
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from small_networks import N_CLASSES, asked, network, picture, softmax
+
+import unetv2
+
+MODEL = network(kernel=5, seed=1)
+FLIPS = {"horizontal": np.fliplr, "vertical": np.flipud}
+
+
+def probabilities(model, image, **options):
+    return unetv2.predict(model, image, probabilities=True, **options).probabilities
+
+
+def test_flips_are_averaged_as_probabilities():
+    image = picture(9, 12)
+    both = asked(MODEL, image) + np.fliplr(asked(MODEL, np.fliplr(image)))
+    found = probabilities(MODEL, image, tta=True)
+    np.testing.assert_allclose(found, both / 2, atol=1e-6)
+    np.testing.assert_array_equal(found, probabilities(MODEL, image, tta=["horizontal"]))
+    four = both + np.flipud(asked(MODEL, np.flipud(image)))
+    four += np.flipud(np.fliplr(asked(MODEL, np.fliplr(np.flipud(image)))))
+    found = probabilities(MODEL, image, tta=("vertical", "horizontal"))
+    np.testing.assert_allclose(found, four / 4, atol=1e-6)
+
+
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    window=st.sampled_from([None, (8, 8), (7, 12)]), overlap=st.sampled_from([0.0, 0.25, 0.6]),
+    flips=st.sampled_from([("horizontal",), ("vertical",), ("horizontal", "vertical")]),
+)  # fmt: skip
+def test_flipped_pictures_give_flipped_predictions(size, window, overlap, flips):
+    image = picture(*size)
+    options = {"window": window, "overlap": overlap, "tta": flips}
+    expected = probabilities(MODEL, image, **options)
+    for name in flips:
+        flipped = probabilities(MODEL, np.ascontiguousarray(FLIPS[name](image)), **options)
+        np.testing.assert_allclose(FLIPS[name](flipped), expected, atol=1e-5)
+
+
+def test_scales_are_averaged_with_the_picture_as_it_is():
+    image = picture(10, 12)
+    values = image[np.newaxis] / np.float32(255)
+    total = asked(MODEL, image)
+    for scale in (0.5, 1.5):
+        size = (round(10 * scale), round(12 * scale))
+        logits = tf.nn.log_softmax(MODEL(tf.image.resize(values, size, antialias=True)))
+        total += softmax(tf.image.resize(logits, (10, 12)))[0]
+    found = probabilities(MODEL, image, tta=(0.5, 1.5))
+    np.testing.assert_allclose(found, total / 3, atol=1e-5)
+
+
+def block(x, seed=0, **options):
+    return unetv2.EncoderBlock(3, dropout=0.4, pool=False, seed=seed, **options)(x)[1]
+
+
+def inner(x):
+    image = keras.Input((None, None, 3))
+    dropped = keras.layers.Dropout(0.4, seed=0)(keras.layers.Conv2D(3, 1)(image))
+    return keras.Model(image, dropped, name="inner")(x)
+
+
+WITH_DROPOUT = {
+    "an encoder block": block,
+    "a layer": keras.layers.Dropout(0.4, seed=0),
+    "channels": keras.layers.SpatialDropout2D(0.4, seed=0),
+    "a model inside": inner,
+}
+
+
+@pytest.fixture(params=WITH_DROPOUT)
+def dropping(request):
+    return network((None, None, 3), WITH_DROPOUT[request.param], kernel=3)
+
+
+def test_samples_are_drawn_from_the_seed_alone(dropping):
+    image = picture(12, 14)
+    before = [np.asarray(variable) for variable in dropping.variables]
+    one = unetv2.predict(dropping, image, mc_samples=4, seed=3)
+    tf.random.set_seed(7)
+    other = unetv2.predict(dropping, image, mc_samples=4, seed=3)
+    np.testing.assert_array_equal(one.uncertainty, other.uncertainty)
+    assert (unetv2.predict(dropping, image, mc_samples=4, seed=4).confidence
+            != one.confidence).any()  # fmt: skip
+    assert (unetv2.predict(dropping, image).confidence != one.confidence).any()
+    # Nothing is trained by it, and no random state moves.
+    for value, variable in zip(before, dropping.variables, strict=True):
+        np.testing.assert_array_equal(value, np.asarray(variable))
+
+
+@pytest.mark.parametrize("window", [None, (8, 8)])
+def test_samples_do_not_depend_on_order_and_batch_size(dropping, window):
+    images = [picture(12, 14, seed=number) for number in range(3)]
+    options = {"mc_samples": 2, "window": window, "tta": True}
+    alone = [unetv2.predict(dropping, image, **options) for image in images]
+    for batch_size in (1, 5):
+        turned = unetv2.predict(dropping, images[::-1], batch_size=batch_size, **options)
+        for one, other in zip(alone, turned[::-1], strict=True):
+            np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-6)
+            np.testing.assert_allclose(one.mutual_information, other.mutual_information, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"window": (8, 8)}, {"tta": True}, {"scale": 2.0}])
+def test_information_is_what_the_samples_disagree(dropping, options):
+    image = picture(10, 11)
+    prediction = unetv2.predict(dropping, image, mc_samples=5, **options)
+    information, entropy = prediction.mutual_information, prediction.uncertainty
+    assert (information >= 0).all()
+    assert (information <= entropy + 1e-5).all()
+    assert (entropy <= np.log(N_CLASSES) + 1e-5).all()
+    assert information.max() > 0.01
+    assert information.dtype == np.float32
+
+
+def test_one_sample_disagrees_with_nobody():
+    model = network((None, None, 3), block)
+    prediction = unetv2.predict(model, picture(6, 7), mc_samples=1)
+    np.testing.assert_allclose(prediction.mutual_information, 0, atol=1e-5)
+
+
+def test_dropped_shares_are_those_of_training():
+    # Features of 1 through a dropout of 0.25, then summed up: 4/3 for each that is kept.
+    image = keras.Input((None, None, 1))
+    dropped = keras.layers.Dropout(0.25)(keras.layers.Concatenate()([image, 1 - image]))
+    logits = keras.layers.Conv2D(
+        2, 1, use_bias=False, kernel_initializer=keras.initializers.Constant([[1.0, 0], [0, 0]])
+    )(dropped)
+    model = unetv2.SegmentationModel(image, logits, preprocessing=unetv2.Preprocessing(channels=1))
+    white = np.full((200, 200), 255, np.uint8)
+    found = unetv2.predict(model, white, mc_samples=1, probabilities=True).probabilities[..., 0]
+    kept = np.isclose(found, 1 / (1 + np.exp(-4 / 3)), atol=1e-4)
+    np.testing.assert_allclose(found[~kept], 0.5, atol=1e-6)
+    # The standard error is 0.002.
+    assert kept.mean() == pytest.approx(0.75, abs=0.01)
+
+
+def test_the_rest_of_the_network_stays_in_inference_mode():
+    # Dropout of features that are 0 leaves them alone; a batch normalization in training mode
+    # would not.
+    def layers(x):
+        zeros = keras.layers.Rescaling(0.0)(x)
+        dropped = keras.layers.Dropout(0.5)(zeros)
+        normalized = keras.layers.BatchNormalization(momentum=0.5)(x)
+        return keras.layers.Add()([normalized, dropped])
+
+    model = network((None, None, 3), layers)
+    image = picture(6, 7)
+    plain = probabilities(model, image)
+    np.testing.assert_allclose(probabilities(model, image, mc_samples=3), plain, atol=1e-6)
+
+
+def test_spatial_dropout_drops_whole_channels():
+    model = network((None, None, 3), keras.layers.SpatialDropout2D(0.5))
+    flat = np.full((9, 9, 3), 200, np.uint8)
+    for seed in range(4):
+        found = probabilities(model, flat, mc_samples=1, seed=seed)
+        np.testing.assert_allclose(found, np.broadcast_to(found[0, 0], found.shape), atol=1e-6)
+
+
+def test_many_samples_of_all_ways_are_averaged():
+    model = network((None, None, 3), keras.layers.Dropout(0.5), kernel=1)
+    flat = np.full((4, 4, 3), 255, np.uint8)
+    kernel, bias = model.get_weights()
+    # Each of the three features is kept, doubled, or dropped: eight cases of the same chance.
+    cases = [
+        2 * np.array(case) @ kernel[0, 0] + bias for case in itertools.product((0, 1), repeat=3)
+    ]
+    found = probabilities(model, flat, mc_samples=300, tta=("horizontal", "vertical"))
+    np.testing.assert_allclose(found.mean((0, 1)), softmax(cases).mean(0), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tta": ("diagonal",)}, "`tta` must be a bool, or hold 'horizontal', 'vertical' and"),
+        ({"tta": (0,)}, "`tta` must be a bool, or hold .* positive scales. Received: tta=\\(0,\\)"),
+        ({"tta": "horizontal"}, "`tta` must be a bool, or hold 'horizontal', 'vertical' and pos"),
+        ({"tta": 2}, "`tta` must be a bool, or hold 'horizontal', 'vertical' and positive scales"),
+        ({"mc_samples": -1}, "`mc_samples` must be a non-negative integer"),
+        ({"mc_samples": 2}, "`mc_samples` must be 0 for a model without dropout. Received: the m"),
+        ({"seed": -1}, "`seed` must be a non-negative integer"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(options, message):
+    with pytest.raises(ValueError, match=message):
+        unetv2.predict(MODEL, picture(4, 4), **options)
+
+
+def test_a_model_of_one_size_has_one_scale():
+    with pytest.raises(ValueError, match="`tta` must have no scales for a model that takes one s"):
+        unetv2.predict(network((8, 8, 3)), picture(8, 8), tta=(0.5,))

@@ -1,0 +1,330 @@
+"""The page of a report: complete, safe and self-contained."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from evaluations import evaluated, pictures
+
+import unetv2
+from unetv2.report.comparison import compare
+from unetv2.report.markup import Markup, element, join, text
+from unetv2.report.numbers import between, count, percent, points, rounded
+from unetv2.report.subject import Subject
+
+EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Page(HTMLParser):
+    """Reads a page, and refuses elements that are not closed in order."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements = []
+        self.words = []
+        self._open = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"[ \n]+", " ", " ".join(self.words))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def written(evaluations, path, **options):
+    return Page(unetv2.write_report(evaluations, path, **options).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "new" / "report.html"
+
+
+def test_every_figure_is_on_the_page(path):
+    evaluation = evaluated(pictures(5, n_classes=4), n_classes=5, resolution="measured here")
+    page = written(evaluation, path)
+    for name in ("mean_iou", "pixel_accuracy", "mean_boundary_f1", "calibration_error"):
+        assert percent(evaluation.figures[name]) in page.text
+        assert between(*evaluation.intervals[name]) in page.text
+    for number in range(4):
+        assert percent(evaluation.iou_per_class[number]) in page.text
+    assert "5 pictures with 960 labelled pixels of 5 classes, measured here." in page.text
+    assert "neither in the truth nor predicted: class 4" in page.text
+    assert evaluation.worst[0][0] in page.text
+
+
+def test_names_cannot_become_elements_or_attributes(path):
+    shown = [picture._replace(name=f"{EVIL}{picture.name}") for picture in pictures(4)]
+    evaluation = evaluated(
+        shown,
+        model=EVIL,
+        resolution=EVIL,
+        training={"recipe": {"name": EVIL}, "versions": {EVIL: EVIL}},
+    )
+    table = unetv2.ClassTable((EVIL, "b", "c", "d"), evaluation.classes.colors)
+    evaluation = replace(evaluation, classes=table)
+    for evaluations, options in (
+        (evaluation, {}),
+        (evaluation, {"names": [EVIL]}),
+        ([evaluation, evaluation], {"names": [EVIL, f"{EVIL}2"]}),
+    ):
+        page = written(evaluations, path, **options)
+        assert len(page.all("script")) == 1
+        assert all(image["src"].startswith("data:image/") for image in page.all("img"))
+        assert not any(key.startswith("on") for _, found in page.elements for key in found)
+        assert EVIL in page.text
+        labels = [found.get("aria-label", "") for found in page.all("input")]
+        assert any(EVIL in label for label in labels)
+
+
+def test_names_that_are_no_unicode_are_shown_as_far_as_they_go(path):
+    shown = [picture._replace(name=f"caf\udce9{picture.name}") for picture in pictures(2)]
+    assert "caf?0-000" in written(evaluated(shown), path).text
+
+
+def test_the_page_needs_nothing_else(path):
+    html = unetv2.write_report(evaluated(pictures(3)), path).read_text(encoding="utf-8")
+    page = Page(html)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", html.replace("data:", ""))
+    assert not page.all("iframe")
+    assert all(link["href"][0] == "#" for link in page.all("a"))
+    assert [link["href"] for link in page.all("link")] == ["data:,"]
+
+
+def test_no_script_runs_but_the_pages_own(path):
+    html = unetv2.write_report(evaluated(pictures(3)), path).read_text(encoding="utf-8")
+    script = re.search("<script>(.*)</script>", html, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(
+        meta["content"]
+        for meta in Page(html).all("meta")
+        if meta.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_every_name_is_there_once_and_every_reference_leads_somewhere(path, n):
+    evaluations = [evaluated(pictures(4, error=error)) for error in (0.2, 0.6)[:n]]
+    page = written(evaluations, path)
+    ids = [found["id"] for _, found in page.elements if "id" in found]
+    assert len(ids) == len(set(ids))
+    references = [link["href"][1:] for link in page.all("a")]
+    references += [label["for"] for label in page.all("label")]
+    references += [s["aria-labelledby"] for s in page.all("section")]
+    assert set(references) <= set(ids)
+    named = {label["for"] for label in page.all("label")}
+    assert all(i.get("aria-label") or i.get("id") in named for i in page.all("input"))
+    assert len(page.all("h1")) == 1
+
+
+def test_a_class_that_is_nowhere_has_no_place_in_the_matrix(path):
+    page = written(evaluated(pictures(3, n_classes=3), n_classes=5), path)
+    heads = [found["data-name"] for found in page.all("th") if "data-name" in found]
+    assert heads == ["class 0", "class 1", "class 2"] * 2
+    assert len([found for found in page.all("td") if "data-pixels" in found]) == 9
+
+
+def test_a_perfect_model_mixes_nothing_up(path):
+    page = written(evaluated(pictures(3, error=0)), path)
+    assert "No pixel is wrong." in page.text
+
+
+def test_one_picture_makes_a_report_without_intervals(path):
+    page = written(evaluated(pictures(1)), path)
+    assert "1 picture with" in page.text
+    assert "95\u202f% intervals" not in page.text
+
+
+def test_pixels_of_which_none_counts_make_a_report_of_dashes(path):
+    shown = list(pictures(2, ignore_class=9))
+    for picture in shown:
+        picture.truth[:] = 9
+    page = written(evaluated(shown, ignore_class=9), path)
+    assert "Mean IoU \u2013" in page.text
+    assert "Worst pictures" not in page.text
+
+
+def test_what_does_not_count_is_transparent_and_colours_are_those_of_the_table(path):
+    from io import BytesIO
+
+    from PIL import Image
+
+    shown = next(pictures(1, ignore_class=9))
+    evaluation = evaluated([shown], ignore_class=9)
+    page = written(evaluation, path)
+    (mask,) = [i["src"] for i in page.all("img") if i["class"] == "mask truth"]
+    decoded = Image.open(BytesIO(base64.b64decode(mask.split(",")[1]))).convert("RGBA")
+    pixels = np.asarray(decoded)
+    np.testing.assert_array_equal(pixels[..., 3] == 0, shown.truth == 9)
+    painted = unetv2.visualization.colorize(shown.truth, evaluation.classes)
+    kept = shown.truth != 9
+    np.testing.assert_array_equal(pixels[kept][:, :3], painted[kept])
+
+
+def test_many_classes_keep_their_colours(path):
+    shown = list(pictures(1, n_classes=300))
+    page = written(evaluated(shown, n_classes=300), path)
+    assert len(page.all("img")) == 3
+
+
+def test_two_evaluations_are_compared_with_the_same_pictures_drawn(path):
+    first = evaluated(pictures(12, error=0.5), model="runs/old/model.keras")
+    second = evaluated(pictures(12, error=0.2), model="runs/new/model.keras")
+    page = written([first, second], path)
+    comparison = compare(first, second)
+    assert comparison.paired
+    assert page.all("h1") == [{}]
+    assert "new compared with old" in page.text
+    difference = comparison.differences["mean_iou"]
+    assert difference == second.mean_iou - first.mean_iou
+    low, high = comparison.intervals["mean_iou"]
+    assert 0 < low < difference < high
+    assert f"{points(difference, sign=True)} {between(low, high, sign=True)}" in page.text
+    assert any("difference better" in found.get("class", "") for found in page.all("span"))
+
+
+def test_an_evaluation_does_not_differ_from_itself():
+    one = evaluated(pictures(6))
+    comparison = compare(one, one)
+    for name, value in comparison.differences.items():
+        assert (value == 0).all()
+        assert (comparison.intervals[name] == 0).all()
+
+
+def test_other_pictures_are_compared_without_pairing(path):
+    first, second = evaluated(pictures(9)), evaluated(pictures(9, seed=1))
+    comparison = compare(first, second)
+    assert not comparison.paired
+    low, high = comparison.intervals["mean_iou"]
+    width = np.diff(first.intervals["mean_iou"]) + np.diff(second.intervals["mean_iou"])
+    assert width / 2 < high - low < width
+    assert "which were measured on other pictures" in written([first, second], path).text
+
+
+def test_equal_numbers_of_other_pictures_are_no_pairs():
+    first, second = (
+        evaluated(picture._replace(name=f"#{n}") for n, picture in enumerate(pictures(5, seed=s)))
+        for s in (0, 1)
+    )
+    assert first.rows.names == second.rows.names
+    assert not compare(first, second).paired
+
+
+def test_settings_and_the_training_are_told(path):
+    training = {"recipe": {"name": "fast", "learning_rate": 0.002}, "seed": 7, "epochs": 40}
+    settings = {"boundary_tolerance": 0.0075, "images": "data/rgb", "training": training}
+    page = written(evaluated(pictures(2), **settings, versions={"keras": "3.14"}), path)
+    for words in (
+        "Boundary tolerance 0.75\u202f% of the diagonal",
+        "Images data/rgb",
+        "Recipe fast",
+        "Training seed 7",
+        "Evaluated with keras 3.14",
+    ):
+        assert words in page.text
+    assert (
+        "Boundary tolerance 3 pixels"
+        in written(evaluated(pictures(2), boundary_tolerance=3), path).text
+    )
+
+
+def test_a_part_of_the_data_says_so(path):
+    page = written(evaluated(pictures(2), shards=[[0, 3]], model="m"), path)
+    assert "m is a part of the data: 1 of 3 shards." in page.text
+
+
+@pytest.mark.parametrize(
+    ("models", "names"),
+    [
+        (["runs/carseg/model.keras"], ("carseg",)),
+        (["model.keras"], ("model.keras",)),
+        (["runs/carseg.keras"], ("carseg.keras",)),
+        (["unetv2", "unetv2"], ("unetv2, first", "unetv2, second")),
+        (["a/x/model.keras", "b/x/model.keras"], ("a/x", "b/x")),
+        (["a/x/model.keras", "a/y/model.keras"], ("x", "y")),
+        (["/model.keras", "/a/model.keras"], ("/", "a")),
+    ],
+)
+def test_evaluations_are_named_by_what_tells_their_models_apart(models, names):
+    evaluations = [evaluated(pictures(2), model=model) for model in models]
+    assert Subject.of(evaluations, None).names == names
+
+
+@pytest.mark.parametrize(
+    ("n", "names", "message"),
+    [
+        (0, None, "`evaluations` must be one, or two to compare. Received: 0"),
+        (3, None, "`evaluations` must be one, or two to compare. Received: 3"),
+        (2, ["a"], "`names` must hold one name for each evaluation. Received: 1 for 2"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(path, n, names, message):
+    with pytest.raises(ValueError, match=message):
+        unetv2.write_report([evaluated(pictures(1))] * n, path, names=names)
+    assert not path.exists()
+
+
+def test_evaluations_of_other_classes_are_refused(path):
+    pair = [evaluated(pictures(1)), evaluated(pictures(1), n_classes=5)]
+    with pytest.raises(ValueError, match="`evaluations` must have the same classes"):
+        unetv2.write_report(pair, path)
+
+
+def test_a_saved_evaluation_makes_the_same_page(path, tmp_path):
+    evaluation = evaluated(pictures(4))
+    evaluation.save(tmp_path / "saved")
+    first = unetv2.write_report(evaluation, path).read_bytes()
+    loaded = unetv2.Evaluation.load(tmp_path / "saved")
+    assert unetv2.write_report(loaded, path).read_bytes() == first
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_text_is_escaped_and_markup_is_not():
+    assert text("a<b>&\"'") == "a&lt;b&gt;&amp;&quot;&#x27;"
+    assert text(Markup("<b>")) == "<b>"
+    assert join(["<", element("b", "<")]) == "&lt;<b>&lt;</b>"
+    made = element("p", 3, class_="x", aria_label='"', hidden=True, open=False, id=None)
+    assert made == '<p class="x" aria-label="&quot;" hidden>3</p>'
+    assert element("img", src="a") == '<img src="a"/>'
+
+
+def test_numbers_are_words():
+    assert percent(0.58449) == "58.4\u202f%"
+    assert percent(float("nan")) == "\u2013"
+    assert points(-0.0004, sign=True) == "0.0"
+    assert points(-0.0123, sign=True) == "\u22121.2"
+    assert between(0.1, 0.2) == "10.0 to 20.0"
+    assert between(-0.1, 0.2, sign=True) == "\u221210.0 to +20.0"
+    assert count(1234567) == "1,234,567"
+    assert [rounded(n) for n in (999, 17_100_000, 2_345_000_000)] == [
+        "999", "17.1 million", "2.35 billion"
+    ]  # fmt: skip

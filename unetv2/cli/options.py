@@ -1,0 +1,149 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
+from unetv2.data.labels import ENCODINGS
+from unetv2.data.pairs import SPLIT
+
+_TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_voc": PASCAL_VOC}
+
+
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    *,
+    purpose: str,
+    description: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    """Adds a command.
+
+    Args:
+        commands: Where to.
+        name: str. What it is called.
+        purpose: str. What it does, in a few words.
+        description: str. What it does, in a sentence.
+        epilog: str. An example, and what else is to be known.
+
+    Returns:
+        argparse.ArgumentParser. For its options.
+    """
+    return commands.add_parser(
+        name,
+        help=purpose,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_folders(command: argparse.ArgumentParser) -> None:
+    """Adds two folders, and what pairs their files."""
+    command.add_argument("images", metavar="IMAGES", help="folder of the images")
+    command.add_argument("masks", metavar="MASKS", help="folder of the masks")
+    command.add_argument(
+        "--image-suffix", default="", metavar="TEXT", help="what images' names end with"
+    )
+    command.add_argument(
+        "--mask-suffix", default="", metavar="TEXT", help="what masks' names end with"
+    )
+    command.add_argument(
+        "--group-by", metavar="REGEX", help="what names share that stay in one subset"
+    )
+    command.add_argument(
+        "--split",
+        type=float,
+        nargs=3,
+        default=SPLIT,
+        metavar=("TRAIN", "VALIDATION", "TEST"),
+        help=f"shares of the subsets (default: {' '.join(map(str, SPLIT))})",
+    )
+
+
+def add_labels(command: argparse.ArgumentParser) -> None:
+    """Adds what masks hold."""
+    command.add_argument(
+        "--ignore-class", type=int, metavar="ID", help="id of pixels without a label"
+    )
+    command.add_argument(
+        "--classes",
+        metavar="TABLE",
+        help=f"class table: {', '.join(_TABLES)}, or a .json or .csv file",
+    )
+    command.add_argument(
+        "--encoding", choices=ENCODINGS, default="ids", help="what masks hold (default: ids)"
+    )
+    command.add_argument(
+        "--label-map",
+        type=_ids,
+        action="append",
+        metavar="OLD:NEW",
+        help="another id for one in the files; once for each",
+    )
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Adds two folders and all that says what they hold."""
+    add_folders(command)
+    add_labels(command)
+    command.add_argument("--n-classes", type=int, metavar="N", help="number of classes")
+    command.add_argument(
+        "--channels", type=int, default=3, metavar="N", help="channels of the images (default: 3)"
+    )
+
+
+def data(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns what :func:`add_data` added, as arguments."""
+    return {
+        "n_classes": options.n_classes,
+        "classes": table(options.classes),
+        "channels": options.channels,
+        **reading(options),
+    }
+
+
+def reading(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns what :func:`add_folders` and :func:`add_labels` added, as arguments."""
+    return {
+        "ignore_class": options.ignore_class,
+        "encoding": options.encoding,
+        "label_map": _label_map(options.label_map),
+        "image_suffix": options.image_suffix,
+        "mask_suffix": options.mask_suffix,
+        "split": options.split,
+        "group_by": options.group_by,
+        "seed": options.seed,
+    }
+
+
+def table(name: str | None) -> ClassTable | None:
+    """Returns the class table of a name or a file."""
+    if name is None:
+        return None
+    return _TABLES[name] if name in _TABLES else ClassTable.from_file(name)
+
+
+def _ids(word: str) -> tuple[int, int]:
+    try:
+        old, new = map(int, word.split(":"))
+    except ValueError as error:
+        message = f"must be two ids, OLD:NEW, such as 7:0. Received: {word!r}."
+        raise argparse.ArgumentTypeError(message) from error
+    return old, new
+
+
+def _label_map(pairs: Sequence[tuple[int, int]] | None) -> dict[int, int] | None:
+    if pairs is None:
+        return None
+    label_map = dict(pairs)
+    if len(label_map) < len(pairs):
+        raise ValueError(
+            "`--label-map` must name an id once. "
+            f"Received: {' '.join(f'{old}:{new}' for old, new in pairs)}. Leave one out."
+        )
+    return label_map

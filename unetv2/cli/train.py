@@ -1,0 +1,83 @@
+"""The command ``unetv2 train``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from unetv2 import recipes
+from unetv2.cli.options import add_command, add_data, data
+from unetv2.data.dataset import make_dataset
+from unetv2.training.trainer import train
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    command = add_command(
+        commands,
+        "train",
+        purpose="train a U-Net on two folders",
+        description=(
+            "Trains by a recipe. Without folders of its own, the validation is a part of the pairs."
+        ),
+        epilog=(
+            "example:\n  unetv2 train data/CameraRGB data/CameraMask --n-classes 23 "
+            "--output runs/carseg\n\n"
+            "Run it again with --resume where it was stopped or killed."
+        ),
+    )
+    command.set_defaults(run=run)
+    add_data(command)
+    command.add_argument("--val-images", metavar="FOLDER", help="folder of validation images")
+    command.add_argument("--val-masks", metavar="FOLDER", help="folder of their masks")
+    command.add_argument("--output", required=True, metavar="FOLDER", help="where to write")
+    command.add_argument("--recipe", choices=recipes.NAMES, default="fast", help="default: fast")
+    command.add_argument("--epochs", type=int, default=40, metavar="N", help="default: 40")
+    command.add_argument(
+        "--image-size", type=int, nargs=2, default=(96, 128), metavar=("HEIGHT", "WIDTH"),
+        help="size that pictures are resized to (default: 96 128)",
+    )  # fmt: skip
+    command.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's, or 32")
+    command.add_argument("--filters", type=int, default=32, metavar="N", help="default: 32")
+    command.add_argument("--cache", default="memory", metavar="FOLDER", help="default: memory")
+    command.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything")
+    command.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    command.add_argument("--overwrite", action="store_true", help="remove the run in the folder")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    recipe = recipes.get(options.recipe)
+    if options.batch_size is not None:
+        recipe = recipes.get(recipe, batch_size=options.batch_size)
+    read = {**data(options), "image_size": tuple(options.image_size), "cache": options.cache}
+    if bool(options.val_images) != bool(options.val_masks):
+        raise ValueError(
+            "`--val-images` and `--val-masks` must come together. "
+            f"Received: {options.val_images} and {options.val_masks}."
+        )
+    n_classes = options.n_classes or len(read["classes"] or ())
+    if not n_classes:
+        raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
+    own = bool(options.val_images)
+    training = make_dataset(options.images, options.masks, subset=None if own else "train", **read)
+    validation = (
+        make_dataset(options.val_images, options.val_masks, shuffle=False, **read)
+        if own
+        else make_dataset(options.images, options.masks, subset="validation", **read)
+    )
+    model = recipe.build(
+        (*options.image_size, options.channels),
+        n_classes,
+        filters=options.filters,
+        seed=options.seed,
+    )
+    done = train(
+        model, training, validation, recipe=recipe, epochs=options.epochs,
+        output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
+        patience=options.patience, seed=options.seed, verbose=1 if sys.stdout.isatty() else 2,
+    )  # fmt: skip
+    print(f"Best validation mean IoU: {done.best:.3f}")
+    print(f"Model, checkpoint, logs and pictures: {done.output_dir}")
+    return 0

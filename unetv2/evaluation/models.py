@@ -1,0 +1,140 @@
+"""What a model says of pictures, whatever the model is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unetv2.inference.figures import Wanted
+from unetv2.inference.network import Network
+from unetv2.inference.pictures import Picture
+from unetv2.inference.predict import load
+from unetv2.inference.predictor import Predictor
+from unetv2.preprocessing import Preprocessing
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """What can be evaluated beside Keras models.
+
+    Attributes:
+        n_classes: int.
+        preprocessing: :class:`unetv2.Preprocessing`. Its channels, classes and ``ignore_class``
+            are those of the data.
+    """
+
+    n_classes: int
+    preprocessing: Preprocessing
+
+    def probabilities(self, image: np.ndarray) -> np.ndarray:
+        """Returns the classes' probabilities, ``(height, width, n_classes)``, of a picture.
+
+        Args:
+            image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``, of any size.
+        """
+
+
+class Answer(NamedTuple):
+    """What a model says of a picture.
+
+    Attributes:
+        predicted: Ids, ``(height, width)``.
+        confidence: Probability of the predicted class, ``(height, width)``.
+    """
+
+    predicted: np.ndarray
+    confidence: np.ndarray
+
+
+class Answers:
+    """A model that answers, at the network's resolution or at that of the pictures.
+
+    Args:
+        model: A Keras model, the path of a ``.keras`` file, or a :class:`Segmenter`.
+
+    Attributes:
+        name: str. The model's name, or the path of its file.
+        path: Path or None. Its file.
+        n_classes: int.
+        channels: int.
+        input_shape: ``(batch, height, width, channels)`` that it takes, None where it is open.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TypeError: If it is something else.
+        ValueError: If it is no segmentation model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.path = Path(model) if isinstance(model, str | os.PathLike) else None
+        if self.path is not None:
+            model = load(self.path)
+        self._segmenter: Segmenter | None = None
+        self._model: keras.Model | None = None
+        if isinstance(model, keras.Model):
+            self._model = model
+            network = Network.of(model)
+            self.n_classes, self.channels, size = network.n_classes, network.channels, network.size
+            name = model.name
+        elif isinstance(model, Segmenter):
+            self._segmenter = model
+            self.n_classes, size = model.n_classes, (None, None)
+            self.channels = model.preprocessing.channels
+            name = type(model).__name__
+        else:
+            raise TypeError(
+                "`model` must be a keras.Model, the path of a .keras file, or have `n_classes`, "
+                f"`preprocessing` and `probabilities(image)`. Received: {type(model).__name__}."
+            )
+        self.name = name if self.path is None else os.fspath(self.path)
+        self.input_shape = (None, *size, self.channels)
+
+    @property
+    def record(self) -> Preprocessing | None:
+        """How its pictures are prepared, and what its classes are; None if it does not tell."""
+        found = getattr(self._segmenter or self._model, "preprocessing", None)
+        return found if isinstance(found, Preprocessing) else None
+
+    def to_batch(self, images: tf.Tensor) -> Iterator[Answer]:
+        """Yields what the model says of prepared pictures, at their size.
+
+        Args:
+            images: float32 ``(batch, height, width, channels)``.
+        """
+        if self._segmenter is not None:
+            for image in np.asarray(images):
+                yield _answer(self._segmenter.probabilities(image))
+            return
+        values = Network.of(self._model).log_probabilities(images)
+        highest, predicted = tf.math.top_k(values, 1)
+        confidence = tf.exp(highest)[..., 0].numpy()
+        yield from map(Answer, predicted[..., 0].numpy(), confidence)
+
+    def to_pictures(self, pictures: Iterable[Picture]) -> Iterator[Answer]:
+        """Yields what the model says of pictures, at their own size, in their order.
+
+        Args:
+            pictures: They are read as they are needed, a batch ahead at most.
+        """
+        if self._segmenter is not None:
+            for picture in pictures:
+                yield _answer(self._segmenter.probabilities(np.asarray(picture.pixels()[:])))
+            return
+        for picture, parts in Predictor(self._model).all(pictures, Wanted()):
+            whole = Answer(np.empty(picture.size, np.int32), np.empty(picture.size, np.float32))
+            for part in parts:
+                height, width = part.mask.shape
+                place = np.s_[part.row : part.row + height, part.column : part.column + width]
+                whole.predicted[place] = part.mask
+                whole.confidence[place] = part.confidence
+            yield whole
+
+
+def _answer(probabilities: np.ndarray) -> Answer:
+    return Answer(probabilities.argmax(axis=-1), probabilities.max(axis=-1))

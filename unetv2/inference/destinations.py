@@ -1,0 +1,206 @@
+"""Where what is predicted of many pictures is written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from unetv2.data.listing import EXTENSIONS, list_pictures, require_folder, take_shard
+
+_UNFINISHED = re.compile(r"\.\d+\.(.+?)(\.rows)?")
+
+
+class Job(NamedTuple):
+    """A picture to predict.
+
+    Attributes:
+        image: str. Its path.
+        outputs: dict. What is written, by kind, and where; the mask is the last.
+    """
+
+    image: str
+    outputs: dict[str, Path]
+
+
+def find_images(
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+) -> list[tuple[str, str]]:
+    """Finds the pictures to predict.
+
+    Args:
+        images: A folder, or a list of files.
+
+    Returns:
+        list of ``(key, path)``, sorted: the key is the path relative to the folder, or the name of
+        the file, without the extension.
+
+    Raises:
+        FileNotFoundError: If the folder or a file is missing.
+        NotADirectoryError: If the folder is a file.
+        ValueError: If there is no picture, or two have the same key.
+    """
+    if isinstance(images, str | os.PathLike):
+        require_folder("images", Path(images))
+        return sorted(list_pictures("images", Path(images)).items())
+    found: dict[str, str] = {}
+    for image in images:
+        path = os.fspath(image)
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"`images` must be files or one folder. Received: '{path}', which is no file. "
+                "Check the path."
+            )
+        key = Path(path).stem
+        if Path(path).suffix.lower() not in EXTENSIONS:
+            raise ValueError(
+                f"`images` must be pictures ({', '.join(EXTENSIONS)}). Received: '{path}'."
+            )
+        if key in found:
+            raise ValueError(
+                "`images` must hold one picture of each name, folders and extensions aside: their "
+                f"masks would be one file. Received: '{found[key]}' and '{path}'. "
+                "Predict them to different folders."
+            )
+        found[key] = path
+    if not found:
+        raise ValueError("`images` must hold a picture. Received: an empty list.")
+    return sorted(found.items())
+
+
+def plan_jobs(
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    folders: Mapping[str, Path],
+    shard: Sequence[int] | None,
+) -> list[Job]:
+    """Plans what is written where, the same relative path as the picture's.
+
+    Args:
+        images: A folder, or a list of files.
+        folders: By the argument's name; that of the masks is the last.
+        shard: ``(index, count)`` or None.
+
+    Returns:
+        list of Job, sorted; empty if there are fewer pictures than shards.
+
+    Raises:
+        FileNotFoundError: If the folder or a file is missing.
+        NotADirectoryError: If a folder is a file.
+        ValueError: If there is no picture, two have the same name, or a file would be written where
+            pictures are read or outside its folder.
+    """
+    found = find_images(images)
+    source = Path(images) if isinstance(images, str | os.PathLike) else None
+    _require_apart(folders)
+    for argument, folder in folders.items():
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(
+                f"`{argument}` must be a folder. Received: '{folder}', which is a file. "
+                "Pass another path."
+            )
+        if source is not None:
+            _require_outside(argument, folder, source)
+    jobs: Sequence[Job] = [
+        Job(path, {kind: folder / f"{key}.png" for kind, folder in folders.items()})
+        for key, path in found
+    ]
+    # All of them, also where this is one shard: each says the same.
+    for argument, folder in folders.items():
+        for parent in {job.outputs[argument].parent for job in jobs}:
+            _require_inside(argument, parent, folder)
+            if source is not None:
+                _require_outside(argument, parent, source)
+        if source is None:
+            _require_others(argument, jobs)
+    return list(jobs if shard is None else take_shard(jobs, shard, "pictures"))
+
+
+def done(jobs: Sequence[Job]) -> set[int]:
+    """Returns the numbers of the jobs of which every file is there; a look at each folder once."""
+    there: dict[Path, set[str]] = {}
+    for parent in {path.parent for job in jobs for path in job.outputs.values()}:
+        with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
+            there[parent] = {entry.name for entry in entries}
+    return {
+        number
+        for number, job in enumerate(jobs)
+        if all(path.name in there.get(path.parent, ()) for path in job.outputs.values())
+    }
+
+
+def make_folders(jobs: Sequence[Job]) -> None:
+    """Makes the folders of all that is written, and removes what a killed run left there.
+
+    Raises:
+        OSError: If that cannot be done.
+    """
+    names: dict[Path, set[str]] = {}
+    for job in jobs:
+        for path in job.outputs.values():
+            names.setdefault(path.parent, set()).add(path.name)
+    for parent, own in names.items():
+        parent.mkdir(parents=True, exist_ok=True)
+        with os.scandir(parent) as entries:
+            left = [parent / entry.name for entry in entries if _unfinished(entry.name) in own]
+        # Other shards' files are theirs: they may be writing them now.
+        for unfinished in left:
+            unfinished.unlink(missing_ok=True)
+
+
+def _unfinished(name: str) -> str | None:
+    """Returns whose unfinished file one is, by its name."""
+    match = _UNFINISHED.fullmatch(name)
+    return match and match[1]
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _require_apart(folders: Mapping[str, Path]) -> None:
+    known: dict[Path, str] = {}
+    for argument, folder in folders.items():
+        for other, name in known.items():
+            # One in the other would have files of the same name too, or look as if.
+            if _real(folder) == other or other in _real(folder).parents:
+                raise ValueError(
+                    f"`{argument}` must be another folder than `{name}`, and not in it. "
+                    f"Received: '{folder}' and '{folders[name]}'. Pass a folder of its own."
+                )
+            if _real(folder) in other.parents:
+                raise ValueError(
+                    f"`{name}` must be another folder than `{argument}`, and not in it. "
+                    f"Received: '{folders[name]}' and '{folder}'. Pass a folder of its own."
+                )
+        known[_real(folder)] = argument
+
+
+def _require_outside(argument: str, folder: Path, source: Path) -> None:
+    if _real(source) in (_real(folder), *_real(folder).parents):
+        raise ValueError(
+            f"`{argument}` must lie outside the folder of the pictures, or what is written there "
+            f"would be read as pictures. Received: '{folder}', which is in '{source}'. "
+            "Pass another folder."
+        )
+
+
+def _require_inside(argument: str, parent: Path, folder: Path) -> None:
+    if _real(folder) not in (_real(parent), *_real(parent).parents):
+        raise ValueError(
+            f"`{argument}` must hold no link to a folder elsewhere that is written to. "
+            f"Received: '{parent}', which is '{_real(parent)}'. Remove the link."
+        )
+
+
+def _require_others(argument: str, jobs: Sequence[Job]) -> None:
+    images = {os.path.realpath(job.image): job.image for job in jobs}
+    for job in jobs:
+        path = job.outputs[argument]
+        if os.path.realpath(path) in images:
+            raise ValueError(
+                f"`{argument}` must be a folder where no picture is written over. "
+                f"Received: '{path}', which is a picture to predict. Pass another folder."
+            )

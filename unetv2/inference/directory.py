@@ -1,0 +1,171 @@
+"""A folder of pictures to a folder of masks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from unetv2.arguments import require_integer
+from unetv2.data.decoding import MAX_PIXELS
+from unetv2.inference.destinations import done, plan_jobs
+from unetv2.inference.pipeline import Pipeline
+from unetv2.inference.predict import load
+from unetv2.inference.predictor import Predictor
+from unetv2.inference.products import COLORS, MASKS, OVERLAYS, UNCERTAINTY
+from unetv2.progress import Progress
+
+
+@dataclass(frozen=True)
+class PredictedDirectory:
+    """What :func:`unetv2.predict_directory` did.
+
+    Attributes:
+        written: tuple of Path. The masks written, in the order of the pictures' names.
+        skipped: tuple of Path. The masks that were there.
+        failed: dict. Pictures that could not be predicted, by path, and why.
+        seconds: float. How long it took.
+
+    Example:
+        >>> model = unetv2.build_unetv2((16, 24, 3), 5, filters=2, depth=2)
+        >>> images, _ = unetv2.data.write_driving_scenes(tmp / "few", 2, image_size=(24, 32))
+        >>> print(unetv2.predict_directory(model, images, tmp / "few_masks", progress=False))
+        2 written, 0 skipped, 0 failed
+    """
+
+    written: tuple[Path, ...] = ()
+    skipped: tuple[Path, ...] = ()
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether no picture failed."""
+        return not self.failed
+
+    def __str__(self) -> str:
+        """Returns the counts, and a line for each picture that failed."""
+        counts = (
+            f"{len(self.written)} written, {len(self.skipped)} skipped, {len(self.failed)} failed"
+        )
+        # Most reasons name the file.
+        lines = (why if path in why else f"'{path}': {why}" for path, why in self.failed.items())
+        return "\n".join([counts, *(f"  {line}" for line in lines)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns it in types that JSON knows."""
+        return {
+            "written": [str(path) for path in self.written],
+            "skipped": [str(path) for path in self.skipped],
+            "failed": dict(self.failed),
+            "seconds": self.seconds,
+        }
+
+
+def predict_directory(
+    model: keras.Model | str | os.PathLike[str],
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output_dir: str | os.PathLike[str],
+    *,
+    colors_dir: str | os.PathLike[str] | None = None,
+    overlays_dir: str | os.PathLike[str] | None = None,
+    uncertainty_dir: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    shard: Sequence[int] | None = None,
+    window: Sequence[int] | None = None,
+    overlap: float = 0.25,
+    scale: float | None = None,
+    tta: bool | Sequence[str | float] = False,
+    mc_samples: int = 0,
+    batch_size: int = 8,
+    max_pixels: int = MAX_PIXELS,
+    seed: int = 0,
+    progress: bool = True,
+) -> PredictedDirectory:
+    """Predicts a folder of pictures, and of the folders in it, to a folder of masks.
+
+    Each mask is a PNG of ids, of its picture's size and at its relative path: that of
+    ``images/a/b.jpg`` is ``output_dir/a/b.png``. So the two folders are a data set as
+    :func:`unetv2.make_dataset` takes it. Each mask is the one that :func:`unetv2.predict` gives;
+    pictures that the network sees at one size are fed together, and the next ones are read while
+    it computes.
+
+    Every file is written beside its place and renamed into it: run it again where it was stopped
+    or killed, and it does the rest. A picture counts as done where all that is asked for is there,
+    whatever made it.
+
+    Args:
+        model: A Keras model that gives logits, or the path of its ``.keras`` file.
+        images: Folder of the pictures, or a list of files; hidden files and what is no picture by
+            its extension are left aside in a folder.
+        output_dir: Folder of the masks, outside ``images``; it is made.
+        colors_dir: Folder of the masks in the classes' colours, RGB PNG, or None for none.
+        overlays_dir: Folder of the pictures under these colours, RGB PNG, or None.
+        uncertainty_dir: Folder of the uncertainty, or None: grey PNG of 16 bits, the entropy of
+            the probabilities, from 0 to 65535 at its maximum ``log(n_classes)``.
+        overwrite: bool. Whether pictures that are done are done again.
+        shard: ``(index, count)`` or None. Of all pictures, sorted by name, each ``count``-th from
+            number ``index`` on: ``count`` workers do disjoint parts.
+        window: As of :func:`unetv2.predict`, like the following ones.
+        overlap: float in [0, 1).
+        scale: float or None.
+        tta: bool, or a sequence of flips and scales.
+        mc_samples: int.
+        batch_size: int.
+        max_pixels: int. Larger picture files fail.
+        seed: int.
+        progress: bool. Whether stderr shows how far it is.
+
+    Returns:
+        PredictedDirectory. Pictures that cannot be read are in its ``failed``, and in the log of
+        ``unetv2``; the others are done.
+
+    Raises:
+        FileNotFoundError: If the folder, a file of a list, or the model is missing.
+        NotADirectoryError: If a folder is a file.
+        ValueError: If there is no picture; two have one name but for the extension; something
+            would be written among the pictures, or outside its folder; or an argument is out of
+            its range. Nothing is written then.
+        TypeError: If an argument is of the wrong type.
+        OSError: If a file cannot be written; those before are whole.
+
+    Example:
+        >>> model = unetv2.build_unetv2((48, 64, 3), 23, filters=2, depth=2)
+        >>> images, _ = unetv2.data.write_driving_scenes(tmp / "folder", 3, image_size=(96, 128))
+        >>> result = unetv2.predict_directory(model, images, tmp / "predicted", progress=False)
+        >>> [path.name for path in result.written]
+        ['000000.png', '000001.png', '000002.png']
+        >>> again = unetv2.predict_directory(model, images, tmp / "predicted", progress=False)
+        >>> len(again.written), len(again.skipped)
+        (0, 3)
+    """
+    start = time.monotonic()
+    require_integer("max_pixels", max_pixels, 1, "It guards against broken headers.")
+    asked = {
+        COLORS: colors_dir, OVERLAYS: overlays_dir, UNCERTAINTY: uncertainty_dir, MASKS: output_dir,
+    }  # fmt: skip
+    folders = {name: Path(folder) for name, folder in asked.items() if folder is not None}
+    jobs = plan_jobs(images, folders, shard)
+    if not isinstance(model, keras.Model):
+        model = load(model)
+    predictor = Predictor(
+        model, window=window, overlap=overlap, scale=scale, tta=tta, mc_samples=mc_samples,
+        batch_size=batch_size, seed=seed,
+    )  # fmt: skip
+    ready = set() if overwrite else done(jobs)
+    todo = [job for number, job in enumerate(jobs) if number not in ready]
+    pipeline = Pipeline(
+        predictor, todo, max_pixels, Progress(len(todo), "pictures", shown=progress)
+    )
+    pipeline.run(batch_size)
+    return PredictedDirectory(
+        tuple(pipeline.written),
+        tuple(jobs[number].outputs[MASKS] for number in sorted(ready)),
+        pipeline.failed,
+        time.monotonic() - start,
+    )

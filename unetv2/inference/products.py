@@ -1,0 +1,49 @@
+"""What is written of a prediction: its mask, and pictures to look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from unetv2.files import beside
+from unetv2.inference.prediction import Prediction
+from unetv2.visualization import colorize
+
+MASKS, COLORS, OVERLAYS, UNCERTAINTY = "output_dir", "colors_dir", "overlays_dir", "uncertainty_dir"
+
+
+def _uncertainty(prediction: Prediction) -> np.ndarray:
+    """Returns the entropy as a share of the highest possible one, of 16 bits."""
+    assert prediction.uncertainty is not None
+    share = prediction.uncertainty / math.log(len(prediction.classes))
+    return np.rint(np.clip(share, 0, 1) * 65535).astype(np.uint16)
+
+
+_PICTURES: Mapping[str, Callable[[Prediction], np.ndarray]] = {
+    COLORS: lambda prediction: colorize(prediction.mask, prediction.classes),
+    OVERLAYS: lambda prediction: prediction.overlay(),
+    UNCERTAINTY: _uncertainty,
+}
+
+
+def write_products(prediction: Prediction, outputs: Mapping[str, Path]) -> None:
+    """Writes what is asked for, each file whole or not at all.
+
+    Args:
+        prediction: The prediction; its mask is not written if it is in a file already.
+        outputs: Where to, by kind.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    for kind, path in outputs.items():
+        if kind in _PICTURES:
+            with beside(path, "run it again: what is whole is kept") as other:
+                # More compression takes longer than the prediction, for files an eighth smaller.
+                Image.fromarray(_PICTURES[kind](prediction)).save(other, compress_level=1)
+        elif prediction.path is None:
+            prediction.save(path)

@@ -1,0 +1,1 @@
+"""Evaluations as one HTML page that needs nothing else."""

@@ -1,0 +1,93 @@
+"""Masks in the colours of their classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unetv2.classes import ClassTable
+
+# Of what a table does not list.
+IGNORED_COLOR = (255, 255, 255)
+
+
+def colorize(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
+    """Paints a mask in the colours of its classes.
+
+    Args:
+        mask: Integer ids, ``(height, width)`` or ``(height, width, 1)``.
+        classes: The table of the ids. What it does not list, as ``ignore_class``, is white.
+
+    Returns:
+        np.ndarray. uint8 ``(height, width, 3)``.
+
+    Raises:
+        ValueError: If the mask has another shape.
+
+    Example:
+        >>> unetv2.visualization.colorize(np.array([[1, 10]]), unetv2.CARLA).tolist()
+        [[[70, 70, 70], [0, 0, 142]]]
+    """
+    ids = np.asarray(mask)
+    if ids.ndim == 3 and ids.shape[2] == 1:
+        ids = ids[..., 0]
+    if ids.ndim != 2:
+        raise ValueError(
+            "`mask` must be of shape (height, width) or (height, width, 1). "
+            f"Received: {ids.shape}. Pass one mask at a time."
+        )
+    known = (ids >= 0) & (ids < len(classes))
+    palette = np.array((*classes.colors, IGNORED_COLOR), dtype=np.uint8)
+    return palette[np.where(known, ids, len(classes))]
+
+
+def overlay(
+    image: np.ndarray, mask: np.ndarray, classes: ClassTable, *, opacity: float = 0.5
+) -> np.ndarray:
+    """Lays a mask's colours over its image.
+
+    Args:
+        image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``. The first three
+            channels are shown, of one or two the first, as grey.
+        mask: Integer ids, ``(height, width)`` or ``(height, width, 1)``.
+        classes: The table of the ids.
+        opacity: float in [0, 1]. 0 shows the image, 1 the colours.
+
+    Returns:
+        np.ndarray. uint8 ``(height, width, 3)``.
+
+    Raises:
+        ValueError: If image and mask differ in size, or ``opacity`` is out of its range.
+
+    Example:
+        >>> image = np.zeros((1, 2, 3), np.uint8)
+        >>> unetv2.visualization.overlay(image, np.array([[1, 10]]), unetv2.CARLA).tolist()
+        [[[35, 35, 35], [0, 0, 71]]]
+    """
+    colors = colorize(mask, classes)
+    if image.ndim != 3 or image.shape[:2] != colors.shape[:2]:
+        raise ValueError(
+            "`image` must be (height, width, channels), of the mask's height and width. "
+            f"Received: {image.shape} and a mask of {colors.shape[:2]}."
+        )
+    if not 0 <= opacity <= 1:
+        raise ValueError(
+            "`opacity` must be a number in [0, 1]. "
+            f"Received: opacity={opacity!r}. 0 shows the image, 1 the colours."
+        )
+    photo = visible(image)
+    return np.rint(photo * (1 - opacity) + colors * opacity).astype(np.uint8)
+
+
+def visible(image: np.ndarray) -> np.ndarray:
+    """Returns an image of any number of channels as one to look at.
+
+    Args:
+        image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``.
+
+    Returns:
+        np.ndarray. float in [0, 255], ``(height, width, 3)``: the first three channels, or of one
+        or two the first, as grey.
+    """
+    shown = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+    limit = 1.0 if shown.dtype.kind == "f" else float(np.iinfo(shown.dtype).max)
+    return np.clip(np.nan_to_num(shown / limit), 0, 1) * 255
