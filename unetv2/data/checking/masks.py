@@ -10,7 +10,6 @@ import numpy as np
 from unetv2.classes import Color
 from unetv2.data.checking.runs import Runs
 from unetv2.data.checking.smoothing import looks_smoothed
-from unetv2.data.decoding import palette
 from unetv2.data.labels import Labels
 from unetv2.data.pixels import only_red
 
@@ -37,19 +36,19 @@ class MaskFacts:
     digest: bytes
 
 
-def examine_mask(path: str, values: np.ndarray, labels: Labels) -> MaskFacts:
+def examine_mask(values: np.ndarray, labels: Labels, colors_in_palette: np.ndarray) -> MaskFacts:
     """Returns what a decoded mask holds.
 
     Args:
-        path: str. Its file, for the colours of a palette.
         values: What :func:`unetv2.data.decoding.decode_mask` returns, maybe with alpha.
         labels: How it is meant.
+        colors_in_palette: The colours behind ``values`` where these are indices of a palette,
+            uint8 ``(n, 3)``; empty otherwise.
     """
     channels = 1 if values.ndim == 2 else 3
     runs, codes = _runs(values)
     parts = _unpacked(codes, channels, values.dtype)
     read = {"ids": _read_ids, "colors": _read_colors, "binary": _read_binary}[labels.encoding]
-    colors_in_palette = palette(path) if channels == 1 else np.zeros((0, 3), np.uint8)
     meaning, known, colors, problems = read(parts, runs.counts(), labels, colors_in_palette)
     ids = _summed(meaning[known], runs.counts()[known])
     problems += _out_of_range(ids, labels)
