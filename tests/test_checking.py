@@ -5,10 +5,15 @@ import json
 import numpy as np
 import pytest
 from conftest import save
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 import unetv2
 from unetv2.data.checking import check_dataset
+from unetv2.data.checking.runs import Runs
+from unetv2.data.checking.smoothing import looks_smoothed
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import find_pairs, split_pairs
 from unetv2.data.reading import Preparation, read_pair
@@ -357,6 +362,34 @@ def test_masks_resized_with_interpolation_are_suspected_and_by_nearest_are_not(
     folders = write(smoothed, clean, images=[np.zeros((*size[::-1], 3), np.uint8)] * 2)
     found = [problem for problem in check(folders).problems if problem.kind == "antialiased"]
     assert [problem.path for problem in found] == [str(folders[1] / "0.png")]
+
+
+def smoothed_by_its_pixels(mask):
+    """The rule of ``looks_smoothed``, triple by triple."""
+    edges = different = between = 0
+    for lines in (mask, mask.T):
+        for line in lines.astype(int).tolist():
+            for first, middle, last in zip(line, line[1:], line[2:], strict=False):
+                edges += first != last
+                different += len({first, middle, last}) == 3
+                between += first < middle < last or first > middle > last
+    return between >= max(8, 0.17 * edges, 0.5 * different)
+
+
+@given(
+    small=hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12),
+                     elements=st.integers(0, 5)),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    how=st.sampled_from([Image.Resampling.NEAREST, Image.Resampling.BILINEAR]),
+    dtype=st.sampled_from([np.uint8, np.int32]),
+)  # fmt: skip
+@settings(max_examples=150)
+def test_runs_tell_smoothing_as_pixels_do(small, size, how, dtype):
+    mask = np.asarray(Image.fromarray(small * 40).resize(size, how)).astype(dtype)
+    runs = Runs.of(mask)
+    np.testing.assert_array_equal(np.repeat(runs.found[runs.values], runs.lengths), mask.ravel())
+    np.testing.assert_array_equal(runs.counts(), np.unique(mask, return_counts=True)[1])
+    assert looks_smoothed(runs, runs.found[:, np.newaxis]) == smoothed_by_its_pixels(mask)
 
 
 def test_noise_and_thin_objects_are_not_taken_for_smoothing(write):

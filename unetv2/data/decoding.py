@@ -1,84 +1,81 @@
-"""One picture file to the numbers that it holds, or an error that names it."""
+"""One file to the numbers that it holds, or an error that names it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
-import tensorflow as tf
-from PIL import Image
 
 from unetv2.data.arrays import array_colors, array_header, array_ids, array_image, is_array
-from unetv2.data.pixels import (
-    convert_16_bit,
-    converted,
-    grey_stretch,
-    is_16_bit,
-    is_grey_gif,
-    is_plain_png,
-    png_pixels,
-    raw_mode,
-    require_channels,
-    require_lossless,
-    require_whole_tiff,
-    what_it_is,
-)
-
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-# Pillow's own limit, from where on it warns of a decompression bomb.
-MAX_PIXELS = 89_478_485
-
-_ORIENTATION = 0x0112
-_SIDEWAYS = (5, 6, 7, 8)
-_IMAGE_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+from unetv2.data.header import MAX_PIXELS as MAX_PIXELS
+from unetv2.data.header import Header as Header
+from unetv2.data.picture import PictureFile, open_picture
 
 
-class Header(NamedTuple):
-    """What a file says of itself before it is decoded.
+class ArrayFile:
+    """An array's file, asked as a :class:`~unetv2.data.picture.PictureFile` is.
 
-    Attributes:
-        format: str. ``"PNG"``, ``"JPEG"``, ...
-        mode: str. Pillow's name of the pixel format.
-        size: ``(height, width)`` as seen, after turning by EXIF.
-        bits: int. Bits of a channel, as far as they are told apart: 16 or up to 8.
+    Args:
+        path: str. The file.
+        max_pixels: int. Larger arrays are refused.
     """
 
-    format: str
-    mode: str
-    size: tuple[int, int]
-    bits: int
+    def __init__(self, path: str, max_pixels: int) -> None:
+        self._path = path
+        self._max_pixels = max_pixels
+
+    @property
+    def header(self) -> Header:
+        """What the file says of itself."""
+        array = array_header(self._path, self._max_pixels)
+        return Header("NPY", array.mode, array.size, array.bits)
+
+    def require_image(self, channels: int) -> None:
+        """Raises a ValueError unless the array is an image of so many channels."""
+        array_header(self._path, self._max_pixels, channels=channels)
+
+    def require_mask(self) -> None:
+        """Raises a ValueError unless the array is a mask, of ids or colours."""
+        array_header(self._path, self._max_pixels, mask=True)
+
+    def image(
+        self, channels: int, *, at_least: tuple[int, int] | None = None, spare: bool = False
+    ) -> np.ndarray:
+        """Returns an image, whole and with its own channels."""
+        return array_image(self._path, self._max_pixels, channels)
+
+    def mask(self, *, spare: bool = False) -> np.ndarray:
+        """Returns the ids of a mask."""
+        return array_ids(self._path, self._max_pixels)
+
+    def colors(self) -> np.ndarray:
+        """Returns the colours of a mask."""
+        return array_colors(self._path, self._max_pixels)
+
+    def palette(self) -> np.ndarray:
+        """Returns no colours: an array has no palette."""
+        return np.zeros((0, 3), np.uint8)
 
 
-@contextmanager
-def _opened(path: str, max_pixels: int) -> Iterator[Image.Image]:
-    """Opens a picture; whatever Pillow makes of a broken one becomes one clear error."""
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            if picture.width * picture.height > max_pixels:
-                raise Image.DecompressionBombError(
-                    f"{picture.height}x{picture.width} pixels by its header"
-                )
-            require_whole_tiff(picture)
-            yield picture
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"'{path}' must have at most `max_pixels`={max_pixels} pixels. "
-            f"Received: {error}. Raise `max_pixels` if the picture is meant to be that large; "
-            "beyond 178956970 pixels raise `PIL.Image.MAX_IMAGE_PIXELS` as well."
-        ) from error
-    # A truncated file is an OSError, a broken PNG chunk a SyntaxError, broken TIFF tags a
-    # KeyError or TypeError, all from Pillow.
-    except (OSError, SyntaxError, EOFError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(
-            f"'{path}' must be a readable picture ({', '.join(FORMATS)}). "
-            f"Received: {os.path.getsize(path)} bytes that are none ({error}). "
-            + what_it_is(path, error)
-        ) from error
+def open_file(
+    path: str, max_pixels: int = MAX_PIXELS
+) -> AbstractContextManager[PictureFile | ArrayFile]:
+    """Opens a picture or an array, for those who want its header and what it holds.
+
+    Args:
+        path: str. The file.
+        max_pixels: int. Larger pictures are refused from their header.
+
+    Returns:
+        Context manager of a :class:`~unetv2.data.picture.PictureFile`, or of an
+        :class:`ArrayFile`, which does the same.
+
+    Raises:
+        ValueError: If it is none or too large. Pillow's errors in the block become one too.
+    """
+    if is_array(path):
+        return nullcontext(ArrayFile(path, max_pixels))
+    return open_picture(path, max_pixels)
 
 
 def read_header(
@@ -98,20 +95,12 @@ def read_header(
     Raises:
         ValueError: If it is no picture, too large, stored with losses, or without the channels.
     """
-    if is_array(path):
-        array = array_header(path, max_pixels, mask=lossless, channels=channels)
-        return Header("NPY", array.mode, array.size, array.bits)
-    with _opened(path, max_pixels) as picture:
+    with open_file(path, max_pixels) as file:
         if channels is not None:
-            require_channels(path, picture, channels)
+            file.require_image(channels)
         if lossless:
-            require_lossless(path, picture)
-        height, width = picture.height, picture.width
-        if _orientation(picture) in _SIDEWAYS:
-            height, width = width, height
-        return Header(
-            picture.format or "", picture.mode, (height, width), 16 if is_16_bit(picture) else 8
-        )
+            file.require_mask()
+        return file.header
 
 
 def decode_image(
@@ -141,26 +130,8 @@ def decode_image(
     Raises:
         ValueError: If it is no picture, too large, or of a kind that has no such channels.
     """
-    if is_array(path):
-        return array_image(path, max_pixels, channels)
-    with _opened(path, max_pixels) as picture:
-        require_channels(path, picture, channels)
-        if picture.mode in ("I", "F", "LAB", "HSV"):
-            raise ValueError(
-                "Images must be grey, RGB or CMYK, of up to 16 bits. "
-                f"Received: mode '{picture.mode}' in '{path}'. Convert it."
-            )
-        orientation = _orientation(picture)
-        if is_16_bit(picture):
-            pixels = convert_16_bit(_pixels_16_bit(path, picture), channels)
-            return _turned(pixels, orientation)
-        if is_plain_png(picture) and (channels >= 3 or (channels, picture.mode) == (1, "L")):
-            stored = spare and (channels, picture.mode) == (3, "RGBA")
-            return png_pixels(path, 0 if stored else channels, tf.uint8)
-        if at_least is not None:
-            _shrink_jpeg(picture, at_least)
-        pixels = _turned(np.asarray(converted(picture, _IMAGE_MODES[channels])), orientation)
-        return pixels[..., np.newaxis] if channels == 1 else pixels
+    with open_file(path, max_pixels) as file:
+        return file.image(channels, at_least=at_least, spare=spare)
 
 
 def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS, spare: bool = False) -> np.ndarray:
@@ -180,23 +151,8 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS, spare: bool = False)
     Raises:
         ValueError: If it is no picture, too large, or stored with losses.
     """
-    if is_array(path):
-        return array_ids(path, max_pixels)
-    with _opened(path, max_pixels) as picture:
-        require_lossless(path, picture)
-        orientation = _orientation(picture)
-        if picture.mode in ("RGB", "RGBA", "LA") and is_16_bit(picture):
-            values = _pixels_16_bit(path, picture)
-        elif is_plain_png(picture):
-            values = png_pixels(path, 0, tf.uint8)
-            if spare and values.shape[2] == 4:
-                return values
-        else:
-            values = _plain_values(path, picture)
-        if values.ndim == 3:
-            # Alpha is no label.
-            values = values[..., :3] if values.shape[2] >= 3 else values[..., 0]
-        return _turned(values, orientation)
+    with open_file(path, max_pixels) as file:
+        return file.mask(spare=spare)
 
 
 def decode_colors(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -212,89 +168,5 @@ def decode_colors(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises:
         ValueError: If it is no picture, too large, stored with losses, or of 16 bits.
     """
-    if is_array(path):
-        return array_colors(path, max_pixels)
-    with _opened(path, max_pixels) as picture:
-        require_lossless(path, picture)
-        if is_16_bit(picture) or picture.mode in ("I", "F"):
-            raise ValueError(f"Masks of colours must have 8 bits. Received: '{path}'. Convert it.")
-        orientation = _orientation(picture)
-        return _turned(np.asarray(converted(picture, "RGB")), orientation)
-
-
-def palette(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Returns the colours of the indices that :func:`decode_mask` gives, uint8 ``(n, 3)``.
-
-    Empty where it gives something else.
-    """
-    if is_array(path):
-        return np.zeros((0, 3), np.uint8)
-    with _opened(path, max_pixels) as picture:
-        if picture.mode not in ("P", "PA") or is_grey_gif(picture):
-            return np.zeros((0, 3), np.uint8)
-        return np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
-
-
-def _orientation(picture: Image.Image) -> int:
-    """Returns how a picture is to be turned, 1 to 8 as in EXIF; before it is loaded."""
-    # Pillow decodes the whole of a PNG to look for EXIF data behind the pixels, and turns TIFF.
-    if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
-        return 1
-    return int(picture.getexif().get(_ORIENTATION, 1))
-
-
-def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turns ``(height, width[, channels])`` upright; the EXIF specification numbers the ways."""
-    if orientation in _SIDEWAYS:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels
-
-
-def _plain_values(path: str, picture: Image.Image) -> np.ndarray:
-    """Returns the numbers in a mask that Pillow reads, ``(height, width[, channels])``."""
-    stretch = grey_stretch(picture)
-    picture.load()
-    if is_grey_gif(picture):
-        return np.asarray(picture.convert("L"))
-    if picture.mode == "PA":
-        return np.asarray(picture.getchannel("P"))
-    if picture.mode == "1":
-        return np.asarray(picture).astype(np.uint8)
-    if picture.mode not in ("L", "LA", "P", "I", "I;16", "I;16B", "RGB", "RGBA"):
-        raise ValueError(
-            "Masks must be grey, palette, RGB or RGBA. "
-            f"Received: mode '{picture.mode}' in '{path}'. Convert it."
-        )
-    values = np.asarray(picture)
-    return values // stretch if stretch > 1 else values
-
-
-def _pixels_16_bit(path: str, picture: Image.Image) -> np.ndarray:
-    """Decodes 16 bits a channel, ``(height, width, channels)``."""
-    if picture.mode.startswith("I;16"):
-        return np.asarray(picture).astype(np.uint16)[..., np.newaxis]
-    if picture.format != "PNG":
-        raise ValueError(
-            "Colour pictures of 16 bits must be PNG. "
-            f"Received: a {picture.format} of mode '{raw_mode(picture)}', '{path}'. Convert it."
-        )
-    return png_pixels(path, 0, tf.uint16)  # Pillow drops the lower eight bits of colours.
-
-
-def _shrink_jpeg(picture: Image.Image, at_least: tuple[int, int]) -> None:
-    """Has a JPEG decoded at a fraction of its size where that shifts nothing."""
-    if picture.format != "JPEG":
-        return
-    height, width = at_least
-    if _orientation(picture) in _SIDEWAYS:
-        height, width = width, height
-    for scale in (8, 4, 2):
-        fits = picture.height >= scale * height and picture.width >= scale * width
-        # Otherwise the last row or column would stand for less than the others.
-        if fits and picture.height % scale == 0 and picture.width % scale == 0:
-            picture.draft(picture.mode, (picture.width // scale, picture.height // scale))
-            return
+    with open_file(path, max_pixels) as file:
+        return file.colors()

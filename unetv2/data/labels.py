@@ -10,8 +10,8 @@ import numpy as np
 
 from unetv2.arguments import require_choice, require_ignore_class, require_integer
 from unetv2.classes import ClassTable, Color
-from unetv2.data.arrays import is_array
-from unetv2.data.decoding import decode_colors, decode_mask
+from unetv2.data.decoding import ArrayFile, decode_colors, decode_mask
+from unetv2.data.picture import PictureFile
 from unetv2.data.pixels import only_red
 
 ENCODINGS = ("ids", "colors", "binary")
@@ -84,12 +84,11 @@ class Labels:
         self._require_in_range(path, ids)
         return _smallest(ids)
 
-    def stored(self, path: str, max_pixels: int) -> np.ndarray:
-        """Decodes a mask file without asking what its numbers mean.
+    def stored(self, file: PictureFile | ArrayFile) -> np.ndarray:
+        """Decodes a mask without asking what its numbers mean.
 
         Args:
-            path: str. The file.
-            max_pixels: int. Larger pictures are refused.
+            file: What :func:`unetv2.data.decoding.open_file` opens.
 
         Returns:
             np.ndarray. As :func:`unetv2.data.decoding.decode_mask` returns, maybe with an alpha
@@ -99,10 +98,9 @@ class Labels:
             ValueError: If it is no mask.
         """
         # A picture tells ids from colours; an array of three channels may be either.
-        colors = self.encoding == "colors" and is_array(path)
-        if colors:
-            return decode_colors(path, max_pixels=max_pixels)
-        return decode_mask(path, max_pixels=max_pixels, spare=True)
+        if self.encoding == "colors" and isinstance(file, ArrayFile):
+            return file.colors()
+        return file.mask(spare=True)
 
     def _from_colors(self, path: str, max_pixels: int) -> np.ndarray:
         assert self.classes is not None

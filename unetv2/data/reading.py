@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unetv2.arguments import require_choice, require_image_size, require_integer
-from unetv2.data.decoding import MAX_PIXELS, decode_image, read_header
+from unetv2.data.decoding import MAX_PIXELS, open_file, read_header
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.data.resizing import Geometry, resize_image, resize_mask
@@ -93,16 +93,12 @@ def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndar
     """
     mask = preparation.labels.read(pair.mask, preparation.max_pixels)
     source = mask.shape[:2]
-    header = read_header(pair.image, preparation.max_pixels, channels=preparation.channels)
-    _require_one_size(pair, header.size, source)
     geometry = Geometry.plan(source, preparation.image_size or source, preparation.resize)
-    image = decode_image(
-        pair.image,
-        channels=preparation.channels,
-        max_pixels=preparation.max_pixels,
-        at_least=geometry.resized if preparation.interpolation != "nearest" else None,
-        spare=True,
-    )
+    at_least = geometry.resized if preparation.interpolation != "nearest" else None
+    with open_file(pair.image, preparation.max_pixels) as file:
+        file.require_image(preparation.channels)
+        _require_one_size(pair, file.header.size, source)
+        image = file.image(preparation.channels, at_least=at_least, spare=True)
     padding = preparation.labels.ignore_class if preparation.resize == "pad" else 0
     return (
         resize_image(image, geometry, preparation.interpolation, preparation.channels),

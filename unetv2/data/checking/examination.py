@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from unetv2.data.arrays import is_array
 from unetv2.data.checking.findings import Finding
 from unetv2.data.checking.images import ImageFacts, examine_image
 from unetv2.data.checking.masks import MaskFacts, examine_mask
-from unetv2.data.decoding import Header, decode_image, read_header
+from unetv2.data.decoding import ArrayFile, Header, open_file
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
+from unetv2.data.picture import PictureFile
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,23 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3)
     image_header = mask_header = image = mask = None
     # Decoders raise whatever they like on files that are broken.
     try:
-        image_header = read_header(pair.image, max_pixels)
-        pixels = decode_image(pair.image, channels=channels, max_pixels=max_pixels, spare=True)
+        with open_file(pair.image, max_pixels) as file:
+            image_header = file.header
+            pixels = file.image(channels, spare=True)
         image = examine_image(pixels, channels)
     except Exception as error:
         find("error", "unreadable_image", pair.image, _reason(error, pair.image))
     try:
-        mask_header = read_header(pair.mask, max_pixels)
-        if _is_lossy(pair.mask, max_pixels):
-            message = f"{mask_header.format} loses ids at every edge"
-            find("error", "lossy_mask", pair.mask, message)
-        else:
-            mask = examine_mask(pair.mask, labels.stored(pair.mask, max_pixels), labels)
+        values = None
+        with open_file(pair.mask, max_pixels) as file:
+            mask_header = file.header
+            if _is_lossy(file):
+                message = f"{mask_header.format} loses ids at every edge"
+                find("error", "lossy_mask", pair.mask, message)
+            else:
+                values, colors = labels.stored(file), file.palette()
+        if values is not None:
+            mask = examine_mask(values, labels, colors)
     except Exception as error:
         find("error", "unreadable_mask", pair.mask, _reason(error, pair.mask))
     if image_header and mask_header and image_header.size != mask_header.size:
@@ -76,11 +81,11 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3)
     return Examination(pair, image_header, mask_header, image, mask, findings)
 
 
-def _is_lossy(path: str, max_pixels: int) -> bool:
-    if is_array(path):
+def _is_lossy(file: PictureFile | ArrayFile) -> bool:
+    if isinstance(file, ArrayFile):
         return False
     try:
-        read_header(path, max_pixels, lossless=True)
+        file.require_mask()
     except ValueError:
         return True
     return False

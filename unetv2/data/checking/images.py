@@ -54,7 +54,7 @@ def examine_image(image: np.ndarray, channels: int) -> ImageFacts:
     hashed.update(sums.tobytes() + squares.tobytes())
     # Of 8 bits the sums above are exact, so that with them every eighth row tells pictures apart.
     rows = image[::_ROWS_HASHED] if image.dtype == np.uint8 else image
-    hashed.update(np.ascontiguousarray(rows[..., :channels]).data)
+    hashed.update(_canonical(rows, channels).data)
     scale = float(np.iinfo(image.dtype).max)
     return ImageFacts(
         image.shape[0] * image.shape[1],
@@ -65,6 +65,18 @@ def examine_image(image: np.ndarray, channels: int) -> ImageFacts:
         hashed.digest(),
         blank,
     )
+
+
+def _canonical(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Returns pixels in the one way in which they are hashed: colours of 8 bits in four bytes."""
+    if channels != 3 or pixels.dtype != np.uint8:
+        return np.ascontiguousarray(pixels[..., :channels])
+    if pixels.shape[2] == 3:
+        return np.pad(pixels, ((0, 0), (0, 0), (0, 1)))
+    # To clear alpha is quicker than to take it out.
+    colors = np.array(pixels)
+    colors[..., 3] = 0
+    return colors
 
 
 _Figures = tuple[np.ndarray, np.ndarray, float, float, bool]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from unetv2.classes import Color
 from unetv2.data.checking.runs import Runs
 from unetv2.data.checking.smoothing import looks_smoothed
-from unetv2.data.decoding import palette
 from unetv2.data.labels import Labels
 from unetv2.data.pixels import only_red
 
@@ -37,28 +36,28 @@ class MaskFacts:
     digest: bytes
 
 
-def examine_mask(path: str, values: np.ndarray, labels: Labels) -> MaskFacts:
+def examine_mask(values: np.ndarray, labels: Labels, colors_in_palette: np.ndarray) -> MaskFacts:
     """Returns what a decoded mask holds.
 
     Args:
-        path: str. Its file, for the colours of a palette.
         values: What :func:`unetv2.data.decoding.decode_mask` returns, maybe with alpha.
         labels: How it is meant.
+        colors_in_palette: The colours behind ``values`` where these are indices of a palette,
+            uint8 ``(n, 3)``; empty otherwise.
     """
     channels = 1 if values.ndim == 2 else 3
-    runs = _runs(values)
-    parts = _unpacked(runs.found, channels, values.dtype)
+    runs, codes = _runs(values)
+    parts = _unpacked(codes, channels, values.dtype)
     read = {"ids": _read_ids, "colors": _read_colors, "binary": _read_binary}[labels.encoding]
-    colors_in_palette = palette(path) if channels == 1 else np.zeros((0, 3), np.uint8)
     meaning, known, colors, problems = read(parts, runs.counts(), labels, colors_in_palette)
     ids = _summed(meaning[known], runs.counts()[known])
     problems += _out_of_range(ids, labels)
     # A palette's indices have no order that smoothing could follow.
-    if not len(colors_in_palette) and looks_smoothed(runs.places(), parts):
+    if not len(colors_in_palette) and looks_smoothed(runs, parts):
         problems.append(("warning", "antialiased", "values in between along the edges"))
     if not problems:
         problems += _monotony(ids, labels)
-    digest = runs.digest(np.where(known, meaning, -1 - runs.found.astype(np.int64)))
+    digest = runs.digest(np.where(known, meaning, -1 - codes.astype(np.int64)))
     return MaskFacts(ids, colors, problems, digest)
 
 
@@ -151,15 +150,15 @@ def _named(labels: Labels, number: int) -> str:
     return f" ({labels.classes.names[number]})"
 
 
-def _runs(values: np.ndarray) -> Runs:
-    """Returns the runs of a mask, a number for each value as :func:`_packed` makes it."""
+def _runs(values: np.ndarray) -> tuple[Runs, np.ndarray]:
+    """Returns a mask's runs, and for each value found the number that :func:`_packed` makes."""
     red = only_red(values)
     if red is None:
-        return Runs.of(_packed(values))
+        runs = Runs.of(_packed(values))
+        return runs, runs.found
     # Of the bytes alone, as fewer are faster.
     runs = Runs.of(red)
-    colors = np.pad(runs.found[np.newaxis, :, np.newaxis], ((0, 0), (0, 0), (0, 2)))
-    return replace(runs, found=_packed(colors)[0])
+    return runs, runs.found.astype(np.int32) << 16
 
 
 def _packed(values: np.ndarray) -> np.ndarray:

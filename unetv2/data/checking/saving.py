@@ -16,7 +16,7 @@ from PIL import Image
 from unetv2.classes import ClassTable, Color
 from unetv2.data.arrays import array_image, is_array
 from unetv2.data.checking.findings import Finding
-from unetv2.data.decoding import MAX_PIXELS, decode_image
+from unetv2.data.decoding import MAX_PIXELS, decode_image, open_file
 from unetv2.data.labels import Labels
 from unetv2.visualization.masks import colorize
 
@@ -87,7 +87,8 @@ def _picture(image_path: str, mask_path: str, labels: Labels) -> Image.Image:
     """Draws an image beside itself under its mask."""
     image = Image.fromarray(_rgb(image_path))
     image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-    mask = Image.fromarray(_painted(labels.stored(mask_path, MAX_PIXELS), labels))
+    with open_file(mask_path) as file:
+        mask = Image.fromarray(_painted(labels.stored(file), labels))
     mask = mask.resize(image.size, Image.Resampling.NEAREST)
     both = Image.new("RGB", (2 * image.width, image.height))
     both.paste(image, (0, 0))
