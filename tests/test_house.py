@@ -38,8 +38,8 @@ FLOORS = [
         "sizes",
         "visualization",
     },
-    {"architecture", "inference", "models"},
-    {"evaluation", "recipes", "report", "training", "weighting"},
+    {"architecture", "artefacts", "inference", "models"},
+    {"evaluation", "export", "recipes", "report", "training", "weighting"},
     {"cli", "__main__"},
 ]
 # These run on every Keras backend.

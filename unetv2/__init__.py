@@ -1,12 +1,15 @@
 """Semantic segmentation with a U-Net in Keras 3."""
 
 from unetv2 import augmentation, data, losses, metrics, recipes, visualization
+from unetv2.artefacts.exported_model import ExportedModel
+from unetv2.artefacts.loading import load_exported
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
 from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
 from unetv2.evaluation.evaluate import evaluate
 from unetv2.evaluation.result import Evaluation
+from unetv2.export.export import export
 from unetv2.inference.directory import PredictedDirectory, predict_directory
 from unetv2.inference.predict import predict
 from unetv2.inference.prediction import Prediction
@@ -33,6 +36,7 @@ __all__ = [
     "DecoderBlock",
     "EncoderBlock",
     "Evaluation",
+    "ExportedModel",
     "PredictedDirectory",
     "PredictedVideo",
     "Prediction",
@@ -46,6 +50,8 @@ __all__ = [
     "class_weights",
     "data",
     "evaluate",
+    "export",
+    "load_exported",
     "losses",
     "make_dataset",
     "metrics",
