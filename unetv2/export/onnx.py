@@ -35,7 +35,7 @@ def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.n
         plain.write_bytes(model.SerializeToString())
         require_module(
             "onnxruntime.quantization.shape_inference", _FORMAT.extra, "to quantize"
-        ).quant_pre_process(plain, prepared)
+        ).quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         quantization.quantize_static(
             prepared,
             path,
