@@ -39,7 +39,7 @@ FLOORS = [
         "visualization",
     },
     {"architecture", "artefacts", "inference", "models"},
-    {"evaluation", "export", "recipes", "report", "training", "weighting"},
+    {"benchmarking", "evaluation", "export", "recipes", "report", "training", "weighting"},
     {"cli", "__main__"},
 ]
 # These run on every Keras backend.

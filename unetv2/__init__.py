@@ -3,6 +3,8 @@
 from unetv2 import augmentation, data, losses, metrics, recipes, visualization
 from unetv2.artefacts.exported_model import ExportedModel
 from unetv2.artefacts.loading import load_exported
+from unetv2.benchmarking.benchmark import benchmark
+from unetv2.benchmarking.result import Benchmark
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
 from unetv2.data.checking import DatasetReport, check_dataset
@@ -30,6 +32,7 @@ __all__ = [
     "CARLA",
     "CITYSCAPES",
     "PASCAL_VOC",
+    "Benchmark",
     "ClassTable",
     "ConvolutionBlock",
     "DatasetReport",
@@ -45,6 +48,7 @@ __all__ = [
     "Training",
     "augmentation",
     "automatic_precision",
+    "benchmark",
     "build_unetv2",
     "check_dataset",
     "class_weights",

@@ -187,7 +187,7 @@ class ExportedModel:
         logits: np.ndarray,
         wanted: Wanted,
     ) -> Prediction:
-        more = {}
+        more: dict[str, Any] = {}
         if wanted != Wanted(False, False):
             size = logits.shape[:2]
             geometry = Geometry.plan(picture.size, (size[0], size[1]), self.preprocessing.resize)

@@ -14,8 +14,7 @@ import tensorflow as tf
 
 from unetv2.data.resizing import Geometry
 
-# A sum of eight-bit numbers over their count, as of whole tiles, is no nearer to a half than this.
-_LESS_THAN_A_STEP = 2.0**-12
+_POWERS_OF_TWO = [2**power for power in range(25)]
 
 
 class Place(NamedTuple):
@@ -59,9 +58,9 @@ def shrink(
     values = tf.matmul(rows, tf.reshape(values, (batch, source[0], source[1] * channels)))
     values = tf.matmul(columns, tf.reshape(values, (batch, size[0], source[1], channels)))
     if interpolation == "area" and channels in (1, 3):
-        # Whole tiles are averaged by Pillow, which rounds halves up; all else halves to even.
         tiles = _all(source[axis] % side == 0 for axis, side in enumerate(place[2:]))
-        rounded = _select(tiles, tf.floor(values + 0.5 + _LESS_THAN_A_STEP), tf.round(values))
+        count = (source[0] // place.height) * (source[1] // place.width)
+        rounded = _select(tiles, _as_pillow(values, count), tf.round(values))
     else:
         rounded = tf.round(values)
     return tf.clip_by_value(rounded, 0.0, 255.0), place
@@ -107,6 +106,22 @@ def _place(source: list[Any], size: tuple[int, int], resize: str) -> Place:
 def _same(size: Any, other: Any) -> bool:
     """Returns whether two sizes are known and equal."""
     return all(isinstance(side, int) for side in size) and tuple(size) == tuple(other)
+
+
+def _as_pillow(means: tf.Tensor, count: Any) -> tf.Tensor:
+    """Rounds the means of whole tiles as Pillow does, which averages these.
+
+    It adds half the count to the sum and multiplies by the count's reciprocal, rounded down: so a
+    whole number becomes the one below, unless the count is a power of two.
+
+    Args:
+        means: float32.
+        count: Pixels of a tile.
+    """
+    number = _float(count)
+    sums = tf.round(means * number) + _float(count // 2)
+    exact = tf.reduce_any(tf.equal(count, tf.constant(_POWERS_OF_TWO)))
+    return tf.floor((sums - tf.where(exact, 0.0, 0.5)) / number)
 
 
 def _rounded(dividend: Any, divisor: Any) -> Any:
