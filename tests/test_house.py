@@ -39,7 +39,7 @@ FLOORS = [
         "visualization",
     },
     {"architecture", "inference", "models"},
-    {"evaluation", "recipes", "report", "training", "weighting"},
+    {"distributed", "evaluation", "recipes", "report", "training", "weighting"},
     {"cli", "__main__"},
 ]
 # These run on every Keras backend.

@@ -1,6 +1,6 @@
 """Semantic segmentation with a U-Net in Keras 3."""
 
-from unetv2 import augmentation, data, losses, metrics, recipes, visualization
+from unetv2 import augmentation, data, distributed, losses, metrics, recipes, visualization
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
 from unetv2.data.checking import DatasetReport, check_dataset
@@ -45,6 +45,7 @@ __all__ = [
     "check_dataset",
     "class_weights",
     "data",
+    "distributed",
     "evaluate",
     "losses",
     "make_dataset",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import tensorflow as tf
 
@@ -70,13 +72,36 @@ def class_weights(
     n_classes = require_integer("n_classes", n_classes, 2, "The background counts.")
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
         raise ValueError("`dataset` must end, to be counted. Received: an endless one.")
-    pixels, pixels_around = np.zeros(n_classes), np.zeros(n_classes)
-    for _, masks in dataset:
-        for mask in np.asarray(masks):
-            found = _counted(mask, n_classes, ignore_class)
-            pixels += found
-            pixels_around += np.where(found > 0, found.sum(), 0)
-    return _weights(pixels, pixels_around, method).tolist()
+    masks = (mask for _, masks in dataset for mask in np.asarray(masks))
+    return weights_of(count_pixels(masks, n_classes, ignore_class), method)
+
+
+def count_pixels(
+    masks: Iterable[np.ndarray], n_classes: int, ignore_class: int | None
+) -> np.ndarray:
+    """Counts each class's pixels, and those of the pictures in which it occurs.
+
+    Args:
+        masks: Ids, ``(height, width, 1)`` each.
+        n_classes: int.
+        ignore_class: int or None. Id of pixels that have no label.
+
+    Returns:
+        float64 ``(2, n_classes)``; sums over several parts of the masks are those of the whole.
+
+    Raises:
+        ValueError: If a mask holds another id.
+    """
+    pixels = np.zeros((2, n_classes))
+    for mask in masks:
+        found = _counted(mask, n_classes, ignore_class)
+        pixels += found, np.where(found > 0, found.sum(), 0)
+    return pixels
+
+
+def weights_of(pixels: np.ndarray, method: str) -> list[float]:
+    """Returns the weights of classes of which :func:`count_pixels` found so many."""
+    return _weights(pixels[0], pixels[1], method).tolist()
 
 
 def _counted(mask: np.ndarray, n_classes: int, ignore_class: int | None) -> np.ndarray:

@@ -78,6 +78,8 @@ class Augmentation:
             channels. All but the rank may be unknown.
         masks: int32 ids, ``(batch, height, width, 1)``.
         seed: Integer or integer tensor, ``()`` or ``(2,)``; another one for every batch.
+        first: Integer or integer tensor. Position of the first picture, where these are a part
+            of a batch: each gets what it would get in the whole.
 
     Returns:
         When called, ``(images, masks)`` with the shapes, dtypes and ranges they had. Inside
@@ -121,13 +123,16 @@ class Augmentation:
         object.__setattr__(self, "scale", _require_scale(self.scale))
         object.__setattr__(self, "ignore_class", _require_id(self.ignore_class))
 
-    def __call__(self, images: Any, masks: Any, seed: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(
+        self, images: Any, masks: Any, seed: Any, first: Any = 0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Varies a batch; see the class."""
         images, masks = _require_batch(images, masks)
         seed = seed_pair(seed)
         shape = tf.shape(images)
         height, width = tf.unstack(tf.cast(shape[1:3], tf.float32))
-        draws = draw(shape[0], seed)
+        first = tf.cast(first, tf.int32)
+        draws = draw(shape[0], seed, first)
 
         if self._moves:
             transform = random_transform(
@@ -145,7 +150,7 @@ class Augmentation:
             images = appearance.blur(images, self.blur * draws.blur)
         if self.noise:
             deviation = self.noise * draws.noise[:, tf.newaxis, tf.newaxis, tf.newaxis]
-            images += deviation * draw_noise(shape, seed)
+            images += deviation * draw_noise(shape, seed, first)
         if self.cutout:
             middles = (draws.cutout_row, draws.cutout_column)
             box = appearance.boxes((height, width), self.cutout, middles)

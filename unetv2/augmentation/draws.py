@@ -38,33 +38,37 @@ class Draws(NamedTuple):
     cutout_column: tf.Tensor
 
 
-def draw(batch: tf.Tensor, seed: tf.Tensor) -> Draws:
+def draw(batch: tf.Tensor, seed: tf.Tensor, first: tf.Tensor | int = 0) -> Draws:
     """Draws for each picture of a batch.
 
     Args:
-        batch: int tensor. Number of pictures.
+        batch: int32 tensor. Number of pictures.
         seed: int64 ``(2,)``.
+        first: int32 tensor. Position of the first one in the batch.
 
     Returns:
         Draws. A picture's numbers follow from the seed and its position in the batch.
     """
     # Rows are filled one after the other: a longer batch begins with the shorter one's rows.
-    numbers = tf.random.stateless_uniform((batch, len(Draws._fields)), seed, alg=_GENERATOR)
+    shape = (first + batch, len(Draws._fields))
+    numbers = tf.random.stateless_uniform(shape, seed, alg=_GENERATOR)[first:]
     return Draws(*tf.unstack(numbers, axis=1))
 
 
-def draw_noise(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def draw_noise(shape: tf.Tensor, seed: tf.Tensor, first: tf.Tensor | int = 0) -> tf.Tensor:
     """Draws noise of mean 0 and standard deviation 1.
 
     Args:
-        shape: int tensor. ``(batch, height, width, channels)``.
+        shape: int32 tensor. ``(batch, height, width, channels)``.
         seed: int64 ``(2,)``.
+        first: int32 tensor. Position of the first picture in the batch.
 
     Returns:
         float32 tensor of this shape, normally distributed.
     """
     own = tf.random.fold_in(seed, _NOISE, alg=_GENERATOR)
-    return tf.random.stateless_normal(shape, own, alg=_GENERATOR)
+    whole = tf.concat([[first + shape[0]], shape[1:]], axis=0)
+    return tf.random.stateless_normal(whole, own, alg=_GENERATOR)[first:]
 
 
 def seed_pair(seed: Any) -> tf.Tensor:

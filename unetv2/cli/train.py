@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from unetv2 import recipes
 from unetv2.cli.options import add_command, add_data, data
 from unetv2.data.dataset import make_dataset
+from unetv2.distributed import connect
 from unetv2.training.trainer import train
 
 
@@ -42,12 +44,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument("--cache", default="memory", metavar="FOLDER", help="default: memory")
     command.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything")
+    command.add_argument(
+        "--workers", metavar="HOST:PORT,...",
+        help="train together: all workers' addresses, or 'auto' for those of TF_CONFIG, Slurm, or "
+        "this machine's GPUs",
+    )  # fmt: skip
+    command.add_argument(
+        "--index", type=int, metavar="N",
+        help="number of this worker, from 0 (default: JOB_COMPLETION_INDEX)",
+    )  # fmt: skip
     command.add_argument("--resume", action="store_true", help="go on with the run in the folder")
     command.add_argument("--overwrite", action="store_true", help="remove the run in the folder")
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command."""
+    # Before anything is computed.
+    strategy = _strategy(options)
     recipe = recipes.get(options.recipe)
     if options.batch_size is not None:
         recipe = recipes.get(recipe, batch_size=options.batch_size)
@@ -77,7 +90,15 @@ def run(options: argparse.Namespace) -> int:
         model, training, validation, recipe=recipe, epochs=options.epochs,
         output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
         patience=options.patience, seed=options.seed, verbose=1 if sys.stdout.isatty() else 2,
+        strategy=strategy,
     )  # fmt: skip
     print(f"Best validation mean IoU: {done.best:.3f}")
     print(f"Model, checkpoint, logs and pictures: {done.output_dir}")
     return 0
+
+
+def _strategy(options: argparse.Namespace) -> Any:
+    if options.workers is None and options.index is None:
+        return None
+    automatic = options.workers in (None, "auto")
+    return connect(None if automatic else options.workers.split(","), options.index)

@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,10 +19,11 @@ from unetv2.data.cache import Pictures
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.gate import Gate
 from unetv2.data.labels import resolve_labels
-from unetv2.data.origin import Origin, remember
+from unetv2.data.origin import Origin, digest, remember
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
 from unetv2.data.reading import Preparation
 from unetv2.data.sampling import EpochCounter, epochs, random_crop, without_waits
+from unetv2.data.sharing import Place, Share
 from unetv2.data.source import Source
 
 # One is being read while the next one starts, so that no thread waits for the last picture.
@@ -192,33 +194,67 @@ def make_dataset(
 
     height, width = crop_size or preparation.image_size or (None, None)
 
-    def load(numbers: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def load(numbers: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, masks = tf.numpy_function(
             read_batch, [numbers, draws], [source.pixel_dtype, tf.int32], stateful=False
         )
         images = tf.ensure_shape(images, (None, height, width, channels))
-        return images, tf.ensure_shape(masks, (None, height, width, 1)), draws
+        return images, tf.ensure_shape(masks, (None, height, width, 1))
 
-    def finish(image: tf.Tensor, mask: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def finish(
+        image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first: tf.Tensor | int = 0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         image = tf.cast(image, tf.float32) / float(np.iinfo(source.pixel_dtype).max)
-        return (image, mask) if augment is None else augment(image, mask, (draws[0], draws[-1]))
+        return (image, mask) if augment is None else augment(image, mask, seed, first)
 
     if shuffle is None:
         shuffle = subset not in ("validation", "test")
-    # Numbers are shuffled, not pictures: the order is perfect and costs no buffer.
     counter = EpochCounter()
+
+    # Numbers are shuffled, not pictures: the order is perfect and costs no buffer.
+    def numbered(size: int) -> tf.data.Dataset:
+        order = epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat, counter=counter)
+        return order.batch(size)
+
+    def share(size: int, own: Share) -> tf.data.Dataset:
+        seeded = numbered(size).map(
+            lambda numbers, draws: (numbers, draws, tf.ones_like(draws)[:, None] * _seed(draws))
+        )
+
+        def read_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
+            numbers, draws, seeds = part
+            return (*load(numbers, draws), seeds[0]), place
+
+        def finish_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
+            images, masks, seeds = part
+            return finish(images, masks, seeds, place.first), place
+
+        parts = own.parts(seeded).map(read_part, num_parallel_calls=_BATCHES_AT_ONCE)
+        return parts.map(finish_part, num_parallel_calls=os.cpu_count())
+
     with source.checked(threads):
-        dataset = (
-            epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat, counter=counter)
-            .batch(batch_size)
-            .map(load, num_parallel_calls=_BATCHES_AT_ONCE)
+        dataset = numbered(batch_size).map(
+            lambda numbers, draws: (*load(numbers, draws), _seed(draws)),
+            num_parallel_calls=_BATCHES_AT_ONCE,
         )
         if on_error == "skip":
             dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
         dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
     keys = None if shuffle or on_error == "skip" else tuple(pair.key for pair in pairs)
-    origin = Origin(preparation, crop_size, len(pairs), keys, batch_size, augment, repeat, counter)
+    origin = Origin(
+        preparation, crop_size, len(pairs), keys, batch_size, augment, repeat, counter, share,
+        {
+            "pairs": len(pairs), "names and sizes": digest(pairs), "seed": seed,
+            "shuffle": shuffle, "preparation": repr(preparation), "crop_size": crop_size,
+            "balanced": balanced, "augmentation": repr(augment),
+        },
+    )  # fmt: skip
     return remember(dataset, origin)
+
+
+def _seed(draws: tf.Tensor) -> tf.Tensor:
+    """Returns what a batch's pictures are varied by."""
+    return tf.stack([draws[0], draws[-1]])
 
 
 def _require_crop_size(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
 
 import tensorflow as tf
 
 from unetv2.augmentation import Augmentation
+from unetv2.data.pairs import Pair
 from unetv2.data.reading import Preparation
 from unetv2.data.sampling import EpochCounter
+from unetv2.data.sharing import Share
 from unetv2.preprocessing import ORIGIN, Preprocessing
+
+_SIZES_ASKED = 1000
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,10 @@ class Origin:
         augmentation: What varies them, or None.
         repeat: bool. Whether one iteration goes on for ever.
         epoch: The number of the next iteration, which decides its order and its draws.
+        share: Returns a worker's parts of batches of a size, ``((image, mask), place)``, for which
+            only its own files are read.
+        identity: What it was made of, of types that JSON knows: the same on all machines that
+            have the same files and ask for the same of them.
     """
 
     preparation: Preparation
@@ -36,6 +48,8 @@ class Origin:
     augmentation: Augmentation | None
     repeat: bool
     epoch: EpochCounter
+    share: Callable[[int, Share], tf.data.Dataset]
+    identity: Mapping[str, Any]
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -50,6 +64,18 @@ class Origin:
             ignore_class=preparation.labels.ignore_class,
             classes=preparation.labels.classes,
         )
+
+
+def digest(pairs: Sequence[Pair]) -> str:
+    """Returns a hash of the pairs' keys and of some files' sizes, wherever the folders lie."""
+    found = blake2b(digest_size=8)
+    for number, pair in enumerate(pairs):
+        found.update(pair.key.encode("utf-8", "surrogateescape") + b"\0")
+        # Asking for each of a million may take minutes on a shared disk.
+        if number < _SIZES_ASKED:
+            sizes = [os.stat(path).st_size for path in (pair.image, pair.mask)]
+            found.update(repr(sizes).encode())
+    return found.hexdigest()
 
 
 def remember(dataset: tf.data.Dataset, origin: Origin) -> tf.data.Dataset:

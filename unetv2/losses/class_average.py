@@ -63,7 +63,10 @@ class ClassAverage(SegmentationLoss):
             importance = importance * ops.convert_to_tensor(self.class_weights, losses.dtype)
         total = ops.sum(importance, axis=-1)
         groups = ops.divide_no_nan(ops.sum(importance * losses, axis=-1), total)
-        share = ops.mean(ops.cast(total > 0, losses.dtype))
+        known = ops.sum(ops.cast(total > 0, losses.dtype))
+        if self.average == "image":
+            (known,) = self.pooled(known)
+        share = known / ops.cast(ops.shape(groups)[0], losses.dtype)
         images = ops.shape(truth)[0]
         return ops.broadcast_to(ops.divide_no_nan(groups, share), (images,))
 

@@ -92,7 +92,7 @@ class CrossEntropy(SegmentationLoss):
         if self.label_smoothing:
             evenly = -ops.mean(log_probabilities, axis=-1)
             pixels = (1 - self.label_smoothing) * pixels + self.label_smoothing * evenly
-        return _weighted_mean(pixels, truth, self.class_weights)
+        return _weighted_mean(self, pixels, truth)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -174,7 +174,7 @@ class FocalCrossEntropy(SegmentationLoss):
         pixels = _surprise(log_probabilities, truth)
         # 1 - p without losing the digits of a p near 1.
         doubt = ops.maximum(-ops.expm1(-pixels), _SMALLEST_DOUBT)
-        return _weighted_mean(doubt**self.gamma * pixels, truth, self.class_weights)
+        return _weighted_mean(self, doubt**self.gamma * pixels, truth)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -192,12 +192,13 @@ def _surprise(log_probabilities: Any, truth: Any) -> Any:
     return -ops.sum(is_true * log_probabilities, axis=-1)
 
 
-def _weighted_mean(pixels: Any, truth: Any, class_weights: list[float] | None) -> Any:
+def _weighted_mean(loss: SegmentationLoss, pixels: Any, truth: Any) -> Any:
     """Returns each image's share of the batch's weighted mean, times the number of images."""
     counted = truth >= 0
     weights = ops.cast(counted, pixels.dtype)
-    if class_weights is not None:
-        by_class = ops.convert_to_tensor(class_weights, dtype=pixels.dtype)
+    if loss.class_weights is not None:
+        by_class = ops.convert_to_tensor(loss.class_weights, dtype=pixels.dtype)
         weights = weights * ops.take(by_class, ops.maximum(truth, 0))
     images = ops.cast(ops.shape(pixels)[0], pixels.dtype)
-    return ops.divide_no_nan(images * ops.sum(weights * pixels, axis=(1, 2)), ops.sum(weights))
+    (total,) = loss.pooled(ops.sum(weights))
+    return ops.divide_no_nan(images * ops.sum(weights * pixels, axis=(1, 2)), total)

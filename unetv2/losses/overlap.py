@@ -109,6 +109,8 @@ class Tversky(ClassAverage):
         hits = self.sum_groups(probabilities * is_true, weights)
         false = self.sum_groups(probabilities * (counted - is_true), weights)
         amounts = self.sum_groups(is_true, weights)
+        if self.average == "batch":
+            hits, false, amounts = self.pooled(hits, false, amounts)
         # Two sums that ought to be equal may differ by their rounding, and no loss is negative.
         missed = ops.maximum(amounts - hits, 0.0)
         wrong = self.alpha * false + self.beta * missed

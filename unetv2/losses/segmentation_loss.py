@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any
 
@@ -28,7 +28,14 @@ class SegmentationLoss(keras.losses.Loss):
             ``"float64"``.
         ignore_class: int or None. Mask id of pixels that do not count.
         class_weights: sequence of floats or None. Importance of each class.
+
+    Attributes:
+        pool: function or None. Where a batch is spread over several devices, takes a list of
+            sums over a device's part and returns their means over all parts: a ratio of sums is
+            then the whole batch's. None where the batch is in one piece.
     """
+
+    pool: Callable[[list[Any]], list[Any]] | None = None
 
     def __init__(
         self,
@@ -112,6 +119,10 @@ class SegmentationLoss(keras.losses.Loss):
             ``(batch,)``, in the loss's precision.
         """
         raise NotImplementedError
+
+    def pooled(self, *sums: Any) -> list[Any]:
+        """Returns sums over the batch as the means of those over its parts."""
+        return list(sums) if self.pool is None else self.pool(list(sums))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that all losses have."""

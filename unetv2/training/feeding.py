@@ -81,7 +81,7 @@ class Feed:
             dataset = dataset.skip(skipped)
         if scale != 1:
             dataset = dataset.map(
-                partial(_shrunk, scale=scale),
+                partial(shrunk, scale=scale),
                 num_parallel_calls=os.cpu_count(),
             )
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps - skipped))
@@ -124,7 +124,7 @@ def scaled_size(size: int, scale: float) -> int:
     return max(1, round(size * scale))
 
 
-def _shrunk(images: tf.Tensor, masks: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
+def shrunk(images: tf.Tensor, masks: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
     """Resizes a batch: images by their mean over areas, masks to the id in the middle."""
     shape = tf.shape(images)
     # As `scaled_size` does, halves to the even number.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -164,7 +164,7 @@ def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
             f"'{folder / RUN}' must describe the run. Received: no JSON object ({error}). "
             "Pass overwrite=True to start again."
         ) from error
-    found = list(_differences(before, description))
+    found = list(differences(before, description))
     if found:
         shown = "; ".join(found[:6]) + ("; ..." if len(found) > 6 else "")
         raise ValueError(
@@ -173,7 +173,13 @@ def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
         )
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Any:
+def differences(
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    where: tuple[str, str] = ("before", "now"),
+) -> Iterator[str]:
+    """Yields what two descriptions of trainings differ in, but for what may change."""
+    one, other = where
     for name in sorted({*before, *now} - {*_NOT_COMPARED}):
         old, new = before.get(name), now.get(name)
         if old == new:
@@ -181,19 +187,19 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Any:
         if isinstance(old, dict) and isinstance(new, dict):
             for key in sorted({*old, *new}):
                 if old.get(key) != new.get(key):
-                    yield f"{name}.{key}={old.get(key)!r} before and {new.get(key)!r} now"
+                    yield f"{name}.{key}={old.get(key)!r} {one} and {new.get(key)!r} {other}"
         elif isinstance(old, list) and isinstance(new, list):
-            yield _first_difference(name, old, new)
+            yield _first_difference(name, old, new, where)
         else:
-            yield f"{name}={old!r} before and {new!r} now"
+            yield f"{name}={old!r} {one} and {new!r} {other}"
 
 
-def _first_difference(name: str, old: list[Any], new: list[Any]) -> str:
+def _first_difference(name: str, old: list[Any], new: list[Any], where: tuple[str, str]) -> str:
     if len(old) != len(new):
-        return f"{len(old)} {name} before and {len(new)} now"
+        return f"{len(old)} {name} {where[0]} and {len(new)} {where[1]}"
     for one, other in zip(old, new, strict=True):
         if one != other:
-            return f"{name} such as {one!r} before and {other!r} now"
+            return f"{name} such as {one!r} {where[0]} and {other!r} {where[1]}"
     return name
 
 

@@ -60,7 +60,9 @@ class Inputs:
         return values
 
 
-def examine(model: keras.Model, train: Any, validation: Any, recipe: Recipe) -> Inputs:
+def examine(
+    model: keras.Model, train: Any, validation: Any, recipe: Recipe, *, shared: bool = False
+) -> Inputs:
     """Checks the data against the model, as far as the first batches tell.
 
     Args:
@@ -68,6 +70,7 @@ def examine(model: keras.Model, train: Any, validation: Any, recipe: Recipe) -> 
         train: The training data.
         validation: The validation data, or None.
         recipe: Says what is changed about the data.
+        shared: bool. Whether this is one of several workers, which reads a part only.
 
     Returns:
         Inputs.
@@ -83,7 +86,11 @@ def examine(model: keras.Model, train: Any, validation: Any, recipe: Recipe) -> 
     shape = _first_batch("train", train, model, n_classes, ignore_class)
     if validation is not None:
         _first_batch("validation", validation, model, n_classes, ignore_class)
-    n_pairs, given, regular = count(train)
+    if shared and origin is not None:
+        # All workers count alike, whichever pairs each of them has to skip.
+        n_pairs, given, regular = origin.n_pairs, origin.batch_size, True
+    else:
+        n_pairs, given, regular = count(train)
     augmentation = get_augmentation(recipe.augmentation, ignore_class, channels=shape[-1])
     if origin is not None and origin.augmentation is not None:
         # The data set varies its pictures itself; twice would be too much.

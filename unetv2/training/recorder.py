@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from unetv2.distributed.crew import Crew
+from unetv2.distributed.placing import assign
+from unetv2.distributed.signals import Signals
 from unetv2.metrics import MeanIoU
 from unetv2.preprocessing import Preprocessing
 from unetv2.training.feeding import Feed
@@ -40,6 +44,8 @@ class Recorder(keras.callbacks.Callback):
         patience: int or None. Epochs without a better one, after which training ends.
         minutes: float. Longest time between two checkpoints.
         writer: Of ``tf.summary``, or None.
+        crew: The workers, of which the chief writes.
+        signals: Says to all of them at once when to save; None leaves it to the clock.
     """
 
     def __init__(
@@ -58,6 +64,8 @@ class Recorder(keras.callbacks.Callback):
         patience: int | None,
         minutes: float,
         writer: Any,
+        crew: Crew,
+        signals: Signals | None,
     ) -> None:
         super().__init__()
         self._state = state
@@ -73,6 +81,8 @@ class Recorder(keras.callbacks.Callback):
         self._patience = patience
         self._seconds = 60 * minutes
         self._writer = writer
+        self._crew = crew
+        self._signals = signals
         self._skipped = state.step
         self._first = state.epoch
         self._saved = time.monotonic()
@@ -82,11 +92,15 @@ class Recorder(keras.callbacks.Callback):
         self._feed.begin(epoch)
         if epoch == self._first:
             # Here, as `fit` has just reset the metrics.
-            self._state.give(self.model, ("model", "optimizer", "metrics"))
+            self._state.give(
+                self.model,
+                ("model", "optimizer", "metrics"),
+                partial(assign, self._crew),
+            )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves a checkpoint if the last one is old."""
-        if time.monotonic() - self._saved < self._seconds:
+        if not self._is_due():
             return
         # A loss that is no number would only be noticed later.
         self._guard.on_train_batch_end(0, logs)
@@ -95,6 +109,11 @@ class Recorder(keras.callbacks.Callback):
             self._state.step = done
             self._take()
             self._save(WITHIN)
+
+    def _is_due(self) -> bool:
+        if self._signals is not None:
+            return self._signals.save or self._signals.stop
+        return time.monotonic() - self._saved >= self._seconds
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks, logs, draws and saves."""
@@ -115,11 +134,13 @@ class Recorder(keras.callbacks.Callback):
         with self._averaged():
             if state.best is None or score is None or score > state.best:
                 state.best, state.best_epoch = score, epoch
-                save_model(self._deployed, self._folder / MODEL, self._preprocessing)
+                if self._crew.is_chief:
+                    save_model(self._deployed, self._folder / MODEL, self._preprocessing)
             self._draw(epoch)
         self._save(STATE)
-        (self._folder / WITHIN).unlink(missing_ok=True)
-        write_history(self._folder, state)
+        if self._crew.is_chief:
+            (self._folder / WITHIN).unlink(missing_ok=True)
+            write_history(self._folder, state)
         self._log(row)
         if state.is_over(self._patience):
             self.model.stop_training = True
@@ -145,7 +166,8 @@ class Recorder(keras.callbacks.Callback):
         self._guard.check_weights(self._state.variables["model"])
 
     def _save(self, name: str) -> None:
-        self._state.save(self._folder / name)
+        if self._crew.is_chief:
+            self._state.save(self._folder / name)
         self._saved = time.monotonic()
 
     @contextmanager

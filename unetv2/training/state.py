@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,11 @@ import numpy as np
 from unetv2.training.folder import write_whole
 
 _NOTES = "notes"
+
+
+def _assign(variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
 
 
 @dataclass
@@ -70,7 +75,12 @@ class State:
             for kind, variables in kinds.items()
         }
 
-    def give(self, model: keras.Model, kinds: Sequence[str] = ("model", "optimizer")) -> None:
+    def give(
+        self,
+        model: keras.Model,
+        kinds: Sequence[str] = ("model", "optimizer"),
+        assign: Callable[[Sequence[Any], Sequence[np.ndarray]], None] = _assign,
+    ) -> None:
         """Sets a compiled model to what was kept."""
         held = {
             "model": model.variables,
@@ -81,8 +91,7 @@ class State:
             arrays = self.variables.get(kind, [])
             if kind == "metrics" and not arrays:
                 continue
-            for variable, array in zip(held[kind], arrays, strict=True):
-                variable.assign(array)
+            assign(held[kind], arrays)
 
     def save(self, path: Path) -> None:
         """Writes the file beside and renames it into place.

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -16,28 +17,22 @@ import tensorflow as tf
 from unetv2 import recipes
 from unetv2.arguments import require_integer, require_number
 from unetv2.classes import ClassTable
-from unetv2.data.sampling import without_waits
+from unetv2.distributed.agreement import identity, require_same
+from unetv2.distributed.crew import Crew
+from unetv2.distributed.distribution import Distribution
+from unetv2.distributed.restoring import chiefs_state
+from unetv2.distributed.ways import Ways
+from unetv2.distributed.weighing import shared_class_weights
 from unetv2.recipes import Recipe
-from unetv2.training.feeding import Feed, with_length, with_shapes
-from unetv2.training.folder import (
-    MODEL,
-    STATE,
-    TENSORBOARD,
-    WITHIN,
-    describe_run,
-    load_weights,
-    open_folder,
-)
+from unetv2.training.folder import MODEL, TENSORBOARD, describe_run, open_folder
+from unetv2.training.going_on import first_state, recovered
 from unetv2.training.guard import Failure, Guard
 from unetv2.training.inputs import Inputs, examine
+from unetv2.training.lock import locked
 from unetv2.training.pictures import Pictures
 from unetv2.training.recorder import Recorder, write_history
 from unetv2.training.stages import Stages
 from unetv2.training.state import State
-from unetv2.weighting import class_weights
-
-# Halving the rate five times is a factor of 32: what fails then does not fail by the rate.
-_MOST_FAILURES = 5
 
 _log = logging.getLogger("unetv2")
 
@@ -84,6 +79,7 @@ def train(
     pictures_every: int = 5,
     seed: int = 0,
     verbose: str | int = "auto",
+    strategy: tf.distribute.Strategy | Distribution | None = None,
 ) -> Training:
     """Trains a model by a recipe, on ``model.fit``.
 
@@ -125,6 +121,11 @@ def train(
         pictures_every: int. Epochs from one drawing of validation pictures to the next.
         seed: int. Seed of the recipe's augmentation.
         verbose: As in ``fit``.
+        strategy: Of :func:`unetv2.distributed.connect`, called by each worker at its start, for
+            several devices or machines; a :class:`unetv2.distributed.Distribution` where there
+            is something to choose about it; None trains on one device. Batch sizes are those of
+            all workers together, and what is learned does not depend on how many these are. The
+            first worker writes; only it needs the output folder.
 
     Returns:
         Training.
@@ -133,7 +134,9 @@ def train(
         ValueError: If the data does not fit the model, the folder holds another run, or an
             argument is out of its range.
         OSError: If the folder cannot be written.
-        RuntimeError: If training fails again and again.
+        RuntimeError: If training fails again and again; with a strategy also
+            :class:`unetv2.distributed.WorkerLostError` where a worker is gone, and
+            :class:`unetv2.distributed.PreemptedError` where one was told to end.
 
     Example:
         >>> images, masks = unetv2.data.write_driving_scenes(
@@ -157,77 +160,89 @@ def train(
                 "`patience` must come with `validation`, which it watches. "
                 f"Received: patience={patience} and validation=None."
             )
-    inputs = examine(model, train, validation, recipe)
-    weights = _class_weights(recipe, train, inputs)
+    distribution = Distribution.of(strategy)
+    crew = Crew(distribution.strategy)
+    shared = crew.strategy is not None
+    inputs = crew.together(
+        "use its data", lambda: examine(model, train, validation, recipe, shared=shared)
+    )
+    weights = crew.together("count classes", lambda: _class_weights(recipe, train, inputs, crew))
     description = describe_run(
         model, recipe.as_dict(), epochs=epochs, seed=seed, data=inputs.as_dict(),
         class_weights=weights,
     )  # fmt: skip
+    require_same(crew, {**description, "files": [identity(data) for data in (train, validation)]})
     folder = Path(output_dir)
-    going_on = open_folder(folder, description, resume=resume, overwrite=overwrite)
-    _log.info("%s", recipe)
-
-    feed = Feed(
-        train, inputs.n_pairs, inputs.batch_size, inputs.rebatched, inputs.augmentation, seed,
-        validation,
-    )  # fmt: skip
-    stages = Stages(
-        model, recipe, inputs, epochs=epochs, steps=feed.steps * epochs, class_weights=weights
-    )
-    if inputs.preprocessing is not None:
-        # A plain `keras.Model` takes it as an attribute, which its own `save` leaves out.
-        model.preprocessing = inputs.preprocessing
-    state = _state(folder, stages, going_on=going_on)
-    writer = _writer(folder)
-    pictures = validated = None
-    if validation is not None:
-        validated = without_waits(with_length(with_shapes(validation)))
-        pictures = Pictures(validation, inputs.classes or ClassTable.numbered(inputs.n_classes))
-    while state.epoch < epochs and not state.is_over(patience):
-        _, end, scale = stage = stages.span(state.epoch)
-        state.enter(stage)
-        trained, mean_iou = stages.compiled(scale, state.factor)
-        swap = None
-        if recipe.average is not None:
-            swap = keras.callbacks.SwapEMAWeights()
-            swap.set_model(trained)
-        guard = Guard(state.first_loss, state.lowest_loss)
-        recorder = Recorder(
-            state, folder, deployed=model, preprocessing=inputs.preprocessing, feed=feed,
-            guard=guard, mean_iou=None if validation is None else mean_iou, swap=swap,
-            pictures=pictures, pictures_every=pictures_every, patience=patience,
-            minutes=checkpoint_minutes, writer=writer,
-        )  # fmt: skip
-        own = [guard, recorder] if swap is None else [swap, guard, recorder]
-        try:
-            trained.fit(
-                feed.batches(scale, state.step),
-                validation_data=validated,
-                initial_epoch=state.epoch,
-                # What is left of an epoch is a fit of its own.
-                epochs=state.epoch + 1 if state.step else end,
-                callbacks=[*own, *callbacks],
-                shuffle=False,  # The data set shuffles itself.
-                verbose=verbose,
-            )
-        except Failure as failure:
-            state = _recovered(folder, failure)
-            continue
-        if trained.stop_training:
-            break
-    write_history(folder, state)
-    load_weights(model, folder / MODEL)
-    return _training(state, folder)
-
-
-def _class_weights(recipe: Recipe, dataset: tf.data.Dataset, inputs: Inputs) -> list[float] | None:
-    if isinstance(recipe.class_weights, str):
-        return class_weights(
-            dataset,
-            inputs.n_classes,
-            ignore_class=inputs.ignore_class,
-            method=recipe.class_weights,
+    with crew.chief_holds("use the output folder", lambda: locked(folder)):
+        going_on = crew.by_chief(
+            "use the output folder",
+            lambda: open_folder(folder, description, resume=resume, overwrite=overwrite),
         )
+        _log.info("%s", recipe)
+
+        if inputs.preprocessing is not None:
+            # A plain `keras.Model` takes it as an attribute, which its own `save` leaves out.
+            model.preprocessing = inputs.preprocessing
+        ways = Ways.of(distribution, crew, model, inputs, (train, validation), seed)
+        feed = ways.feed
+        stages = Stages(
+            ways.model, recipe, ways.inputs, epochs=epochs, steps=feed.steps * epochs,
+            class_weights=weights, crew=crew,
+        )  # fmt: skip
+        # By all workers, as what is made in a strategy is made by all of them.
+        at_first, _ = stages.compiled(1.0, 1.0)
+        state = chiefs_state(crew, lambda: first_state(folder, at_first, going_on=going_on))
+        writer = _writer(folder) if crew.is_chief else None
+        pictures = None
+        if validation is not None and crew.is_chief:
+            classes = inputs.classes or ClassTable.numbered(inputs.n_classes)
+            pictures = Pictures(validation, classes)
+        while state.epoch < epochs and not state.is_over(patience):
+            _, end, scale = stage = stages.span(state.epoch)
+            state.enter(stage)
+            trained, mean_iou = stages.compiled(scale, state.factor)
+            swap = None
+            if recipe.average is not None:
+                swap = keras.callbacks.SwapEMAWeights()
+                swap.set_model(trained)
+            guard = Guard(state.first_loss, state.lowest_loss)
+            signals = ways.signals(60 * checkpoint_minutes)
+            recorder = Recorder(
+                state, folder, deployed=ways.model, preprocessing=inputs.preprocessing, feed=feed,
+                guard=guard, mean_iou=None if validation is None else mean_iou, swap=swap,
+                pictures=pictures, pictures_every=pictures_every, patience=patience,
+                minutes=checkpoint_minutes,
+                writer=writer, crew=crew, signals=signals,
+            )  # fmt: skip
+            own = [guard, recorder] if swap is None else [swap, guard, recorder]
+            try:
+                ways.fit(
+                    trained,
+                    feed.batches(scale, state.step),
+                    steps=feed.steps - state.step,
+                    initial_epoch=state.epoch,
+                    # What is left of an epoch is a fit of its own.
+                    epochs=state.epoch + 1 if state.step else end,
+                    callbacks=[*own, *callbacks],
+                    verbose=verbose,
+                    signals=signals,
+                )
+            except Failure as failure:
+                state = chiefs_state(crew, partial(recovered, folder, failure))
+                continue
+            if trained.stop_training:
+                break
+        if crew.is_chief:
+            write_history(folder, state)
+        ways.load_best(model, folder / MODEL)
+        return _training(state, folder)
+
+
+def _class_weights(
+    recipe: Recipe, dataset: tf.data.Dataset, inputs: Inputs, crew: Crew
+) -> list[float] | None:
+    if isinstance(recipe.class_weights, str):
+        return shared_class_weights(dataset, inputs, recipe.class_weights, crew)
     if recipe.class_weights is None:
         return None
     if len(recipe.class_weights) != inputs.n_classes:
@@ -237,44 +252,6 @@ def _class_weights(recipe: Recipe, dataset: tf.data.Dataset, inputs: Inputs) -> 
             "Give one for each output of the model."
         )
     return list(recipe.class_weights)
-
-
-def _state(folder: Path, stages: Stages, *, going_on: bool) -> State:
-    model, _ = stages.compiled(1.0, 1.0)
-    if going_on:
-        state = State.load(folder / STATE)
-        if (folder / WITHIN).exists():
-            within = State.load(folder / WITHIN)
-            # One of an epoch before was left by a kill after that epoch's end was saved.
-            return within if within.epoch == state.epoch else state
-        return state
-    state = State()
-    state.take(model)
-    # So that a run that is killed in its first epoch starts again from the same weights.
-    state.save(folder / STATE)
-    return state
-
-
-def _recovered(folder: Path, failure: Failure) -> State:
-    """Returns the end of the last good epoch, with a lower learning rate."""
-    state = State.load(folder / STATE)
-    if len(state.events) == _MOST_FAILURES:
-        raise RuntimeError(
-            f"The training failed for the {_MOST_FAILURES + 1}th time in epoch "
-            f"{state.epoch + 1}: {failure}. Before: {'; '.join(state.events)}. The learning rate "
-            "was halved each time, so something else is wrong: look at the data with "
-            "`unetv2 check`, and at the loss."
-        )
-    state.factor /= 2
-    event = (
-        f"in epoch {state.epoch + 1} {failure}; back to its start, with "
-        f"{state.factor:g} times the recipe's learning rate"
-    )
-    state.events.append(event)
-    (folder / WITHIN).unlink(missing_ok=True)
-    state.save(folder / STATE)
-    _log.warning("Training failed: %s.", event)
-    return state
 
 
 def _writer(folder: Path) -> Any:
