@@ -10,6 +10,9 @@ On CamVid at 96x128, 11 classes, unlabelled pixels ignored, or on any folder of 
 - `long`: "fast" for so many epochs that the cost is about the reference's. Its training seconds,
   and the validation mean IoU of its last and of its best epoch, over the seeds.
 
+Beside the seconds stands what the process's threads computed in them, which other work on the
+machine hardly changes: on a loaded machine compare that.
+
 Training seconds are an epoch's begin to its last batch's end: graph building counts, validation,
 checkpoints and the first reading of the files do not. The total with all but the reading is
 beside them. An interrupted command goes on in its `--output`.
@@ -65,12 +68,24 @@ def trained(arguments: argparse.Namespace) -> Runs:
     return runs
 
 
-def seconds_until(found: dict[str, Any], goal: float) -> tuple[int, float] | None:
-    """Returns ``(epochs, training seconds)`` until a validation mean IoU is reached, or None."""
+def epochs_until(found: dict[str, Any], goal: float) -> int | None:
+    """Returns the epochs until a validation mean IoU is reached, or None."""
     for epoch, score in enumerate(found["val_mean_iou"], start=1):
         if score >= goal:
-            return epoch, sum(found["training_seconds"][:epoch])
+            return epoch
     return None
+
+
+def times_faster(
+    runs: Runs, reached: list[int | None], kind: str
+) -> tuple[list[float | None], list[float | None]]:
+    """Returns the seconds of a kind until the goal, and how often they fit into the reference's."""
+    whole = statistics.mean(sum(found[kind]) for found in runs["reference"])
+    seconds = [
+        sum(found[kind][:epochs]) if epochs else None
+        for found, epochs in zip(runs["short"], reached, strict=True)
+    ]
+    return seconds, [whole / spent if spent else None for spent in seconds]
 
 
 def summarize(runs: Runs) -> dict[str, Any]:
@@ -83,6 +98,7 @@ def summarize(runs: Runs) -> dict[str, Any]:
                 "epochs": found[0]["epochs"],
                 "precision": found[0]["precision"],
                 "training_seconds": [sum(one["training_seconds"]) for one in found],
+                "processor_seconds": [sum(one["processor_seconds"]) for one in found],
                 "total_seconds": [sum(one["total_seconds"]) for one in found],
                 "first_epoch_seconds": [one["training_seconds"][0] for one in found],
                 "last": [one["val_mean_iou"][-1] for one in found],
@@ -94,31 +110,32 @@ def summarize(runs: Runs) -> dict[str, Any]:
     if "reference" not in figures:
         return figures
     goal = statistics.mean(figures["reference"]["last"])
-    seconds = statistics.mean(figures["reference"]["training_seconds"])
     if "short" in figures:
-        reached = [seconds_until(found, goal) for found in runs["short"]]
-        figures["short"] |= {
-            "goal": goal,
-            "epochs_to_goal": [found and found[0] for found in reached],
-            "seconds_to_goal": [found and found[1] for found in reached],
-            "times_faster": [found and seconds / found[1] for found in reached],
-        }
-    if "long" in figures:
-        cost = [spent / seconds for spent in figures["long"]["training_seconds"]]
-        figures["long"]["cost_against_reference"] = cost
+        reached = [epochs_until(found, goal) for found in runs["short"]]
+        figures["short"] |= {"goal": goal, "epochs_to_goal": reached}
+    for kind in ("training_seconds", "processor_seconds"):
+        if "short" in figures:
+            seconds, times = times_faster(runs, reached, kind)
+            figures["short"] |= {f"{kind}_to_goal": seconds, f"times_less_{kind}": times}
+        if "long" in figures:
+            whole = statistics.mean(figures["reference"][kind])
+            cost = [spent / whole for spent in figures["long"][kind]]
+            figures["long"][f"{kind}_against_reference"] = cost
     return figures
 
 
 def show(figures: dict[str, Any]) -> None:
     """Prints a line for each run, and the comparisons."""
     print(
-        f"\n{'part':10} {'seed':>4} {'epochs':>6} {'training s':>10} {'total s':>8} "
+        f"\n{'part':10} {'seed':>4} {'epochs':>6} {'training s':>10} "
+        f"{'processor s':>11} {'total s':>8} "
         f"{'last mIoU':>9} {'best mIoU':>9} {'events':>6}"
     )
     for name, part in figures.items():
         for number, seed in enumerate(part["seeds"]):
             print(
                 f"{name:10} {seed:4} {part['epochs']:6} {part['training_seconds'][number]:10.1f} "
+                f"{part['processor_seconds'][number]:11.1f} "
                 f"{part['total_seconds'][number]:8.1f} {part['last'][number]:9.3f} "
                 f"{part['best'][number]:9.3f} {len(part['events'][number]):6}"
             )
@@ -130,17 +147,23 @@ def show(figures: dict[str, Any]) -> None:
                 f"{values['min']:.3f} to {values['max']:.3f}, {values['n']} seeds"
             )
     short = figures.get("short", {})
-    for number, times in enumerate(short.get("times_faster", [])):
+    for number, epochs in enumerate(short.get("epochs_to_goal", [])):
         name = f"short, seed {short['seeds'][number]}: mean IoU {short['goal']:.3f}"
-        if times is None:
+        if epochs is None:
             print(f"{name} not reached in {short['epochs']} epochs")
             continue
         print(
-            f"{name} after {short['epochs_to_goal'][number]} epochs, "
-            f"{short['seconds_to_goal'][number]:.1f} s: {times:.2f} times faster"
+            f"{name} after {epochs} epochs, {short['training_seconds_to_goal'][number]:.1f} s: "
+            f"{short['times_less_training_seconds'][number]:.2f} times faster; "
+            f"{short['processor_seconds_to_goal'][number]:.1f} s of the processor: "
+            f"{short['times_less_processor_seconds'][number]:.2f} times less"
         )
-    for number, cost in enumerate(figures.get("long", {}).get("cost_against_reference", [])):
-        print(f"long, seed {figures['long']['seeds'][number]}: {cost:.2f} times the cost")
+    long = figures.get("long", {})
+    for number, cost in enumerate(long.get("training_seconds_against_reference", [])):
+        print(
+            f"long, seed {long['seeds'][number]}: {cost:.2f} times the seconds, "
+            f"{long['processor_seconds_against_reference'][number]:.2f} times the processor's"
+        )
 
 
 def main() -> None:

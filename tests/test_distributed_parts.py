@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -340,6 +341,38 @@ def test_what_cannot_be_served_says_why(write_pairs):
         unetv2.distributed.served(ours, "127.0.0.1:1")
     with pytest.raises(ValueError, match="`dataset` must say how many batches it has"):
         unetv2.distributed.served(batches().repeat(), "127.0.0.1:1")
+
+
+WAITS = """
+import sys, time
+from unetv2.distributed.crew import Crew
+from unetv2.distributed.watch import Watch
+
+crew = Crew()
+# The second has stopped listening.
+crew.addresses = sys.argv[1:]
+with Watch(crew, 1.0) as watch:
+    for _ in range(8):
+        time.sleep(0.25)
+        watch.heard()
+    print("still there", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_wait_without_a_sign_of_life_ends_the_process_and_says_who_is_silent():
+    _, silent = unetv2.distributed.free_addresses(2)
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        here = f"127.0.0.1:{own.getsockname()[1]}"
+        ended = subprocess.run(
+            [sys.executable, "-c", WAITS, here, silent], capture_output=True, text=True, timeout=120
+        )
+    assert ended.returncode == 75, ended.stderr
+    # Twice as long as it may wait, but never without one.
+    assert ended.stdout == "still there\n"
+    assert "has waited 1 s for a step that all workers make: no answer any more" in ended.stderr
+    assert silent in ended.stderr
+    assert "Start all workers again with resume=True" in ended.stderr
 
 
 def test_local_workers_end_with_their_context(tmp_path):

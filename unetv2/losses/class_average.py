@@ -82,6 +82,7 @@ class ClassAverage(SegmentationLoss):
             Two tensors ``(groups, n_classes)``, ``groups`` being 1 or ``batch``. Classes of
             which the truth has nothing are left out; what they cost must be finite.
         """
+        # Each subclass's formula.
         raise NotImplementedError
 
     def sum_groups(self, values: Any, weights: Any) -> Any:

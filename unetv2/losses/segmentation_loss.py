@@ -118,6 +118,7 @@ class SegmentationLoss(keras.losses.Loss):
         Returns:
             ``(batch,)``, in the loss's precision.
         """
+        # Each subclass's formula.
         raise NotImplementedError
 
     def pooled(self, *sums: Any) -> list[Any]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks.
+except ImportError:
+    # Windows has no such locks; a module's name is typed as one.
     fcntl = None  # type: ignore[assignment]
 
 _LOCK = "lock"
