@@ -1,13 +1,14 @@
 """CamVid at 360x480 from random weights, within a budget of wall-clock minutes.
 
-First random crops, which are many and cheap, then whole pictures at a lower learning rate, from the
-weights that the crops left. The speed of a few steps of each is measured first, and the numbers of
-epochs follow from it and the budget, which covers all of this but the imports: reading, measuring,
-training, evaluating. The training never looks at the validation pictures, not even to choose an
-epoch, so that the command can be repeated on a held-out split by `--validation` alone.
+First pictures that are cheap, of half the size or, with `--first crops`, random crops; then whole
+pictures of full size at a lower learning rate, from the weights that the first left. The speed of a
+few steps of each is measured first, and the numbers of epochs follow from it and the budget, which
+covers all of this but the imports: reading, measuring, training, evaluating. The training never
+looks at the validation pictures, not even to choose an epoch, so that the command can be repeated on
+a held-out split by `--validation` alone.
 
 Prints the scores of the 11 classes at full size, unlabelled pixels ignored. In the output folder:
-`model.keras`, `figures.json`, and what `unetv2.train` writes, in `crops` and `whole`.
+`model.keras`, `figures.json`, and what `unetv2.train` writes, in `first` and `whole`.
 
     python benchmarks/camvid_fullsize.py --minutes 90 --output runs/camvid_fullsize
 """
@@ -37,8 +38,8 @@ MARGIN = 0.05
 # Forward is a third of a training step; half leaves room to build the graph.
 EVALUATION_SHARE = 0.5
 
-CROPS = dataclasses.replace(FAST, name="crops", batch_size=None, stages=((1, 1),))
-WHOLE = dataclasses.replace(CROPS, name="whole", learning_rate=FAST.learning_rate / 4, warmup=0.1)
+FIRST = dataclasses.replace(FAST, name="first", batch_size=None, stages=((1, 1),))
+WHOLE = dataclasses.replace(FIRST, name="whole", learning_rate=FAST.learning_rate / 2, warmup=0.1)
 
 
 class Deadline(keras.callbacks.Callback):
@@ -61,19 +62,25 @@ class Deadline(keras.callbacks.Callback):
         self._last = now
 
 
-def pictures(folder: Path, batch_size: int, **options: Any) -> tf.data.Dataset:
+def pictures(
+    folder: Path, batch_size: int, image_size: tuple[int, int] = IMAGE_SIZE, **options: Any
+) -> tf.data.Dataset:
     """Returns the pictures of ``folder/images`` and ``folder/masks``, read already."""
     dataset = unetv2.make_dataset(
         folder / "images", folder / "masks", classes=TABLE,
-        image_size=IMAGE_SIZE, batch_size=batch_size, **options,
+        image_size=image_size, batch_size=batch_size, **options,
     )  # fmt: skip
     read(dataset)
     return dataset
 
 
-def build(filters: int, seed: int) -> keras.Model:
+def build(arguments: argparse.Namespace) -> keras.Model:
     """Returns an untrained model."""
-    options = {"filters": filters, "seed": seed, "ignore_class": TABLE.ignore_class}
+    options = {
+        "filters": arguments.filters, "seed": arguments.seed, "ignore_class": TABLE.ignore_class,
+        # A quarter of the pixels at the finest level; poles are wide enough here to survive it.
+        "stem": "strided" if arguments.strided else None,
+    }  # fmt: skip
     return FAST.build((None, None, 3), len(TABLE), **options)
 
 
@@ -113,17 +120,21 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     train = arguments.data / "train"
-    crops = pictures(
-        train, arguments.batch_size, crop_size=tuple(arguments.crop_size),
-        balanced=arguments.balanced, seed=seed,
-    )  # fmt: skip
+    if arguments.first == "half":
+        half = (IMAGE_SIZE[0] // 2, IMAGE_SIZE[1] // 2)
+        first = pictures(train, arguments.batch_size, half, seed=seed)
+    else:
+        first = pictures(
+            train, arguments.batch_size, crop_size=tuple(arguments.crop_size),
+            balanced=arguments.balanced, seed=seed,
+        )  # fmt: skip
     whole = pictures(train, arguments.whole_batch_size, seed=seed)
     held = pictures(
         arguments.validation or arguments.data / "val", arguments.whole_batch_size, shuffle=False
     )
     seconds = {
-        recipe.name: speed(build(arguments.filters, seed), recipe, dataset, folder)
-        for recipe, dataset in ((CROPS, crops), (WHOLE, whole))
+        recipe.name: speed(build(arguments), recipe, dataset, folder)
+        for recipe, dataset in ((FIRST, first), (WHOLE, whole))
     }
     one_evaluation = EVALUATION_SHARE * seconds["whole"]["epoch"] * len(held) / len(whole)
 
@@ -132,18 +143,18 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         done = time.monotonic() - start
         return budget * (1 - MARGIN) - done - evaluations * one_evaluation - graphs
 
-    model = build(arguments.filters, seed)
+    model = build(arguments)
     figures: dict[str, Any] = {"seconds_measured": seconds}
-    for_crops = left(2, "crops", "whole") * arguments.crops_share
-    for recipe, dataset in ((CROPS, crops), (WHOLE, whole)):
+    for_first = left(2, "first", "whole") * arguments.first_share
+    for recipe, dataset in ((FIRST, first), (WHOLE, whole)):
         # Anew for the second phase: the first may have been slower or faster than measured.
-        usable = for_crops if recipe is CROPS else left(1, "whole")
+        usable = for_first if recipe is FIRST else left(1, "whole")
         epochs = int(usable / seconds[recipe.name]["epoch"])
         if epochs < 1:
             raise SystemExit(f"--minutes must be more, for an epoch of {recipe.name}.")
         now = time.monotonic()
         latest = start + budget * (1 - MARGIN / 2) - one_evaluation
-        end = now + usable * (1 + MARGIN) if recipe is CROPS else latest
+        end = now + usable * (1 + MARGIN) if recipe is FIRST else latest
         print(f"{recipe.name}: {epochs} epochs in {usable / 60:.1f} minutes", flush=True)
         training = unetv2.train(
             model, dataset, None, recipe=recipe, epochs=epochs, output_dir=folder / recipe.name,
@@ -178,15 +189,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/camvid_fullsize"))
     parser.add_argument("--overwrite", action="store_true", help="remove the run in OUTPUT")
     parser.add_argument("--filters", type=int, default=32)
-    parser.add_argument("--batch-size", type=int, default=8, help="of crops")
+    parser.add_argument("--strided", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--first", choices=("half", "crops"), default="half")
+    parser.add_argument("--batch-size", type=int, default=8, help="of the first pictures")
     parser.add_argument("--whole-batch-size", type=int, default=4)
     parser.add_argument("--crop-size", type=int, nargs=2, default=(192, 256))
-    parser.add_argument("--crops-share", type=float, default=0.65, help="of the training time")
+    parser.add_argument("--first-share", type=float, default=0.4, help="of the training time")
     parser.add_argument("--balanced", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
-    if (arguments.output / CROPS.name).exists() and not arguments.overwrite:
+    if (arguments.output / FIRST.name).exists() and not arguments.overwrite:
         parser.error(f"'{arguments.output}' holds a run. Pass --overwrite or another --output.")
     figures = {"machine": machine(), **measure(arguments)}
     figures["arguments"] = {name: str(value) for name, value in vars(arguments).items()}
