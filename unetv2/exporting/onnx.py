@@ -25,7 +25,7 @@ def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.n
     model, _ = tf2onnx.convert.from_function(
         graph.function, input_signature=graph.function.input_signature, opset=_OPSET
     )
-    # Where the converter does not know an operation, it says so in its log and writes it all the same.
+    # What the converter does not know it writes all the same, and says so in its log.
     require_module("onnx", _FORMAT.extra, "to write ONNX models").checker.check_model(model)
     path = folder / _FORMAT.main
     if precision != "int8":
