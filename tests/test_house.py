@@ -38,8 +38,17 @@ FLOORS = [
         "sizes",
         "visualization",
     },
-    {"architecture", "inference", "models"},
-    {"distributed", "evaluation", "recipes", "report", "training", "weighting"},
+    {"architecture", "artefacts", "inference", "models"},
+    {
+        "benchmarking",
+        "distributed",
+        "evaluation",
+        "exporting",
+        "recipes",
+        "report",
+        "training",
+        "weighting",
+    },
     {"cli", "__main__"},
 ]
 # These run on every Keras backend.

@@ -1,12 +1,17 @@
 """Semantic segmentation with a U-Net in Keras 3."""
 
 from unetv2 import augmentation, data, distributed, losses, metrics, recipes, visualization
+from unetv2.artefacts.exported_model import ExportedModel
+from unetv2.artefacts.loading import load_exported
+from unetv2.benchmarking.benchmark import benchmark
+from unetv2.benchmarking.result import Benchmark
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.convolution import ConvolutionBlock
 from unetv2.data.checking import DatasetReport, check_dataset
 from unetv2.data.dataset import make_dataset
 from unetv2.evaluation.evaluate import evaluate
 from unetv2.evaluation.result import Evaluation
+from unetv2.exporting.export import export
 from unetv2.inference.directory import PredictedDirectory, predict_directory
 from unetv2.inference.predict import predict
 from unetv2.inference.prediction import Prediction
@@ -27,12 +32,14 @@ __all__ = [
     "CARLA",
     "CITYSCAPES",
     "PASCAL_VOC",
+    "Benchmark",
     "ClassTable",
     "ConvolutionBlock",
     "DatasetReport",
     "DecoderBlock",
     "EncoderBlock",
     "Evaluation",
+    "ExportedModel",
     "PredictedDirectory",
     "PredictedVideo",
     "Prediction",
@@ -41,12 +48,15 @@ __all__ = [
     "Training",
     "augmentation",
     "automatic_precision",
+    "benchmark",
     "build_unetv2",
     "check_dataset",
     "class_weights",
     "data",
     "distributed",
     "evaluate",
+    "export",
+    "load_exported",
     "losses",
     "make_dataset",
     "metrics",

@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from unetv2.cli import check, evaluate, predict, train
+from unetv2.cli import benchmark, check, evaluate, export, predict, train
 
-_COMMANDS = (check, train, evaluate, predict)
+_COMMANDS = (check, train, evaluate, predict, export, benchmark)
 _WRONG_USE = 2
 _INTERRUPTED = 130
 
@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _WRONG_USE if leaving.code else 0
     try:
         return int(options.run(options))
-    except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
+    except (ImportError, OSError, ValueError, TypeError, RuntimeError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return _WRONG_USE
     except KeyboardInterrupt:

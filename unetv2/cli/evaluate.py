@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ),
     )
     command.set_defaults(run=run)
-    command.add_argument("model", metavar="MODEL", help="a .keras file")
+    command.add_argument("model", metavar="MODEL", help="a .keras file, or what was exported")
     add_folders(command)
     add_labels(command)
     command.add_argument("--subset", choices=SUBSETS, help="which pairs (default: all)")

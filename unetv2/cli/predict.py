@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ),
     )
     command.set_defaults(run=run)
-    command.add_argument("model", metavar="MODEL", help="a .keras file")
+    command.add_argument("model", metavar="MODEL", help="a .keras file, or what was exported")
     command.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="a folder of pictures, picture files, or a video"
     )

@@ -59,7 +59,7 @@ class Network:
         # Weakly: what is kept for a model must not keep it.
         self._model = weakref.ref(model)
         self._name = model.name
-        self._softmax = _ends_in_softmax(model)
+        self._softmax = ends_in_softmax(model)
         self._refusals: dict[tuple[int, int], str] = {}
         self._functions: dict[tuple[tuple[int | None, ...], bool], Any] = {}
         # By whether dropout is on.
@@ -68,7 +68,13 @@ class Network:
 
     @classmethod
     def of(cls, model: keras.Model) -> Network:
-        """Returns the network of a model, the same one in each call."""
+        """Returns the network of a model, the same one in each call.
+
+        An exported model brings its own.
+        """
+        own = getattr(model, "network", None)
+        if own is not None and not isinstance(model, keras.Model):
+            return own
         try:
             return _networks[model]
         # What is no model may have no place in a dictionary.
@@ -243,10 +249,11 @@ def _four(model: keras.Model, name: str) -> tuple[Any, ...]:
     return shape
 
 
-def _ends_in_softmax(model: keras.Model) -> bool:
+def ends_in_softmax(model: keras.Model) -> bool:
+    """Returns whether a model gives probabilities, and no logits."""
     last = model.layers[-1]
     if isinstance(last, keras.Model):
-        return _ends_in_softmax(last)
+        return ends_in_softmax(last)
     activation = getattr(last, "activation", None)
     return isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax
 

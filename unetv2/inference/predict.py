@@ -9,6 +9,9 @@ from typing import Any
 
 import keras
 
+from unetv2.artefacts.exported_model import ExportedModel
+from unetv2.artefacts.loading import load_exported
+from unetv2.artefacts.storage import is_artefact
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.inference.figures import Wanted, mask_dtype
 from unetv2.inference.gathering import Gathering
@@ -20,7 +23,7 @@ from unetv2.progress import Progress
 
 
 def predict(
-    model: keras.Model | str | os.PathLike[str],
+    model: keras.Model | ExportedModel | str | os.PathLike[str],
     image: Any,
     *,
     window: Sequence[int] | None = None,
@@ -48,7 +51,8 @@ def predict(
     flips, scales and samples, is probabilities.
 
     Args:
-        model: A Keras model that gives logits, or the path of its ``.keras`` file. To predict
+        model: A Keras model that gives logits, or the path of its ``.keras`` file; an
+            :class:`~unetv2.ExportedModel`, or the path of what was exported. To predict
             many pictures load it once.
         image: The path of a picture or ``.npy`` file; an array ``(height, width)`` or
             ``(height, width, channels)``, uint8, uint16 or float in [0, 1]; or a list of these.
@@ -130,24 +134,30 @@ def predict(
     return predictions if several else predictions[0]
 
 
-def load(path: Any) -> keras.Model:
+def load(path: Any) -> Any:
     """Loads a model to predict with.
 
     Args:
-        path: Of a ``.keras`` file.
+        path: Of a ``.keras`` file or of what :func:`unetv2.export` wrote; an exported model is
+            returned as it is.
 
     Returns:
-        keras.Model. Not compiled.
+        keras.Model, not compiled, or ExportedModel.
 
     Raises:
         TypeError: If it is no path.
         FileNotFoundError: If there is no such file.
+        ValueError: If an artefact is damaged.
     """
+    if isinstance(path, ExportedModel):
+        return path
     if not isinstance(path, str | os.PathLike):
         raise TypeError(
-            "`model` must be a keras.Model or the path of a .keras file. "
-            f"Received: {type(path).__name__}. `build_unetv2` builds a model."
+            "`model` must be a keras.Model, the path of a .keras file, or an exported model or its "
+            f"path. Received: {type(path).__name__}. `build_unetv2` builds a model."
         )
+    if is_artefact(path):
+        return load_exported(path)
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"`model` must be a file. Received: '{path}', where there is none. Check the path."

@@ -1,0 +1,112 @@
+"""What each exported format of a model costs and loses, against Keras on the same machine.
+
+Exports a model to every format and precision, calibrated on CamVid's training pictures, and has
+`unetv2.benchmark` measure all of them in turns, with the mean IoU of the validation pictures at
+their own size. Prints its table, then the ratios that are expected: the fastest artefact, a frame
+at a time, against ``model.predict`` (15) and a compiled ``tf.function`` (4), LiteRT's eight bits
+against its float32 (3), the sizes of eight bits (0.27), the mean IoU that eight bits lose (0.005).
+
+The model is one that was trained on CamVid at 96x128, as the reference of
+
+    python benchmarks/time_to_accuracy.py --parts reference
+
+leaves it in its folder:
+
+    python benchmarks/deployment.py --model .../model.keras --output runs/deployment
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import keras
+from machine import machine
+from training_runs import DEFAULT_DATA, write_json
+
+import unetv2
+from unetv2.artefacts.formats import FORMATS
+
+PARITY = ("pixels_equal", "largest_difference", "mean_difference")
+
+
+def export_all(
+    model: keras.Model, arguments: argparse.Namespace
+) -> dict[str, unetv2.ExportedModel]:
+    """Returns the artefacts by their names; those of an earlier run are taken as they are."""
+    found = {}
+    pictures = sorted((arguments.data / "train" / "images").iterdir())
+    for format in arguments.formats:
+        for precision in FORMATS[format].precisions:
+            name = f"{format}-{precision}"
+            path = arguments.output / name
+            if not path.exists():
+                unetv2.export(
+                    model, path, format=format, precision=precision, calibration=pictures,
+                    least_equal=0,
+                )  # fmt: skip
+            found[name] = unetv2.load_exported(path)
+    return found
+
+
+def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Returns what is expected of the figures, where both sides were measured."""
+    artefacts = {name: row for name, row in rows.items() if row["format"] != "keras"}
+    fastest = min(artefacts, key=lambda name: artefacts[name]["latency_ms"][0])
+    found = {
+        f"{fastest}: times as fast as {name}, a frame": (
+            rows[name]["latency_ms"][0] / artefacts[fastest]["latency_ms"][0]
+        )
+        for name in ("model.predict", "tf.function")
+    }
+    for format in FORMATS:
+        eight, full = rows.get(f"{format}-int8"), rows.get(f"{format}-float32")
+        if eight is None or full is None:
+            continue
+        names = f"{format}, int8 against float32:"
+        found[f"{names} times as fast"] = full["latency_ms"][0] / eight["latency_ms"][0]
+        found[f"{names} size"] = eight["file_bytes"] / full["file_bytes"]
+        found[f"{names} mean IoU"] = eight["mean_iou"] - full["mean_iou"]
+    return found
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, required=True, help="a .keras file")
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--output", type=Path, default=Path("runs/deployment"))
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument("--runs", type=int, default=100, help="single frames of each")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    model = keras.models.load_model(arguments.model)
+    artefacts = export_all(model, arguments)
+    held = tuple(arguments.data / "val" / name for name in ("images", "masks"))
+    measured = unetv2.benchmark(
+        [model, *artefacts.values()], dataset=held, runs=arguments.runs, output=arguments.output,
+        progress=True,
+    )  # fmt: skip
+    figures = measured.as_dict()
+    found = ratios({row["name"]: row for row in figures["rows"]})
+    print(f"\n{measured}\n")
+    for name, artefact in artefacts.items():
+        known = artefact.description.parity
+        print(f"{name:24} {known['pixels_equal']:.4%} of the pixels equal")
+    print()
+    for name, value in found.items():
+        print(f"{name:56} {value:8.3f}")
+    if arguments.json:
+        parity = {
+            name: {one: artefact.description.parity[one] for one in PARITY}
+            for name, artefact in artefacts.items()
+        }
+        write_json(
+            arguments.json, {"machine": machine(), **figures, "parity": parity, "ratios": found}
+        )
+
+
+if __name__ == "__main__":
+    main()

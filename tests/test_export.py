@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from exporting import N_CLASSES, lively, recorded, run_alone, scenes, whole
+
+import unetv2
+from unetv2.artefacts.formats import require_module
+from unetv2.cli import main
+
+
+def exported(model, path, **options):
+    options = {"format": "saved_model", "verbose": False, **options}
+    return unetv2.export(model, path, **options)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return recorded()
+
+
+@pytest.fixture(scope="module")
+def artefact(model, tmp_path_factory):
+    return exported(model, tmp_path_factory.mktemp("artefact") / "model")
+
+
+def test_masks_and_confidences_are_those_of_the_model_at_any_size(model, artefact):
+    for size in [(24, 32), (48, 64), (50, 61), (11, 90)]:
+        picture = scenes(1, size)[0]
+        wanted = unetv2.predict(model, picture, probabilities=True)
+        found = artefact.predict(picture, probabilities=True, uncertainty=True)
+        assert found.mask.dtype == wanted.mask.dtype
+        assert (found.mask == wanted.mask).mean() > 0.999
+        np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1e-3)
+        np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-3)
+        np.testing.assert_allclose(found.uncertainty, wanted.uncertainty, atol=1e-3)
+
+
+def test_padded_pictures_come_back_without_their_padding(tmp_path):
+    model = lively()
+    model.preprocessing = whole(resize="pad", interpolation="bilinear", value_range=(-1.0, 1.0))
+    artefact = exported(model, tmp_path / "padded")
+    for size in [(50, 30), (20, 70)]:
+        picture = scenes(1, size)[0]
+        wanted, found = unetv2.predict(model, picture), artefact.predict(picture)
+        assert (found.mask == wanted.mask).mean() > 0.995
+
+
+def test_a_list_of_pictures_gives_a_list_in_its_order(artefact):
+    pictures = [*scenes(3), *scenes(2, (30, 40)), *scenes(1)]
+    together = artefact.predict(pictures, batch_size=2)
+    for picture, one in zip(pictures, together, strict=True):
+        np.testing.assert_array_equal(one.mask, artefact.predict(picture).mask)
+
+
+def test_predict_and_evaluate_take_it_as_a_model(model, artefact):
+    picture = scenes(1, (50, 61))[0]
+    wanted = unetv2.predict(model, picture, tta=True)
+    for one in (artefact, artefact.path):
+        found = unetv2.predict(one, picture, tta=True)
+        assert (found.mask == wanted.mask).mean() > 0.999
+    images = np.stack([scene / np.float32(255) for scene in scenes(3, (24, 32))])
+    masks = np.random.default_rng(0).integers(0, N_CLASSES, (3, 24, 32, 1))
+    data = tf.data.Dataset.from_tensor_slices((images.astype(np.float32), masks)).batch(2)
+    one, other = (unetv2.evaluate(each, data, progress=False) for each in (model, artefact))
+    assert one.mean_iou == pytest.approx(other.mean_iou, abs=1e-3)
+
+
+def test_windows_are_predicted_with_an_artefact_for_any_size(tmp_path):
+    model = lively((None, None, 3))
+    model.preprocessing = unetv2.Preprocessing(crop_size=(16, 16))
+    artefact = exported(model, tmp_path / "windows")
+    assert artefact.description.frame_size == (16, 16)
+    model.preprocessing = unetv2.Preprocessing()
+    native = exported(model, tmp_path / "native")
+    assert native.description.frame_size == (None, None)
+    picture = scenes(1, (40, 50))[0]
+    for one, options in ((artefact, {}), (native, {"window": (16, 16)})):
+        wanted = unetv2.predict(model, picture, window=(16, 16))
+        found = unetv2.predict(one, picture, **options)
+        assert (found.mask == wanted.mask).mean() > 0.999
+
+
+def test_fixed_frames_are_the_only_ones_taken(model, tmp_path):
+    artefact = exported(model, tmp_path / "fixed", frame_size=(48, 64))
+    picture = scenes(1)[0]
+    assert (artefact.predict(picture).mask == unetv2.predict(model, picture).mask).mean() > 0.999
+    with pytest.raises(ValueError, match=r"`frames` must be uint8 \(None, 48, 64, 3\)"):
+        artefact.predict(scenes(1, (24, 32))[0])
+    with pytest.raises(ValueError, match="Export it without `frame_size`"):
+        unetv2.predict(artefact, picture)
+
+
+def test_samples_of_dropout_need_the_keras_model(artefact):
+    with pytest.raises(ValueError, match="`mc_samples` must be 0 for an exported model"):
+        unetv2.predict(artefact, scenes(1)[0], mc_samples=2)
+
+
+def test_the_artefact_tells_all_that_the_model_knew(tmp_path):
+    model = lively()
+    table = unetv2.ClassTable.numbered(N_CLASSES, 9)
+    model.preprocessing = whole(ignore_class=9, interpolation="nearest")
+    artefact = exported(model, tmp_path / "told", classes=table)
+    assert artefact.preprocessing == whole(ignore_class=9, interpolation="nearest", classes=table)
+    known = json.loads((tmp_path / "told" / "unetv2.json").read_text())
+    assert known["class_names"] == list(table.names)
+    assert known["parity"]["pixels_equal"] > 0.9999
+    assert known["parity"]["source"] == "made-up scenes"
+    assert known["versions"]["keras"] == keras.__version__
+    assert artefact.predict(scenes(1)[0]).classes == table
+
+
+def test_its_own_work_is_checked_and_a_bad_one_is_not_kept(model, tmp_path):
+    message = "(?s)for a share of 1 of the pixels. Received: .*Lower `least_equal`"
+    with pytest.raises(ValueError, match=message):
+        exported(model, tmp_path / "model", precision="bfloat16", least_equal=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_printed_is_the_agreement(model, tmp_path, capsys):
+    unetv2.export(model, tmp_path / "model", format="saved_model", calibration=scenes(2))
+    line = capsys.readouterr().out
+    assert "of the pixels equal, probabilities differ by" in line
+    assert "on 2 pictures of `calibration`" in line
+
+
+def test_a_data_set_a_folder_and_files_are_calibrations(model, tmp_path):
+    folders = unetv2.data.write_driving_scenes(tmp_path / "scenes", 3, image_size=(48, 64))
+    data = unetv2.make_dataset(*folders, n_classes=23, image_size=(24, 32), batch_size=2)
+    files = sorted(folders[0].iterdir())
+    for number, one in enumerate((data, folders[0], files)):
+        artefact = exported(model, tmp_path / str(number), calibration=one)
+        assert artefact.description.parity["pictures"] == 3
+
+
+def test_a_path_stays_unless_told_and_unless_it_is_an_artefact(model, tmp_path):
+    path = tmp_path / "model"
+    exported(model, path)
+    with pytest.raises(ValueError, match="`path` must not exist.*overwrite=True"):
+        exported(model, path)
+    exported(model, path, precision="bfloat16", overwrite=True)
+    assert unetv2.load_exported(path).description.precision == "bfloat16"
+    assert [one.name for one in tmp_path.iterdir()] == ["model"]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years")
+    with pytest.raises(ValueError, match="`path` must be an artefact to be overwritten"):
+        exported(model, mine, overwrite=True)
+    assert (mine / "thesis.txt").read_text() == "years"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "tflite"}, "`format` must be one of 'saved_model', 'litert', 'onnx', 'openv"),
+        ({"precision": "int8"}, "'bfloat16' for format='saved_model'. Received: precision='int8'"),
+        ({"format": "litert", "precision": "bfloat16"}, "'float16', 'int8' for format='litert'"),
+        ({"format": "litert", "precision": "int8"}, "`calibration` must be given for precision="),
+        ({"least_equal": 2}, r"`least_equal` must be a share in \[0, 1\]"),
+        ({"image_size": (12, 16)}, "`image_size` must be one that the model takes"),
+        ({"frame_size": (0, 16)}, "`frame_size` must be two positive integers"),
+        ({"classes": unetv2.CARLA}, "a class for each of the model's outputs, 5. Received: 23"),
+        ({"calibration": []}, "`calibration` must hold a picture. Received: none"),
+        ({"path": "model.onnx"}, "`path` must be a folder for format='saved_model'"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_work(model, tmp_path, options, message):
+    path = tmp_path / options.get("path", "model")
+    options = {name: value for name, value in options.items() if name != "path"}
+    with pytest.raises(ValueError, match=message):
+        exported(model, path, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_calibration_of_another_kind_is_refused(model, tmp_path):
+    with pytest.raises(TypeError, match="`calibration` must be a data set, a folder of pictures"):
+        exported(model, tmp_path / "model", calibration=3)
+
+
+def test_a_missing_package_names_the_command():
+    message = r'(?s)`no_such_runtime` must be installed to run.*pip install "unetv2\[onnx\]"'
+    with pytest.raises(ImportError, match=message):
+        require_module("no_such_runtime", "onnx", "to run ONNX models")
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Reads(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs + tf.strings.to_number(tf.io.read_file("/tmp/number"))
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+def test_a_layer_that_does_more_than_compute_is_named(tmp_path):
+    image = keras.Input((8, 8, 3))
+    logits = keras.layers.Conv2D(N_CLASSES, 1)(Reads(name="reader")(image))
+    model = unetv2.SegmentationModel(image, logits, preprocessing=whole((8, 8)))
+    message = r"'reader' \(Reads\) with ReadFile, StringToNumber"
+    with pytest.raises(ValueError, match=message):
+        exported(model, tmp_path / "model")
+
+
+def test_a_softmax_at_the_end_is_no_trouble(tmp_path):
+    model = recorded()
+    probabilities = keras.layers.Softmax()(model.outputs[0])
+    ends = unetv2.SegmentationModel(model.inputs[0], probabilities, preprocessing=whole())
+    artefact = exported(ends, tmp_path / "model")
+    picture = scenes(1)[0]
+    assert (artefact.predict(picture).mask == unetv2.predict(model, picture).mask).mean() > 0.999
+
+
+def test_the_example_runs_it_without_this_library(artefact, tmp_path):
+    frame = scenes(1, (50, 61))[0]
+    mask = run_alone("saved_model", artefact.path, frame, tmp_path)
+    np.testing.assert_array_equal(mask, artefact.predict(frame).mask)
+
+
+def test_the_command_exports_beside_the_model(tmp_path, capsys):
+    model = recorded()
+    model.save(tmp_path / "model.keras")
+    words = ["export", str(tmp_path / "model.keras"), "--format", "saved_model"]
+    assert main(words) == 0
+    assert "% of the pixels equal" in capsys.readouterr().out
+    assert unetv2.load_exported(tmp_path / "model-saved_model-float32").n_classes == N_CLASSES
+    assert main(words) == 2
+    assert "`path` must not exist" in capsys.readouterr().err
+    assert main([*words, "--overwrite", "--precision", "int8"]) == 2
+    assert "must be one of 'float32', 'float16', 'bfloat16'" in capsys.readouterr().err

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unetv2.data.resizing import Geometry, resize_image
+from unetv2.exporting.resampling import Place, enlarge, shrink
+from unetv2.inference.canvas import place as place_on_canvas
+from unetv2.inference.figures import Band
+from unetv2.inference.figures import enlarge as enlarge_bands
+from unetv2.preprocessing import INTERPOLATIONS
+
+sides = st.integers(1, 40)
+pairs = st.tuples(sides, sides)
+
+
+def open_shrink(size, resize, interpolation, channels):
+    """As in an artefact for frames of any size."""
+    signature = tf.TensorSpec((None, None, None, channels), tf.uint8)
+
+    @tf.function(input_signature=[signature], autograph=False)
+    def shrunk(frames):
+        values, place = shrink(frames, size, resize, interpolation)
+        return values, [tf.convert_to_tensor(one) for one in place]
+
+    return shrunk
+
+
+def require_rounded(found, frame, geometry, interpolation):
+    """Whole numbers, as near to the exact ones as that allows: halves may go either way."""
+    exact = resize_image(frame.astype(np.float32) / 255, geometry, interpolation) * 255
+    np.testing.assert_array_equal(found, np.rint(found))
+    tiles = not any(one % other for one, other in zip(frame.shape, geometry.resized, strict=False))
+    if interpolation == "area" and tiles and frame.shape[2] != 4:
+        np.testing.assert_array_equal(found, resize_image(frame, geometry))
+    else:
+        assert np.abs(found - exact).max() <= 0.502
+
+
+def picture(height, width, channels=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+@given(
+    source=pairs,
+    size=pairs,
+    resize=st.sampled_from(["stretch", "pad"]),
+    interpolation=st.sampled_from(INTERPOLATIONS),
+    channels=st.sampled_from([1, 3, 4]),
+)
+@settings(max_examples=150)
+def test_a_picture_of_known_size_is_resized_as_in_training(
+    source, size, resize, interpolation, channels
+):
+    frame = picture(*source, channels)
+    geometry = Geometry.plan(source, size, resize)
+    values, place = shrink(tf.constant(frame[np.newaxis]), size, resize, interpolation)
+    require_rounded(values[0].numpy(), frame, geometry, interpolation)
+    rows, columns = place_on_canvas(geometry)
+    assert place == (rows.start, columns.start, *geometry.resized)
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize("resize", ["stretch", "pad"])
+def test_a_picture_of_any_size_is_resized_as_in_training(resize, interpolation):
+    size = (12, 16)
+    shrunk = open_shrink(size, resize, interpolation, 3)
+    for source in [(12, 16), (24, 32), (36, 48), (31, 44), (9, 50), (5, 7), (60, 20), (13, 16)]:
+        frame = picture(*source)
+        geometry = Geometry.plan(source, size, resize)
+        values, place = shrunk(frame[np.newaxis])
+        require_rounded(values[0].numpy(), frame, geometry, interpolation)
+        rows, columns = place_on_canvas(geometry)
+        assert [int(one) for one in place] == [rows.start, columns.start, *geometry.resized]
+
+
+@given(frames=st.integers(1, 9), source=pairs)
+@settings(max_examples=30)
+def test_resizing_whole_tiles_and_nothing_at_all_is_exact(frames, source):
+    size = (6, 8)
+    frame = picture(6 * frames, 8 * frames)
+    wanted = resize_image(frame, Geometry(size, size))
+    values, _ = shrink(tf.constant(frame[np.newaxis]), size, "stretch", "area")
+    np.testing.assert_array_equal(values[0], wanted)
+    same = picture(*source)
+    values, _ = shrink(tf.constant(same[np.newaxis]), source, "stretch", "lanczos3")
+    np.testing.assert_array_equal(values[0], same)
+
+
+@given(source=pairs, size=pairs)
+def test_the_way_back_is_that_of_predict(source, size):
+    values = np.random.default_rng(0).normal(size=(1, *source, 4)).astype(np.float32)
+    found = enlarge(tf.constant(values), Place(0, 0, *source), size)[0]
+    bands = enlarge_bands([Band(0, tf.constant(values[0]))], source, size)
+    wanted = np.concatenate([band.values for band in bands])
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_padding_is_left_out_on_the_way_back():
+    values = np.arange(4 * 6, dtype=np.float32).reshape(1, 4, 6, 1)
+    found = enlarge(tf.constant(values), Place(1, 2, 2, 3), (2, 3))
+    # Rows 1 and 2, columns 2 to 4.
+    np.testing.assert_array_equal(found[0, ..., 0], [[8, 9, 10], [14, 15, 16]])

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from exporting import recorded, whole
+from hypothesis import given
+from hypothesis import strategies as st
+
+import unetv2
+from unetv2.artefacts.description import Description
+from unetv2.artefacts.storage import DESCRIPTION, describe_files, join, read, write_description
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("artefact") / "model"
+    unetv2.export(recorded(), path, format="saved_model", verbose=False)
+    return path
+
+
+@pytest.fixture
+def artefact(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "model")
+
+
+def described(format, **values):
+    known = {
+        "name": "model", "format": format, "precision": "float32", "n_classes": 5,
+        "frame_size": (24, 32), "network_size": (24, 32), "resizes": False,
+        "preprocessing": whole(), **values,
+    }  # fmt: skip
+    return Description(**known)
+
+
+@given(st.integers(0, 300), st.text(max_size=400))
+def test_a_single_file_carries_its_description(tmp_path_factory, length, name):
+    for format, file in (("litert", "model.tflite"), ("onnx", "model.onnx")):
+        folder = tmp_path_factory.mktemp("single")
+        content = bytes(np.random.default_rng(length).integers(0, 256, length, np.uint8))
+        (folder / file).write_bytes(content)
+        write_description(folder, described(format, name=name))
+        path = join(folder, format)
+        found, files = read(path)
+        assert found.name == name
+        assert found.preprocessing == whole()
+        assert path.read_bytes()[: found.files[file]["bytes"]] == content
+        assert files == {file: path}
+
+
+def test_a_description_is_what_it_was_written_as(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"network")
+    write_description(tmp_path, described("onnx", parity={"pixels_equal": 1.0}))
+    found, _ = read(tmp_path)
+    assert found.parity == {"pixels_equal": 1.0}
+    assert found.frame_size == (24, 32)
+    assert found.files == describe_files(tmp_path)
+
+
+def refused(path, reason):
+    message = f"(?s)`path` must be an artefact of `unetv2.export`. Received: .*{reason}.*again"
+    with pytest.raises(ValueError, match=message):
+        unetv2.load_exported(path)
+
+
+@pytest.mark.parametrize("where", [0, 0.5, -1])
+def test_a_changed_bit_is_found(artefact, where):
+    path = artefact / "saved_model.pb"
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content)) if where >= 0 else -1] ^= 1
+    path.write_bytes(content)
+    refused(artefact, "'saved_model.pb' is not the file that was written")
+
+
+def test_a_missing_and_a_cut_file_are_found(artefact):
+    path = artefact / "saved_model.pb"
+    path.write_bytes(path.read_bytes()[:-10])
+    refused(artefact, "'saved_model.pb' is not the file that was written")
+    path.unlink()
+    refused(artefact, "'saved_model.pb' cannot be read")
+
+
+def test_what_is_no_artefact_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="where there is none. Check the path"):
+        unetv2.load_exported(tmp_path / "nowhere")
+    refused(tmp_path, "it has no description")
+    for name in ("foreign.tflite", "foreign.onnx"):
+        (tmp_path / name).write_bytes(b"something else")
+        refused(tmp_path / name, "it has no description")
+    with zipfile.ZipFile(tmp_path / "foreign.tflite", "w") as archive:
+        archive.writestr(DESCRIPTION, "{}")
+    refused(tmp_path / "foreign.tflite", "its description cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema": 99}, "its schema is 99, and this version reads up to 1: install a later"),
+        ({"schema": "1"}, "it has no `schema`"),
+        ({"format": "pickle"}, "of the wrong kind"),
+        ({"precision": "int8"}, "of the wrong kind"),
+        ({"n_classes": 1}, "of the wrong kind"),
+        ({"frame_size": [0, 4]}, r"\[0, 4\] is no size"),
+        ({"preprocessing": {}}, "`preprocessing` must be what"),
+        ({"files": {}}, "it names no network"),
+        ({"files": {"../other": {}}}, "it names the file '../other', outside"),
+        ({"files": {"/etc/passwd": {}}}, "outside of it"),
+        ({"files": {"saved_model.pb": {}}}, "cannot be read"),
+    ],
+)
+def test_a_forged_description_is_refused(artefact, change, reason):
+    path = artefact / DESCRIPTION
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    refused(artefact, reason)
+
+
+def forged(artefact, module, **signature):
+    """Puts another SavedModel into an artefact, with the description to match."""
+    description, _ = read(artefact)
+    for name in ("saved_model.pb", "fingerprint.pb"):
+        (artefact / name).unlink()
+    shutil.rmtree(artefact / "variables")
+    tf.saved_model.save(module, str(artefact), signatures=signature or None)
+    write_description(artefact, description)
+
+
+def test_a_graph_that_writes_files_is_refused_before_it_is_loaded(artefact, tmp_path):
+    module = tf.Module()
+    target = str(tmp_path / "written")
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+    def serve(frames):
+        tf.io.write_file(target, "gotcha")
+        return {"mask": frames[..., 0]}
+
+    module.serve = serve
+    forged(artefact, module, serving_default=serve)
+    refused(artefact, "it holds what does more than compute: WriteFile")
+    assert not (tmp_path / "written").exists()
+
+
+def test_a_table_that_is_read_at_loading_is_refused(artefact, tmp_path):
+    (tmp_path / "words").write_text("one\n")
+    module = tf.Module()
+    initializer = tf.lookup.TextFileInitializer(
+        str(tmp_path / "words"), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE,
+        tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER,
+    )  # fmt: skip
+    module.table = tf.lookup.StaticHashTable(initializer, -1)
+    forged(artefact, module)
+    refused(artefact, "it holds")
+
+
+def test_calls_of_the_functions_that_write_variables_are_refused(artefact):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    description, _ = read(artefact)
+    path = artefact / "saved_model.pb"
+    message = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    library = message.meta_graphs[0].graph_def.library.function
+    save = next(one.signature.name for one in library if "traced_save" in one.signature.name)
+    other = next(one for one in library if "traced" not in one.signature.name)
+    node = other.node_def.add(name="call", op="PartitionedCall")
+    node.attr["f"].func.name = save
+    path.write_bytes(message.SerializeToString())
+    write_description(artefact, description)
+    refused(artefact, "it holds what does more than compute: __inference__traced_save")
+
+
+def test_threads_of_tensorflow_are_set_elsewhere(written):
+    with pytest.raises(ValueError, match="`threads` must be None for a SavedModel"):
+        unetv2.load_exported(written, threads=2)
+    with pytest.raises(ValueError, match="`threads` must be a positive integer"):
+        unetv2.load_exported(written, threads=0)
+
+
+def test_no_other_runtime_is_imported(written):
+    assert unetv2.load_exported(written).n_classes == 5
+    assert not {"onnxruntime", "openvino", "ai_edge_litert"} & set(sys.modules)

@@ -1,0 +1,1 @@
+"""Models that were exported: what lies in them, and how they are run."""

@@ -1,0 +1,221 @@
+"""A model that was exported, ready to predict."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from unetv2.arguments import require_integer
+from unetv2.artefacts.description import Description
+from unetv2.artefacts.network import ArtefactNetwork
+from unetv2.artefacts.running import Outputs, Runner, eight_bits
+from unetv2.classes import ClassTable
+from unetv2.data.decoding import MAX_PIXELS
+from unetv2.data.resizing import Geometry
+from unetv2.inference.canvas import place
+from unetv2.inference.figures import Band, Wanted, enlarge, mask_dtype, part_of
+from unetv2.inference.gathering import Gathering
+from unetv2.inference.pictures import Picture
+from unetv2.inference.prediction import Prediction
+from unetv2.inference.predictor import Predictor
+from unetv2.preprocessing import Preprocessing
+
+
+class ExportedModel:
+    """A model of any format, made by :func:`unetv2.load_exported`.
+
+    :func:`unetv2.predict`, :func:`unetv2.predict_directory`, :func:`unetv2.predict_video` and
+    :func:`unetv2.evaluate` take it as they take a Keras model, windows and flips included; samples
+    of dropout need the Keras model.
+
+    Args:
+        description: What it is.
+        runner: What runs it.
+        path: Where it lies.
+
+    Attributes:
+        description: Format, precision, sizes, versions and how far it agrees with the Keras model.
+        path: str.
+        name: str.
+        n_classes: int.
+        preprocessing: :class:`unetv2.Preprocessing`. How the network's pictures are prepared.
+
+    Example:
+        >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
+        >>> model.preprocessing = unetv2.Preprocessing(image_size=(24, 32))
+        >>> exported = unetv2.export(
+        ...     model, tmp / "described", format="saved_model", verbose=False)
+        >>> exported.description.precision, exported.n_classes
+        ('float32', 23)
+        >>> frame = np.zeros((48, 64, 3), np.uint8)
+        >>> exported.predict(frame).mask.shape
+        (48, 64)
+        >>> mask, confidence, logits = exported.run(frame[np.newaxis])
+        >>> mask.shape, confidence.shape, logits.shape
+        ((1, 48, 64), (1, 48, 64), (1, 24, 32, 23))
+    """
+
+    def __init__(
+        self, description: Description, runner: Runner, path: str | os.PathLike[str]
+    ) -> None:
+        self.description = description
+        self.path = os.fspath(path)
+        self.name = description.name
+        self.n_classes = description.n_classes
+        self.preprocessing: Preprocessing = description.preprocessing
+        self._runner = runner
+        self._network = ArtefactNetwork(description, self.run)
+
+    def __repr__(self) -> str:
+        """Returns what it is."""
+        return f"<ExportedModel '{self.path}' {self.description.format}>"
+
+    def run(self, frames: np.ndarray) -> Outputs:
+        """Runs the artefact itself.
+
+        Args:
+            frames: uint8 ``(batch, height, width, channels)`` of the size that it takes:
+                ``description.frame_size``, where None is any.
+
+        Returns:
+            tuple ``(mask, confidence, logits)``: class ids ``(batch, height, width)``, float32 of
+            the same shape, and float32 ``(batch, *network's size, n_classes)``.
+
+        Raises:
+            ValueError: If the frames are of another size or dtype.
+        """
+        shape = (None, *self.description.frame_size, self.preprocessing.channels)
+        if frames.dtype != np.uint8 or not (
+            frames.ndim == 4
+            and all(own in (None, side) for own, side in zip(shape, frames.shape, strict=True))
+        ):
+            raise ValueError(
+                f"`frames` must be uint8 {shape}, None for any. "
+                f"Received: {frames.dtype} {frames.shape}. `predict` takes pictures of any size "
+                "where the artefact was exported without `frame_size`."
+            )
+        return self._runner(np.ascontiguousarray(frames))
+
+    def predict(
+        self,
+        image: Any,
+        *,
+        uncertainty: bool = False,
+        probabilities: bool = False,
+        batch_size: int = 8,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Prediction | list[Prediction]:
+        """Predicts pictures, resizing them in the artefact where it does that itself.
+
+        Args:
+            image: A path, an array or a list of them, as of :func:`unetv2.predict`. Pixels of
+                more than 8 bits are brought to 8.
+            uncertainty: bool. Whether the entropy is made too.
+            probabilities: bool. Whether all classes' probabilities are.
+            batch_size: int. Frames of one size that are run at once, at most.
+            max_pixels: int. Larger picture files are refused from their header.
+
+        Returns:
+            Prediction, or a list of them for a list of pictures.
+
+        Raises:
+            FileNotFoundError: If a file does not exist.
+            ValueError: If a picture is none, or of a size, channels or values not taken.
+            TypeError: If it is something else.
+        """
+        several = isinstance(image, list | tuple)
+        batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
+        asked = [
+            Picture(one, channels=self.preprocessing.channels, max_pixels=max_pixels)
+            for one in (image if several else [image])
+        ]
+        wanted = Wanted(uncertainty, probabilities)
+        if self.description.resizes:
+            found = list(self._whole(asked, wanted, batch_size))
+        else:
+            found = list(self._prepared(asked, wanted, batch_size))
+        return found if several else found[0]
+
+    def probabilities(self, image: np.ndarray) -> np.ndarray:
+        """Returns the classes' probabilities of a picture.
+
+        Args:
+            image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``.
+
+        Returns:
+            np.ndarray. float32 ``(height, width, n_classes)``.
+        """
+        prediction: Any = self.predict(image, probabilities=True)
+        return prediction.probabilities
+
+    @property
+    def network(self) -> ArtefactNetwork:
+        """What :func:`unetv2.predict` feeds with prepared pictures."""
+        return self._network
+
+    @property
+    def classes(self) -> ClassTable:
+        """Names and colours of the ids."""
+        known = self.preprocessing
+        if known.classes is not None and len(known.classes) == self.n_classes:
+            return known.classes
+        return ClassTable.numbered(self.n_classes, known.ignore_class)
+
+    def _whole(
+        self, pictures: Sequence[Picture], wanted: Wanted, batch_size: int
+    ) -> Iterator[Prediction]:
+        for _, same in itertools.groupby(pictures, key=lambda picture: picture.size):
+            left = list(same)
+            while left:
+                batch, left = left[:batch_size], left[batch_size:]
+                frames = np.stack([eight_bits(np.asarray(one.pixels()[:])) for one in batch])
+                outputs = self.run(frames)
+                for number, picture in enumerate(batch):
+                    mask, confidence, logits = (one[number] for one in outputs)
+                    yield self._prediction(picture, mask, confidence, logits, wanted)
+
+    def _prediction(
+        self,
+        picture: Picture,
+        mask: np.ndarray,
+        confidence: np.ndarray,
+        logits: np.ndarray,
+        wanted: Wanted,
+    ) -> Prediction:
+        more: dict[str, Any] = {}
+        if wanted != Wanted(False, False):
+            size = logits.shape[:2]
+            geometry = Geometry.plan(picture.size, (size[0], size[1]), self.preprocessing.resize)
+            rows, columns = place(geometry)
+            inside = tf.constant(logits[rows, columns])
+            bands = enlarge([Band(0, inside)], geometry.resized, picture.size)
+            parts = [
+                part_of(row, 0, values, self.n_classes, wanted, logarithms=True)
+                for row, values in bands
+            ]
+            for name, asked in (
+                ("uncertainty", wanted.uncertainty),
+                ("probabilities", wanted.probabilities),
+            ):
+                if asked:
+                    more[name] = np.concatenate([getattr(part, name) for part in parts])
+        return Prediction(
+            ids=mask.astype(mask_dtype(self.n_classes), copy=False), confidence=confidence,
+            classes=self.classes, picture=picture, **more,
+        )  # fmt: skip
+
+    def _prepared(
+        self, pictures: Sequence[Picture], wanted: Wanted, batch_size: int
+    ) -> Iterator[Prediction]:
+        """Predicts as `unetv2.predict` does, with what the artefact says of prepared pictures."""
+        predictor = Predictor(self, batch_size=batch_size)
+        for picture, parts in predictor.all(pictures, Wanted(True, wanted.probabilities)):
+            gathered = Gathering(picture, predictor, wanted, None)
+            for part in parts:
+                gathered.add(part)
+            yield gathered.prediction()

@@ -1,0 +1,44 @@
+"""LiteRT, formerly TensorFlow Lite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from unetv2.artefacts.description import Description
+from unetv2.artefacts.formats import FORMATS, require_module
+from unetv2.artefacts.running import Outputs
+
+_FORMAT = FORMATS["litert"]
+
+
+class Runner:
+    """Runs a ``.tflite`` file, frame by frame.
+
+    By ``ai_edge_litert``, the runtime that follows ``tf.lite.Interpreter``, which is deprecated. It
+    has none of TensorFlow's own operations either, so that a model cannot touch files.
+
+    Args:
+        files: Of the artefact.
+        description: Of it.
+        threads: int or None.
+    """
+
+    def __init__(
+        self, files: Mapping[str, Path], description: Description, threads: int | None
+    ) -> None:
+        module = require_module(_FORMAT.runtime, _FORMAT.extra, "to run LiteRT models")
+        # Without the description that may stand behind it.
+        content = files[_FORMAT.main].read_bytes()[: description.files[_FORMAT.main]["bytes"]]
+        self._interpreter = module.Interpreter(model_content=content, num_threads=threads)
+        self._interpreter.allocate_tensors()
+        self._run = self._interpreter.get_signature_runner()
+
+    def __call__(self, frames: np.ndarray) -> Outputs:
+        """Runs it; see :class:`unetv2.artefacts.running.Runner`."""
+        answers = [self._run(frames=frames[at : at + 1]) for at in range(len(frames))]
+        return Outputs(
+            *(np.concatenate([one[name] for one in answers]) for name in Outputs._fields)
+        )

@@ -1,0 +1,57 @@
+"""Loads what was exported."""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+from unetv2.arguments import require_integer
+from unetv2.artefacts.exported_model import ExportedModel
+from unetv2.artefacts.storage import BrokenArtefactError, read
+
+
+def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -> ExportedModel:
+    """Loads what :func:`unetv2.export` wrote.
+
+    The runtime of its format is imported here, and no other. Nothing in an artefact is run as
+    code: its files must be those that its description names, by their SHA-256; graphs that do more
+    than compute are refused.
+
+    Args:
+        path: The artefact's folder, or its ``.tflite`` or ``.onnx`` file.
+        threads: int or None. Threads of the runtime; None leaves that to it. TensorFlow's, for a
+            SavedModel, are set for the whole process elsewhere.
+
+    Returns:
+        ExportedModel. Predicts as the Keras model does, whatever its format.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        ValueError: If it is no artefact, or a damaged one, or ``threads`` is out of its range.
+        TypeError: If ``threads`` is no integer.
+        ImportError: If the format's runtime is not installed.
+
+    Example:
+        >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
+        >>> model.preprocessing = unetv2.Preprocessing(image_size=(24, 32))
+        >>> exported = unetv2.export(
+        ...     model, tmp / "loaded", format="saved_model", verbose=False)
+        >>> exported = unetv2.load_exported(tmp / "loaded")
+        >>> prediction = exported.predict(np.zeros((30, 40, 3), np.uint8))
+        >>> prediction.mask.shape, prediction.confidence.dtype.name
+        ((30, 40), 'float32')
+    """
+    if threads is not None:
+        threads = require_integer("threads", threads, 1, "None leaves it to the runtime.")
+    description, files = read(path)
+    runner = importlib.import_module(f"unetv2.artefacts.{description.format}").Runner
+    try:
+        loaded = runner(files, description, threads)
+    except (BrokenArtefactError, ImportError):
+        raise
+    # Each runtime has errors of its own for what it cannot read.
+    except Exception as error:
+        if threads is not None and "`threads`" in str(error):
+            raise
+        raise BrokenArtefactError(path, f"its runtime says: {error}") from error
+    return ExportedModel(description, loaded, path)

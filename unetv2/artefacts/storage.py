@@ -1,0 +1,181 @@
+"""Where an artefact keeps its description: beside its files, or in its only one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from unetv2.artefacts.description import KEY, Description
+from unetv2.artefacts.formats import FORMATS
+
+DESCRIPTION = "unetv2.json"
+
+# ModelProto.metadata_props of ONNX, the 14th field, an entry of two strings.
+_ONNX_FIELD, _ONNX_KEY = b"\x72", b"\x0a\x06" + KEY.encode() + b"\x12"
+_MOST_BYTES = 2**24
+_AT_ONCE = 2**20
+
+
+class BrokenArtefactError(ValueError):
+    """What was to be loaded is no artefact, or a damaged one."""
+
+    def __init__(self, path: Any, reason: str) -> None:
+        super().__init__(
+            f"`path` must be an artefact of `unetv2.export`. Received: '{path}': "
+            f"{' '.join(reason.split())}. Export the model again."
+        )
+
+
+def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yields name and path of all files of a folder but the description, in order."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != DESCRIPTION:
+            yield name, path
+
+
+def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns size and SHA-256 of each file of a folder."""
+    return {
+        name: {"bytes": path.stat().st_size, "sha256": _sha256(path, path.stat().st_size)}
+        for name, path in files_of(folder)
+    }
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Writes the description into an artefact's folder, with what its files are."""
+    text = replace(description, files=describe_files(folder)).to_json()
+    (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+
+def join(folder: Path, format: str) -> Path:
+    """Puts the description of a folder into the file of its network, and returns that file.
+
+    Both formats have a place for it: LiteRT models carry further files as a ZIP archive behind
+    them, ONNX has metadata.
+    """
+    path = folder / FORMATS[format].main
+    text = (folder / DESCRIPTION).read_bytes()
+    if format == "litert":
+        with zipfile.ZipFile(path, "a") as archive:
+            # Without a time, so that the same model gives the same bytes.
+            archive.writestr(zipfile.ZipInfo(DESCRIPTION), text)
+    else:
+        entry = _ONNX_KEY + _varint(len(text)) + text
+        with path.open("ab") as file:
+            file.write(_ONNX_FIELD + _varint(len(entry)) + entry)
+    return path
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
+    """Reads the description of an artefact and checks its files.
+
+    Args:
+        path: A folder, or a ``.tflite`` or ``.onnx`` file.
+
+    Returns:
+        tuple ``(description, files)``, the latter by their names.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        BrokenArtefactError: If it is something else, or damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"`path` must be an artefact. Received: '{path}', where there is none. Check the path."
+        )
+    try:
+        text = _text(path)
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise BrokenArtefactError(path, f"it has no description ({error})") from error
+    try:
+        description = Description.from_json(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BrokenArtefactError(path, f"its description cannot be read ({error})") from error
+    return description, _checked(path, description)
+
+
+def is_artefact(path: str | os.PathLike[str]) -> bool:
+    """Returns whether a path looks like an artefact's."""
+    path = Path(path)
+    if path.is_dir():
+        return (path / DESCRIPTION).is_file()
+    return path.suffix in {one.suffix for one in FORMATS.values() if one.suffix}
+
+
+def _text(path: Path) -> bytes:
+    if path.is_dir():
+        return (path / DESCRIPTION).read_bytes()
+    if path.suffix == FORMATS["litert"].suffix:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(DESCRIPTION).file_size > _MOST_BYTES:
+                raise ValueError("it is too long")
+            return archive.read(DESCRIPTION)
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _MOST_BYTES))
+        end = file.read()
+    start = end.rfind(_ONNX_KEY)
+    if start < 0:
+        raise ValueError("no metadata at its end")
+    length, begin = _read_varint(end, start + len(_ONNX_KEY))
+    if begin + length != len(end):
+        raise ValueError("its metadata is cut off")
+    return end[begin:]
+
+
+def _checked(path: Path, description: Description) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for name, known in description.files.items():
+        parts = PurePosixPath(name)
+        if parts.is_absolute() or ".." in parts.parts or "\\" in name:
+            raise BrokenArtefactError(path, f"it names the file '{name}', outside of it")
+        files[name] = path / name if path.is_dir() else path
+        try:
+            size, digest = int(known["bytes"]), str(known["sha256"])
+            found = files[name].stat().st_size
+            # Behind a single file's network comes the description.
+            whole = found == size if path.is_dir() else found > size
+            if not whole or _sha256(files[name], size) != digest:
+                raise BrokenArtefactError(path, f"'{name}' is not the file that was written")
+        except (OSError, KeyError, TypeError) as error:
+            raise BrokenArtefactError(path, f"'{name}' cannot be read ({error})") from error
+    if FORMATS[description.format].main not in files:
+        raise BrokenArtefactError(path, "it names no network")
+    if not path.is_dir() and len(files) != 1:
+        raise BrokenArtefactError(path, "it names other files")
+    return files
+
+
+def _sha256(path: Path, size: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (part := file.read(min(size, _AT_ONCE))):
+            digest.update(part)
+            size -= len(part)
+    return digest.hexdigest()
+
+
+def _varint(number: int) -> bytes:
+    """Returns a number as Protocol Buffers write it: seven bits a byte, the lowest first."""
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _read_varint(data: bytes, start: int) -> tuple[int, int]:
+    number = shift = 0
+    for place in range(start, min(start + 10, len(data))):
+        number |= (data[place] & 127) << shift
+        shift += 7
+        if data[place] < 128:
+            return number, place + 1
+    raise ValueError("its metadata is cut off")

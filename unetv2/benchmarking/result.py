@@ -1,0 +1,120 @@
+"""What a benchmark found."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unetv2.benchmarking.plotting import accuracy_over_latency
+from unetv2.files import write_whole
+
+JSON, TEXT, PICTURE = "benchmark.json", "benchmark.txt", "benchmark.png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What was measured of one model or artefact.
+
+    Args:
+        name: str.
+        format: str.
+        precision: str.
+        latency_ms: Median, 95th and 99th percentile of a frame's answer, in milliseconds.
+        throughput: float. Frames a second in batches.
+        peak_bytes: int. The most memory of a process that starts it and answers a frame.
+        file_bytes: int. Of its files.
+        startup_s: float. Seconds from the start of Python to the first answer.
+        mean_iou: float or None. On the data given.
+    """
+
+    name: str
+    format: str
+    precision: str
+    latency_ms: tuple[float, float, float]
+    throughput: float
+    peak_bytes: int
+    file_bytes: int
+    startup_s: float
+    mean_iou: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """What :func:`unetv2.benchmark` found. ``print`` shows it as a table.
+
+    Args:
+        rows: One for each model or artefact.
+        settings: How it was measured, of types that JSON knows.
+
+    Example:
+        >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
+        >>> model.preprocessing = unetv2.Preprocessing(image_size=(24, 32))
+        >>> found = unetv2.benchmark(model, runs=5, batch_size=2)
+        >>> [row.name for row in found.rows]
+        ['model.predict', 'tf.function']
+        >>> found.save(tmp / "found")
+        >>> sorted(path.name for path in (tmp / "found").iterdir())
+        ['benchmark.json', 'benchmark.png', 'benchmark.txt']
+    """
+
+    rows: Sequence[Row]
+    settings: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns everything, of types that JSON knows."""
+        return {
+            "settings": self.settings,
+            "rows": [dataclasses.asdict(row) for row in self.rows],
+        }
+
+    def __str__(self) -> str:
+        """Returns the table."""
+        size = self.settings["batch_size"]
+        lines: list[tuple[str, ...]] = [
+            ("", "format", "precision", "ms", "95 %", "99 %", f"batch {size}", "MB", "memory",
+             "start", "mean IoU"),
+        ]  # fmt: skip
+        for row in self.rows:
+            lines.append(
+                (
+                    row.name, row.format, row.precision,
+                    *(f"{value:.1f}" for value in row.latency_ms),
+                    f"{row.throughput:.0f}/s", f"{row.file_bytes / 1e6:.1f}",
+                    f"{row.peak_bytes / 1e6:.0f}", f"{row.startup_s:.1f} s",
+                    "" if row.mean_iou is None else f"{row.mean_iou:.3f}",
+                )
+            )  # fmt: skip
+        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        text = [
+            "  ".join(
+                word.ljust(width) if column < 3 else word.rjust(width)
+                for column, (word, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        return "\n".join(text)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes ``benchmark.json``, ``benchmark.txt`` and ``benchmark.png``, each whole.
+
+        The picture shows mean IoU against latency, or latency alone where there were no masks.
+
+        Args:
+            folder: Where to.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+            OSError: If it cannot be written.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(self.as_dict(), indent=2) + "\n"
+        write_whole(place / JSON, lambda file: file.write(content.encode()))
+        write_whole(place / TEXT, lambda file: file.write(f"{self}\n".encode()))
+        figure = accuracy_over_latency(self.rows)
+        write_whole(place / PICTURE, lambda file: figure.savefig(file, format="png"))

@@ -1,0 +1,199 @@
+"""Exports a model."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from unetv2.artefacts.description import Description
+from unetv2.artefacts.exported_model import ExportedModel
+from unetv2.artefacts.formats import Format, require_format, require_module, require_precision
+from unetv2.artefacts.loading import load_exported
+from unetv2.artefacts.operations import others
+from unetv2.artefacts.storage import join, write_description
+from unetv2.classes import ClassTable
+from unetv2.exporting.calibration import fitted, pictures, scenes
+from unetv2.exporting.folding import deployable
+from unetv2.exporting.graph import Graph
+from unetv2.exporting.parity import LEAST, Parity, compare, reference
+from unetv2.exporting.plan import Plan, plan
+from unetv2.exporting.refusal import named, refusal
+from unetv2.exporting.writing import beside, put, require_place
+from unetv2.inference.network import Network
+from unetv2.inference.predict import load
+from unetv2.versions import versions
+
+_COMPARED = 8
+_FEW = 100
+
+_log = logging.getLogger("unetv2")
+
+
+def export(
+    model: keras.Model | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    format: str,
+    precision: str = "float32",
+    image_size: Sequence[int] | None = None,
+    frame_size: Sequence[int] | None = None,
+    classes: ClassTable | None = None,
+    calibration: Any = None,
+    least_equal: float | None = None,
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> ExportedModel:
+    """Writes a model so that it runs without Keras and without this library.
+
+    The artefact takes camera frames as they are, uint8 ``(batch, height, width, channels)``, and
+    answers ``mask`` and ``confidence`` of their size, and ``logits`` of the network's. Resizing as
+    in training, scaling, the network, the most probable class and the way back to the frames' size
+    are all in it: of frames of any size in ``"saved_model"``, ``"onnx"`` and ``"openvino"``, of
+    one ``frame_size`` in ``"litert"``, whose frames otherwise come at the network's size. Models
+    of windows or native scale are fed at that scale. :func:`unetv2.load_exported` does what an
+    artefact leaves out.
+
+    How pictures were prepared, class names, colours, versions, and how far the artefact agrees
+    with the Keras model, are in ``unetv2.json`` beside the network, or within its only file. The
+    agreement is measured on pictures, with what was written; where it is too low nothing is left.
+
+    Args:
+        model: A functional Keras model that gives logits, or the path of its ``.keras`` file.
+        path: A folder for the artefact. For ``"litert"`` and ``"onnx"`` also a file, ending in
+            ``.tflite`` or ``.onnx``.
+        format: ``"saved_model"``, ``"litert"``, ``"onnx"`` or ``"openvino"``.
+        precision: ``"float32"`` or ``"float16"``; ``"bfloat16"`` for ``"saved_model"`` and
+            ``"openvino"``; ``"int8"`` for all but ``"saved_model"``.
+        image_size: ``(height, width)`` that the network is fed with. None takes the one that the
+            model was trained with; a model for all sizes may need one.
+        frame_size: ``(height, width)`` of the camera's frames, or None for any.
+        classes: ClassTable or None. Names and colours; None takes the model's.
+        calibration: For ``"int8"``, what the numbers in the network are measured on, 100 pictures
+            at least: a data set of :func:`unetv2.make_dataset`, a folder of pictures, or a list
+            of paths and arrays. The first 300 count. Take those of the training, without
+            augmentation. The agreement is measured on the last of them; None takes made-up scenes.
+        least_equal: float or None. The least share of pixels that must be of the Keras model's
+            class: by default 0.9999 for ``"float32"``, 0.99 for ``"float16"``, 0.97 for
+            ``"bfloat16"``, 0.9 for ``"int8"``.
+        overwrite: bool. Whether an earlier artefact at ``path`` is replaced.
+        verbose: bool. Whether the agreement is printed.
+
+    Returns:
+        ExportedModel. The artefact, loaded.
+
+    Raises:
+        ValueError: If an argument is out of its range; if a layer cannot be converted, which is
+            named; if ``path`` exists; if artefact and model disagree.
+        TypeError: If an argument is of the wrong type.
+        ImportError: If a package is missing; the message has the command that installs it.
+        OSError: If it cannot be written; what was there stays.
+
+    Example:
+        >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
+        >>> model.preprocessing = unetv2.Preprocessing(image_size=(24, 32), classes=unetv2.CARLA)
+        >>> exported = unetv2.export(
+        ...     model, tmp / "exported", format="saved_model", verbose=False)
+        >>> exported.description.parity["pixels_equal"] > 0.9999
+        True
+    """
+    kind = require_format(format)
+    require_precision(kind, precision)
+    if precision == "int8" and calibration is None:
+        raise ValueError(
+            "`calibration` must be given for precision='int8': pictures on which the numbers in "
+            "the network are measured. Received: calibration=None. Pass the training's data set."
+        )
+    least = _require_share(LEAST[precision] if least_equal is None else least_equal)
+    place = Path(path)
+    require_place(place, kind, overwrite=overwrite)
+    for module in (kind.runtime, *kind.tools, *(("nncf",) if _by_nncf(kind, precision) else ())):
+        require_module(module, kind.extra, f"to export to format='{format}'")
+    if not isinstance(model, keras.Model):
+        model = load(model)
+    planned = plan(model, kind, image_size=image_size, frame_size=frame_size, classes=classes)
+    some = None if calibration is None else pictures(calibration, planned)
+    if precision == "int8" and some is not None and len(some) < _FEW:
+        _log.warning(
+            "`calibration` has %d pictures; int8 needs about %d to be measured well.",
+            len(some), _FEW,
+        )  # fmt: skip
+    converted = {"litert": "float32", "openvino": "float32"}.get(format, precision)
+    network = deployable(model, "float32" if converted == "int8" else converted)
+    graph = Graph(network, planned, batch=None if kind.open_sizes else 1)
+    _require_computing(graph)
+    with beside(place) as folder:
+        _write(kind, graph, folder, precision, some or [])
+        description = Description(
+            name=model.name, format=format, precision=precision,
+            n_classes=Network.of(model).n_classes, frame_size=planned.frame_size,
+            network_size=planned.network_size, resizes=planned.resizes,
+            preprocessing=planned.preprocessing, versions=versions(),
+        )  # fmt: skip
+        write_description(folder, description)
+        parity = _parity(model, planned, folder, some)
+        if parity.pixels_equal < least:
+            raise ValueError(
+                f"The artefact must give the Keras model's class for a share of {least:g} of the "
+                f"pixels. Received: {parity}. Nothing was written. Lower `least_equal` if that "
+                "is good enough, or choose another `precision`."
+            )
+        description = replace(description, parity={**parity.as_dict(), "least_equal": least})
+        write_description(folder, description)
+        put(join(folder, format) if place.suffix == kind.suffix != "" else folder, place)
+    if verbose:
+        print(f"{place}: {format}, {precision}: {parity}")
+    return load_exported(place)
+
+
+def _by_nncf(kind: Format, precision: str) -> bool:
+    return kind.name == "openvino" and precision == "int8"
+
+
+def _require_share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(
+            "`least_equal` must be a share in [0, 1], or None. "
+            f"Received: least_equal={value!r}. 0 accepts everything."
+        )
+    return float(value)
+
+
+def _require_computing(graph: Graph) -> None:
+    found = others(operation.type for operation in graph.concrete().graph.get_operations())
+    if found:
+        raise ValueError(
+            "A model must only compute to be exported. "
+            f"Received: {named(graph, found) or ', '.join(sorted(found))}. Replace it."
+        )
+
+
+def _write(
+    kind: Format, graph: Graph, folder: Path, precision: str, some: Sequence[np.ndarray]
+) -> None:
+    module = importlib.import_module(f"unetv2.exporting.{kind.name}")
+    frames = [fitted(picture, graph.plan) for picture in some]
+    try:
+        module.write(graph, folder, precision, frames)
+    except (OSError, ImportError, MemoryError):
+        raise
+    # Each converter has errors of its own for what it does not know.
+    except Exception as error:
+        raise refusal(graph, kind.name, error) from error
+
+
+def _parity(
+    model: keras.Model, planned: Plan, folder: Path, some: list[np.ndarray] | None
+) -> Parity:
+    source = "made-up scenes" if some is None else "pictures of `calibration`"
+    compared = scenes(planned, _COMPARED) if some is None else some[-_COMPARED:]
+    if planned.resizes and None not in planned.frame_size:
+        compared = [fitted(picture, planned) for picture in compared]
+    return compare(reference(model, planned), load_exported(folder), compared, source)

@@ -1,0 +1,92 @@
+"""How far an artefact agrees with its Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from unetv2.artefacts.exported_model import ExportedModel
+from unetv2.exporting.folding import deployable
+from unetv2.exporting.plan import Plan
+from unetv2.inference.predict import predict
+from unetv2.segmentation_model import SegmentationModel
+
+# Below, a float network was converted wrongly. Eight bits cost a few pixels, at edges mostly.
+LEAST = {"float32": 0.9999, "float16": 0.99, "bfloat16": 0.97, "int8": 0.9}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far an artefact agrees with its Keras model, both fed with the same pictures.
+
+    Args:
+        pixels_equal: float. Share of the pixels of the same class.
+        largest_difference: float. The largest one between two probabilities of a class.
+        mean_difference: float. The mean one.
+        pictures: int. How many pictures were compared.
+        source: str. Where they came from.
+    """
+
+    pixels_equal: float
+    largest_difference: float
+    mean_difference: float
+    pictures: int
+    source: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the values, of types that JSON knows."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        """Returns them in a line."""
+        return (
+            f"{self.pixels_equal:.4%} of the pixels equal, probabilities differ by "
+            f"{self.largest_difference:.2g} at most, on {self.pictures} {self.source}"
+        )
+
+
+def reference(model: keras.Model, plan: Plan) -> SegmentationModel:
+    """Returns the model in float32, as the plan has its pictures prepared.
+
+    Args:
+        model: A functional model.
+        plan: What the artefact takes.
+    """
+    computes = {layer.dtype_policy.name for layer in model.layers if hasattr(layer, "dtype_policy")}
+    same = model if computes == {"float32"} else deployable(model, "float32")
+    return SegmentationModel(
+        same.inputs[0], same.outputs[0], preprocessing=plan.preprocessing, name=model.name
+    )
+
+
+def compare(
+    model: SegmentationModel, exported: ExportedModel, pictures: Sequence[np.ndarray], source: str
+) -> Parity:
+    """Predicts pictures by both.
+
+    Args:
+        model: The Keras model.
+        exported: The artefact.
+        pictures: uint8 ``(height, width, channels)``.
+        source: str. What they are.
+    """
+    equal, total, largest, differences = 0, 0, 0.0, []
+    for picture in pictures:
+        wanted: Any = predict(model, picture, probabilities=True)
+        found: Any = exported.predict(picture, probabilities=True)
+        equal += int((wanted.mask == found.mask).sum())
+        total += wanted.mask.size
+        difference = np.abs(wanted.probabilities - found.probabilities)
+        largest = max(largest, float(difference.max()))
+        differences.append(float(difference.mean()))
+    return Parity(
+        pixels_equal=equal / total,
+        largest_difference=largest,
+        mean_difference=float(np.mean(differences)),
+        pictures=len(pictures),
+        source=source,
+    )

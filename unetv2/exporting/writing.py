@@ -1,0 +1,86 @@
+"""Writes an artefact: beside its place, checked there, and renamed into it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from unetv2.artefacts.formats import Format
+from unetv2.artefacts.storage import is_artefact, read
+
+
+def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
+    """Raises unless an artefact can be written to a path.
+
+    Args:
+        path: Where to.
+        format: Of the artefact.
+        overwrite: bool. Whether an artefact there may be replaced.
+
+    Raises:
+        ValueError: If there is something that is to stay, or the suffix is another format's.
+    """
+    if path.suffix in (".tflite", ".onnx", ".keras", ".h5") and path.suffix != format.suffix:
+        raise ValueError(
+            f"`path` must be a folder{f' or end in {format.suffix}' if format.suffix else ''} for "
+            f"format='{format.name}'. Received: path='{path}'. Pass another path."
+        )
+    if not path.exists():
+        return
+    if not overwrite:
+        raise ValueError(
+            f"`path` must not exist. Received: path='{path}', which does. "
+            "Pass overwrite=True to replace it, or another path."
+        )
+    if is_artefact(path):
+        with contextlib.suppress(ValueError):
+            read(path)
+            return
+    raise ValueError(
+        f"`path` must be an artefact to be overwritten. Received: path='{path}', which is "
+        "something else. Pass another path."
+    )
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Gives a folder to write into, beside a path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.with_name(f".{os.getpid()}.{path.name}")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir()
+        yield folder
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "Free some space" if full else "Make the folder writable"
+        raise OSError(
+            error.errno,
+            f"'{path}' must be written to export the model. "
+            f"Received: {error.strerror or error}. {remedy}",
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def put(written: Path, path: Path) -> None:
+    """Renames what was written to its place, where an earlier artefact may be."""
+    if not path.exists():
+        written.rename(path)
+        return
+    # A folder that is not empty cannot be renamed over.
+    earlier = path.with_name(f".{os.getpid()}.{path.name}.earlier")
+    path.rename(earlier)
+    try:
+        written.rename(path)
+    except OSError:
+        earlier.rename(path)
+        raise
+    if earlier.is_dir():
+        shutil.rmtree(earlier, ignore_errors=True)
+    else:
+        earlier.unlink()
