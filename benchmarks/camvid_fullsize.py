@@ -4,8 +4,8 @@ First pictures that are cheap, of half the size or, with `--first crops`, random
 pictures of full size at a lower learning rate, from the weights that the first left. The speed of a
 few steps of each is measured first, and the numbers of epochs follow from it and the budget, which
 covers all of this but the imports: reading, measuring, training, evaluating. The training never
-looks at the validation pictures, not even to choose an epoch, so that the command can be repeated on
-a held-out split by `--validation` alone.
+looks at the validation pictures, not even to choose an epoch, so that the command can be repeated
+on a held-out split by `--validation` alone.
 
 Prints the scores of the 11 classes at full size, unlabelled pixels ignored. In the output folder:
 `model.keras`, `figures.json`, and what `unetv2.train` writes, in `first` and `whole`.

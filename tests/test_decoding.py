@@ -169,6 +169,20 @@ def test_turned_tiffs_have_the_size_that_their_header_says(tmp_path, orientation
     np.testing.assert_array_equal(decode_image(path), gradient(8, 12))
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate", "packbits"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_masks_in_turned_tiffs_are_turned_upright(tmp_path, orientation, compression):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    upright = np.arange(15, dtype=np.uint16).reshape(3, 5)
+    for number, values in enumerate((upright.astype(np.uint8), upright * 1000)):
+        stored = np.ascontiguousarray(STORED[orientation](values))
+        path = str(save(stored, tmp_path / f"{number}.tif", exif=exif, compression=compression))
+        assert read_header(path).size == (3, 5)
+        np.testing.assert_array_equal(decode_mask(path), values)
+        np.testing.assert_array_equal(decode_image(path, channels=1)[..., 0], values)
+
+
 def test_a_name_that_is_no_utf_8_is_a_name(tmp_path):
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")
     Image.fromarray(gradient(4, 4)).save(path)

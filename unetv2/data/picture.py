@@ -184,7 +184,8 @@ def open_picture(path: str, max_pixels: int) -> Iterator[PictureFile]:
         ValueError: If it is no picture or too large, or shows to be broken in the block.
     """
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        # By its name Pillow would map uncompressed files, and misplace the pixels of turned TIFFs.
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as picture:
             if picture.width * picture.height > max_pixels:
                 raise Image.DecompressionBombError(
                     f"{picture.height}x{picture.width} pixels by its header"
