@@ -1,10 +1,11 @@
 """What each exported format of a model costs and loses, against Keras on the same machine.
 
-Exports a model to every format and precision, calibrated on CamVid's training pictures, and has
-`unetv2.benchmark` measure all of them in turns, with the mean IoU of the validation pictures at
-their own size. Prints its table, then the ratios that are expected: the fastest artefact, a frame
-at a time, against ``model.predict`` (15) and a compiled ``tf.function`` (4), LiteRT's eight bits
-against its float32 (3), the sizes of eight bits (0.27), the mean IoU that eight bits lose (0.005).
+Exports a model to every format and precision, calibrated on CamVid's training pictures, for frames
+of the network's size, which is what the formats are fastest with, or with `--open` of any size. Has
+`unetv2.benchmark` measure all of them in turns, with the mean IoU of the validation pictures.
+Prints its table, then the ratios that are expected: the fastest artefact, a frame at a time,
+against ``model.predict`` (15) and a compiled ``tf.function`` (4), LiteRT's eight bits against its
+float32 (3), the sizes of eight bits (0.27), the mean IoU that eight bits lose (0.005).
 
 The model is one that was trained on CamVid at 96x128, as the reference of
 
@@ -36,6 +37,7 @@ def export_all(
 ) -> dict[str, unetv2.ExportedModel]:
     """Returns the artefacts by their names; those of an earlier run are taken as they are."""
     found = {}
+    frame_size = None if arguments.open else model.input_shape[1:3]
     pictures = sorted((arguments.data / "train" / "images").iterdir())
     for format in arguments.formats:
         for precision in FORMATS[format].precisions:
@@ -44,7 +46,7 @@ def export_all(
             if not path.exists():
                 unetv2.export(
                     model, path, format=format, precision=precision, calibration=pictures,
-                    least_equal=0,
+                    frame_size=frame_size, least_equal=0,
                 )  # fmt: skip
             found[name] = unetv2.load_exported(path)
     return found
@@ -78,6 +80,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--output", type=Path, default=Path("runs/deployment"))
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument("--open", action="store_true", help="frames of any size")
     parser.add_argument("--runs", type=int, default=100, help="single frames of each")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()

@@ -95,6 +95,13 @@ def test_fixed_frames_are_the_only_ones_taken(model, tmp_path):
         unetv2.predict(artefact, picture)
 
 
+def test_frames_of_the_networks_size_leave_resizing_to_the_loader(model, tmp_path):
+    artefact = exported(model, tmp_path / "own", frame_size=(24, 32))
+    assert artefact.run(np.stack(scenes(1, (24, 32)))).mask.shape == (1, 24, 32)
+    picture = scenes(1, (50, 61))[0]
+    assert (artefact.predict(picture).mask == unetv2.predict(model, picture).mask).mean() > 0.999
+
+
 def test_samples_of_dropout_need_the_keras_model(artefact):
     with pytest.raises(ValueError, match="`mc_samples` must be 0 for an exported model"):
         unetv2.predict(artefact, scenes(1)[0], mc_samples=2)

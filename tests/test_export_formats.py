@@ -63,6 +63,14 @@ def test_fixed_frames_are_resized_inside(tmp_path, format, resize):
 
 
 @pytest.mark.parametrize("format", OTHERS)
+def test_frames_of_the_networks_own_size_are_quantized_too(model, tmp_path, format):
+    artefact = exported(model, tmp_path / "model", format, "int8", frame_size=(24, 32))
+    picture = scenes(13, (24, 32))[-1]
+    wanted = unetv2.predict(model, picture)
+    assert (artefact.predict(picture).mask == wanted.mask).mean() > 0.95
+
+
+@pytest.mark.parametrize("format", OTHERS)
 def test_eight_bits_are_a_quarter_of_the_size(tmp_path, format):
     model = recorded(filters=48)
     sizes = [

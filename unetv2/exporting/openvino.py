@@ -29,8 +29,11 @@ def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.n
             model,
             nncf.Dataset(frames),
             subset_size=len(frames),
-            # Resizing and the answer's figures are no part of the network.
-            ignored_scope=nncf.IgnoredScope(patterns=[".*prepare/.*", ".*answer/.*"]),
+            # Resizing and the answer's figures are no part of the network. Frames of the network's
+            # size need no resizing, hence without validation.
+            ignored_scope=nncf.IgnoredScope(
+                patterns=[".*prepare/.*", ".*answer/.*"], validate=False
+            ),
         )
     openvino.save_model(
         model, folder / _FORMAT.main, compress_to_fp16=precision in ("float16", "bfloat16")

@@ -84,7 +84,8 @@ def plan(
             "`frame_size` must be None for a model that is fed with pictures at their own scale. "
             f"Received: frame_size={frame_size!r}. Pass `image_size` in its place."
         )
-    return Plan(frames, size, whole, known)
+    # Of the network's own size they come prepared, and pictures of other sizes can be too.
+    return Plan(frames, size, whole and frames != size, known)
 
 
 def _with_classes(known: Preprocessing, classes: Any, n_classes: int) -> Preprocessing:
