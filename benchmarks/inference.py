@@ -11,9 +11,10 @@ Speed, the reference network at 96x128, all interleaved, medians:
   network of few ``--filters`` computes less for each pixel, so its share is lower.
 
 Memory: in a process of its own for each size, the most that is ever resident while a memory-mapped
-``.npy`` scene of uint8 becomes a ``.npy`` mask of 23 classes, in windows of 512x512 that overlap by
-a quarter, by a network of depth 3 and ``--memory-filters`` filters. The first row is a process that
-predicts nothing: most of it is TensorFlow. ``--large`` adds 20,000x20,000 pixels.
+``.npy`` scene of uint8 becomes a ``.npy`` mask of 23 classes (PNG or TIFF by ``--mask-suffix``), in
+windows of 512x512 that overlap by a quarter, by a network of depth 3 and ``--memory-filters``
+filters. The first row is a process that predicts nothing: most of it is TensorFlow. ``--large`` adds
+20,000x20,000 pixels.
 
     python benchmarks/inference.py --json inference.json
     python benchmarks/inference.py --only memory --large --json inference.json
@@ -143,6 +144,7 @@ def memory(arguments: argparse.Namespace) -> dict[str, float]:
                 sys.executable, __file__, "--scene", str(side), "--folder", folder,
                 "--channels", str(arguments.channels),
                 "--memory-filters", str(arguments.memory_filters),
+                "--mask-suffix", arguments.mask_suffix,
             ]  # fmt: skip
             run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             found = json.loads(run.stdout.splitlines()[-1])
@@ -168,10 +170,9 @@ def scene(arguments: argparse.Namespace) -> None:
         path = folder / f"scene_{side}.npy"
         write_scene(path, side, arguments.channels)
         image = np.load(path, mmap_mode="r")
+        output = folder / f"mask_{side}{arguments.mask_suffix}"
         start = time.perf_counter()
-        unetv2.predict(
-            model, image, overlap=OVERLAP, output=folder / f"mask_{side}.npy", progress=True
-        )
+        unetv2.predict(model, image, overlap=OVERLAP, output=output, progress=True)
         seconds = time.perf_counter() - start
         path.unlink()
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
@@ -195,6 +196,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("speed", "memory"), help="default: both")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--filters", type=int, default=32, help="of the network timed")
+    parser.add_argument("--mask-suffix", choices=(".npy", ".png", ".tif"), default=".npy")
     parser.add_argument("--memory-filters", type=int, default=4, help="of the one for scenes")
     parser.add_argument("--channels", type=int, default=3, help="of the scenes")
     parser.add_argument("--large", action="store_true", help="also 20,000x20,000 pixels")
