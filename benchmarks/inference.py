@@ -13,8 +13,8 @@ Speed, the reference network at 96x128, all interleaved, medians:
 Memory: in a process of its own for each size, the most that is ever resident while a memory-mapped
 ``.npy`` scene of uint8 becomes a ``.npy`` mask of 23 classes (PNG or TIFF by ``--mask-suffix``), in
 windows of 512x512 that overlap by a quarter, by a network of depth 3 and ``--memory-filters``
-filters. The first row is a process that predicts nothing: most of it is TensorFlow. ``--large`` adds
-20,000x20,000 pixels.
+filters. The first row is a process that predicts nothing: most of it is TensorFlow. ``--large``
+adds 20,000x20,000 pixels.
 
     python benchmarks/inference.py --json inference.json
     python benchmarks/inference.py --only memory --large --json inference.json
