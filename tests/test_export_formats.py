@@ -70,6 +70,14 @@ def test_frames_of_the_networks_own_size_are_quantized_too(model, tmp_path, form
     assert (artefact.predict(picture).mask == wanted.mask).mean() > 0.95
 
 
+@pytest.mark.parametrize("frame_size", [None, (50, 61)])
+def test_litert_keeps_the_logits_in_float(model, tmp_path, frame_size):
+    artefact = exported(model, tmp_path / "model", "litert", "int8", frame_size=frame_size)
+    logits = artefact.run(np.stack(scenes(1, frame_size or (24, 32)))).logits
+    # Eight bits have 256 values.
+    assert len(np.unique(logits)) > 1000
+
+
 @pytest.mark.parametrize("format", OTHERS)
 def test_eight_bits_are_a_quarter_of_the_size(tmp_path, format):
     model = recorded(filters=48)

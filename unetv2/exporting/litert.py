@@ -2,32 +2,61 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from unetv2.artefacts.formats import FORMATS
+from unetv2.artefacts.formats import FORMATS, require_module
 from unetv2.exporting.graph import Graph
+
+_FORMAT = FORMATS["litert"]
 
 
 def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.ndarray]) -> None:
     """Writes the files; see :mod:`unetv2.exporting.writing`."""
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.concrete()], graph)
-    if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
-    if precision == "int8":
+    content = _quantized(graph, calibration) if precision == "int8" else converter.convert()
+    (folder / _FORMAT.main).write_bytes(content)
 
-        def frames() -> Iterator[list[np.ndarray]]:
-            for frame in calibration:
-                yield [frame[np.newaxis]]
 
-        converter.representative_dataset = frames
-        converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-            tf.lite.OpsSet.TFLITE_BUILTINS,
-        ]
-    (folder / FORMATS["litert"].main).write_bytes(converter.convert())
+def _quantized(graph: Graph, calibration: Sequence[np.ndarray]) -> bytes:
+    """Converts to integers of eight bits, the layer of the logits excepted.
+
+    All classes' logits have one scale. It follows from the surest pixels, so that the unsure ones,
+    at which classes differ by less than a step, all tie.
+    """
+
+    def frames() -> Iterator[list[np.ndarray]]:
+        for frame in calibration:
+            yield [frame[np.newaxis]]
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.concrete()], graph)
+    logits = _name_of_logits(converter.convert())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = frames
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+    ]
+    with warnings.catch_warnings():
+        # It warns of its own interpreter, which is deprecated.
+        warnings.simplefilter("ignore", UserWarning)
+        debugger = tf.lite.experimental.QuantizationDebugger(
+            converter=converter,
+            debug_dataset=frames,
+            debug_options=tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=[logits]),
+        )
+    return bytes(debugger.get_nondebug_quantized_model())
+
+
+def _name_of_logits(content: bytes) -> str:
+    """Returns what the converter calls the tensor of the logits."""
+    runtime = require_module(_FORMAT.runtime, _FORMAT.extra, "to quantize")
+    interpreter = runtime.Interpreter(model_content=content)
+    return str(interpreter.get_signature_runner().get_output_details()["logits"]["name"])
