@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from exporting import N_CLASSES, lively, recorded, run_alone, scenes, whole
+from PIL import Image
 
 import unetv2
 from unetv2.artefacts.formats import require_module
@@ -70,6 +71,18 @@ def test_predict_and_evaluate_take_it_as_a_model(model, artefact):
     assert one.mean_iou == pytest.approx(other.mean_iou, abs=1e-3)
 
 
+def test_a_jpeg_is_evaluated_as_of_the_keras_model(model, artefact, tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    scene, mask = unetv2.data.driving_scene(0, image_size=(96, 128))
+    # So large that it is decoded at a fraction of its size.
+    Image.fromarray(scene).save(tmp_path / "images" / "a.jpg")
+    Image.fromarray(mask % N_CLASSES).save(tmp_path / "masks" / "a.png")
+    folders = (tmp_path / "images", tmp_path / "masks")
+    one, other = (unetv2.evaluate(each, folders, progress=False) for each in (model, artefact))
+    assert np.abs(one.confusion - other.confusion).sum() <= 0.001 * mask.size
+
+
 def test_windows_are_predicted_with_an_artefact_for_any_size(tmp_path):
     model = lively((None, None, 3))
     model.preprocessing = unetv2.Preprocessing(crop_size=(16, 16))
@@ -126,6 +139,14 @@ def test_its_own_work_is_checked_and_a_bad_one_is_not_kept(model, tmp_path):
     with pytest.raises(ValueError, match=message):
         exported(model, tmp_path / "model", precision="bfloat16", least_equal=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_classes_that_tie_are_no_disagreement(tmp_path):
+    blank = unetv2.build_unetv2((24, 32, 3), N_CLASSES, filters=2, depth=2)
+    head = blank.layers[-1].kernel
+    head.assign(np.full(head.shape, 1e-9))
+    blank.preprocessing = whole()
+    assert exported(blank, tmp_path / "blank").description.parity["pixels_equal"] == 1
 
 
 def test_what_is_printed_is_the_agreement(model, tmp_path, capsys):

@@ -55,7 +55,7 @@ class ArtefactNetwork:
                 "Export it without `frame_size`, or with another `image_size`."
             )
 
-    def takes(self, size: tuple[int, int]) -> bool:
+    def takes(self, size: Size) -> bool:
         """Returns whether the artefact takes prepared pictures of a size."""
         known = zip((*self.size, *self._frame_size), (*size, *size), strict=True)
         return all(own in (None, side) for own, side in known)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from unetv2.artefacts.exported_model import ExportedModel
 from unetv2.inference.figures import Wanted
 from unetv2.inference.network import Network
 from unetv2.inference.pictures import Picture
@@ -76,8 +77,8 @@ class Answers:
         if self.path is not None:
             model = load(self.path)
         self._segmenter: Segmenter | None = None
-        self._model: keras.Model | None = None
-        if isinstance(model, keras.Model):
+        self._model: Any = None
+        if isinstance(model, keras.Model) or _takes_prepared(model):
             self._model = model
             network = Network.of(model)
             self.n_classes, self.channels, size = network.n_classes, network.channels, network.size
@@ -134,6 +135,11 @@ class Answers:
                 whole.predicted[place] = part.mask
                 whole.confidence[place] = part.confidence
             yield whole
+
+
+def _takes_prepared(model: Any) -> bool:
+    """Returns whether it is an exported model that can be fed as its Keras model is."""
+    return isinstance(model, ExportedModel) and model.network.takes(model.network.size)
 
 
 def _answer(probabilities: np.ndarray) -> Answer:
