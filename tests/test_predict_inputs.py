@@ -228,7 +228,8 @@ def test_free_models_whose_logits_are_smaller_are_told():
 def test_what_is_no_model_is_told(tmp_path):
     with pytest.raises(ValueError, match="`model` must be functional, take pictures"):
         unetv2.predict(Subclass(), picture(8, 8))
-    with pytest.raises(TypeError, match="`model` must be a keras.Model or the path of a .keras fi"):
+    message = "`model` must be a keras.Model, the path of a .keras file, or an exported model"
+    with pytest.raises(TypeError, match=message):
         unetv2.predict(3, picture(8, 8))
     with pytest.raises(FileNotFoundError, match="`model` must be a file. Received: .*none.keras"):
         unetv2.predict(tmp_path / "none.keras", picture(8, 8))
