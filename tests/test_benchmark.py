@@ -67,5 +67,9 @@ def test_wrong_arguments_are_refused(files, capsys):
         unetv2.benchmark([])
     with pytest.raises(ValueError, match="`runs` must be a positive integer"):
         unetv2.benchmark(str(files / "artefact"), runs=0)
+    with pytest.raises(
+        OSError, match="(?s)must be written to keep the figures. Received: .*writable"
+    ):
+        unetv2.benchmark(str(files / "artefact"), output=files / "model.keras" / "figures")
     assert main(["benchmark", "nowhere.keras"]) == 2
     assert "Check the path" in capsys.readouterr().err

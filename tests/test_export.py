@@ -204,6 +204,23 @@ def test_wrong_arguments_are_refused_before_work(model, tmp_path, options, messa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_was_exported_is_not_exported_again(artefact, tmp_path):
+    for one in (artefact, artefact.path):
+        with pytest.raises(
+            TypeError, match="must be a Keras model. .*exported already. Pass the .k"
+        ):
+            exported(one, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_made_says_so(model, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    message = "(?s)file/model' must be written to export the model. Received: .*folder writable"
+    with pytest.raises(OSError, match=message):
+        exported(model, tmp_path / "file" / "model")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_calibration_of_another_kind_is_refused(model, tmp_path):
     with pytest.raises(TypeError, match="`calibration` must be a data set, a folder of pictures"):
         exported(model, tmp_path / "model", calibration=3)

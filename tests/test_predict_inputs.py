@@ -233,6 +233,11 @@ def test_what_is_no_model_is_told(tmp_path):
         unetv2.predict(3, picture(8, 8))
     with pytest.raises(FileNotFoundError, match="`model` must be a file. Received: .*none.keras"):
         unetv2.predict(tmp_path / "none.keras", picture(8, 8))
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    with pytest.raises(
+        ValueError, match="(?s)saved. Received: .*broken.keras', 8 bytes that are no"
+    ):
+        unetv2.predict(tmp_path / "broken.keras", picture(8, 8))
 
 
 def test_broken_weights_are_told():

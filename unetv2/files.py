@@ -11,6 +11,30 @@ from typing import IO, Any
 
 
 @contextlib.contextmanager
+def told(path: Path, purpose: str = "to go on", advice: str = "try again") -> Iterator[None]:
+    """Turns an error of writing into one that says what to do.
+
+    Args:
+        path: What is written.
+        purpose: str. What for.
+        advice: str. What to do after an error, once its reason is gone.
+
+    Raises:
+        OSError: If there is one within.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "Free some space" if full else "Make the folder writable"
+        raise OSError(
+            error.errno,
+            f"'{path}' must be written {purpose}. Received: {error.strerror or error}. "
+            f"{remedy}, and {advice}",
+        ) from error
+
+
+@contextlib.contextmanager
 def beside(path: Path, advice: str = "try again") -> Iterator[Path]:
     """Gives the path of a file to write, which then takes the place of another.
 
@@ -24,16 +48,9 @@ def beside(path: Path, advice: str = "try again") -> Iterator[Path]:
     # Libraries look at the extension, so that stays the last.
     other = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        yield other
-        other.replace(path)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "Free some space" if full else "Make the folder writable"
-        raise OSError(
-            error.errno,
-            f"'{path}' must be written to go on. Received: {error.strerror or error}. "
-            f"{remedy}, and {advice}",
-        ) from error
+        with told(path, advice=advice):
+            yield other
+            other.replace(path)
     finally:
         with contextlib.suppress(OSError):
             other.unlink()

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from unetv2.benchmarking.result import Benchmark, Row
 from unetv2.benchmarking.timing import in_turns
 from unetv2.data.synthetic import driving_scene
 from unetv2.evaluation.evaluate import evaluate
+from unetv2.files import told
 from unetv2.progress import Progress
 from unetv2.versions import versions
+from unetv2.visualization.drawing import require_figures
 
 _BATCHES = 5
 _PERCENTILES = (50, 95, 99)
@@ -59,7 +62,8 @@ def benchmark(
         FileNotFoundError: If a file does not exist.
         ValueError: If there is nothing to measure, or an artefact is damaged.
         TypeError: If an argument is of the wrong type.
-        ImportError: If a runtime is not installed.
+        ImportError: If a runtime is not installed, or matplotlib, for ``output``.
+        OSError: If ``output`` cannot be written.
 
     Example:
         >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
@@ -78,15 +82,21 @@ def benchmark(
     found = [entry for model in asked for entry in entries(model, threads)]
     if not found:
         raise ValueError("`models` must hold a model. Received: none.")
+    if output is not None:
+        # Now, and not after minutes of measuring.
+        require_figures()
+        with told(Path(output), "to keep the figures"):
+            Path(output).mkdir(parents=True, exist_ok=True)
+    scores: dict[int, float] = {}
+    for entry in found if dataset is not None else ():
+        if id(entry.model) not in scores:
+            measured = evaluate(entry.model, dataset, progress=False)
+            scores[id(entry.model)] = float(measured.mean_iou)
     shown = Progress(len(found), "models", shown=progress)
     latencies = in_turns([partial(one.answer, _frames(one, 1)) for one in found], runs)
     batches = in_turns([partial(one.answer, _frames(one, batch_size)) for one in found], _BATCHES)
-    scores: dict[int, float] = {}
     rows = []
     for number, entry in enumerate(found):
-        if dataset is not None and id(entry.model) not in scores:
-            measured = evaluate(entry.model, dataset, progress=False)
-            scores[id(entry.model)] = float(measured.mean_iou)
         started = entry.start()
         median, high, highest = np.percentile(latencies[number], _PERCENTILES) * 1e3
         rows.append(

@@ -74,15 +74,16 @@ def export(
             ``"openvino"``; ``"int8"`` for all but ``"saved_model"``.
         image_size: ``(height, width)`` that the network is fed with. None takes the one that the
             model was trained with; a model for all sizes may need one.
-        frame_size: ``(height, width)`` of the camera's frames, or None for any.
+        frame_size: ``(height, width)`` of the camera's frames, or None for any. Of the network's
+            own size, nothing is resized inside.
         classes: ClassTable or None. Names and colours; None takes the model's.
         calibration: For ``"int8"``, what the numbers in the network are measured on, 100 pictures
             at least: a data set of :func:`unetv2.make_dataset`, a folder of pictures, or a list
             of paths and arrays. The first 300 count. Take those of the training, without
             augmentation. The agreement is measured on the last of them; None takes made-up scenes.
         least_equal: float or None. The least share of pixels that must be of the Keras model's
-            class: by default 0.9999 for ``"float32"``, 0.99 for ``"float16"``, 0.97 for
-            ``"bfloat16"``, 0.9 for ``"int8"``.
+            class, or of one as probable: by default 0.9999 for ``"float32"``, 0.99 for
+            ``"float16"``, 0.97 for ``"bfloat16"``, 0.9 for ``"int8"``.
         overwrite: bool. Whether an earlier artefact at ``path`` is replaced.
         verbose: bool. Whether the agreement is printed.
 
@@ -118,6 +119,11 @@ def export(
         require_module(module, kind.extra, f"to export to format='{format}'")
     if not isinstance(model, keras.Model):
         model = load(model)
+    if isinstance(model, ExportedModel):
+        raise TypeError(
+            f"`model` must be a Keras model. Received: '{model.path}', which was exported already. "
+            "Pass the .keras file that it was made of."
+        )
     planned = plan(model, kind, image_size=image_size, frame_size=frame_size, classes=classes)
     some = None if calibration is None else pictures(calibration, planned)
     if precision == "int8" and some is not None and len(some) < _FEW:

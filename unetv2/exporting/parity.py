@@ -26,7 +26,8 @@ class Parity:
     """How far an artefact agrees with its Keras model, both fed with the same pictures.
 
     Args:
-        pixels_equal: float. Share of the pixels of the same class.
+        pixels_equal: float. Share of the pixels to whose class, by the artefact, the model gives
+            its highest probability, to a millionth.
         largest_difference: float. The largest one between two probabilities of a class.
         mean_difference: float. The mean one.
         pictures: int. How many pictures were compared.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from unetv2.artefacts.formats import Format
 from unetv2.artefacts.storage import is_artefact, read
+from unetv2.files import told
 
 
 def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
@@ -49,20 +49,13 @@ def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
 @contextlib.contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """Gives a folder to write into, beside a path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.with_name(f".{os.getpid()}.{path.name}")
-    shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.mkdir()
-        yield folder
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "Free some space" if full else "Make the folder writable"
-        raise OSError(
-            error.errno,
-            f"'{path}' must be written to export the model. "
-            f"Received: {error.strerror or error}. {remedy}",
-        ) from error
+        with told(path, "to export the model"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,7 @@ def load(path: Any) -> Any:
     Raises:
         TypeError: If it is no path.
         FileNotFoundError: If there is no such file.
-        ValueError: If an artefact is damaged.
+        ValueError: If it is damaged.
     """
     if isinstance(path, ExportedModel):
         return path
@@ -161,6 +162,12 @@ def load(path: Any) -> Any:
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"`model` must be a file. Received: '{path}', where there is none. Check the path."
+        )
+    if Path(path).suffix == ".keras" and not zipfile.is_zipfile(path):
+        # Keras says that there is no such file.
+        raise ValueError(
+            "`model` must be a file that Keras saved. "
+            f"Received: '{path}', {Path(path).stat().st_size} bytes that are none. Save it again."
         )
     return keras.models.load_model(path, compile=False)
 

@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def blank(figsize: tuple[float, float]) -> Figure:
-    """Returns an empty figure.
-
-    Args:
-        figsize: ``(width, height)`` in inches.
+def require_figures() -> type[Figure]:
+    """Returns the class of figures.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -30,7 +27,19 @@ def blank(figsize: tuple[float, float]) -> Figure:
         raise ImportError(
             "Figures need matplotlib. Install it with `pip install unetv2[viz]`."
         ) from error
-    return Figure(figsize=figsize, layout="constrained")
+    return Figure
+
+
+def blank(figsize: tuple[float, float]) -> Figure:
+    """Returns an empty figure.
+
+    Args:
+        figsize: ``(width, height)`` in inches.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    return require_figures()(figsize=figsize, layout="constrained")
 
 
 def subplots(rows: int, columns: int, *, figsize: tuple[float, float]) -> tuple[Figure, Any]:
