@@ -73,6 +73,24 @@ def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
     return found
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """Returns the rows as a table of the documentation."""
+    heads = ("", "ms a frame, median", "95 %", "frames/s, batch 32", "MB", "memory, MB", "start, s")
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    cells: list[tuple[str, ...]] = [(*heads, "mean IoU")]
+    for row in rows:
+        keras_name = f"``{row['name']}``"
+        name = keras_name if row["format"] == "keras" else f"{row['format']}, {row['precision']}"
+        cells.append((
+            name, *(f"{value:.1f}" for value in row["latency_ms"][:2]), f"{row['throughput']:.0f}",
+            f"{row['file_bytes'] / 1e6:.1f}", f"{row['peak_bytes'] / 1e6:.0f}",
+            f"{row['startup_s']:.1f}", f"{row['mean_iou']:.3f}",
+        ))  # fmt: skip
+    for first, *others in cells:
+        lines += [f"   * - {first}".rstrip(), *(f"     - {cell}" for cell in others)]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -83,6 +101,7 @@ def main() -> None:
     parser.add_argument("--open", action="store_true", help="frames of any size")
     parser.add_argument("--runs", type=int, default=100, help="single frames of each")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--rst", type=Path, help="also write the table of docs/ to this file")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     model = keras.models.load_model(arguments.model)
@@ -101,6 +120,8 @@ def main() -> None:
     print()
     for name, value in found.items():
         print(f"{name:56} {value:8.3f}")
+    if arguments.rst:
+        arguments.rst.write_text(table(figures["rows"]), encoding="utf-8")
     if arguments.json:
         parity = {
             name: {one: artefact.description.parity[one] for one in PARITY}
