@@ -36,7 +36,7 @@ class Evaluation(Measurement):
         >>> data = unetv2.make_dataset(images, masks, n_classes=23, shuffle=False)
         >>> model = unetv2.build_unetv2((96, 128, 3), 23, filters=2, depth=2)
         >>> evaluation = unetv2.evaluate(model, data, classes=unetv2.CARLA, progress=False)
-        >>> 0 <= evaluation.mean_iou <= evaluation.pixel_accuracy <= 1
+        >>> 0 <= evaluation.mean_iou <= 1 and 0 <= evaluation.pixel_accuracy <= 1
         True
         >>> evaluation.intervals["mean_iou"].shape, evaluation.iou_per_class.shape
         ((2,), (23,))
