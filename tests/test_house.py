@@ -23,6 +23,7 @@ FLOORS = [
         "precision",
         "preprocessing",
         "progress",
+        "startup",
         "versions",
     },
     {
