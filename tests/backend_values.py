@@ -1,7 +1,6 @@
 """A child process: what the present Keras backend makes of fixed numbers, as JSON on stdout.
 
-``python backend_values.py FOLDER``: ``tensorflow.keras`` in it is loaded too, if it exists; the model
-of this backend is written beside it.
+``python backend_values.py FOLDER``: writes a model there, and loads it and those of other backends.
 """
 
 from __future__ import annotations
@@ -33,12 +32,9 @@ def network(**options: Any) -> keras.Model:
     options = {"filters": 3, "depth": 2, "dropout": 0.0, **options}
     model = unetv2.build_unetv2((*SIZE, 3), N_CLASSES, **options)
     rng = np.random.default_rng(1)
-    model.set_weights(
-        [
-            rng.standard_normal(weight.shape) * 0.2 + (weight.ndim == 1)
-            for weight in model.get_weights()
-        ]
-    )
+    shapes = [weight.shape for weight in model.get_weights()]
+    # Variances and scales are to be positive.
+    model.set_weights([0.2 * rng.standard_normal(shape) + (len(shape) == 1) for shape in shapes])
     return model
 
 
@@ -46,7 +42,7 @@ def values(folder: Path) -> dict[str, Any]:
     images, masks, logits = batch()
     found: dict[str, Any] = {"backend": keras.backend.backend()}
     for name in unetv2.losses.__all__:
-        if name in ("Sum",):
+        if name == "Sum":
             continue
         loss = getattr(unetv2.losses, name)(ignore_class=VOID)
         found[f"loss {name}"] = float(loss(masks, logits))

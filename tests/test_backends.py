@@ -1,4 +1,4 @@
-"""Layers, factory, losses and metrics on Keras's other backends: the same numbers as on TensorFlow."""
+"""Layers, factory, losses and metrics on Keras's other backends: the numbers of TensorFlow."""
 
 from __future__ import annotations
 
