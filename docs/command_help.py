@@ -1,8 +1,8 @@
 """A directive that shows a command's help, asked for when the pages are built.
 
 ``.. command-help:: unetv2 train`` is what ``unetv2 train --help`` prints, and so for
-``python -m MODULE`` and ``python FILE``, the file by its path in the repository. No text is copied, so
-none grows old.
+``python -m MODULE`` and ``python FILE``, the file by its path in the repository. No text is copied,
+so none grows old.
 """
 
 from __future__ import annotations
