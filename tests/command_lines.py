@@ -57,7 +57,7 @@ def mentioned() -> Iterator[tuple[str, Command]]:
     """Yields the commands within sentences and tables, maybe without their arguments."""
     for name, text in texts():
         for _, code in re.findall(r"(?<!`)(`{1,2})([^`]+)\1(?!`)", text):
-            if code.startswith(("unetv2 ", "python ")):
+            if re.match(r"(unetv2|python) (?!\S*\.\.\.)", code):
                 yield from ((name, command) for command in commands(" ".join(code.split())))
 
 
