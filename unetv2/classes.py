@@ -21,10 +21,11 @@ class ClassTable:
 
     Args:
         names: One name for each id, from 0 up.
-        colors: One ``(red, green, blue)`` for each id, 0 to 255.
+        colors: One ``(red, green, blue)`` for each id, integers in [0, 255].
         ignore_class: int or None. Id of the pixels that have no label.
         ignore_color: ``(red, green, blue)`` or None. Their colour in masks of colours.
-        label_map: Where the files hold other ids than these: file id -> id here.
+        label_map: Where the files hold other ids than these, integers to integers: file id -> id
+            here. Empty where they do not.
 
     Raises:
         ValueError: If there is not one colour for each name, a colour is none, or
@@ -92,7 +93,10 @@ class ClassTable:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the table, of types that JSON knows; :meth:`from_file` reads it."""
+        """Returns the table, of types that JSON knows.
+
+        :meth:`from_dict` takes it, and :meth:`from_file` once it is in a ``.json`` file.
+        """
         return {
             "names": list(self.names),
             "colors": [list(color) for color in self.colors],

@@ -30,7 +30,7 @@ class ConvolutionBlock(keras.layers.Layer):
     """Applies a 3x3 convolution, a normalization if asked for, and an activation.
 
     Args:
-        filters: int. Number of output channels.
+        filters: int, at least 1. Number of output channels.
         normalization: ``None``, ``"batch"`` or ``"group"``. With a normalization the
             convolution has no bias, the normalization's own offset replaces it.
         activation: str or callable. Any Keras activation.
@@ -38,7 +38,9 @@ class ConvolutionBlock(keras.layers.Layer):
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
     Call arguments:
-        inputs: Features, ``(batch, height, width, channels)``.
+        inputs: Features, ``(batch, height, width, channels)``, any floating-point type.
+        training: bool or None. Whether batch normalization uses the batch's own statistics and
+            learns the moving ones; None is True in ``fit`` and False elsewhere.
 
     Input shape:
         ``(batch, height, width, channels)``, any height and width.
@@ -48,6 +50,7 @@ class ConvolutionBlock(keras.layers.Layer):
 
     Raises:
         ValueError: If an argument is out of its range or the input is not of rank 4.
+        TypeError: If ``filters`` is no integer.
 
     Example:
         >>> block = unetv2.ConvolutionBlock(8, normalization="batch")
@@ -98,7 +101,14 @@ class ConvolutionBlock(keras.layers.Layer):
             )
 
     def build(self, inputs_shape: Shape) -> None:
-        """Creates the weights for inputs of this shape."""
+        """Creates the weights for inputs of this shape.
+
+        Args:
+            inputs_shape: ``(batch, height, width, channels)``, the channels known.
+
+        Raises:
+            ValueError: If it is another kind of shape.
+        """
         shape = self.compute_output_shape(inputs_shape)
         self.convolution.build(inputs_shape)
         if self.normalizer is not None:
@@ -112,7 +122,14 @@ class ConvolutionBlock(keras.layers.Layer):
         return self.activation(self.normalizer(outputs, training=training))
 
     def compute_output_shape(self, inputs_shape: Shape) -> Shape:
-        """Returns ``(batch, height, width, filters)``."""
+        """Returns ``(batch, height, width, filters)``.
+
+        Args:
+            inputs_shape: ``(batch, height, width, channels)``, the channels known.
+
+        Raises:
+            ValueError: If it is another kind of shape.
+        """
         return (*require_features("inputs", inputs_shape)[:3], self.filters)
 
     def get_config(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class EncoderBlock(Block):
     ``skip`` max-pooled by 2 is ``output``.
 
     Args:
-        filters: int. Number of output channels.
+        filters: int, at least 1. Number of output channels.
         dropout: float in [0, 1). Share of features dropped in training.
         pool: bool. Whether ``output`` is pooled. Without, it is ``skip`` itself: the
             deepest block of a U-Net.
@@ -34,11 +34,13 @@ class EncoderBlock(Block):
         residual: bool. Whether the two convolutions' input is added to their output, through a
             1x1 convolution where the numbers of channels differ; the second activation comes
             after the sum.
-        seed: int or None. Seed of the dropout.
+        seed: int or None. Seed of the dropout; None takes another one each time.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
     Call arguments:
-        inputs: Features, ``(batch, height, width, channels)``.
+        inputs: Features, ``(batch, height, width, channels)``, any floating-point type.
+        training: bool or None. Whether dropout drops, and batch normalization uses the batch's own
+            statistics and learns the moving ones; None is True in ``fit`` and False elsewhere.
 
     Input shape:
         ``(batch, height, width, channels)``, any height and width.
@@ -49,6 +51,7 @@ class EncoderBlock(Block):
 
     Raises:
         ValueError: If an argument is out of its range or the input is not of rank 4.
+        TypeError: If ``filters`` or ``dropout`` is of the wrong type.
 
     Example:
         >>> output, skip = unetv2.EncoderBlock(8, dropout=0.3)(np.zeros((2, 7, 6, 3)))
@@ -95,7 +98,14 @@ class EncoderBlock(Block):
         )
 
     def build(self, inputs_shape: Shape) -> None:
-        """Creates the weights for inputs of this shape."""
+        """Creates the weights for inputs of this shape.
+
+        Args:
+            inputs_shape: ``(batch, height, width, channels)``, the channels known.
+
+        Raises:
+            ValueError: If it is another kind of shape.
+        """
         _, skip_shape = self.compute_output_shape(inputs_shape)
         self._build_convolutions(inputs_shape)
         self.dropout_layer.build(skip_shape)
@@ -107,7 +117,14 @@ class EncoderBlock(Block):
         return (self.pooling(skip) if self.pool else skip), skip
 
     def compute_output_shape(self, inputs_shape: Shape) -> tuple[Shape, Shape]:
-        """Returns the shapes of ``(output, skip)``."""
+        """Returns the shapes of ``(output, skip)``.
+
+        Args:
+            inputs_shape: ``(batch, height, width, channels)``, the channels known.
+
+        Raises:
+            ValueError: If it is another kind of shape.
+        """
         batch, height, width, _ = require_features("inputs", inputs_shape)
         skip = (batch, height, width, self.filters)
         if not self.pool:
@@ -133,7 +150,7 @@ class DecoderBlock(Block):
     :class:`ConvolutionBlock` s.
 
     Args:
-        filters: int. Number of output channels, also of the upsampled features.
+        filters: int, at least 1. Number of output channels, also of the upsampled features.
         normalization: ``None``, ``"batch"`` or ``"group"``, after each convolution but
             the transposed one.
         activation: str or callable. Any Keras activation.
@@ -147,9 +164,11 @@ class DecoderBlock(Block):
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
     Call arguments:
-        inputs: Coarse features, ``(batch, height, width, channels)``.
+        inputs: Coarse features, ``(batch, height, width, channels)``, any floating-point type.
         skip: Fine features, ``(batch, 2 * height or 2 * height - 1,
             2 * width or 2 * width - 1, skip_channels)``.
+        training: bool or None. Whether batch normalization uses the batch's own statistics and
+            learns the moving ones; None is True in ``fit`` and False elsewhere.
 
     Input shape:
         Those two shapes.
@@ -160,6 +179,7 @@ class DecoderBlock(Block):
     Raises:
         ValueError: If an argument is out of its range or ``skip`` is not twice as large
             as ``inputs``, or one less, in each direction.
+        TypeError: If ``filters`` is no integer.
 
     Example:
         >>> coarse, skip = np.zeros((2, 4, 3, 16)), np.zeros((2, 7, 6, 8))
@@ -215,7 +235,15 @@ class DecoderBlock(Block):
         return keras.layers.Conv2D(self.filters, 1, **arguments)
 
     def build(self, inputs_shape: Shape, skip_shape: Shape) -> None:
-        """Creates the weights for inputs of these shapes."""
+        """Creates the weights for inputs of these shapes.
+
+        Args:
+            inputs_shape: ``(batch, height, width, channels)``, the channels known.
+            skip_shape: ``(batch, skip's height, skip's width, skip_channels)``.
+
+        Raises:
+            ValueError: If the second is not twice as large as the first, or one less.
+        """
         shape = self.compute_output_shape(inputs_shape, skip_shape)
         self.upsampling.build(inputs_shape)
         if self.interpolation is not None:
@@ -235,7 +263,15 @@ class DecoderBlock(Block):
         return self._convolve(self.merging([upsampled, skip]), training)
 
     def compute_output_shape(self, inputs_shape: Shape, skip_shape: Shape) -> Shape:
-        """Returns ``(batch, skip's height, skip's width, filters)``."""
+        """Returns ``(batch, skip's height, skip's width, filters)``.
+
+        Args:
+            inputs_shape: ``(batch, height, width, channels)``, the channels known.
+            skip_shape: ``(batch, skip's height, skip's width, skip_channels)``.
+
+        Raises:
+            ValueError: If the second is not twice as large as the first, or one less.
+        """
         require_skip(inputs_shape, skip_shape)
         return (*skip_shape[:3], self.filters)
 

@@ -54,13 +54,14 @@ def build_unetv2(
         input_shape: ``(height, width, channels)``. Height and width are any size from 1 up,
             or ``None`` for a model that takes all sizes. Three channels with an ``encoder``.
         n_classes: int, at least 2. Number of classes; mask ids are ``0 .. n_classes - 1``.
-        filters: int. Filters of the finest level, 0. Each level below has twice as many.
-        depth: int. Number of poolings, so that the levels are ``0 .. depth``. At most 5 with
-            an ``encoder``, which is cut off there.
+        filters: int, at least 1. Filters of the finest level, 0. Each level below has twice as
+            many.
+        depth: int, at least 1. Number of poolings, so that the levels are ``0 .. depth``. At most
+            5 with an ``encoder``, which is cut off there.
         dropout: float in [0, 1). Dropout at the end of the two deepest levels' encoders.
         normalization: ``None``, ``"batch"`` or ``"group"``, in every block.
-        normalization_start: int. The finest level with a normalization. 1 leaves out full
-            resolution, where it costs most.
+        normalization_start: int in [0, depth]. The finest level with a normalization. 1 leaves
+            out full resolution, where it costs most. 0 without a ``normalization``.
         activation: str or callable. Any Keras activation, in every block.
         upsampling: ``"transpose"``, or ``"bilinear"``: a 1x1 convolution and interpolation.
         residual: bool. Whether each block's input is added to its output.
@@ -75,7 +76,8 @@ def build_unetv2(
         encoder_trainable: bool. Whether training changes the ``encoder``. If not, its batch
             normalizations use their stored figures.
         ignore_class: int or None. Mask id that counts neither in the loss nor in a metric.
-        seed: int or None. Seed of the initial weights and the dropout.
+        seed: int, at least 0, or None. Seed of the initial weights and the dropout; None takes
+            another one each time.
         dtype: str, ``keras.DTypePolicy`` or None. ``"float32"``, ``"mixed_bfloat16"``,
             ``"mixed_float16"``; ``None`` is Keras's global policy. See
             :func:`unetv2.automatic_precision`.

@@ -37,7 +37,7 @@ class Preprocessing:
         resize: ``"stretch"``, ``"pad"`` or ``"crop"``; see :func:`unetv2.make_dataset`.
         interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
             ``"lanczos3"``.
-        channels: int. Channels of the pictures.
+        channels: int, at least 1. Channels of the pictures.
         crop_size: ``(height, width)`` of the parts that the model saw, or None for whole
             pictures. Larger pictures are then predicted in windows of that size.
         value_range: Two numbers: what the darkest and the brightest value that a picture can

@@ -48,28 +48,31 @@ class Recipe:
 
     Args:
         name: str. What it is called in logs.
-        learning_rate: float. The highest of the schedule.
+        learning_rate: float, at least 0. The highest of the schedule.
         schedule: ``"cosine"``, down to zero at the end of training, or ``"constant"``.
         warmup: float in [0, 1). Share of the steps in which the rate rises from zero.
-        weight_decay: float. Of AdamW; biases, norms' scales and offsets are left out. 0 is Adam.
-        clip_norm: float or None. Largest global norm of the gradients.
+        weight_decay: float, at least 0. Of AdamW; biases, norms' scales and offsets are left out. 0
+            is Adam.
+        clip_norm: float above 0, or None. Largest global norm of the gradients; None clips nothing.
         average: float in [0, 1) or None. Momentum of an exponential moving average of the
-            weights, which is what is validated and saved then.
+            weights, which is what is validated and saved then; None averages nothing.
         loss: ``"cross_entropy"`` or ``"cross_entropy_dice"``.
         class_weights: How the cross-entropy weighs classes, a ``method`` of
-            :func:`unetv2.class_weights`; a number for each class; or None.
+            :func:`unetv2.class_weights`; a non-negative number for each class; or None for equal
+            ones.
         label_smoothing: float in [0, 1). Of the cross-entropy.
         augmentation: ``"light"``, ``"driving"``, an ``Augmentation`` or None. Varies the training
             pictures unless the data set does so itself.
-        batch_size: int or None. None takes the data set's.
-        stages: ``(share, scale)`` pairs. Share of the epochs, all of them 1 in sum, that is
-            trained at ``scale`` times the height and width; the last scale is 1. Small pictures
+        batch_size: int, at least 1, or None. None takes the data set's.
+        stages: ``(share, scale)`` pairs. Share of the epochs, above 0 and 1 in sum, that is trained
+            at ``scale`` times the height and width, in (0, 1]; the last scale is 1. Small pictures
             first cost a fraction and bring most of the way.
         model: Arguments of ``build_unetv2`` that belong to the recipe; ``dtype="auto"`` is what
             :func:`unetv2.automatic_precision` finds.
 
     Raises:
         ValueError: If a value is out of its range.
+        TypeError: If a value is of the wrong type.
 
     Example:
         >>> recipe = unetv2.recipes.get("fast", learning_rate=1e-3)
@@ -121,12 +124,16 @@ class Recipe:
         """Builds the network that goes with the recipe.
 
         Args:
-            input_shape: ``(height, width, channels)``.
-            n_classes: int.
+            input_shape: ``(height, width, channels)``, as of :func:`unetv2.build_unetv2`.
+            n_classes: int, at least 2. Number of classes.
             **options: Of :func:`unetv2.build_unetv2`; they win over the recipe's.
 
         Returns:
-            keras.Model.
+            SegmentationModel, compiled; :func:`unetv2.train` compiles it anew.
+
+        Raises:
+            ValueError: If an argument is out of its range or does not go with another.
+            TypeError: If an argument is unknown or of the wrong type.
         """
         arguments = {**self.model, **options}
         if arguments.get("dtype") == "auto":
@@ -140,7 +147,11 @@ class Recipe:
 
         Args:
             ignore_class: int or None. Id of pixels that have no label.
-            class_weights: A number for each class, or None.
+            class_weights: A non-negative number for each class, or None for equal ones. The
+                recipe's own are not looked at, as only the data tells what a name stands for.
+
+        Returns:
+            keras.losses.Loss, of :mod:`unetv2.losses`.
         """
         arguments: dict[str, Any] = {
             "class_weights": class_weights,
@@ -156,8 +167,11 @@ class Recipe:
 
         Args:
             model: Whose weights are trained.
-            steps: int. All steps of the training.
-            factor: float. The learning rate's, after a failure.
+            steps: int, at least 1. All steps of the training.
+            factor: float. What the learning rate is multiplied by, after a failure.
+
+        Returns:
+            keras.optimizers.Optimizer. AdamW, or Adam without a decay; scaled for float16.
         """
         rate = self.learning_rate * factor
         warmup = round(self.warmup * steps)
@@ -186,7 +200,15 @@ class Recipe:
         return optimizer
 
     def spans(self, epochs: int) -> list[tuple[int, int, float]]:
-        """Returns ``(first epoch, end, scale)`` of each stage, for so many epochs."""
+        """Returns ``(first epoch, end, scale)`` of each stage, for so many epochs.
+
+        Args:
+            epochs: int, at least 1. Epochs of the whole training.
+
+        Returns:
+            list of tuples; epochs are counted from 0, the end is not in the stage, and stages
+            without an epoch are left out.
+        """
         found, start, done = [], 0, 0.0
         for number, (share, scale) in enumerate(self.stages):
             done += share
@@ -246,14 +268,14 @@ def get(recipe: str | Recipe, **overrides: Any) -> Recipe:
 
     Args:
         recipe: ``"reference"``, ``"fast"``, or a :class:`Recipe`.
-        **overrides: Values to change.
+        **overrides: Values of :class:`Recipe` to change.
 
     Returns:
         Recipe.
 
     Raises:
         ValueError: If there is no such recipe, or a value is out of its range.
-        TypeError: If there is no such value.
+        TypeError: If there is no such value, or one is of the wrong type.
 
     Example:
         >>> unetv2.recipes.get("reference", batch_size=16).batch_size

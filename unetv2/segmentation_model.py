@@ -29,6 +29,10 @@ class SegmentationModel(keras.Model):
         preprocessing: :class:`unetv2.Preprocessing`, its ``as_dict()``, or None if unknown.
         **kwargs: As of ``keras.Model``.
 
+    Raises:
+        TypeError: If ``preprocessing`` is something else.
+        ValueError: If a value in it is out of its range.
+
     Example:
         >>> image = keras.Input((None, None, 3))
         >>> model = unetv2.SegmentationModel(
@@ -65,7 +69,17 @@ class SegmentationModel(keras.Model):
         self._preprocessing = value
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains as ``keras.Model.fit``, and keeps how the pictures of ``x`` were prepared."""
+        """Trains as ``keras.Model.fit``, and keeps how the pictures of ``x`` were prepared.
+
+        Args:
+            x: As of ``keras.Model.fit``. Of a data set of :func:`unetv2.make_dataset` the record
+                is taken; of anything else the model keeps the one that it has.
+            *args: As of ``keras.Model.fit``.
+            **kwargs: As of ``keras.Model.fit``.
+
+        Returns:
+            ``keras.callbacks.History``.
+        """
         self.preprocessing = of_dataset(x) or self.preprocessing
         return super().fit(x, *args, **kwargs)
 
@@ -82,7 +96,11 @@ class SegmentationModel(keras.Model):
         return {**config, "preprocessing": self._serialized()} if config else config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as :meth:`get_compile_config` tells."""
+        """Compiles as :meth:`get_compile_config` tells.
+
+        Args:
+            config: Its result.
+        """
         config = dict(config)
         self.preprocessing = config.pop("preprocessing", None) or self.preprocessing
         super().compile_from_config(config)

@@ -32,16 +32,18 @@ def class_weights(
 
     Args:
         dataset: Batches of ``(image, mask)``, gone through once.
-        n_classes: int or None. None takes that of ``make_dataset``.
+        n_classes: int, at least 2, or None. None takes that of ``make_dataset``.
         ignore_class: int or None. Id of pixels that have no label. None takes that of
             ``make_dataset``.
-        method: str.
+        method: str. One of the three above.
 
     Returns:
         list of floats, one for each class; 0 for a class without a pixel.
 
     Raises:
-        ValueError: If an argument is unknown or missing, or the masks hold another id.
+        ValueError: If an argument is unknown or missing, the data set does not end or has no
+            labelled pixel, or the masks hold another id.
+        TypeError: If ``n_classes`` is no integer.
 
     Example:
         >>> images, masks = np.zeros((1, 2, 4, 3)), np.array([[[0, 0, 0, 0], [0, 0, 1, 1]]])

@@ -40,9 +40,9 @@ class ExportedModel:
 
     Attributes:
         description: Format, precision, sizes, versions and how far it agrees with the Keras model.
-        path: str.
-        name: str.
-        n_classes: int.
+        path: str. Where it lies.
+        name: str. The Keras model's name.
+        n_classes: int. Number of classes.
         preprocessing: :class:`unetv2.Preprocessing`. How the network's pictures are prepared.
 
     Example:
@@ -116,12 +116,12 @@ class ExportedModel:
             image: A path, an array or a list of them, as of :func:`unetv2.predict`. Pixels of
                 more than 8 bits are brought to 8.
             uncertainty: bool. Whether the entropy is made too.
-            probabilities: bool. Whether all classes' probabilities are.
-            batch_size: int. Frames of one size that are run at once, at most.
-            max_pixels: int. Larger picture files are refused from their header.
+            probabilities: bool. Whether all classes' probabilities are kept.
+            batch_size: int, at least 1. Frames of one size that are run at once, at most.
+            max_pixels: int, at least 1. Picture files of more pixels are refused from their header.
 
         Returns:
-            Prediction, or a list of them for a list of pictures.
+            Prediction, with its confidence, or a list of them for a list of pictures.
 
         Raises:
             FileNotFoundError: If a file does not exist.
@@ -148,7 +148,10 @@ class ExportedModel:
             image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``.
 
         Returns:
-            np.ndarray. float32 ``(height, width, n_classes)``.
+            np.ndarray. float32 ``(height, width, n_classes)`` in [0, 1], 1 in sum.
+
+        Raises:
+            ValueError: If it is no picture, or of a size, channels or values not taken.
         """
         prediction: Any = self.predict(image, probabilities=True)
         return prediction.probabilities

@@ -19,8 +19,8 @@ def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -
 
     Args:
         path: The artefact's folder, or its ``.tflite`` or ``.onnx`` file.
-        threads: int or None. Threads of the runtime; None leaves that to it. TensorFlow's, for a
-            SavedModel, are set for the whole process elsewhere.
+        threads: int, at least 1, or None. Threads of the runtime; None leaves that to it.
+            TensorFlow's, for a SavedModel, are set for the whole process elsewhere.
 
     Returns:
         ExportedModel. Predicts as the Keras model does, whatever its format.

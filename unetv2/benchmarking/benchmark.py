@@ -49,9 +49,10 @@ def benchmark(
     Args:
         models: A Keras model, an :class:`~unetv2.ExportedModel`, the path of one, or a list.
         dataset: What :func:`unetv2.evaluate` takes, to have the mean IoU of each, or None.
-        batch_size: int. Frames in a batch, for the throughput.
-        runs: int. How often a single frame is answered.
-        threads: int or None. Threads of artefacts' runtimes, TensorFlow's excepted.
+        batch_size: int, at least 1. Frames in a batch, for the throughput.
+        runs: int, at least 1. How often a single frame is answered.
+        threads: int, at least 1, or None. Threads of artefacts' runtimes, TensorFlow's excepted;
+            None leaves them to the runtimes.
         output: A folder for ``benchmark.json``, ``benchmark.txt`` and ``benchmark.png``, or None.
         progress: bool. Whether stderr shows how far it is.
 

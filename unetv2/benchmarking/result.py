@@ -48,7 +48,9 @@ class Benchmark:
     """What :func:`unetv2.benchmark` found. ``print`` shows it as a table.
 
     Args:
-        rows: One for each model or artefact.
+        rows: One for each model or artefact: ``name``, ``format``, ``precision``, ``latency_ms``
+            (median, 95th and 99th percentile of a frame's answer), ``throughput`` in frames a
+            second, ``peak_bytes``, ``file_bytes``, ``startup_s`` and ``mean_iou``.
         settings: How it was measured, of types that JSON knows.
 
     Example:
@@ -105,7 +107,7 @@ class Benchmark:
         The picture shows mean IoU against latency, or latency alone where there were no masks.
 
         Args:
-            folder: Where to.
+            folder: Where to; made if it does not exist.
 
         Raises:
             ImportError: If matplotlib is not installed.

@@ -77,39 +77,39 @@ def make_dataset(
             ``(height, width)``.
         mask_dir: Folder of the masks, in a lossless format or as ``.npy``: integers or bool
             ``(height, width)`` or ``(height, width, 1)``, colours uint8 ``(height, width, 3)``.
-        n_classes: int or None. Number of classes; another id in a mask is an error. None
-            takes the number of ``classes``, or any id, and refuses masks of colours.
+        n_classes: int, at least 2, or None. Number of classes; another id in a mask is an error.
+            None takes the number of ``classes``, or any id, and refuses masks of colours.
         ignore_class: int or None. Id of pixels that have no label, allowed besides. None takes
             that of ``classes``.
         classes: ClassTable or None. Gives what the three arguments around it leave open.
         encoding: ``"ids"``; ``"colors"`` of ``classes``, exactly; ``"binary"``, 0 and 255.
-        label_map: Other ids for those in the files; what it does not list stays. None takes
-            that of ``classes``.
+        label_map: Other ids for those in the files, integers to integers; what it does not list
+            stays. None takes that of ``classes``.
         image_size: ``(height, width)`` to which both are resized. None keeps every picture's
             own; they must then be of one size, or ``crop_size`` or ``batch_size=1`` be given.
         resize: ``"stretch"``; ``"pad"``, keeping the aspect ratio, padded with black and
             ``ignore_class``; ``"crop"``, keeping it, cropped around the middle.
         interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
             ``"lanczos3"``, for images. The reference has ``"nearest"``.
-        channels: int. Channels of the images. Picture files are converted: 1 grey, 2 with alpha,
-            3 RGB, 4 with alpha. Arrays must have exactly as many, any number.
+        channels: int, at least 1. Channels of the images. Picture files are converted: 1 grey, 2
+            with alpha, 3 RGB, 4 with alpha. Arrays must have exactly as many, any number.
         crop_size: ``(height, width)`` or None. A random part of that size, another in each
-            epoch, after resizing.
+            epoch, after resizing. Images must be as large; it must fit into ``image_size``.
         balanced: bool. Whether that part is drawn to hold a class drawn first, each of the
             picture's classes with the same chance.
         augmentation: ``"light"``, ``"driving"``, an
             :class:`~unetv2.augmentation.Augmentation`, or None. A name's saturation is left
             out unless there are 3 channels; an augmentation with one is then an error.
-        batch_size: int. Pairs in a batch; the last one of an epoch may be smaller.
+        batch_size: int, at least 1. Pairs in a batch; the last one of an epoch may be smaller.
         subset: ``"train"``, ``"validation"`` or ``"test"``; None takes all pairs.
-        split: Shares of the three subsets. A pair's subset follows from its name and
+        split: Shares of the three subsets, the sum 1. A pair's subset follows from its name and
             ``seed`` alone.
         group_by: str, function or None. Keeps what belongs together in one subset: a regular
             expression whose first group names it, or a function from the name to it.
         shuffle: bool or None. Whether every epoch has another order; None shuffles all but
             ``"validation"`` and ``"test"``.
         repeat: bool. Whether one iteration goes on for ever, epoch after epoch.
-        seed: int. Seed of the split, the order, the crops and the augmentation.
+        seed: int, at least 0. Seed of the split, the order, the crops and the augmentation.
         cache: ``"memory"`` keeps the prepared pictures, 4 bytes a pixel of RGB; a folder
             keeps them for later runs too; None reads the files again in every epoch.
         image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
@@ -118,7 +118,7 @@ def make_dataset(
             logged once by the logger ``unetv2``. Their batches are smaller, and ``len`` of the
             data set is unknown.
         max_skipped: float in [0, 1). Share of pairs that may be skipped.
-        max_pixels: int. Larger pictures are refused from their header.
+        max_pixels: int, at least 1. Pictures of more pixels are refused from their header.
 
     Returns:
         tf.data.Dataset of ``(image, mask)``: float32 ``(batch, height, width, channels)`` in
@@ -126,8 +126,11 @@ def make_dataset(
 
     Raises:
         FileNotFoundError: If a folder does not exist.
+        NotADirectoryError: If it is a file.
         ValueError: If pictures have no partner, are none, differ in size from their
             partner, or hold no labels; or an argument is out of its range.
+        TypeError: If an argument is of the wrong type.
+        OSError: If a folder cannot be read, or ``cache`` cannot be written.
 
     Example:
         >>> images, masks = unetv2.data.write_driving_scenes(

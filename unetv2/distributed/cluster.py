@@ -28,10 +28,11 @@ class Cluster:
 
     Args:
         workers: ``"host:port"`` of each, in the same order everywhere.
-        index: int. The number of this one.
+        index: int, at least 0. The number of this one.
 
     Raises:
         ValueError: If an address is malformed or named twice, or the index is none of them.
+        TypeError: If the index is no integer.
 
     Example:
         >>> cluster = unetv2.distributed.Cluster(["10.0.0.1:2222", "10.0.0.2:2222"], index=1)
@@ -92,6 +93,9 @@ class Cluster:
         Args:
             environment: Variables by name; None takes the process's.
 
+        Returns:
+            Cluster, or None where nothing is described.
+
         Raises:
             ValueError: If the description makes no sense.
         """
@@ -103,7 +107,7 @@ class Cluster:
         return None
 
     def resolver(self) -> Any:
-        """Returns it as TensorFlow takes it."""
+        """Returns it as TensorFlow takes it, a ``tf.distribute.cluster_resolver``."""
         return tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(self.workers)}),
             task_type="worker",
@@ -112,10 +116,13 @@ class Cluster:
         )
 
     def listen(self) -> socket.socket:
-        """Opens this worker's port, and returns who listens there.
+        """Opens this worker's port, where no other program may listen.
 
         TensorFlow would share a port with another process that shares it too, and each would get
         what is meant for the other.
+
+        Returns:
+            socket.socket. It listens, and is to be closed.
 
         Raises:
             OSError: If it is in use, or not on this machine.

@@ -49,16 +49,18 @@ def connect(
     Args:
         workers: ``"host:port"`` of each worker, in the same order everywhere; or a
             :class:`unetv2.distributed.Cluster`; or None.
-        index: int or None. The number of this worker; None takes ``JOB_COMPLETION_INDEX``, which
-            Kubernetes gives to the pods of an indexed job.
-        timeout: float. Seconds in which all workers must have come.
+        index: int, at least 0, or None. The number of this worker; None takes
+            ``JOB_COMPLETION_INDEX``, which Kubernetes gives to the pods of an indexed job.
+        timeout: float above 0. Seconds in which all workers must have come.
 
     Returns:
         ``tf.distribute.MultiWorkerMirroredStrategy``, ``tf.distribute.MirroredStrategy``, or None
         where this process is alone with one device.
 
     Raises:
-        ValueError: If an address is malformed or named twice, or ``index`` is none of them.
+        ValueError: If an address is malformed or named twice, or ``index`` is none of them or
+            missing.
+        TypeError: If ``index`` or ``timeout`` is of the wrong type.
         OSError: If this worker's port is in use, or not on this machine.
         RuntimeError: If a worker did not come in time, or has other workers or other code; it says
             which and what, on every worker that came, 15 s later at most.

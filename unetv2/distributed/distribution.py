@@ -25,11 +25,11 @@ class Distribution:
         synchronize: bool. Whether batch normalization has the statistics of whole batches, as on
             one device, for a few small messages a layer. Otherwise it has those of each replica's
             part, and moving statistics are averaged before each validation.
-        timeout: float. Seconds without a step after which a worker ends the process; a step waits
-            for the slowest worker, validation and saving included.
+        timeout: float above 0. Seconds without a step after which a worker ends the process; a step
+            waits for the slowest worker, validation and saving included.
 
     Raises:
-        TypeError: If the strategy is of another kind.
+        TypeError: If the strategy is of another kind, or ``timeout`` no number.
         ValueError: If an argument is out of its range.
 
     Example:
@@ -51,11 +51,25 @@ class Distribution:
 
     @classmethod
     def of(cls, strategy: Any) -> Distribution:
-        """Returns that of a strategy, unless it is one already."""
+        """Returns that of a strategy, unless it is one already.
+
+        Args:
+            strategy: A strategy, a Distribution, or None.
+
+        Raises:
+            TypeError: If it is something else.
+        """
         return strategy if isinstance(strategy, cls) else cls(strategy=strategy)
 
     def gradient_dtype(self, model: keras.Model) -> str:
-        """Returns the precision in which a model's gradients are sent."""
+        """Returns the precision in which a model's gradients are sent.
+
+        Args:
+            model: A Keras model; what it computes in decides for ``"auto"``.
+
+        Returns:
+            str. ``"float32"`` or ``"bfloat16"``.
+        """
         if self.gradients != "auto":
             return self.gradients
         computes = model.dtype_policy.compute_dtype

@@ -20,10 +20,10 @@ def free_addresses(n: int) -> list[str]:
     """Returns loopback addresses whose ports were free a moment ago.
 
     Args:
-        n: int. How many.
+        n: int, at least 0. How many.
 
     Returns:
-        list of ``"127.0.0.1:port"``.
+        list of str, ``"127.0.0.1:port"`` each.
 
     Example:
         >>> len(set(unetv2.distributed.free_addresses(2)))
@@ -43,7 +43,8 @@ class LocalWorkers:
     Args:
         commands: The words of each process's command.
         log_dir: Where the others' output goes, ``worker1.log`` and so on.
-        cores: list of int or None. The core of each, where the system can tie them to one.
+        cores: list of int or None. The core of each, where the system can tie them to one; with
+            fewer cores than processes, from the first again.
 
     Example:
         >>> import sys
@@ -91,6 +92,10 @@ class LocalWorkers:
         Args:
             seconds: float. How long they may take.
 
+        Returns:
+            int. An exit code; negative where a signal ended the process. Once one has failed the
+            others have 60 s.
+
         Raises:
             TimeoutError: If they take longer.
         """
@@ -109,7 +114,11 @@ class LocalWorkers:
         return failed or next((child.returncode for child in self._children if child.returncode), 0)
 
     def log(self, number: int) -> Path:
-        """Returns the file that a worker's output goes to."""
+        """Returns the file that a worker's output goes to.
+
+        Args:
+            number: int, at least 1. The worker; what worker 0 writes is not in a file.
+        """
         return self._folder / f"worker{number}.log"
 
     def _start(self, number: int, command: list[str]) -> None:

@@ -68,7 +68,7 @@ def start_service(port: int, host: str = "localhost") -> tuple[Any, Any]:
     One computes, with all cores: several would each go through all of the data.
 
     Args:
-        port: int. Where it is asked; 0 takes a free one.
+        port: int in [0, 65535]. Where it is asked; 0 takes a free one.
         host: str. The name by which others reach this machine.
 
     Returns:

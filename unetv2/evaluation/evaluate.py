@@ -60,9 +60,9 @@ def evaluate(
             ``split``, ``group_by``, ``seed`` and ``max_pixels``.
         shard: ``(index, count)`` or None. Only each ``count``-th pair of two folders, from
             ``index`` on; :meth:`Evaluation.merge` joins all of them.
-        boundary_tolerance: By how much a boundary may be off: an int for pixels, or a float, the
-            share of the picture's diagonal.
-        seed: int. Seed of the intervals.
+        boundary_tolerance: By how much a boundary may be off: an int, at least 0, for pixels, or a
+            float in [0, 1), the share of the picture's diagonal.
+        seed: int, at least 0. Seed of the intervals.
         progress: bool. Whether stderr shows how far it is.
 
     Returns:
@@ -70,6 +70,7 @@ def evaluate(
 
     Raises:
         FileNotFoundError: If a folder or file does not exist.
+        NotADirectoryError: If a folder is a file.
         TypeError: If an argument is of the wrong type.
         ValueError: If the data is empty, does not end or does not fit the model; if ``classes``
             is of another length; if a mask holds an id that is no class, or a picture is none.

@@ -100,17 +100,17 @@ class Measurement:
 
     @property
     def calibration_error(self) -> float:
-        """Expected calibration error, how far confidence and accuracy are apart."""
+        """Expected calibration error in [0, 1], how far confidence and accuracy are apart."""
         return float(self.figures["calibration_error"])
 
     @property
     def iou_per_class(self) -> Floats:
-        """Intersection over union, ``(n_classes,)``."""
+        """Intersection over union, float64 ``(n_classes,)``; NaN for a class that is nowhere."""
         return self.figures["iou_per_class"]
 
     @property
     def boundary_f1_per_class(self) -> Floats:
-        """Mean over the pictures of a class's boundary F1, ``(n_classes,)``."""
+        """Mean over the pictures of a class's boundary F1, float64 ``(n_classes,)``."""
         return self.figures["boundary_f1_per_class"]
 
     @property

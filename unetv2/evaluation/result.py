@@ -24,7 +24,7 @@ class Evaluation(Measurement):
     boundary F1, which is a mean over them.
 
     Args:
-        classes: The table of the ids, with the ``ignore_class`` that did not count.
+        classes: :class:`unetv2.ClassTable`. With the ``ignore_class`` that did not count.
         confusion: int64 ``(n_classes, n_classes)``. Pixels by true (rows) and predicted class.
         rows: What was counted of each picture, sorted by name.
         examples: The worst and best pictures, scaled down, the worst first.
@@ -90,7 +90,7 @@ class Evaluation(Measurement):
             parts: One or more, as of ``evaluate(..., shard=(index, count))``.
 
         Returns:
-            Evaluation of all their pictures; what was counted adds up.
+            Evaluation. Of all their pictures; what was counted adds up.
 
         Raises:
             ValueError: If there is none, they were measured differently, or share a picture.

@@ -81,11 +81,11 @@ def export(
             at least: a data set of :func:`unetv2.make_dataset`, a folder of pictures, or a list
             of paths and arrays. The first 300 count. Take those of the training, without
             augmentation. The agreement is measured on the last of them; None takes made-up scenes.
-        least_equal: float or None. The least share of pixels that must be of the Keras model's
-            class, or of one as probable: by default 0.9999 for ``"float32"``, 0.99 for
+        least_equal: float in [0, 1], or None. The least share of pixels that must be of the Keras
+            model's class, or of one as probable: by default 0.9999 for ``"float32"``, 0.99 for
             ``"float16"``, 0.97 for ``"bfloat16"``, 0.9 for ``"int8"``.
         overwrite: bool. Whether an earlier artefact at ``path`` is replaced.
-        verbose: bool. Whether the agreement is printed.
+        verbose: bool. Whether the agreement is printed to stdout.
 
     Returns:
         ExportedModel. The artefact, loaded.
@@ -95,6 +95,7 @@ def export(
             named; if ``path`` exists; if artefact and model disagree.
         TypeError: If an argument is of the wrong type.
         ImportError: If a package is missing; the message has the command that installs it.
+        FileNotFoundError: If the model's file does not exist.
         OSError: If it cannot be written; what was there stays.
 
     Example:

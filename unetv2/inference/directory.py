@@ -26,9 +26,9 @@ class PredictedDirectory:
     """What :func:`unetv2.predict_directory` did.
 
     Attributes:
-        written: tuple of Path. The masks written, in the order of the pictures' names.
-        skipped: tuple of Path. The masks that were there.
-        failed: dict. Pictures that could not be predicted, by path, and why.
+        written: tuple of pathlib.Path. The masks written, in the order of the pictures' names.
+        skipped: tuple of pathlib.Path. The masks that were there.
+        failed: dict of str to str. Pictures that could not be predicted, by path, and why.
         seconds: float. How long it took.
 
     Example:
@@ -100,7 +100,8 @@ def predict_directory(
     whatever made it.
 
     Args:
-        model: A Keras model that gives logits, or the path of its ``.keras`` file.
+        model: A Keras model that gives logits, or the path of its ``.keras`` file; an
+            :class:`~unetv2.ExportedModel`, or the path of what was exported.
         images: Folder of the pictures, or a list of files; hidden files and what is no picture by
             its extension are left aside in a folder.
         output_dir: Folder of the masks, outside ``images``; it is made.
@@ -113,12 +114,12 @@ def predict_directory(
             number ``index`` on: ``count`` workers do disjoint parts.
         window: As of :func:`unetv2.predict`, like the following ones.
         overlap: float in [0, 1).
-        scale: float or None.
+        scale: float above 0, or None.
         tta: bool, or a sequence of flips and scales.
-        mc_samples: int.
-        batch_size: int.
-        max_pixels: int. Larger picture files fail.
-        seed: int.
+        mc_samples: int, at least 0.
+        batch_size: int, at least 1.
+        max_pixels: int, at least 1. Picture files of more pixels fail.
+        seed: int, at least 0.
         progress: bool. Whether stderr shows how far it is.
 
     Returns:

@@ -59,29 +59,31 @@ def predict(
             ``(height, width, channels)``, uint8, uint16 or float in [0, 1]; or a list of these.
         window: ``(height, width)`` or None. Windows of that size at the picture's own scale.
         overlap: float in [0, 1). The least share of a window that the next one covers too.
-        scale: float or None. Another scale than the picture's own, such as 0.5, for windows or,
-            without ``window``, for the picture.
+        scale: float above 0, or None. Another scale than the picture's own, such as 0.5, for
+            windows or, without ``window``, for the picture.
         tta: bool, or a sequence of ``"horizontal"``, ``"vertical"`` and scales such as 1.25. The
             picture, or each window, is also asked flipped and resized, in all combinations. True
             flips it left to right.
-        mc_samples: int. How often it is asked with dropout on and all else in inference mode; 0
-            leaves dropout off.
-        batch_size: int. Pictures or windows fed at once, at most; fewer if they are large.
+        mc_samples: int, at least 0. How often it is asked with dropout on and all else in inference
+            mode; 0 leaves dropout off.
+        batch_size: int, at least 1. Pictures or windows fed at once, at most; fewer if they are
+            large.
         uncertainty: bool or None. Whether confidence and uncertainty are made; None makes them
             unless ``output`` is given.
         probabilities: bool. Whether all classes' probabilities are kept: 4 bytes a pixel and class.
         output: A ``.npy``, ``.png`` or ``.tif`` file to which the mask is written, band by band:
             with a large picture in a ``.npy`` file, or memory-mapped, neither is ever in memory.
-        max_pixels: int. Larger picture files are refused from their header; arrays may be of any
-            size.
-        seed: int. Decides what dropout drops.
+            PNG and TIFF hold ids of up to 16 bits. None, for a list of pictures always.
+        max_pixels: int, at least 1. Picture files of more pixels are refused from their header;
+            arrays may be of any size.
+        seed: int, at least 0. Decides what dropout drops.
         progress: bool. Whether stderr shows how far it is.
 
     Returns:
         Prediction, or a list of them for a list of pictures.
 
     Raises:
-        FileNotFoundError: If a file does not exist.
+        FileNotFoundError: If a file, or the folder of ``output``, does not exist.
         ValueError: If the model is no segmentation model, a picture is none or has other channels
             or values than the model takes, or an argument is out of its range.
         TypeError: If one is of the wrong type.

@@ -33,8 +33,9 @@ class Prediction:
             that the samples disagree, from 0 to ``uncertainty``; None without ``mc_samples``.
         probabilities: float32 ``(height, width, n_classes)``; None if they were not asked for.
         classes: ClassTable. Names and colours of the ids.
-        picture: What was predicted.
-        path: Path or None. The file that the mask was written to.
+        picture: What was predicted; its ``size`` is ``(height, width)``, its ``path`` a str or
+            None.
+        path: pathlib.Path or None. The file that the mask was written to.
 
     Example:
         >>> model = unetv2.build_unetv2((16, 24, 3), 5, filters=2, depth=2)
@@ -57,7 +58,10 @@ class Prediction:
 
     @property
     def mask(self) -> np.ndarray:
-        """Class ids ``(height, width)``; a memory map where a ``.npy`` file holds them."""
+        """Class ids ``(height, width)``, of the dtype of ``ids``.
+
+        A memory map where a ``.npy`` file holds them; read anew each time from another file.
+        """
         if self.ids is not None:
             return self.ids
         assert self.path is not None
@@ -73,6 +77,9 @@ class Prediction:
 
         Returns:
             np.ndarray. uint8 ``(height, width, 3)``.
+
+        Raises:
+            ValueError: If ``opacity`` is out of its range.
         """
         image: Any = self.picture.pixels()
         return overlay(np.asarray(image[:]), self.mask, self.classes, opacity=opacity)

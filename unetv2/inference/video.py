@@ -34,9 +34,9 @@ class PredictedVideo:
     """What :func:`unetv2.predict_video` did.
 
     Attributes:
-        path: Path. The video written.
+        path: pathlib.Path. The video written.
         frames: int. How many there are.
-        size: ``(height, width)``.
+        size: ``(height, width)`` in pixels.
         frame_rate: float or None. Frames a second when it is shown, on average, if the video tells.
         frames_per_second: float. How fast they were predicted and written.
         blinking: float in [0, 1], or None below three frames. The share of pixels whose class is
@@ -96,18 +96,18 @@ def predict_video(
 
     Args:
         model: A Keras model that gives logits for 1 or 3 channels, or the path of its ``.keras``
-            file.
+            file; an :class:`~unetv2.ExportedModel`, or the path of what was exported.
         path: The video, of any format that FFmpeg reads.
         output: A ``.mp4``, ``.mkv`` or ``.mov`` file.
         opacity: float in [0, 1]. 0 shows the frames, 1 the colours.
         overwrite: bool. Whether a file that is there is replaced.
         window: As of :func:`unetv2.predict`, like the following ones.
         overlap: float in [0, 1).
-        scale: float or None.
+        scale: float above 0, or None.
         tta: bool, or a sequence of flips and scales.
-        mc_samples: int.
-        batch_size: int.
-        seed: int.
+        mc_samples: int, at least 0.
+        batch_size: int, at least 1.
+        seed: int, at least 0.
         progress: bool. Whether stderr shows how far it is.
 
     Returns:

@@ -43,12 +43,14 @@ class Training:
     """What a training logged.
 
     Attributes:
-        history: Values by epoch of everything logged, validation under ``val_``.
-        epoch: list of int. The epochs' numbers.
-        best_epoch: int or None. Number of the epoch whose weights were kept.
-        best: float or None. Its validation mean IoU.
-        events: What went wrong and what was done.
-        output_dir: Where everything lies.
+        history: dict of lists of float. Values by epoch of everything logged, validation under
+            ``val_``.
+        epoch: list of int. The epochs' numbers, from 0.
+        best_epoch: int or None. Number of the epoch with the highest validation mean IoU, whose
+            weights were kept; without validation of the last one.
+        best: float in [0, 1]. Its validation mean IoU; None without validation.
+        events: list of str. What went wrong and what was done.
+        output_dir: pathlib.Path. Where everything lies.
 
     Example:
         >>> training = unetv2.Training({"loss": [2.0, 1.0]}, [0, 1], 1, 0.5, [], tmp)
@@ -108,23 +110,25 @@ def train(
     pressed again, at once.
 
     Args:
-        model: Maps images to logits ``(batch, height, width, n_classes)``.
+        model: A functional Keras model that maps images to logits ``(batch, height, width,
+            n_classes)``.
         train: Batches of ``(image, mask)`` that end, as of :func:`unetv2.make_dataset`.
         validation: The same of pictures that are not trained on; None trains without, and the
             weights are those of the last epoch.
         recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
-        epochs: int. Times that ``train`` is gone through.
+        epochs: int, at least 1. Times that ``train`` is gone through.
         output_dir: The folder to write to.
         resume: bool. Whether to go on with the run in it.
         overwrite: bool. Whether to remove the run in it.
         callbacks: Keras callbacks, called as by ``fit``.
-        patience: int or None. Epochs without a higher validation mean IoU after which training
-            ends; None trains them all.
-        checkpoint_minutes: float. A checkpoint is written at the end of each epoch, and within
-            one after so many minutes.
-        pictures_every: int. Epochs from one drawing of validation pictures to the next.
-        seed: int. Seed of the recipe's augmentation.
-        verbose: As in ``fit``.
+        patience: int, at least 1, or None. Epochs without a higher validation mean IoU after which
+            training ends; None trains them all.
+        checkpoint_minutes: float, at least 0. A checkpoint is written at the end of each epoch, and
+            within one after so many minutes.
+        pictures_every: int, at least 1. Epochs from one drawing of validation pictures to the next.
+        seed: int, at least 0. Seed of the recipe's augmentation.
+        verbose: ``"auto"``, 0 for nothing, 1 for a progress bar or 2 for a line an epoch, as in
+            ``fit``.
         strategy: Of :func:`unetv2.distributed.connect`, called by each worker at its start, for
             several devices or machines; a :class:`unetv2.distributed.Distribution` where there
             is something to choose about it; None trains on one device. Batch sizes are those of
@@ -137,6 +141,7 @@ def train(
     Raises:
         ValueError: If the data does not fit the model, the folder holds another run, or an
             argument is out of its range.
+        TypeError: If a data set is none of ``tf.data``, or an argument is of the wrong type.
         OSError: If the folder cannot be written.
         RuntimeError: If training fails again and again; with a strategy also
             :class:`unetv2.distributed.WorkerLostError` where a worker is gone, and

@@ -20,7 +20,8 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """Draws what a training logged, one panel for each figure, with its validation.
 
     Args:
-        history: ``History.history`` of Keras: values by epoch, validation under ``val_``.
+        history: ``History.history`` of Keras, or :attr:`unetv2.Training.history`: values by epoch,
+            validation under ``val_``. All but ``loss`` are drawn from 0 to 1.
 
     Returns:
         matplotlib.figure.Figure.
@@ -28,6 +29,12 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If ``history`` is empty.
+
+    Example:
+        >>> history = {"loss": [2.1, 0.9], "mean_iou": [0.2, 0.4], "val_mean_iou": [0.1, 0.3]}
+        >>> figure = unetv2.visualization.training_curves(history)
+        >>> [panel.get_title() for panel in figure.axes]
+        ['loss', 'mean iou']
     """
     figures = [name for name in history if not name.startswith("val_") and len(history[name])]
     if not figures:
@@ -61,10 +68,10 @@ def side_by_side(
     """Draws image, truth and prediction in a row for each picture, with a legend.
 
     Args:
-        images: Float in [0, 1] or uint8, ``(n, height, width, 3)``.
+        images: uint8 or float in [0, 1], ``(n, height, width, 3)``, RGB.
         masks: Integer ids, ``(n, height, width)`` or ``(n, height, width, 1)``.
         predictions: As ``masks``.
-        classes: The table of the ids.
+        classes: The table of the ids. What it does not list, as ``ignore_class``, is white.
         ignore_class: int or None. Id that the legend calls "ignored"; the table's own if
             None.
 
@@ -74,6 +81,14 @@ def side_by_side(
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If there is not one mask and one prediction for each image.
+
+    Example:
+        >>> image, mask = unetv2.data.driving_scene(0, image_size=(48, 64))
+        >>> figure = unetv2.visualization.side_by_side(
+        ...     image[np.newaxis], mask[np.newaxis], mask[np.newaxis], unetv2.CARLA)
+        >>> [panel.get_title() for panel in figure.axes]
+        ['image', 'truth', 'prediction']
+        >>> figure.savefig(tmp / "predictions.png")
     """
     if not len(images) == len(masks) == len(predictions) > 0:
         raise ValueError(
@@ -102,7 +117,7 @@ def legend(classes: ClassTable, *, columns: int = 4) -> Figure:
 
     Args:
         classes: The table.
-        columns: int. How many names stand beside each other.
+        columns: int, at least 1. How many names stand beside each other.
 
     Returns:
         matplotlib.figure.Figure.
@@ -110,6 +125,10 @@ def legend(classes: ClassTable, *, columns: int = 4) -> Figure:
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If ``columns`` is below 1.
+        TypeError: If it is no integer.
+
+    Example:
+        >>> unetv2.visualization.legend(unetv2.CAMVID).savefig(tmp / "legend.png")
     """
     columns = require_integer("columns", columns, 1, "4 is the default.")
     ids = list(range(len(classes)))

@@ -32,6 +32,12 @@ def confusion(counts: Any, classes: ClassTable) -> Figure:
     Raises:
         ImportError: If matplotlib is not installed.
         ValueError: If there is not a row and a column for each class, or no pixel.
+
+    Example:
+        >>> classes = unetv2.ClassTable(("road", "car"), ((128, 64, 128), (0, 0, 142)))
+        >>> figure = unetv2.visualization.confusion([[3, 1], [0, 4]], classes)
+        >>> [text.get_text() for text in figure.axes[0].texts]  # per cent of road, of car
+        ['75', '25', '100']
     """
     counts = np.asarray(counts)
     if counts.shape != (len(classes), len(classes)):
@@ -68,9 +74,9 @@ def class_bars(
 
     Args:
         values: ``(n_classes,)`` in [0, 1], as ``Evaluation.iou_per_class``. NaN is left out.
-        classes: The table of the ids.
+        classes: The table of the ids, with the bars' colours.
         intervals: ``(n_classes, 2)``, as ``Evaluation.intervals["iou_per_class"]``, or None.
-        label: str. What the values are.
+        label: str. What the values are, written under the bars.
 
     Returns:
         matplotlib.figure.Figure.
@@ -79,6 +85,13 @@ def class_bars(
         ImportError: If matplotlib is not installed.
         ValueError: If there is not one value, and one interval if any, for each class, or no
             value at all.
+
+    Example:
+        >>> classes = unetv2.ClassTable(("road", "car"), ((128, 64, 128), (0, 0, 142)))
+        >>> figure = unetv2.visualization.class_bars(
+        ...     [0.5, 0.75], classes, intervals=[[0.4, 0.6], [0.7, 0.8]])
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['car', 'road']
     """
     values = np.asarray(values, np.float64)
     shapes = [values.shape] if intervals is None else [values.shape, np.shape(intervals)]

@@ -59,21 +59,21 @@ def check_dataset(
         image_dir: Folder of the images, pictures or ``.npy`` arrays, as in
             :func:`unetv2.make_dataset`.
         mask_dir: Folder of the masks, likewise.
-        n_classes: int or None. Number of classes; other ids are errors. None takes the number
-            of ``classes``, or any id.
+        n_classes: int, at least 2, or None. Number of classes; other ids are errors. None takes
+            the number of ``classes``, or any id.
         ignore_class: int or None. Id of pixels without a label. None takes that of ``classes``.
         classes: ClassTable or None. Names and colours.
         encoding: ``"ids"``, ``"colors"`` or ``"binary"``, as in :func:`unetv2.make_dataset`.
         label_map: Other ids for those in the files. None takes that of ``classes``.
-        channels: int. Channels of the images: 1 to 4 for picture files, which are converted;
-            any number for arrays, which must have exactly as many.
+        channels: int, at least 1. Channels of the images: 1 to 4 for picture files, which are
+            converted; any number for arrays, which must have exactly as many.
         image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
         mask_suffix: str. What masks' names end with.
-        split: Shares of train, validation and test, to find pictures that lie in two.
+        split: Shares of train, validation and test, the sum 1, to find pictures that lie in two.
         group_by: str, function or None. What belongs together, as in
             :func:`unetv2.make_dataset`.
-        seed: int. Seed of the split.
-        max_pixels: int. Larger pictures are not decoded.
+        seed: int, at least 0. Seed of the split.
+        max_pixels: int, at least 1. Pictures of more pixels are not decoded.
         output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
         progress: bool. Whether stderr shows how far it is.
 
@@ -85,7 +85,7 @@ def check_dataset(
         NotADirectoryError: If it is a file.
         ValueError: If a folder holds no picture or two of one name, or an argument is out of
             its range.
-        TypeError: If an argument is of a wrong type.
+        TypeError: If an argument is of the wrong type.
         OSError: If ``output`` cannot be written.
 
     Example:

@@ -1,0 +1,178 @@
+"""The commands that the docs show, and the parsers that read their options."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import io
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import NamedTuple
+from unittest import mock
+
+from documentation import ROOT, pages
+
+_BLOCK = re.compile(
+    r"^( *)\.\. code-block:: (console|bash|sh)\n(?:\1   :.*\n)*\n((?:\1   .*\n|\n)+)", re.MULTILINE
+)
+_FENCE = re.compile(r"^```(console|bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_PROMPT = re.compile(r"^[\w.-]*\$ ")
+_BETWEEN = {"&&", "||", "|", ";", "&", "do", "then", "(", ")"}
+# Programs that start others, with options of their own in the form `--name=value`.
+_STARTERS = {"env", "nice", "nohup", "srun", "time"}
+_PROGRAMS = ("examples/", "benchmarks/")
+
+
+class Command(NamedTuple):
+    """A command of this project: its program and the words that follow it."""
+
+    program: str  # "unetv2", "python -m MODULE" or "python FILE".
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return shlex.join([*self.program.split(), *self.words])
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yields the name and the text of all that shows commands."""
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *pages()]:
+        yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def shown() -> Iterator[tuple[str, Command]]:
+    """Yields the commands in blocks, and where they stand."""
+    for name, text in texts():
+        blocks = [(kind, block) for _, kind, block in _BLOCK.findall(text)]
+        for kind, block in [*blocks, *_FENCE.findall(text)]:
+            for line in _lines(block, prompted=kind == "console"):
+                yield from ((name, command) for command in commands(line))
+
+
+def mentioned() -> Iterator[tuple[str, Command]]:
+    """Yields the commands within sentences and tables, maybe without their arguments."""
+    for name, text in texts():
+        for _, code in re.findall(r"(?<!`)(`{1,2})([^`]+)\1(?!`)", text):
+            if re.match(r"(unetv2|python) (?!\S*\.\.\.)", code):
+                yield from ((name, command) for command in commands(" ".join(code.split())))
+
+
+def options() -> Iterator[tuple[str, str]]:
+    """Yields the options that sentences name without a command."""
+    for name, text in texts():
+        for option in re.findall(r"(?<!`)`{1,2}(--[\w-]+)(?: [^`]*)?`{1,2}(?!`)", text):
+            yield name, option
+
+
+def _lines(block: str, *, prompted: bool) -> Iterator[str]:
+    """Yields what is typed in a block, each command in one line."""
+    lines = iter(inner.strip() for inner in block.splitlines())
+    for line in lines:
+        if prompted and not _PROMPT.match(line):
+            continue  # What a command prints.
+        line = _PROMPT.sub("", line)
+        while line.endswith("\\"):
+            line = f"{line[:-1]} {next(lines)}"
+        yield line
+
+
+def commands(line: str) -> Iterator[Command]:
+    """Yields this project's commands in a line of a shell."""
+    if "unetv2" not in line and "python" not in line:
+        return
+    # Any value does for a variable.
+    words = re.sub(r"\$\{?\w+\}?", "0", line)
+    lexer = shlex.shlex(words, posix=True, punctuation_chars="();&|")
+    lexer.whitespace_split = True
+    part: list[str] = []
+    for word in [*lexer, ";"]:
+        if word not in _BETWEEN:
+            part.append(word)
+            continue
+        command = _command(part)
+        if command is not None:
+            yield command
+        part = []
+
+
+def _command(words: list[str]) -> Command | None:
+    """Returns what words call, if that is a program of this project."""
+    while words and ("=" in words[0] or words[0].startswith("-") or words[0] in _STARTERS):
+        words = words[1:]
+    name = PurePosixPath(words[0]).name if words else ""
+    if name == "unetv2":
+        return Command(name, tuple(words[1:]))
+    if name not in ("python", "python3") or len(words) < 2:
+        return None
+    if words[1] == "-m" and words[2].split(".")[0] == "unetv2":
+        return Command(f"python -m {words[2]}", tuple(words[3:]))
+    if words[1].startswith(_PROGRAMS):
+        return Command(f"python {words[1]}", tuple(words[2:]))
+    return None
+
+
+class _Found(BaseException):
+    """Carries a parser out of the program that was about to use it."""
+
+
+@functools.cache
+def parser(program: str) -> argparse.ArgumentParser:
+    """Returns what reads the words of a program.
+
+    The program itself makes it, and is stopped when it comes to use it.
+    """
+
+    def stop(self: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        raise _Found(self)
+
+    *_, target = ("-m", "unetv2") if program == "unetv2" else program.split()
+    with (
+        mock.patch.object(argparse.ArgumentParser, "parse_args", stop),
+        mock.patch.object(sys, "argv", [program]),
+    ):
+        try:
+            if target.endswith(".py"):
+                assert (ROOT / target).is_file(), f"there is no {target}"
+                runpy.run_path(str(ROOT / target), run_name="__main__")
+            else:
+                runpy.run_module(target, run_name="__main__", alter_sys=True)
+        except _Found as found:
+            return found.args[0]
+    raise AssertionError(f"`{program}` reads no words")
+
+
+def subcommands(whole: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Returns the parsers of a program's commands by name, none for most programs."""
+    return {
+        name: command
+        for action in whole._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name, command in action.choices.items()
+    }
+
+
+def known_options(command: Command) -> set[str]:
+    """Returns the options that a command may have."""
+    whole = parser(command.program)
+    inner = subcommands(whole).get(command.words[0] if command.words else "", whole)
+    return {option for action in inner._actions for option in action.option_strings}
+
+
+def asked_options(command: Command) -> set[str]:
+    """Returns the options that a command has."""
+    return {word.split("=")[0] for word in command.words if re.match(r"--[a-z]", word)}
+
+
+def complaint(command: Command) -> str:
+    """Returns what the parser says against a command, nothing if it takes it."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            parser(command.program).parse_args(command.words)
+        except SystemExit as leaving:
+            return said.getvalue() if leaving.code else ""
+    return ""

@@ -1,0 +1,89 @@
+"""The README's Python names what exists, and runs."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import inspect
+import re
+
+import keras
+import numpy as np
+import pytest
+from documentation import ROOT, resolve
+
+import unetv2
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+TREES = [ast.parse(block) for block in BLOCKS]
+
+
+def dotted(node):
+    """Returns what an expression such as ``unetv2.a.b`` reads, or None for another one."""
+    text = ast.unparse(node)
+    return text if re.fullmatch(r"unetv2(\.\w+)+", text) else None
+
+
+CALLS = {
+    ast.unparse(node): node
+    for tree in TREES
+    for node in ast.walk(tree)
+    if isinstance(node, ast.Call) and dotted(node.func)
+}
+NAMES = sorted(
+    {
+        dotted(node)
+        for tree in TREES
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and dotted(node)
+    }
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_readme_names_exists(name):
+    resolve(name)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_the_readme_calls_takes_these_arguments(call):
+    node = CALLS[call]
+    signature = inspect.signature(resolve(dotted(node.func)))
+    signature.bind(*node.args, **{keyword.arg: keyword.value for keyword in node.keywords})
+
+
+def test_what_the_readme_runs_is_found():
+    assert len(BLOCKS) > 3
+    assert len(NAMES) > 5
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Makes a folder as the README's reader has one, and networks and trainings small."""
+    monkeypatch.chdir(tmp_path)
+    unetv2.data.write_driving_scenes(tmp_path / "data", 24, image_size=(24, 32))
+    scene, _ = unetv2.data.driving_scene(0, image_size=(40, 60))
+    keras.utils.save_img("street.png", scene)
+    np.save("satellite.npy", np.tile(scene, (3, 3, 1)))
+    build = functools.partial(unetv2.build_unetv2, filters=2, depth=2)
+    monkeypatch.setattr(unetv2, "build_unetv2", build)
+    monkeypatch.setattr(unetv2.recipes, "build_unetv2", build)
+
+
+def smaller(block):
+    """Returns a block with one epoch, small pictures, and a format that needs no extra."""
+    block = re.sub(r"epochs=\d+", "epochs=1", block)
+    block = re.sub(r"mc_samples=\d+", "mc_samples=2", block)
+    if importlib.util.find_spec("nncf") is None:
+        block = re.sub(r'format="\w+", precision="int8"', 'format="saved_model"', block)
+    return block
+
+
+@pytest.mark.usefixtures("small")
+def test_the_readme_runs_from_its_first_block_to_its_last(capsys):
+    known = {"inputs": keras.Input((None, None, 3)), "coarse": keras.Input((None, None, 64))}
+    for block in BLOCKS:
+        exec(compile(smaller(block), "README.md", "exec"), known)
+    assert "Mean IoU" in capsys.readouterr().out
