@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -40,10 +42,8 @@ def scrape(_: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> 
         _shown.add(figure)
     # pyplot keeps its figures alive.
     pyplot.close("all")
-    return figure_rst(paths, gallery_conf["src_dir"], alternative(found))
-
-
-def alternative(figures: list[Figure]) -> str:
-    """Returns what stands for figures where they are not seen: titles; else the file's name."""
-    titles = [axes.get_title() for figure in figures for axes in figure.axes]
-    return ", ".join(dict.fromkeys(filter(None, titles)))
+    example = ast.get_docstring(ast.parse(Path(block_vars["src_file"]).read_text("utf-8")))
+    titles = [axes.get_title() for figure in found for axes in figure.axes]
+    # What stands for the figures where they are not seen.
+    words = ", ".join(dict.fromkeys(filter(None, titles))) or (example or "").partition("\n")[0]
+    return figure_rst(paths, gallery_conf["src_dir"], words)

@@ -29,14 +29,14 @@ model = recipe.build((None, None, 3), 23, filters=12, depth=2, seed=0, dtype="fl
 unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
 
 scene, _ = unetv2.data.driving_scene(5, image_size=(144, 384), seed=1)
-masks = {
+predictions = {
     overlap: unetv2.predict(model, scene, window=(64, 64), overlap=overlap)
     for overlap in (0.0, 0.25, 0.5)
 }
 figure, panels = plt.subplots(4, 1, figsize=(7, 11.5), layout="constrained")
 panels[0].imshow(scene)
 panels[0].set_title("scene")
-for panel, (overlap, prediction) in zip(panels[1:], masks.items(), strict=True):
+for panel, (overlap, prediction) in zip(panels[1:], predictions.items(), strict=True):
     panel.imshow(unetv2.visualization.colorize(prediction.mask, unetv2.CARLA))
     panel.set_title(f"overlap={overlap}")
 for panel in panels:
@@ -50,9 +50,9 @@ for panel in panels:
 # smoothly.
 
 figure, panels = plt.subplots(2, 1, figsize=(7, 5.8), layout="constrained")
-highest = max(float(prediction.uncertainty.max()) for prediction in masks.values())
+highest = max(float(prediction.uncertainty.max()) for prediction in predictions.values())
 for panel, overlap in zip(panels, (0.0, 0.5), strict=True):
-    panel.imshow(masks[overlap].uncertainty, cmap="magma", vmin=0, vmax=highest)
+    panel.imshow(predictions[overlap].uncertainty, cmap="magma", vmin=0, vmax=highest)
     panel.set_title(f"uncertainty, overlap={overlap}")
     panel.set_axis_off()
 
