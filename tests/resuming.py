@@ -1,12 +1,14 @@
 """A child process: it makes TensorFlow deterministic, which no process can undo, and trains.
 
 ``python resuming.py FOLDER JOB...``, a job being ``NAME:SETUP[:EPOCH.POINT...]``: each point is one
-where the training is interrupted and then resumed with a newly built model and data set.
+where the training is interrupted and then resumed with a newly built model and data set; by Ctrl-C
+where ``^`` stands after it.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -37,7 +39,8 @@ class Interrupter(keras.callbacks.Callback):
 
     def __init__(self, where: str) -> None:
         super().__init__()
-        epoch, self.point = where.split(".")
+        self.by_hand = where.endswith("^")
+        epoch, self.point = where.rstrip("^").split(".")
         self.at, self.epoch = int(epoch), -1
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -54,7 +57,9 @@ class Interrupter(keras.callbacks.Callback):
 
     def _raise_at(self, point: str) -> None:
         if (self.epoch, self.point) == (self.at, point):
-            raise Interruption
+            if not self.by_hand:
+                raise Interruption
+            signal.raise_signal(signal.SIGINT)
 
 
 class Slow(keras.callbacks.Callback):
@@ -92,11 +97,13 @@ def train(folder: Path, name: str, setup: str, callbacks: list[Any], *, seed: in
     )
     if setup == "failing":
         callbacks = [Meddler(np.nan, epoch=1, batch=1), *callbacks]
+    by_hand = any(isinstance(one, Interrupter) and one.by_hand for one in callbacks)
     model = network(seed)
     training = unetv2.train(
         model, data, validation, recipe=SETUPS[setup], epochs=EPOCHS, output_dir=folder / name,
         resume=True, callbacks=callbacks, verbose=0,
-        checkpoint_minutes=0.0 if callbacks else 10.0,
+        # Ctrl-C needs none.
+        checkpoint_minutes=0.0 if callbacks and not by_hand else 10.0,
     )  # fmt: skip
     np.savez(folder / name / "weights.npz", *model.get_weights())
     told = [training.history, training.epoch, training.best_epoch, training.best, training.events]
@@ -114,7 +121,7 @@ def main(folder: Path, jobs: list[str]) -> None:
             try:
                 # Seeds that are others after the first start are to change nothing.
                 train(folder, name, setup, [Interrupter(point)], seed=number)
-            except Interruption:
+            except (Interruption, KeyboardInterrupt):
                 continue
             raise SystemExit(f"{job} was not interrupted at {point}.")
         train(folder, name, setup, [], seed=len(points))

@@ -85,7 +85,7 @@ def test_shards_are_parts_of_the_pairs(words, capsys, tmp_path):
         (["--classes", "carla"], "`classes` must have a name for each class of the model"),
         (["--against", "nowhere"], "`--against` must come with `--report`"),
         (["--shard", "3/3"], "`shard` must be (index, count)"),
-        (["--shard", "3"], "argument --shard: must be INDEX/COUNT, such as 0/4. Received: '3'."),
+        (["--shard", "3"], "argument --shard: must be INDEX/COUNT, such as 0/8. Received: '3'."),
         (["--boundary-tolerance", "x"], "argument --boundary-tolerance: invalid"),
         (["--boundary-tolerance", "1.5"], "`boundary_tolerance` must be a share below 1"),
         (["--subset", "all"], "argument --subset: invalid choice"),

@@ -21,6 +21,7 @@ FLOORS = [
         "precision",
         "preprocessing",
         "progress",
+        "startup",
         "versions",
     },
     {

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import resuming
@@ -23,6 +25,9 @@ INTERRUPTED = {
     "in the validation of averaged weights": "all:1.validation",
     "with neither stages nor averages": "plain:1.2",
     "after a failure": "failing:2.0",
+    "by Ctrl-C in a step": "plain:0.1^:2.0^",
+    "by Ctrl-C in a validation and at an epoch's end": "all:0.validation^:1.end^",
+    "by Ctrl-C after the last step": "plain:2.end^",
 }
 MORE = {
     "in the first epoch's last step": "all:0.3",
@@ -167,3 +172,32 @@ def test_where_there_is_nothing_to_resume_it_starts(tmp_path):
     # Killed before the first checkpoint: there is only the description.
     (tmp_path / "run" / "checkpoint.npz").unlink()
     assert train(tmp_path / "run", epochs=1, resume=True).epoch == [0]
+
+
+class CtrlC(keras.callbacks.Callback):
+    """Presses Ctrl-C so many times in each batch."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        for _ in range(self.times):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_another_handler_of_ctrl_c_is_left_alone(tmp_path):
+    asked = []
+    before = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
+    try:
+        assert train(tmp_path, callbacks=[CtrlC(1)]).epoch == [0, 1]
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert asked
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, callbacks=[CtrlC(2)])
+    assert not (tmp_path / "within_epoch.npz").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,5 +1,10 @@
 """Semantic segmentation with a U-Net in Keras 3."""
 
+from unetv2 import startup
+
+# Before what follows loads TensorFlow.
+startup.quieten_command()
+
 from unetv2 import augmentation, data, distributed, losses, metrics, recipes, visualization
 from unetv2.artefacts.exported_model import ExportedModel
 from unetv2.artefacts.loading import load_exported

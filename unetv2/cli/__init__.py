@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import unetv2
 from unetv2.cli import benchmark, check, evaluate, export, predict, train
 
 _COMMANDS = (check, train, evaluate, predict, export, benchmark)
@@ -24,25 +28,61 @@ def main(words: Sequence[str] | None = None) -> int:
         files or packages; 130 if interrupted.
     """
     try:
-        options = _parser().parse_args(words)
+        options = parser().parse_args(words)
     # argparse leaves the process, also after --help.
     except SystemExit as leaving:
         return _WRONG_USE if leaving.code else 0
     try:
-        return int(options.run(options))
+        with _log_on_stderr(quiet=options.quiet), _stdout_kept_free(options.json):
+            answer = options.run(options)
     except (ImportError, OSError, ValueError, TypeError, RuntimeError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return _WRONG_USE
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        # On a line of its own, after what a terminal shows of Ctrl-C and of the progress.
+        print(f"\ninterrupted: {options.after_interruption}", file=sys.stderr)
         return _INTERRUPTED
+    text = json.dumps(answer.content, indent=2) if options.json else answer.text
+    if text:
+        print(text)
+    if answer.note:
+        print(answer.note, file=sys.stderr)
+    return int(answer.code)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="unetv2", description="Semantic segmentation with a U-Net in Keras 3."
+def parser() -> argparse.ArgumentParser:
+    """Returns what reads the command's words."""
+    whole = argparse.ArgumentParser(
+        prog="unetv2",
+        description="Semantic segmentation with a U-Net in Keras 3.",
+        epilog="`unetv2 COMMAND --help` says what a command does, with examples.",
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    whole.add_argument("--version", action="version", version=f"unetv2 {unetv2.__version__}")
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.add(commands)
-    return parser
+    return whole
+
+
+@contextlib.contextmanager
+def _stdout_kept_free(wanted: bool) -> Iterator[None]:
+    """Sends to stderr what is said on the way, so that stdout gets the JSON alone."""
+    if not wanted:
+        yield
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def _log_on_stderr(*, quiet: bool) -> Iterator[None]:
+    """Shows what the library logs: warnings, and unless quiet also what it does."""
+    log = logging.getLogger("unetv2")
+    handler, level = logging.StreamHandler(), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

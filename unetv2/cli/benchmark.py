@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 
 from unetv2.benchmarking.benchmark import benchmark
-from unetv2.cli.options import add_command
+from unetv2.cli.options import Answer, add_command
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,8 +23,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "--data data/CameraRGB data/CameraMask --output benchmark\n\n"
             "exit code: 0, or 2 for wrong arguments and missing files or packages"
         ),
+        run=run,
     )
-    command.set_defaults(run=run)
     command.add_argument(
         "models", nargs="+", metavar="MODEL", help="a .keras file, or what `unetv2 export` wrote"
     )
@@ -39,11 +37,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     command.add_argument("--threads", type=int, metavar="N", help="of the artefacts' runtimes")
     command.add_argument("--output", metavar="FOLDER", help="write table, JSON and picture there")
-    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    command.add_argument("--quiet", action="store_true", help="do not show how far it is")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Runs the command."""
     found = benchmark(
         options.models,
@@ -54,7 +50,5 @@ def run(options: argparse.Namespace) -> int:
         output=options.output,
         progress=not options.quiet,
     )
-    print(json.dumps(found.as_dict(), indent=2) if options.json else found)
-    if options.output is not None:
-        print(f"Written to {options.output}", file=sys.stderr)
-    return 0
+    note = f"Table, JSON and picture: {options.output}" if options.output else ""
+    return Answer(str(found), found.as_dict(), note)

@@ -1,10 +1,11 @@
-"""The command ``unetv2 check``."""
+"""``unetv2 check``: everything that is wrong with two folders."""
 
 from __future__ import annotations
 
 import argparse
+import json
 
-from unetv2.cli.options import add_command, add_data, data
+from unetv2.cli.options import Answer, add_command, add_data, data
 from unetv2.data.checking import check_dataset
 from unetv2.data.decoding import MAX_PIXELS
 
@@ -21,8 +22,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "--report report\n\n"
             "exit code: 0 without errors, 1 with errors, 2 for wrong arguments or missing folders"
         ),
+        run=run,
     )
-    command.set_defaults(run=run)
     add_data(command)
     command.add_argument(
         "--max-pixels",
@@ -33,12 +34,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the split")
     command.add_argument("--report", metavar="FOLDER", help="write text, JSON and pictures there")
-    command.add_argument("--json", action="store_true", help="print JSON instead of text")
-    command.add_argument("--quiet", action="store_true", help="do not show how far it is")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Runs the command, and returns 1 if it found errors."""
+def run(options: argparse.Namespace) -> Answer:
+    """Runs the command; the code is 1 if it found errors."""
     report = check_dataset(
         options.images,
         options.masks,
@@ -47,5 +46,5 @@ def run(options: argparse.Namespace) -> int:
         output=options.report,
         progress=not options.quiet,
     )
-    print(report.to_json() if options.json else report)
-    return 0 if report.ok else 1
+    note = f"Report: {options.report}" if options.report else ""
+    return Answer(str(report), json.loads(report.to_json()), note, code=0 if report.ok else 1)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from pathlib import Path
 
-from unetv2.cli.options import add_command, add_folders, add_labels, reading, table
+from unetv2.cli.options import (
+    Answer,
+    add_command,
+    add_folders,
+    add_labels,
+    reading,
+    shard,
+    table,
+)
 from unetv2.data.pairs import SUBSETS
 from unetv2.evaluation.boundaries import TOLERANCE
 from unetv2.evaluation.evaluate import evaluate
@@ -30,8 +36,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "--subset test --report report\n\n"
             "exit code: 0, or 2 for wrong arguments, missing files and masks that do not fit"
         ),
+        run=run,
     )
-    command.set_defaults(run=run)
     command.add_argument("model", metavar="MODEL", help="a .keras file, or what was exported")
     add_folders(command)
     add_labels(command)
@@ -47,17 +53,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help=f"pixels, or a share of the diagonal below 1 (default: {TOLERANCE})",
     )
     command.add_argument(
-        "--shard", type=_shard, metavar="INDEX/COUNT", help="a part of the pairs, from 0/COUNT on"
+        "--shard", type=shard, metavar="INDEX/COUNT", help="a part of the pairs, from 0/COUNT on"
     )
     command.add_argument("--report", metavar="FOLDER", help=f"write {REPORT} and the figures there")
     command.add_argument(
         "--against", metavar="FOLDER", help="compare with the evaluation that was written there"
     )
-    command.add_argument("--json", action="store_true", help="print JSON instead of text")
-    command.add_argument("--quiet", action="store_true", help="do not show how far it is")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Runs the command."""
     if options.against is not None and options.report is None:
         raise ValueError(
@@ -78,21 +82,9 @@ def run(options: argparse.Namespace) -> int:
     )
     if before is not None:
         write_report([before, evaluation], Path(options.report) / REPORT)
-    print(json.dumps(evaluation.as_dict(), indent=2) if options.json else evaluation)
-    if options.report is not None:
-        # Beside the JSON, for which stdout is kept.
-        print(f"Report: {Path(options.report) / REPORT}", file=sys.stderr)
-    return 0
+    note = "" if options.report is None else f"Report: {Path(options.report) / REPORT}"
+    return Answer(str(evaluation), evaluation.as_dict(), note)
 
 
 def _tolerance(word: str) -> int | float:
     return int(word) if word.isdecimal() else float(word)
-
-
-def _shard(word: str) -> tuple[int, int]:
-    try:
-        index, count = map(int, word.split("/"))
-    except ValueError as error:
-        message = f"must be INDEX/COUNT, such as 0/4. Received: {word!r}."
-        raise argparse.ArgumentTypeError(message) from error
-    return index, count

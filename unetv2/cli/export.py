@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from unetv2.artefacts.formats import FORMATS
-from unetv2.cli.options import add_command, table
+from unetv2.cli.options import Answer, add_command, table
 from unetv2.exporting.export import export
 
 
@@ -28,8 +29,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for wrong arguments, missing files or packages, and if the result "
             "disagrees with the model"
         ),
+        run=run,
+        after_interruption="nothing was written; what was there before is as it was",
     )
-    command.set_defaults(run=run)
     command.add_argument("model", metavar="MODEL", help="a .keras file")
     command.add_argument("--format", required=True, choices=FORMATS, help="the runtime's format")
     command.add_argument(
@@ -59,11 +61,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace an earlier artefact")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Runs the command."""
     model = Path(options.model)
     output = options.output or model.with_name(f"{model.stem}-{options.format}-{options.precision}")
-    export(
+    exported = export(
         model,
         output,
         format=options.format,
@@ -74,5 +76,7 @@ def run(options: argparse.Namespace) -> int:
         calibration=options.calibration,
         least_equal=options.least_equal,
         overwrite=options.overwrite,
+        verbose=not options.quiet,
     )
-    return 0
+    # How far it agrees with the model is said already.
+    return Answer("", {"path": str(output), **json.loads(exported.description.to_json())})

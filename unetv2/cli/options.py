@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
@@ -13,6 +14,23 @@ from unetv2.data.pairs import SPLIT
 _TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_voc": PASCAL_VOC}
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a command has found.
+
+    Args:
+        text: str. For a person; nothing, if all is said already.
+        content: For a program, of types that JSON knows.
+        note: str. What a person should know beside it, such as where files are.
+        code: int. The exit code.
+    """
+
+    text: str
+    content: Any
+    note: str = ""
+    code: int = 0
+
+
 def add_command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
@@ -20,8 +38,10 @@ def add_command(
     purpose: str,
     description: str,
     epilog: str,
+    run: Callable[[argparse.Namespace], Answer],
+    after_interruption: str = "nothing was kept",
 ) -> argparse.ArgumentParser:
-    """Adds a command.
+    """Adds a command, with what all have: ``--json`` and ``--quiet``.
 
     Args:
         commands: Where to.
@@ -29,17 +49,25 @@ def add_command(
         purpose: str. What it does, in a few words.
         description: str. What it does, in a sentence.
         epilog: str. An example, and what else is to be known.
+        run: Does it.
+        after_interruption: str. What Ctrl-C left, and how to go on.
 
     Returns:
         argparse.ArgumentParser. For its options.
     """
-    return commands.add_parser(
+    command = commands.add_parser(
         name,
         help=purpose,
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    command.set_defaults(run=run, after_interruption=after_interruption)
+    command.add_argument(
+        "--json", action="store_true", help="print JSON on stdout, and all else on stderr"
+    )
+    command.add_argument("--quiet", action="store_true", help="do not show how far it is")
+    return command
 
 
 def add_folders(command: argparse.ArgumentParser) -> None:
@@ -126,6 +154,16 @@ def table(name: str | None) -> ClassTable | None:
     if name is None:
         return None
     return _TABLES[name] if name in _TABLES else ClassTable.from_file(name)
+
+
+def shard(word: str) -> tuple[int, int]:
+    """Returns the two numbers of ``INDEX/COUNT``."""
+    try:
+        index, count = map(int, word.split("/"))
+    except ValueError as error:
+        message = f"must be INDEX/COUNT, such as 0/8. Received: {word!r}."
+        raise argparse.ArgumentTypeError(message) from error
+    return index, count
 
 
 def _ids(word: str) -> tuple[int, int]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from unetv2.cli.options import add_command
+from unetv2.cli.options import Answer, add_command, shard
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.inference.directory import predict_directory
 from unetv2.inference.video import predict_video
@@ -36,8 +35,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0 if all is done, 1 if pictures failed, 2 for wrong arguments or missing "
             "files"
         ),
+        run=run,
+        after_interruption="run the same command again; what is done already is kept",
     )
-    command.set_defaults(run=run)
     command.add_argument("model", metavar="MODEL", help="a .keras file, or what was exported")
     command.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="a folder of pictures, picture files, or a video"
@@ -53,12 +53,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         command.add_argument(f"--{name}", metavar="FOLDER", help=f"write there, too: {what}")
     command.add_argument("--overwrite", action="store_true", help="do again what is done already")
     command.add_argument(
-        "--shard", type=_shard, metavar="INDEX/COUNT",
+        "--shard", type=shard, metavar="INDEX/COUNT",
         help="do one of COUNT disjoint parts, counted from 0, such as 0/8",
     )  # fmt: skip
     _add_ways(command)
-    command.add_argument("--json", action="store_true", help="print JSON instead of text")
-    command.add_argument("--quiet", action="store_true", help="do not show how far it is")
 
 
 def _add_ways(command: argparse.ArgumentParser) -> None:
@@ -86,15 +84,6 @@ def _add_ways(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the dropout")
 
 
-def _shard(word: str) -> tuple[int, int]:
-    try:
-        index, count = map(int, word.split("/"))
-    except ValueError as error:
-        message = f"must be INDEX/COUNT, such as 0/8. Received: {word!r}."
-        raise argparse.ArgumentTypeError(message) from error
-    return index, count
-
-
 def _ways(word: str) -> tuple[str | float, ...]:
     return tuple(_number(one) for one in word.split(","))
 
@@ -106,8 +95,8 @@ def _number(word: str) -> str | float:
         return word
 
 
-def run(options: argparse.Namespace) -> int:
-    """Runs it; returns the exit code."""
+def run(options: argparse.Namespace) -> Answer:
+    """Runs the command; the code is 1 if pictures failed."""
     asked: dict[str, Any] = {
         "window": options.window,
         "overlap": options.overlap,
@@ -138,11 +127,10 @@ def run(options: argparse.Namespace) -> int:
         max_pixels=options.max_pixels,
         **asked,
     )
-    print(json.dumps(result.as_dict()) if options.json else result)
-    return 0 if result.ok else 1
+    return Answer(str(result), result.as_dict(), code=0 if result.ok else 1)
 
 
-def _video(options: argparse.Namespace, asked: dict[str, Any]) -> int:
+def _video(options: argparse.Namespace, asked: dict[str, Any]) -> Answer:
     if len(options.inputs) > 1:
         raise ValueError(
             "`INPUT` must be one video, or pictures. "
@@ -159,5 +147,4 @@ def _video(options: argparse.Namespace, asked: dict[str, Any]) -> int:
     if path.is_file():
         output.mkdir(parents=True, exist_ok=True)
     result = predict_video(options.model, path, output / f"{path.stem}.mp4", **asked)
-    print(json.dumps(result.as_dict()) if options.json else result)
-    return 0
+    return Answer(str(result), result.as_dict())

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from unetv2 import recipes
-from unetv2.cli.options import add_command, add_data, data
+from unetv2.cli.options import Answer, add_command, add_data, data
 from unetv2.data.dataset import make_dataset
 from unetv2.distributed import connect
 from unetv2.training.trainer import train
@@ -25,10 +25,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog=(
             "example:\n  unetv2 train data/CameraRGB data/CameraMask --n-classes 23 "
             "--output runs/carseg\n\n"
-            "Run it again with --resume where it was stopped or killed."
+            "Run it again with --resume where it was stopped or killed.\n\n"
+            "exit code: 0, 2 for wrong arguments and a training that fails, 130 after Ctrl-C"
         ),
+        run=run,
+        after_interruption="run the same command with --resume to go on",
     )
-    command.set_defaults(run=run)
     add_data(command)
     command.add_argument("--val-images", metavar="FOLDER", help="folder of validation images")
     command.add_argument("--val-masks", metavar="FOLDER", help="folder of their masks")
@@ -57,7 +59,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument("--overwrite", action="store_true", help="remove the run in the folder")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Runs the command."""
     # Before anything is computed.
     strategy = _strategy(options)
@@ -89,12 +91,28 @@ def run(options: argparse.Namespace) -> int:
     done = train(
         model, training, validation, recipe=recipe, epochs=options.epochs,
         output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
-        patience=options.patience, seed=options.seed, verbose=1 if sys.stdout.isatty() else 2,
-        strategy=strategy,
+        patience=options.patience, seed=options.seed,
+        verbose=_verbose(options), strategy=strategy,
     )  # fmt: skip
-    print(f"Best validation mean IoU: {done.best:.3f}")
-    print(f"Model, checkpoint, logs and pictures: {done.output_dir}")
-    return 0
+    return Answer(
+        f"Best validation mean IoU: {done.best:.3f}, after epoch {done.best_epoch}",
+        {
+            "output_dir": str(done.output_dir),
+            "best_epoch": done.best_epoch,
+            "best": done.best,
+            "events": done.events,
+            "epoch": done.epoch,
+            "history": done.history,
+        },
+        note=f"Model, checkpoint, logs and pictures: {done.output_dir}",
+    )
+
+
+def _verbose(options: argparse.Namespace) -> int:
+    if options.quiet:
+        return 0
+    # A bar that is drawn again and again is for a terminal only.
+    return 1 if sys.stdout.isatty() else 2
 
 
 def _strategy(options: argparse.Namespace) -> Any:

@@ -23,6 +23,7 @@ from unetv2.preprocessing import Preprocessing
 from unetv2.training.feeding import Feed
 from unetv2.training.folder import HISTORY, MODEL, STATE, WITHIN, save_model, write_whole
 from unetv2.training.guard import Guard, warn_of_one_class
+from unetv2.training.interrupts import Interrupts
 from unetv2.training.pictures import Pictures, save_pictures
 from unetv2.training.state import State
 
@@ -46,6 +47,7 @@ class Recorder(keras.callbacks.Callback):
         writer: Of ``tf.summary``, or None.
         crew: The workers, of which the chief writes.
         signals: Says to all of them at once when to save; None leaves it to the clock.
+        interrupts: Whether the user wants to leave.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Recorder(keras.callbacks.Callback):
         writer: Any,
         crew: Crew,
         signals: Signals | None,
+        interrupts: Interrupts,
     ) -> None:
         super().__init__()
         self._state = state
@@ -83,6 +86,7 @@ class Recorder(keras.callbacks.Callback):
         self._writer = writer
         self._crew = crew
         self._signals = signals
+        self._interrupts = interrupts
         self._skipped = state.step
         self._first = state.epoch
         self._saved = time.monotonic()
@@ -109,11 +113,12 @@ class Recorder(keras.callbacks.Callback):
             self._state.step = done
             self._take()
             self._save(WITHIN)
+            self._interrupts.leave()
 
     def _is_due(self) -> bool:
         if self._signals is not None:
             return self._signals.save or self._signals.stop
-        return time.monotonic() - self._saved >= self._seconds
+        return self._interrupts.asked or time.monotonic() - self._saved >= self._seconds
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks, logs, draws and saves."""
@@ -142,6 +147,7 @@ class Recorder(keras.callbacks.Callback):
             (self._folder / WITHIN).unlink(missing_ok=True)
             write_history(self._folder, state)
         self._log(row)
+        self._interrupts.leave()
         if state.is_over(self._patience):
             self.model.stop_training = True
 

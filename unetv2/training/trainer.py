@@ -28,6 +28,7 @@ from unetv2.training.folder import MODEL, TENSORBOARD, describe_run, open_folder
 from unetv2.training.going_on import first_state, recovered
 from unetv2.training.guard import Failure, Guard
 from unetv2.training.inputs import Inputs, examine
+from unetv2.training.interrupts import Interrupts
 from unetv2.training.lock import locked
 from unetv2.training.pictures import Pictures
 from unetv2.training.recorder import Recorder, write_history
@@ -105,6 +106,9 @@ def train(
     A loss that is no number or that more than doubles from the lowest so far sends the training
     back to the start of the epoch, with half the learning rate; the logger ``unetv2`` says so.
 
+    Ctrl-C ends a training on one device after the present step, with a checkpoint to go on from;
+    pressed again, at once.
+
     Args:
         model: A functional Keras model that maps images to logits ``(batch, height, width,
             n_classes)``.
@@ -142,6 +146,7 @@ def train(
         RuntimeError: If training fails again and again; with a strategy also
             :class:`unetv2.distributed.WorkerLostError` where a worker is gone, and
             :class:`unetv2.distributed.PreemptedError` where one was told to end.
+        KeyboardInterrupt: If Ctrl-C was pressed.
 
     Example:
         >>> images, masks = unetv2.data.write_driving_scenes(
@@ -178,7 +183,10 @@ def train(
     )  # fmt: skip
     require_same(crew, {**description, "files": [identity(data) for data in (train, validation)]})
     folder = Path(output_dir)
-    with crew.chief_holds("use the output folder", lambda: locked(folder)):
+    with (
+        crew.chief_holds("use the output folder", lambda: locked(folder)),
+        Interrupts(listening=not shared) as interrupts,
+    ):
         going_on = crew.by_chief(
             "use the output folder",
             lambda: open_folder(folder, description, resume=resume, overwrite=overwrite),
@@ -217,7 +225,7 @@ def train(
                 guard=guard, mean_iou=None if validation is None else mean_iou, swap=swap,
                 pictures=pictures, pictures_every=pictures_every, patience=patience,
                 minutes=checkpoint_minutes,
-                writer=writer, crew=crew, signals=signals,
+                writer=writer, crew=crew, signals=signals, interrupts=interrupts,
             )  # fmt: skip
             own = [guard, recorder] if swap is None else [swap, guard, recorder]
             try:

@@ -1,0 +1,200 @@
+"""Which tables the published figures of each benchmark become.
+
+A layout takes every field that its benchmark writes: shows it, or drops it by name. What it does
+not know stays untaken, and is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+
+from benchmark_fields import Fields, number, numbers
+
+
+@dataclass(frozen=True)
+class Table:
+    """Heads and rows of text."""
+
+    heads: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+Layout = Callable[[Fields], list[Table]]
+
+
+def flat(*patterns: str, drop: tuple[str, ...] = ()) -> Layout:
+    """Returns the layout of a figure a line, whose names fit one of the patterns."""
+
+    def layout(fields: Fields) -> list[Table]:
+        fields.drop(*drop)
+        rows = []
+        for name in fields.names():
+            if any(re.fullmatch(pattern, name) for pattern in patterns):
+                value = fields.take(name, int, float, list)
+                rows.append((name, numbers(value if isinstance(value, list) else [value])))
+        return [Table(("figure", "value"), rows)]
+
+    return layout
+
+
+def train_step(fields: Fields) -> list[Table]:
+    """Images a second by network."""
+    speed = fields.part("images_a_second")
+    rows = []
+    for name in speed.names():
+        one = speed.part(name)
+        rows.append((name, one.shown("train"), one.shown("infer")))
+        one.done()
+    return [Table(("images a second", "training", "inference"), rows)]
+
+
+def scaling(fields: Fields) -> list[Table]:
+    """Several workers against one, and what would follow for many."""
+    fields.drop("load_before")
+    rows = []
+    for case in fields.parts("measured"):
+        case.drop("seconds", "efficiency")
+        alone, together = case.numbers("images_a_second")
+        workers = case.take("workers", int)
+        rows.append((
+            f"{case.take('dtype', str)}, gradients in {case.take('gradients', str)}",
+            f"{case.shown('seconds_alone')} s, {number(alone)} pictures/s",
+            f"{workers}: {case.shown('seconds_together')} s, {number(together)} pictures/s",
+            case.shown("times"),
+            f"{case.shown('loopback_bytes_a_step', 1e-6)} MB",
+        ))  # fmt: skip
+        case.done()
+    heads = ("a step", "1 worker", "workers", "times as fast", "sent")
+    model, modelled = fields.part("model"), []
+    counts: tuple[str, ...] = ()
+    for name in model.names():
+        row = model.part(name)
+        counts = tuple(row.names())
+        shares = [row.part(count).take("efficiency", float) for count in counts]
+        modelled.append((name, *(f"{100 * share:.0f} %" for share in shares)))
+    return [Table(heads, rows), Table(("on paper: efficiency with workers", *counts), modelled)]
+
+
+def deployment(fields: Fields) -> list[Table]:
+    """A row for each artefact, and the ratios."""
+    fields.drop("settings", "parity")
+    heads = ("", "ms a frame, median", "95 %", "99 %", "frames/s, batch 32", "MB", "memory, MB",
+             "start, s", "mean IoU")  # fmt: skip
+    rows = []
+    for row in fields.parts("rows"):
+        row.drop("format", "precision")
+        rows.append((
+            row.take("name", str), *map(number, row.numbers("latency_ms")),
+            row.shown("throughput"), row.shown("file_bytes", 1e-6), row.shown("peak_bytes", 1e-6),
+            row.shown("startup_s"), row.shown("mean_iou"),
+        ))  # fmt: skip
+        row.done()
+    return [Table(heads, rows), *flat(".*")(fields.part("ratios"))]
+
+
+def camvid_fullsize(fields: Fields) -> list[Table]:
+    """The two phases, and each class."""
+    fields.drop("arguments", "seconds_measured", "seconds", "mean_iou")
+    rows = []
+    for phase, pictures in (("first", "half the size"), ("whole", "full size")):
+        one = fields.part(phase)
+        one.drop("epochs_planned")
+        rollbacks = len(one.take("events", list))
+        minutes = one.shown("training_seconds", 1 / 60)
+        rows.append((pictures, one.shown("epochs"), minutes, str(rollbacks), one.shown("mean_iou")))
+        one.done()
+    heads = ("pictures", "epochs", "minutes", "rollbacks", "mean IoU then")
+    classes = fields.part("iou")
+    return [Table(heads, rows), Table(("class", "IoU"), [
+        (name, classes.shown(name)) for name in classes.names()
+    ])]  # fmt: skip
+
+
+def architecture(fields: Fields) -> list[Table]:
+    """A row for each variant, against the first one."""
+    fields.drop("arguments")
+    rows: list[tuple[str, ...]] = []
+    first: list[float] = []
+    for name in fields.names():
+        one = fields.part(name)
+        iou, cost = one.numbers("mean_iou"), one.numbers("cost")
+        one.done()
+        first = first or cost
+        share = median(own / other for own, other in zip(cost, first, strict=False))
+        rows.append((name, number(mean(iou)), numbers(iou), f"{share:.2f}"))
+    return [Table(("variant", "mean IoU", "each seed", "cost, first is 1"), rows)]
+
+
+def time_to_accuracy(fields: Fields) -> list[Table]:
+    """A row for each training; what the short and the long one are compared with."""
+    fields.drop("runs")
+    rows: list[tuple[str, ...]] = []
+    compared: list[tuple[str, str]] = []
+    for name in fields.names():
+        part = fields.part(name)
+        part.drop("last_spread", "best_spread", "first_epoch_seconds", "total_seconds")
+        lists = ("seeds", "training_seconds", "processor_seconds", "last", "best")
+        columns = [part.numbers(column) for column in lists]
+        epochs, precision = part.shown("epochs"), part.take("precision", str)
+        for (seed, *figures), events in zip(
+            zip(*columns, strict=True), part.take("events", list), strict=True
+        ):
+            head = (f"{name}, seed {seed}", epochs, precision)
+            rows.append((*head, *map(number, figures), str(len(events))))
+        for more in part.names():
+            if re.fullmatch(r"goal|epochs_to_goal|.*_to_goal|times_less_.*|.*_against_.*", more):
+                value = part.take(more, int, float, list)
+                values = value if isinstance(value, list) else [value]
+                words = ("never" if one is None else number(one) for one in values)
+                compared.append((f"{name}: {more.replace('_', ' ')}", ", ".join(words)))
+        part.done()
+    heads = ("training", "epochs", "precision", "training s", "processor s", "mean IoU, last epoch",
+             "best epoch", "rollbacks")  # fmt: skip
+    return [Table(heads, rows), Table(("compared, seed by seed", "value"), compared)]
+
+
+def stability(fields: Fields) -> list[Table]:
+    """A row for each recipe."""
+    fields.drop("runs")
+    rows = []
+    for name in fields.names():
+        recipe = fields.part(name)
+        seeds, failed = recipe.take("seeds", list), recipe.take("failed_seeds", list)
+        jumps, rollbacks = recipe.take("collapses", list), recipe.take("rollbacks", list)
+        recipe.drop("last")
+        # A recipe that failed with every seed has no spread.
+        spread = recipe.take("last_spread", dict, type(None)) or {}
+        iou = (number(spread[one]) if spread else "" for one in ("mean", "sd", "min", "max"))
+        counts = (len(seeds) + len(failed), len(failed), sum(jumps), sum(rollbacks))
+        rows.append((name, *map(str, counts), *iou))
+        recipe.done()
+    heads = ("recipe", "runs", "failed", "collapses", "rollbacks", "mean IoU", "deviation",
+             "smallest", "largest")  # fmt: skip
+    return [Table(heads, rows)]
+
+
+LAYOUTS: dict[str, Layout] = {
+    "architecture": architecture,
+    "camvid_fullsize": camvid_fullsize,
+    "data_pipeline": flat(
+        ".*: pairs a second.*", "seconds to .*", ".*: cached bytes a pair", "megabytes over .*"
+    ),
+    "deployment": deployment,
+    "inference": flat(
+        "(ms a frame|frames/s at 32|windows/s|share of the network's|seconds), .*",
+        "a frame's time, over .*", "GB resident at most, .*",
+        drop=("rounds", "filters", "memory_filters", "channels"),
+    ),
+    "pairing": flat("pairs|train|seconds_.*|megabytes_.*"),
+    "scaling": scaling,
+    "stability": stability,
+    "time_to_accuracy": time_to_accuracy,
+    "train_step": train_step,
+    "trainer_overhead": flat(
+        "seconds an epoch, .*", "ratio of .*", "median of .*",
+        drop=("steps", "validation_steps", "filters", "epochs", "seed", "seconds"),
+    ),
+}  # fmt: skip

@@ -1,0 +1,66 @@
+"""
+What augmentation draws
+=======================
+
+Each strength of an :class:`~unetv2.augmentation.Augmentation` alone, image and mask. They always
+move together; what comes in from outside the picture is ``ignore_class``, white here.
+:doc:`/augmentation` says what each strength means.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import unetv2
+from unetv2.augmentation import Augmentation, driving
+
+IGNORED = 255
+image, mask = unetv2.data.driving_scene(13, image_size=(96, 128))
+images = image[np.newaxis].astype(np.float32) / 255
+masks = mask[np.newaxis, ..., np.newaxis].astype(np.int32)
+
+
+def vary(augmentation, seed):
+    """Returns an image and the colours of its mask."""
+    varied, ids = augmentation(images, masks, seed)
+    return varied[0].numpy(), unetv2.visualization.colorize(ids[0].numpy(), unetv2.CARLA)
+
+
+strengths = {
+    "horizontal_flip": 1.0,
+    "scale": (1.5, 2.0),
+    "rotation": 20,
+    "translation": 0.3,
+    "brightness": 0.6,
+    "contrast": 0.8,
+    "saturation": 1.0,
+    "blur": 3.0,
+    "noise": 0.2,
+    "cutout": 0.4,
+}
+figure, panels = plt.subplots(4, 5, figsize=(10, 6.8), layout="constrained")
+for number, (name, strength) in enumerate(strengths.items()):
+    augmentation = Augmentation(**{name: strength}, ignore_class=IGNORED)
+    row, column = divmod(number, 5)
+    above, below = panels[2 * row, column], panels[2 * row + 1, column]
+    picture, colors = vary(augmentation, seed=2)
+    above.imshow(picture)
+    below.imshow(colors)
+    above.set_title(f"{name}={strength}", fontsize="small")
+for panel in panels.flat:
+    panel.set_axis_off()
+
+# %%
+# A preset
+# --------
+#
+# ``"driving"`` has several of them at once, each mildly. Every seed is another draw, and the same
+# seed the same one.
+
+figure, panels = plt.subplots(2, 5, figsize=(10, 3.3), layout="constrained")
+for seed, (above, below) in enumerate(panels.T):
+    picture, colors = vary(driving(ignore_class=IGNORED), seed)
+    above.imshow(picture)
+    below.imshow(colors)
+    above.set_title(f"seed={seed}", fontsize="small")
+for panel in panels.flat:
+    panel.set_axis_off()

@@ -1,0 +1,77 @@
+"""
+The network's feature maps, at odd sizes
+========================================
+
+An encoder block halves height and width and rounds up; a decoder block doubles them and crops to
+its skip. So a picture of any size comes back at its own size, and nothing has to be divisible by
+16.
+"""
+
+import matplotlib.pyplot as plt
+from matplotlib.patches import Rectangle
+
+import unetv2
+
+model = unetv2.build_unetv2((75, 101, 3), 23, filters=8)
+blocks = [layer for layer in model.layers if layer.name.startswith(("encoder", "decoder"))]
+names = [layer.name for layer in blocks]
+# An encoder block returns what is passed on and its skip, which is larger by two.
+shapes = [
+    layer.output[1].shape if "encoder" in layer.name else layer.output.shape for layer in blocks
+]
+for name, (_, height, width, filters) in zip(names, shapes, strict=True):
+    print(f"{name}: {height:3} x {width:3}, {filters:3} filters")
+
+# %%
+# To scale
+# --------
+#
+# Each block's feature map, from the picture down to the coarsest and up again. The skips go
+# across.
+
+figure, panel = plt.subplots(figsize=(10, 4.6), layout="constrained")
+place, ends = 0.0, {}
+for name, (_, height, width, filters) in zip(names, shapes, strict=True):
+    level = int(name.split("_")[1])
+    color = "tab:blue" if "encoder" in name else "tab:orange"
+    corner = (place, -40 * level - height / 2)
+    panel.add_patch(Rectangle(corner, width, height, facecolor=color, alpha=0.45, edgecolor=color))
+    panel.annotate(
+        f"{height}x{width}\n{filters} filters",
+        (place + width / 2, -40 * level - height / 2 - 3),
+        ha="center",
+        va="top",
+        fontsize="small",
+    )
+    if "encoder" in name:
+        ends[level] = place + width
+    else:
+        panel.plot([ends[level], place], [-40 * level] * 2, color="tab:gray", linestyle=":")
+    place += width + 14
+panel.set_xlim(-5, place)
+panel.set_ylim(-200, 45)
+panel.set_aspect("equal")
+panel.set_axis_off()
+
+# %%
+# What it costs
+# -------------
+#
+# The weights of the network by ``filters`` and ``depth``. Both double the filters from one level
+# to the next; the size of the pictures changes nothing.
+
+figure, panel = plt.subplots(figsize=(7, 3.4), layout="constrained")
+for depth in (2, 3, 4):
+    widths = (8, 16, 32)
+    counts = [
+        unetv2.build_unetv2((None, None, 3), 23, filters=filters, depth=depth).count_params()
+        for filters in widths
+    ]
+    panel.plot(widths, counts, marker="o", label=f"depth={depth}")
+panel.set_xscale("log", base=2)
+panel.set_yscale("log")
+panel.set_xticks(widths, widths)
+panel.set_xlabel("filters")
+panel.set_ylabel("weights")
+panel.grid(alpha=0.3)
+figure.legend(loc="outside right upper")

@@ -1,0 +1,167 @@
+"""What all commands have in common."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import unetv2
+from unetv2 import startup
+from unetv2.cli import main, parser
+
+COMMANDS = ("check", "train", "evaluate", "predict", "export", "benchmark")
+
+
+@pytest.fixture
+def folders(write_pairs):
+    return [str(folder) for folder in write_pairs(n=8, n_classes=3)]
+
+
+@pytest.fixture
+def training(folders, tmp_path):
+    words = ["train", *folders, "--n-classes", "23", "--image-size", "12", "16", "--filters", "2"]
+    words += ["--val-images", folders[0], "--val-masks", folders[1], "--epochs", "1"]
+    return [*words, "--output", str(tmp_path / "run")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_examples_an_exit_code_and_forms_for_machines_and_logs(name, capsys):
+    assert main([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"  unetv2 {name} " in out
+    assert "exit code: 0" in out
+    assert "--json" in out
+    assert "--quiet" in out
+
+
+def test_the_version_is_the_packages(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"unetv2 {unetv2.__version__}\n"
+
+
+def test_an_option_means_the_same_in_every_command():
+    commands = next(
+        action.choices for action in parser()._actions if isinstance(action.choices, dict)
+    )
+    assert tuple(commands) == COMMANDS
+    kinds = {}
+    for command in commands.values():
+        for action in command._actions:
+            for option in action.option_strings:
+                kind = (action.nargs, getattr(action.type, "__name__", None))
+                assert kinds.setdefault(option, kind) == kind, option
+
+
+def test_training_says_its_json_on_stdout_and_all_else_on_stderr(training, capsys):
+    assert main([*training, "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["epoch"] == [0]
+    assert len(found["history"]["loss"]) == 1
+    assert found["output_dir"] == training[-1]
+    assert "Recipe 'fast'" in err
+    assert "1/1" in err
+
+
+def test_a_quiet_training_says_how_good_and_where_it_is(training, capsys):
+    assert main([*training, "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Best validation mean IoU: ")
+    assert out.count("\n") == 1
+    assert err == f"Model, checkpoint, logs and pictures: {training[-1]}\n"
+
+
+def test_exporting_says_its_json_on_stdout_and_all_else_on_stderr(tmp_path, capsys):
+    model = unetv2.build_unetv2((16, 24, 3), 23, filters=2, depth=2)
+    model.preprocessing = unetv2.Preprocessing(image_size=(16, 24))
+    model.save(tmp_path / "model.keras")
+    words = ["export", str(tmp_path / "model.keras"), "--format", "saved_model"]
+    assert main([*words, "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["path"] == str(tmp_path / "model-saved_model-float32")
+    assert found["parity"]["pixels_equal"] > 0.9999
+    assert "of the pixels equal" in err
+    assert main([*words, "--quiet", "--overwrite"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_the_log_is_as_before_after_a_command(folders):
+    log = logging.getLogger("unetv2")
+    before = (list(log.handlers), log.level)
+    assert main(["check", *folders, "--n-classes", "3"]) == 0
+    assert (log.handlers, log.level) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "original", "expected"),
+    [
+        (["/usr/bin/unetv2", "check"], [], True),
+        (["C:/Scripts/unetv2.exe"], [], True),
+        (["-m", "check"], ["python", "-m", "unetv2", "check"], True),
+        (["-m"], ["python", "-m", "pytest"], False),
+        (["train.py"], ["python", "train.py"], False),
+        ([""], ["python"], False),
+        ([], [], False),
+    ],
+)
+def test_only_the_command_starts_quietly(monkeypatch, words, original, expected):
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(sys, "orig_argv", original)
+    monkeypatch.setattr(os, "environ", {})
+    startup.quieten_command()
+    assert startup.is_command() is expected
+    assert os.environ == ({"TF_CPP_MIN_LOG_LEVEL": "3"} if expected else {})
+
+
+def test_what_the_user_said_of_tensorflows_messages_stays(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["unetv2"])
+    monkeypatch.setattr(os, "environ", {"TF_CPP_MIN_LOG_LEVEL": "0"})
+    startup.quieten_command()
+    assert os.environ == {"TF_CPP_MIN_LOG_LEVEL": "0"}
+
+
+def test_a_library_that_does_not_load_keeps_its_words(monkeypatch, capfd):
+    def fails(name):
+        os.write(2, b"what the loader said")
+        raise ImportError(name)
+
+    monkeypatch.setattr(sys, "argv", ["unetv2"])
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr("importlib.import_module", fails)
+    with pytest.raises(ImportError, match="tensorflow"):
+        startup.quieten_command()
+    assert capfd.readouterr().err == "what the loader said"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(training, tmp_path, capsys):
+    words = [sys.executable, "-m", "unetv2", *training, "--batch-size", "1"]
+    words[words.index("--epochs") + 1] = "2000"
+    folder = tmp_path / "run"
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        patience = time.monotonic() + 300
+        while not (folder / "history.csv").exists() and child.poll() is None:
+            assert time.monotonic() < patience
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=300)
+    finally:
+        child.kill()
+    assert child.returncode == 130, err
+    assert err.endswith("interrupted: run the same command with --resume to go on\n")
+    assert "Traceback" not in err
+    # To the step: of 8 a picture, or at the end of an epoch.
+    epochs = len((folder / "history.csv").read_text(encoding="utf-8").splitlines()) - 1
+    assert 1 <= epochs < 2000
+    training[training.index("--epochs") + 1] = str(epochs + 1)
+    assert main([*training, "--batch-size", "1", "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["epoch"] == list(range(epochs + 1))
