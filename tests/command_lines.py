@@ -56,7 +56,8 @@ def shown() -> Iterator[tuple[str, Command]]:
 def mentioned() -> Iterator[tuple[str, Command]]:
     """Yields the commands within sentences and tables, maybe without their arguments."""
     for name, text in texts():
-        for _, code in re.findall(r"(?<!`)(`{1,2})([^`]+)\1(?!`)", text):
+        # In headings of reStructuredText backticks are escaped.
+        for _, code in re.findall(r"(?<!`)(`{1,2})([^`]+)\1(?!`)", text.replace("\\`", "`")):
             if re.match(r"(unetv2|python) (?!\S*\.\.\.)", code):
                 yield from ((name, command) for command in commands(" ".join(code.split())))
 
@@ -130,13 +131,19 @@ def parser(program: str) -> argparse.ArgumentParser:
         raise _Found(self)
 
     *_, target = ("-m", "unetv2") if program == "unetv2" else program.split()
+    if target.endswith(".py"):
+        assert (ROOT / target).is_file(), f"there is no {target}"
+        if "ArgumentParser(" not in (ROOT / target).read_text(encoding="utf-8"):
+            # It takes its words as they are, and must not be run to be asked.
+            anything = argparse.ArgumentParser()
+            anything.add_argument("words", nargs="*")
+            return anything
     with (
         mock.patch.object(argparse.ArgumentParser, "parse_args", stop),
         mock.patch.object(sys, "argv", [program]),
     ):
         try:
             if target.endswith(".py"):
-                assert (ROOT / target).is_file(), f"there is no {target}"
                 runpy.run_path(str(ROOT / target), run_name="__main__")
             else:
                 runpy.run_module(target, run_name="__main__", alter_sys=True)

@@ -119,15 +119,18 @@ def listed_members(entry: Entry, cls: type) -> list[str]:
 
 
 def callables() -> Iterator[tuple[str, Any]]:
-    """Yields every function, class and method in the API pages."""
+    """Yields every function, class and method in the API pages, as far as they exist."""
     for name, (entry, *_) in entries().items():
         if entry.kind not in ("autofunction", "autoclass", "autoexception"):
             continue
-        thing = resolve(name)
+        try:
+            thing = resolve(name)
+        except AttributeError:
+            continue
         yield name, thing
         if inspect.isclass(thing):
             for member in listed_members(entry, thing):
-                value = getattr(thing, member)
+                value = getattr(thing, member, None)
                 if callable(value):
                     yield f"{name}.{member}", value
 

@@ -52,6 +52,8 @@ def raised_in(module: str) -> frozenset[str]:
     for node in ast.walk(trees()[module]):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             found.add(node.func.id)
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name):
+            found.add(node.exc.id)
         elif isinstance(node, ast.ExceptHandler) and node.type is not None and _passes_on(node):
             caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             found |= {ast.unparse(one) for one in caught}
@@ -72,7 +74,7 @@ def exceptions() -> dict[str, tuple[str, ...]]:
     found = {
         name: tuple(base.__name__ for base in thing.__mro__)
         for name, thing in vars(builtins).items()
-        if inspect.isclass(thing) and issubclass(thing, Exception)
+        if inspect.isclass(thing) and issubclass(thing, BaseException)
     }
     for tree in trees().values():
         for node in ast.walk(tree):
