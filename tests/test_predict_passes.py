@@ -179,6 +179,18 @@ def test_many_samples_of_all_ways_are_averaged():
     np.testing.assert_allclose(found.mean((0, 1)), softmax(cases).mean(0), atol=0.02)
 
 
+@pytest.mark.parametrize("options", [{"tta": True}, {"mc_samples": 2}])
+def test_a_class_that_cannot_be_is_no_reason_for_nan(options):
+    model = network((8, 8, 3), keras.layers.Dropout(0.5), kernel=1)
+    kernel, bias = model.get_weights()
+    # A probability that float32 has no normal number for.
+    model.set_weights([np.zeros_like(kernel), np.linspace(0, -200, len(bias))])
+    found = unetv2.predict(model, picture(16, 16), **options)
+    assert (found.mask == 0).all()
+    np.testing.assert_allclose(found.confidence, 1, atol=1e-6)
+    np.testing.assert_allclose(found.uncertainty, 0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -10,11 +10,10 @@ import tensorflow as tf
 from unetv2.artefacts.running import Outputs
 from unetv2.exporting.plan import Plan
 from unetv2.exporting.resampling import Place, enlarge, shrink
-from unetv2.inference.network import ends_in_softmax
+from unetv2.inference.network import SMALLEST_PROBABILITY, ends_in_softmax
 
 INPUT = "frames"
 NETWORK = "network"
-_SMALLEST = 1e-38
 _BYTES = 256
 
 
@@ -93,7 +92,7 @@ class _Held:
         with tf.name_scope("answer"):
             logits = tf.cast(logits, tf.float32)
             if self._softmax:
-                logits = tf.math.log(tf.maximum(logits, _SMALLEST))
+                logits = tf.math.log(tf.maximum(logits, SMALLEST_PROBABILITY))
             values = enlarge(logits, place, size) if self.plan.resizes else logits
             mask = tf.argmax(values, axis=-1, output_type=tf.int32)
             if values.shape[-1] <= _BYTES:

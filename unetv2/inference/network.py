@@ -6,6 +6,7 @@ import weakref
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from unetv2.dropout import sampling
@@ -13,7 +14,8 @@ from unetv2.inference.sampling import Noise, with_sampled_dropout
 
 # A graph for each size is fastest; who comes with ever new sizes gets one for all of them.
 _MOST_SIZES = 4
-_SMALLEST = 1e-38
+# The smallest normal number: what is smaller may be computed as zero, whose logarithm is none.
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 _networks: weakref.WeakKeyDictionary[Any, Network] = weakref.WeakKeyDictionary()
 
@@ -232,7 +234,7 @@ class Network:
     def _finished(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outputs = tf.cast(outputs, tf.float32)
         if self._softmax:
-            values = tf.math.log(tf.maximum(outputs, _SMALLEST))
+            values = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
         else:
             values = tf.nn.log_softmax(outputs)
         return values, tf.reduce_any(tf.math.is_nan(outputs))

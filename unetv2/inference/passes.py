@@ -12,11 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_integer
-from unetv2.inference.network import Network
+from unetv2.inference.network import SMALLEST_PROBABILITY, Network
 
 FLIPS = ("vertical", "horizontal")
-
-_SMALLEST = 1e-38
 
 
 class Field(NamedTuple):
@@ -128,7 +126,7 @@ class Passes:
                 if self.mc_samples:
                     entropy -= tf.reduce_sum(tf.exp(values) * values, axis=-1, keepdims=True)
         count = len(ways) * samples
-        mean = tf.math.log(tf.maximum(total / count, _SMALLEST))
+        mean = tf.math.log(tf.maximum(total / count, SMALLEST_PROBABILITY))
         return Field(mean, entropy / count if self.mc_samples else None)
 
     def _ask(self, images: tf.Tensor, numbers: list[int]) -> tf.Tensor:
