@@ -23,7 +23,7 @@ from docutils.parsers.rst import Directive
 
 _ROOT = Path(__file__).parent.parent
 # As wide as the pages' text; and no colours, which argparse has from Python 3.14 on.
-_PLAIN = {"COLUMNS": "100", "NO_COLOR": "1"}
+_PLAIN = {"COLUMNS": "90", "NO_COLOR": "1"}
 
 
 def help_of(command: str) -> str:

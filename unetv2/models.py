@@ -60,8 +60,9 @@ def build_unetv2(
             5 with an ``encoder``, which is cut off there.
         dropout: float in [0, 1). Dropout at the end of the two deepest levels' encoders.
         normalization: ``None``, ``"batch"`` or ``"group"``, in every block.
-        normalization_start: int in [0, depth]. The finest level with a normalization. 1 leaves
-            out full resolution, where it costs most. 0 without a ``normalization``.
+        normalization_start: int in [0, depth], with an ``encoder`` below depth. The finest level
+            with a normalization. 1 leaves out full resolution, where it costs most. 0 without a
+            ``normalization``.
         activation: str or callable. Any Keras activation, in every block.
         upsampling: ``"transpose"``, or ``"bilinear"``: a 1x1 convolution and interpolation.
         residual: bool. Whether each block's input is added to its output.
