@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import struct
 import zlib
 from collections.abc import Callable
@@ -21,6 +22,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("unetv2")
+
+# A suite that a shell starts in the background has Ctrl-C ignored, and so would all its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WritePairs = Callable[..., tuple[Path, Path]]
 
