@@ -104,3 +104,12 @@ def test_padding_is_left_out_on_the_way_back():
     found = enlarge(tf.constant(values), Place(1, 2, 2, 3), (2, 3))
     # Rows 1 and 2, columns 2 to 4.
     np.testing.assert_array_equal(found[0, ..., 0], [[8, 9, 10], [14, 15, 16]])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
+def test_whole_tiles_are_averaged_to_the_bit_whatever_the_channels(channels):
+    # Pillow rounds these otherwise than to the nearest, and takes up to four channels.
+    frame = picture(240, 320, channels)
+    expected = resize_image(frame, Geometry.plan((240, 320), (48, 64), "stretch"), "area")
+    found, _ = shrink(tf.constant(frame[np.newaxis]), (48, 64), "stretch", "area")
+    np.testing.assert_array_equal(found[0], expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import tensorflow as tf
@@ -100,6 +100,28 @@ class ExportedModel:
                 "where the artefact was exported without `frame_size`."
             )
         return self._runner(np.ascontiguousarray(frames))
+
+    @overload
+    def predict(
+        self,
+        image: str | os.PathLike[str] | np.ndarray,
+        *,
+        uncertainty: bool = ...,
+        probabilities: bool = ...,
+        batch_size: int = ...,
+        max_pixels: int = ...,
+    ) -> Prediction: ...
+
+    @overload
+    def predict(
+        self,
+        image: list[Any] | tuple[Any, ...],
+        *,
+        uncertainty: bool = ...,
+        probabilities: bool = ...,
+        batch_size: int = ...,
+        max_pixels: int = ...,
+    ) -> list[Prediction]: ...
 
     def predict(
         self,

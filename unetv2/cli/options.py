@@ -158,21 +158,20 @@ def table(name: str | None) -> ClassTable | None:
 
 def shard(word: str) -> tuple[int, int]:
     """Returns the two numbers of ``INDEX/COUNT``."""
-    try:
-        index, count = map(int, word.split("/"))
-    except ValueError as error:
-        message = f"must be INDEX/COUNT, such as 0/8. Received: {word!r}."
-        raise argparse.ArgumentTypeError(message) from error
-    return index, count
+    return _two_numbers(word, "/", "INDEX/COUNT, such as 0/8")
 
 
 def _ids(word: str) -> tuple[int, int]:
+    return _two_numbers(word, ":", "two ids, OLD:NEW, such as 7:0")
+
+
+def _two_numbers(word: str, separator: str, form: str) -> tuple[int, int]:
     try:
-        old, new = map(int, word.split(":"))
+        first, second = map(int, word.split(separator))
     except ValueError as error:
-        message = f"must be two ids, OLD:NEW, such as 7:0. Received: {word!r}."
+        message = f"must be {form}. Received: {word!r}."
         raise argparse.ArgumentTypeError(message) from error
-    return old, new
+    return first, second
 
 
 def _label_map(pairs: Sequence[tuple[int, int]] | None) -> dict[int, int] | None:

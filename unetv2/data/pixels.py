@@ -14,6 +14,7 @@ from unetv2.data.arrays import MAGIC
 _MOST_CHANNELS = 4
 # Pillow's names of what it takes channel by channel; with alpha it multiplies colours by it.
 _MODES = {1: "L", 3: "RGB", 4: "RGBX"}
+PILLOWS_CHANNELS = tuple(_MODES)
 _GREEN_AND_BLUE = 0xFFFF00
 _BITS, _CHANNELS, _PLANES = 258, 277, 284
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from unetv2.data.pixels import PILLOWS_CHANNELS
 from unetv2.data.resizing import Geometry
 
 _POWERS_OF_TWO = [2**power for power in range(25)]
@@ -57,7 +58,7 @@ def shrink(
     batch = known[0] or sizes[0]
     values = tf.matmul(rows, tf.reshape(values, (batch, source[0], source[1] * channels)))
     values = tf.matmul(columns, tf.reshape(values, (batch, size[0], source[1], channels)))
-    if interpolation == "area" and channels in (1, 3):
+    if interpolation == "area" and channels in PILLOWS_CHANNELS:
         tiles = _all(source[axis] % side == 0 for axis, side in enumerate(place[2:]))
         count = (source[0] // place.height) * (source[1] // place.width)
         rounded = _select(tiles, _as_pillow(values, count), tf.round(values))

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from unetv2.arguments import require_integer
+from unetv2.artefacts.exported_model import ExportedModel
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.inference.destinations import done, plan_jobs
 from unetv2.inference.pipeline import Pipeline
@@ -68,7 +69,7 @@ class PredictedDirectory:
 
 
 def predict_directory(
-    model: keras.Model | str | os.PathLike[str],
+    model: keras.Model | ExportedModel | str | os.PathLike[str],
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output_dir: str | os.PathLike[str],
     *,

@@ -6,9 +6,10 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import keras
+import numpy as np
 
 from unetv2.artefacts.exported_model import ExportedModel
 from unetv2.artefacts.loading import load_exported
@@ -21,6 +22,46 @@ from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor
 from unetv2.inference.writing import require_mask_path
 from unetv2.progress import Progress
+
+
+@overload
+def predict(
+    model: keras.Model | ExportedModel | str | os.PathLike[str],
+    image: str | os.PathLike[str] | np.ndarray,
+    *,
+    window: Sequence[int] | None = ...,
+    overlap: float = ...,
+    scale: float | None = ...,
+    tta: bool | Sequence[str | float] = ...,
+    mc_samples: int = ...,
+    batch_size: int = ...,
+    uncertainty: bool | None = ...,
+    probabilities: bool = ...,
+    output: str | os.PathLike[str] | None = ...,
+    max_pixels: int = ...,
+    seed: int = ...,
+    progress: bool = ...,
+) -> Prediction: ...
+
+
+@overload
+def predict(
+    model: keras.Model | ExportedModel | str | os.PathLike[str],
+    image: list[Any] | tuple[Any, ...],
+    *,
+    window: Sequence[int] | None = ...,
+    overlap: float = ...,
+    scale: float | None = ...,
+    tta: bool | Sequence[str | float] = ...,
+    mc_samples: int = ...,
+    batch_size: int = ...,
+    uncertainty: bool | None = ...,
+    probabilities: bool = ...,
+    output: str | os.PathLike[str] | None = ...,
+    max_pixels: int = ...,
+    seed: int = ...,
+    progress: bool = ...,
+) -> list[Prediction]: ...
 
 
 def predict(

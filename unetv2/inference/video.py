@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from unetv2.artefacts.exported_model import ExportedModel
 from unetv2.files import beside
 from unetv2.inference.ahead import ahead
 from unetv2.inference.figures import Wanted
@@ -72,7 +73,7 @@ class PredictedVideo:
 
 
 def predict_video(
-    model: keras.Model | str | os.PathLike[str],
+    model: keras.Model | ExportedModel | str | os.PathLike[str],
     path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,

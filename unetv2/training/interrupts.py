@@ -4,53 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 class Interrupts:
-    """Has the first Ctrl-C wait until a checkpoint is written; a second one does not wait.
+    """Remembers that Ctrl-C was pressed, until all is kept."""
 
-    Only in the main thread, and only where Ctrl-C does what Python has it do: another handler is
-    its owner's.
+    def __init__(self) -> None:
+        self.asked = False
 
-    Args:
-        listening: bool. Whether to do so at all.
-    """
-
-    def __init__(self, *, listening: bool) -> None:
-        self._asked = threading.Event()
-        self._listening = listening
-
-    @property
-    def asked(self) -> bool:
-        """Whether Ctrl-C was pressed."""
-        return self._asked.is_set()
-
-    def __enter__(self) -> Interrupts:
-        """Listens."""
-        self._listening = (
-            self._listening
-            and threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        )
-        if self._listening:
-            signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Has Ctrl-C do what it did, and leaves if it was pressed after the last step."""
-        if self._listening:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        if kind is None:
-            self.leave()
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._asked.set()
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Takes the first Ctrl-C; the next one does not wait."""
+        self.asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def leave(self) -> None:
@@ -61,3 +28,30 @@ class Interrupts:
         """
         if self.asked:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts(*, listening: bool) -> Iterator[Interrupts]:
+    """Has the first Ctrl-C wait until a checkpoint is written.
+
+    Only in the main thread, and only where Ctrl-C does what Python has it do: another handler is
+    its owner's.
+
+    Args:
+        listening: bool. Whether to do so at all.
+    """
+    found = Interrupts()
+    if not (
+        listening
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):
+        yield found
+        return
+    signal.signal(signal.SIGINT, found.note)
+    try:
+        yield found
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Pressed after the last step.
+    found.leave()

@@ -28,7 +28,7 @@ from unetv2.training.folder import MODEL, TENSORBOARD, describe_run, open_folder
 from unetv2.training.going_on import first_state, recovered
 from unetv2.training.guard import Failure, Guard
 from unetv2.training.inputs import Inputs, examine
-from unetv2.training.interrupts import Interrupts
+from unetv2.training.interrupts import interrupts
 from unetv2.training.lock import locked
 from unetv2.training.pictures import Pictures
 from unetv2.training.recorder import Recorder, write_history
@@ -185,7 +185,7 @@ def train(
     folder = Path(output_dir)
     with (
         crew.chief_holds("use the output folder", lambda: locked(folder)),
-        Interrupts(listening=not shared) as interrupts,
+        interrupts(listening=not shared) as interrupted,
     ):
         going_on = crew.by_chief(
             "use the output folder",
@@ -225,7 +225,7 @@ def train(
                 guard=guard, mean_iou=None if validation is None else mean_iou, swap=swap,
                 pictures=pictures, pictures_every=pictures_every, patience=patience,
                 minutes=checkpoint_minutes,
-                writer=writer, crew=crew, signals=signals, interrupts=interrupts,
+                writer=writer, crew=crew, signals=signals, interrupts=interrupted,
             )  # fmt: skip
             own = [guard, recorder] if swap is None else [swap, guard, recorder]
             try:
