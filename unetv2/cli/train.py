@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> Answer:
         verbose=_verbose(options), strategy=strategy,
     )  # fmt: skip
     return Answer(
-        f"Best validation mean IoU: {done.best:.3f}, after epoch {done.best_epoch}",
+        f"Best validation mean IoU: {done.best:.3f}, after {1 + (done.best_epoch or 0)} epochs",
         {
             "output_dir": str(done.output_dir),
             "best_epoch": done.best_epoch,
