@@ -25,6 +25,7 @@ from small_training import (
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import unetv2
+from unetv2.training.guard import Guard
 from unetv2.training.state import State
 
 EPOCHS = 4
@@ -221,6 +222,45 @@ def test_a_training_that_fails_again_and_again_gives_up(tmp_path, caplog):
         train(tmp_path, recipe=recipe)
     assert caplog.text.count("Training failed: in epoch 1 ") == 5
     assert State.load(tmp_path / "checkpoint.npz").factor == 1 / 32
+
+
+def jumping(monkeypatch, losses):
+    """Lets the mean loss of an epoch be chosen for each attempt at it."""
+    left = {epoch: list(values) for epoch, values in losses.items()}
+    check, watcher = Guard.check_epoch, Watcher()
+
+    def chosen(self, loss):
+        attempts = left.get(watcher.begun[-1])
+        check(self, attempts.pop(0) if attempts else loss)
+
+    monkeypatch.setattr(Guard, "check_epoch", chosen)
+    return watcher
+
+
+def test_a_jump_that_lower_rates_repeat_is_the_pictures(tmp_path, caplog, monkeypatch):
+    watcher = jumping(monkeypatch, {0: [1.0], 1: [3.0, 3.1, 2.9, 3.0], 2: [5.7], 3: [6.1, 1.0]})
+    training = train(tmp_path, validation=None, epochs=4, callbacks=[watcher])
+    assert watcher.begun == [0, 1, 1, 1, 1, 2, 3, 3]
+    rates = np.array([1, 1, 1, 0.5]) * PLAIN.learning_rate
+    assert training.history["learning_rate"] == pytest.approx(rates)
+    *_, known, last = training.events
+    assert known.startswith("in epoch 2 the loss jumped from 1 to 2.9, at a half and a quarter")
+    assert known.endswith("back to its start, with 1 times the recipe's learning rate")
+    assert f"Training goes on: {known}. From now on a loss may be 5.8 times" in caplog.text
+    assert last.startswith("in epoch 4 the loss jumped from 1 to 6.1; back")
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    [[3.0, 3.1, 2.5], [3.0, np.nan, 3.0, 3.0], [11.0, 11.0, 11.0]],
+    ids=["it gets lower", "another failure between", "as high as a collapse"],
+)
+def test_other_jumps_are_not(tmp_path, monkeypatch, attempts):
+    watcher = jumping(monkeypatch, {0: [1.0], 1: attempts})
+    training = train(tmp_path, validation=None, epochs=2, callbacks=[watcher])
+    assert len(training.events) == len(attempts)
+    expected = PLAIN.learning_rate * 0.5 ** len(attempts)
+    assert training.history["learning_rate"][1] == pytest.approx(expected)
 
 
 def test_a_model_of_one_answer_is_warned_of(tmp_path, caplog):

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 # The reference's collapse was a factor of 19; between good epochs of one stage the loss rises by
-# a tenth.
-_JUMP = 2.0
+# a tenth, unless there are few pictures.
+JUMP = 2.0
 # One batch is a poor estimate.
 _JUMP_FROM_ONE_BATCH = 10.0
 # Below, where twice as much is still learnt by heart.
@@ -24,7 +24,16 @@ _log = logging.getLogger("unetv2")
 
 
 class Failure(Exception):  # noqa: N818 - it is caught and mended, not an error yet.
-    """A training failed and is to go back to its last good checkpoint."""
+    """A training failed and is to go back to its last good checkpoint.
+
+    Args:
+        what: str. What happened.
+        jump: A pair of floats: the loss before it jumped and after; empty if it did not.
+    """
+
+    def __init__(self, what: str, jump: Sequence[float] = ()) -> None:
+        super().__init__(what)
+        self.jump = list(jump)
 
 
 class Guard(keras.callbacks.Callback):
@@ -33,12 +42,16 @@ class Guard(keras.callbacks.Callback):
     Args:
         first_loss: float or None. The loss of this stage's first batch.
         lowest_loss: float or None. The lowest loss of an epoch of this stage so far.
+        jump: float. How many times that an epoch's loss may be.
     """
 
-    def __init__(self, first_loss: float | None, lowest_loss: float | None) -> None:
+    def __init__(
+        self, first_loss: float | None, lowest_loss: float | None, jump: float = JUMP
+    ) -> None:
         super().__init__()
         self.first_loss = first_loss
         self.lowest_loss = lowest_loss
+        self._jump = jump
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the mean loss of the epoch so far, now and then."""
@@ -52,15 +65,16 @@ class Guard(keras.callbacks.Callback):
         """Checks the mean loss of an epoch.
 
         Raises:
-            Failure: If it is no number, more than twice the lowest before, or in a stage's first
+            Failure: If it is no number, too far above the lowest before, or in a stage's first
                 epoch far above the first batch's.
         """
         self.require_number("loss", loss)
-        before, jump = self.lowest_loss, _JUMP
+        before, jump = self.lowest_loss, self._jump
         if before is None:
             before, jump = self.first_loss, _JUMP_FROM_ONE_BATCH
         if before is not None and loss > jump * max(before, _NOTHING):
-            raise Failure(f"the loss jumped from {before:.4g} to {loss:.4g}")
+            what = f"the loss jumped from {before:.4g} to {loss:.4g}"
+            raise Failure(what, (max(before, _NOTHING), loss))
         self.lowest_loss = loss if self.lowest_loss is None else min(loss, self.lowest_loss)
 
     @staticmethod

@@ -127,7 +127,7 @@ class Recorder(keras.callbacks.Callback):
         row["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         state = self._state
         state.history.append(row)
-        state.epoch, state.step, self._skipped = epoch + 1, 0, 0
+        state.epoch, state.step, self._skipped, state.jumps = epoch + 1, 0, 0, []
         # Before anything is written: weights that are no numbers are not to be the best.
         self._take()
         score = None

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from unetv2.training.folder import write_whole
+from unetv2.training.guard import JUMP
 
 _NOTES = "notes"
 
@@ -35,6 +36,8 @@ class State:
         stage: list or None. First epoch, end and scale of the present stage.
         first_loss: float or None. The loss of its first batch.
         lowest_loss: float or None. The lowest loss of an epoch of it.
+        jump: float. How many times the lowest an epoch's loss may be.
+        jumps: list of pairs of floats. Losses before and after the jumps that this epoch failed by.
         history: list of dict. What each finished epoch logged.
         events: list of str. What went wrong and what was done.
         variables: NumPy arrays by kind: the model's, the optimizer's, and within an epoch the
@@ -49,6 +52,8 @@ class State:
     stage: list[float] | None = None
     first_loss: float | None = None
     lowest_loss: float | None = None
+    jump: float = JUMP
+    jumps: list[list[float]] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     variables: dict[str, list[np.ndarray]] = field(default_factory=dict)

@@ -104,7 +104,9 @@ def train(
     so many epochs, so a rate that had fallen to zero rises again.
 
     A loss that is no number or that more than doubles from the lowest so far sends the training
-    back to the start of the epoch, with half the learning rate; the logger ``unetv2`` says so.
+    back to the start of the epoch, with half the learning rate; the logger ``unetv2`` says so. A
+    jump that a half and a quarter of the rate repeat is one of the pictures, as few of them under
+    augmentation make: training goes on at its rate and lets jumps of such a size be.
 
     Ctrl-C ends a training on one device after the present step, with a checkpoint to go on from;
     pressed again, at once.
@@ -218,7 +220,7 @@ def train(
             if recipe.average is not None:
                 swap = keras.callbacks.SwapEMAWeights()
                 swap.set_model(trained)
-            guard = Guard(state.first_loss, state.lowest_loss)
+            guard = Guard(state.first_loss, state.lowest_loss, state.jump)
             signals = ways.signals(60 * checkpoint_minutes)
             recorder = Recorder(
                 state, folder, deployed=ways.model, preprocessing=inputs.preprocessing, feed=feed,
