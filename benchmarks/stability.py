@@ -26,24 +26,12 @@ from typing import Any
 from machine import machine
 from training_runs import DEFAULT_DATA, Split, run, spread, write_json
 
-import unetv2
 from unetv2 import recipes
 
 IMAGE_SIZE = (96, 128)
-SCENE_CLASSES = 23
 # Before, the loss falls and jumps at will.
 EPOCHS_BEFORE = 5
 JUMP = 2.0
-
-
-def made_up(folder: Path, n: int) -> Split:
-    """Returns n scenes to train on and a quarter of that to validate on."""
-    folders = (folder / "train", folder / "val")
-    for seed, (part, count) in enumerate(zip(folders, (n, max(1, n // 4)), strict=True)):
-        if not part.exists():
-            unetv2.data.write_driving_scenes(part, count, image_size=IMAGE_SIZE, seed=seed)
-    train, validation = ((part / "CameraRGB", part / "CameraMask") for part in folders)
-    return Split(train, validation, SCENE_CLASSES, None)
 
 
 def collapses(losses: list[float], spans: list[tuple[int, int, float]]) -> int:
@@ -67,7 +55,9 @@ def collapses(losses: list[float], spans: list[tuple[int, int, float]]) -> int:
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Trains each recipe with each seed; the recipes take turns."""
     if arguments.scenes:
-        split = made_up(arguments.output / f"{arguments.scenes}_scenes", arguments.scenes)
+        split = Split.made_up(
+            arguments.output / f"{arguments.scenes}_scenes", arguments.scenes, IMAGE_SIZE
+        )
     else:
         split = Split.of(arguments.data, arguments.n_classes, arguments.ignore_class)
     data = f"{arguments.scenes}_scenes" if arguments.scenes else arguments.data.name

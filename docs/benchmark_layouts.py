@@ -78,6 +78,23 @@ def scaling(fields: Fields) -> list[Table]:
     return [Table(heads, rows), Table(("on paper: efficiency with workers", *counts), modelled)]
 
 
+def gradient_precision(fields: Fields) -> list[Table]:
+    """A row for each precision of what is sent."""
+    fields.drop("runs")
+    rows = []
+    for name in fields.names():
+        one = fields.part(name)
+        spread = one.part("last_spread")
+        figures = [spread.shown(figure) for figure in ("mean", "sd")]
+        each, losses = one.numbers("last"), one.numbers("last_loss")
+        row = (name, str(len(one.take("seeds", list))), *figures, numbers(each), numbers(losses))
+        rows.append((*row, one.shown("rollbacks")))
+        one.done()
+    heads = ("gradients in", "runs", "mean IoU", "deviation", "each seed", "loss, each seed",
+             "rollbacks")  # fmt: skip
+    return [Table(heads, rows)]
+
+
 def deployment(fields: Fields) -> list[Table]:
     """A row for each artefact, and the ratios."""
     fields.drop("settings", "parity")
@@ -183,6 +200,7 @@ LAYOUTS: dict[str, Layout] = {
         ".*: pairs a second.*", "seconds to .*", ".*: cached bytes a pair", "megabytes over .*"
     ),
     "deployment": deployment,
+    "gradient_precision": gradient_precision,
     "inference": flat(
         "(ms a frame|frames/s at 32|windows/s|share of the network's|seconds), .*",
         "a frame's time, over .*", "GB resident at most, .*",

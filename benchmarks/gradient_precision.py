@@ -1,0 +1,127 @@
+"""What gradients that are sent in bfloat16 change in what a network learns.
+
+Trains a network that computes in bfloat16 with each of some seeds on two replicas of this machine's
+processor, once with gradients sent in float32 and once in bfloat16, on made-up scenes or on CamVid.
+All else is alike, and both of a seed follow each other. Compared are the loss and the
+validation mean IoU of the last one; the spread over the seeds is what a difference has to be held
+against.
+
+    python benchmarks/gradient_precision.py --scenes 160 --seeds 3 --json gradient_precision.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from machine import machine
+from training_runs import DEFAULT_DATA, Split, spread, write_json
+
+import unetv2
+from unetv2.distributed import Distribution
+
+REPLICAS = 2
+PRECISIONS = ("float32", "bfloat16")
+
+
+def trained(
+    arguments: argparse.Namespace, split: Split, seed: int, gradients: str, strategy: Any
+) -> dict[str, Any]:
+    """Trains once and returns what was learned."""
+    keras.utils.set_random_seed(seed)
+    recipe = unetv2.recipes.get(arguments.recipe)
+    train, validation = split.datasets(arguments.image_size, arguments.batch_size, seed)
+    with strategy.scope():
+        model = recipe.build(
+            (*arguments.image_size, 3), split.n_classes, filters=arguments.filters, seed=seed,
+            ignore_class=split.ignore_class, **{**recipe.model, "dtype": "mixed_bfloat16"},
+        )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        training = unetv2.train(
+            model, train, validation, recipe=recipe, epochs=arguments.epochs, seed=seed,
+            output_dir=folder, verbose=2,
+            strategy=Distribution(strategy=strategy, gradients=gradients),
+        )  # fmt: skip
+    scores = training.history["val_mean_iou"]
+    return {
+        "seed": seed, "gradients": gradients, "loss": training.history["loss"], "last": scores[-1],
+        "best": max(scores), "rollbacks": len(training.events),
+    }  # fmt: skip
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Trains with each seed and precision; the precisions take turns."""
+    if arguments.scenes:
+        split = Split.made_up(folder, arguments.scenes, arguments.image_size)
+    else:
+        split = Split.of(arguments.data, arguments.n_classes, arguments.ignore_class)
+    processor = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        processor, [tf.config.LogicalDeviceConfiguration() for _ in range(REPLICAS)]
+    )
+    strategy = tf.distribute.MirroredStrategy([f"cpu:{number}" for number in range(REPLICAS)])
+    runs = []
+    for seed in range(arguments.seeds):
+        for gradients in PRECISIONS:
+            print(f"gradients in {gradients}, seed {seed}", flush=True)
+            runs.append(trained(arguments, split, seed, gradients, strategy))
+    return runs
+
+
+def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the figures of each precision."""
+    figures: dict[str, Any] = {}
+    for gradients in PRECISIONS:
+        own = [found for found in runs if found["gradients"] == gradients]
+        figures[gradients] = {
+            "seeds": [found["seed"] for found in own],
+            "last": [found["last"] for found in own],
+            "last_spread": spread([found["last"] for found in own]),
+            "last_loss": [found["loss"][-1] for found in own],
+            "rollbacks": sum(found["rollbacks"] for found in own),
+        }
+    return figures
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Prints a line for each precision."""
+    for gradients, found in figures.items():
+        last = found["last_spread"]
+        each = ", ".join(f"{value:.3f}" for value in found["last"])
+        losses = ", ".join(f"{value:.3f}" for value in found["last_loss"])
+        print(
+            f"gradients in {gradients:8}: mean IoU {last['mean']:.3f} +- {last['sd']:.3f} ({each}), "
+            f"loss {losses}"
+        )
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--n-classes", type=int, default=11)
+    parser.add_argument("--ignore-class", type=int, default=11)
+    parser.add_argument("--scenes", type=int, help="train on so many made-up ones instead")
+    parser.add_argument("--recipe", default="reference")
+    parser.add_argument("--image-size", type=int, nargs=2, default=(96, 128))
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--filters", type=int, default=8)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    arguments.image_size = tuple(arguments.image_size)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = measure(arguments, Path(folder))
+    figures = summarize(runs)
+    show(figures)
+    if arguments.json:
+        write_json(arguments.json, {"machine": machine(), **figures, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()
