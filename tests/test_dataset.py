@@ -154,7 +154,7 @@ def test_what_is_wrong_with_the_first_pairs_is_said_at_once(write_pairs):
     with pytest.raises(ValueError, match="must have the same height and width.*0004.png"):
         unetv2.make_dataset(images, masks)
     (images / "0004.png").unlink()
-    with pytest.raises(ValueError, match="Every image needs a mask .*1 masks without an image"):
+    with pytest.raises(ValueError, match="Every image needs a mask .*1 mask without an image"):
         unetv2.make_dataset(images, masks)
 
 

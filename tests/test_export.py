@@ -118,6 +118,8 @@ def test_frames_of_the_networks_size_leave_resizing_to_the_loader(model, tmp_pat
 def test_samples_of_dropout_need_the_keras_model(artefact):
     with pytest.raises(ValueError, match="`mc_samples` must be 0 for an exported model"):
         unetv2.predict(artefact, scenes(1)[0], mc_samples=2)
+    with pytest.raises(ValueError, match="Pass the Keras model to `unetv2.predict`, or ask for"):
+        artefact.predict(scenes(1)[0], mc_samples=2)
 
 
 def test_the_artefact_tells_all_that_the_model_knew(tmp_path):

@@ -18,6 +18,7 @@ FLOORS = [
         "classes",
         "dropout",
         "files",
+        "plurals",
         "precision",
         "preprocessing",
         "progress",

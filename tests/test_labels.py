@@ -48,7 +48,7 @@ def test_a_colour_that_is_not_in_the_table_is_named_with_its_count(tmp_path):
     colors[2, 2] = (9, 9, 9)
     message = (
         r"A mask's colours must be those of `classes`. Received: \(1, 2, 3\) in 3 pixels, "
-        r"\(9, 9, 9\) in 1 pixels of 20 in '.*m.png'"
+        r"\(9, 9, 9\) in 1 pixel of 20 in '.*m.png'"
     )
     with pytest.raises(ValueError, match=message):
         read(Labels("colors", 23, classes=unetv2.CARLA), colors, tmp_path)

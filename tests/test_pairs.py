@@ -49,7 +49,7 @@ def test_pictures_without_a_partner_are_named(tmp_path):
     message = (
         r"Every image needs a mask with the same file name, extensions and suffixes aside. "
         r"Received: 8 images without a mask in '.*m' \('0.png', '1.png', '2.png', '3.png', "
-        r"'4.png', ...\), 1 masks without an image in '.*i' \('lonely.png'\)"
+        r"'4.png', ...\), 1 mask without an image in '.*i' \('lonely.png'\)"
     )
     with pytest.raises(ValueError, match=message):
         find_pairs(images, masks)

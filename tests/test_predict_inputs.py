@@ -268,8 +268,10 @@ def test_a_model_of_one_size_has_windows_of_that_size():
     model = network((8, 8, 3), image_size=(8, 8))
     with pytest.raises(ValueError, match="`model` must take pictures of 4x4. Received: the model"):
         unetv2.predict(model, picture(8, 8), window=(4, 4))
+    with pytest.raises(ValueError, match=r"Pass `window=\(8, 8\)`, or a model built for \(None, N"):
+        unetv2.predict(model, picture(8, 8), window=(4, 4))
     model.preprocessing = unetv2.Preprocessing(image_size=(16, 16))
-    with pytest.raises(ValueError, match="which takes \\(8, 8\\) only. Pass anothe"):
+    with pytest.raises(ValueError, match="which takes \\(8, 8\\) only. Pass `wind"):
         unetv2.predict(model, picture(8, 8))
     model.preprocessing = unetv2.Preprocessing(channels=1)
     with pytest.raises(ValueError, match="`model.preprocessing` must be of pictures that the mode"):

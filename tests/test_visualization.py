@@ -39,6 +39,17 @@ def test_curves_show_training_and_validation_of_every_figure(tmp_path):
     figure.savefig(tmp_path / "curves.png")
 
 
+def test_what_is_no_share_has_an_axis_of_its_own():
+    history = {
+        "mean_iou": [0.1, 0.2], "broken": [0.1, float("nan")], "learning_rate": [1e-3, 5e-4],
+        "loss": [2.0, 1.0], "head_loss": [0.2, 0.1], "pixels": [1.0, 7.0],
+    }  # fmt: skip
+    panels = dict(zip(history, training_curves(history).axes, strict=True))
+    shares = {name for name, panel in panels.items() if panel.get_ylim() == (0, 1)}
+    assert shares == {"mean_iou", "broken"}
+    assert panels["learning_rate"].get_ylim()[1] < 2e-3
+
+
 def test_the_legend_names_the_classes_that_are_shown_and_the_ignored(tmp_path):
     images = np.random.default_rng(0).random((2, 6, 8, 3))
     masks = np.full((2, 6, 8, 1), 3)

@@ -90,7 +90,7 @@ def test_foreign_ids_are_an_error():
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         unetv2.class_weights(batches(), 3)
-    with pytest.raises(ValueError, match="Received: -1 in 1 pixels of a mask"):
+    with pytest.raises(ValueError, match="Received: -1 in 1 pixel of a mask"):
         unetv2.class_weights(batches([[[-1, 0]]]), 3)
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from unetv2.arguments import require_choice, require_integer
 from unetv2.data.origin import origin_of
+from unetv2.plurals import counted
 
 METHODS = ("median_frequency", "sqrt_median_frequency", "effective_number")
 
@@ -119,7 +120,7 @@ def _counted(mask: np.ndarray, n_classes: int, ignore_class: int | None) -> np.n
         foreign = ids[(ids < 0) | (ids >= n_classes)]
         raise ValueError(
             f"Masks must hold ids in [0, {n_classes}) or `ignore_class` ({ignore_class}). "
-            f"Received: {int(foreign[0])} in {len(foreign)} pixels of a mask. "
+            f"Received: {int(foreign[0])} in {counted(len(foreign), 'pixel')} of a mask. "
             "Raise `n_classes`, or pass the id of unlabelled pixels as `ignore_class`."
         )
     return np.bincount(ids, minlength=n_classes).astype(np.float64)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from unetv2.arguments import require_integer
 from unetv2.artefacts.description import Description
-from unetv2.artefacts.network import ArtefactNetwork
+from unetv2.artefacts.network import NO_DROPOUT, ArtefactNetwork
 from unetv2.artefacts.running import Outputs, Runner, eight_bits
 from unetv2.classes import ClassTable
 from unetv2.data.decoding import MAX_PIXELS
@@ -131,6 +131,7 @@ class ExportedModel:
         probabilities: bool = False,
         batch_size: int = 8,
         max_pixels: int = MAX_PIXELS,
+        mc_samples: int = 0,
     ) -> Prediction | list[Prediction]:
         """Predicts pictures, resizing them in the artefact where it does that itself.
 
@@ -141,15 +142,19 @@ class ExportedModel:
             probabilities: bool. Whether all classes' probabilities are kept.
             batch_size: int, at least 1. Frames of one size that are run at once, at most.
             max_pixels: int, at least 1. Picture files of more pixels are refused from their header.
+            mc_samples: int. 0, as no artefact has dropout: others are refused.
 
         Returns:
             Prediction, with its confidence, or a list of them for a list of pictures.
 
         Raises:
             FileNotFoundError: If a file does not exist.
-            ValueError: If a picture is none, or of a size, channels or values not taken.
+            ValueError: If a picture is none, or of a size, channels or values not taken, or if
+                samples of dropout are asked for.
             TypeError: If it is something else.
         """
+        if mc_samples:
+            raise ValueError(NO_DROPOUT)
         several = isinstance(image, list | tuple)
         batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
         asked = [

@@ -11,6 +11,11 @@ import tensorflow as tf
 from unetv2.artefacts.description import Description, Size
 from unetv2.artefacts.running import Outputs
 
+NO_DROPOUT = (
+    "`mc_samples` must be 0 for an exported model, which has no dropout. Pass the Keras model to "
+    "`unetv2.predict`, or ask for `uncertainty=True`, the entropy, which needs none."
+)
+
 
 class ArtefactNetwork:
     """What an artefact says of prepared pictures; see :class:`unetv2.inference.network.Network`.
@@ -44,10 +49,7 @@ class ArtefactNetwork:
             ValueError: In these cases.
         """
         if sampled:
-            raise ValueError(
-                "`mc_samples` must be 0 for an exported model, which has no dropout. "
-                "Pass the Keras model."
-            )
+            raise ValueError(NO_DROPOUT)
         if not self.takes(size):
             raise ValueError(
                 f"`model` must take pictures of {size[0]}x{size[1]}. Received: an exported model "

@@ -10,6 +10,7 @@ from unetv2 import recipes
 from unetv2.cli.options import Answer, add_command, add_data, data
 from unetv2.data.dataset import make_dataset
 from unetv2.distributed import connect
+from unetv2.plurals import counted
 from unetv2.training.trainer import train
 
 
@@ -94,8 +95,9 @@ def run(options: argparse.Namespace) -> Answer:
         patience=options.patience, seed=options.seed,
         verbose=_verbose(options), strategy=strategy,
     )  # fmt: skip
+    epochs = counted(1 + (done.best_epoch or 0), "epoch")
     return Answer(
-        f"Best validation mean IoU: {done.best:.3f}, after {1 + (done.best_epoch or 0)} epochs",
+        f"Best validation mean IoU: {done.best:.3f}, after {epochs}",
         {
             "output_dir": str(done.output_dir),
             "best_epoch": done.best_epoch,

@@ -13,6 +13,7 @@ from unetv2.classes import ClassTable, Color
 from unetv2.data.decoding import ArrayFile, decode_colors, decode_mask
 from unetv2.data.picture import PictureFile
 from unetv2.data.pixels import only_red
+from unetv2.plurals import counted
 
 ENCODINGS = ("ids", "colors", "binary")
 
@@ -269,7 +270,7 @@ def _raise_foreign_colors(path: str, colors: np.ndarray, pixels: int) -> None:
         ((int(r), int(g), int(b)), int(count))
         for (r, g, b), count in zip(found[order], counts[order], strict=True)
     ]
-    shown = ", ".join(f"{color} in {count} pixels" for color, count in named)
+    shown = ", ".join(f"{color} in {counted(count, 'pixel')}" for color, count in named)
     shown += ", ..." if len(found) > _SHOWN else ""
     raise ValueError(
         f"A mask's colours must be those of `classes`. Received: {shown} of {pixels} in "

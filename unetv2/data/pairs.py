@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from unetv2.arguments import require_choice, require_integer
 from unetv2.data.listing import list_pictures, require_folder
+from unetv2.plurals import counted
 
 SUBSETS = ("train", "validation", "test")
 SPLIT = (0.8, 0.1, 0.1)
@@ -124,12 +125,14 @@ def find_pairs(
     """
     found = match_pictures(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
     alone = {
-        f"images without a mask in '{mask_dir}'": found.images_alone,
-        f"masks without an image in '{image_dir}'": found.masks_alone,
+        f"image without a mask in '{mask_dir}'": found.images_alone,
+        f"mask without an image in '{image_dir}'": found.masks_alone,
     }
     if any(alone.values()):
         received = ", ".join(
-            f"{len(paths)} {what} ({_some(paths)})" for what, paths in alone.items() if paths
+            f"{counted(len(paths), what)} ({_some(paths)})"
+            for what, paths in alone.items()
+            if paths
         )
         raise ValueError(
             "Every image needs a mask with the same file name, extensions and suffixes aside. "
@@ -180,7 +183,7 @@ def split_pairs(
     if not chosen:
         raise ValueError(
             f"`subset` must hold at least one pair. Received: subset={subset!r}, empty with "
-            f"{len(pairs)} pairs, split={tuple(split)} and seed={seed}. "
+            f"{counted(len(pairs), 'pair')}, split={tuple(split)} and seed={seed}. "
             "Add pairs, enlarge its share in `split`, or take another `seed`."
         )
     return chosen

@@ -20,6 +20,7 @@ from unetv2.evaluation.labelling import resolve_classes
 from unetv2.evaluation.measuring import Case
 from unetv2.evaluation.models import Answers
 from unetv2.inference.pictures import Picture
+from unetv2.plurals import counted
 
 # As `make_dataset`: enough to find what is wrong with a whole folder at once.
 _HEADERS_CHECKED = 10_000
@@ -136,8 +137,8 @@ def _sharded(pairs: list[Pair], shard: Sequence[int]) -> list[Pair]:
     chosen = take_shard(pairs, shard, "pictures")
     if not chosen:
         raise ValueError(
-            f"`shard` must hold a picture. Received: shard={tuple(shard)} of {len(pairs)} pairs. "
-            "Divide them into fewer."
+            f"`shard` must hold a picture. Received: shard={tuple(shard)} of "
+            f"{counted(len(pairs), 'pair')}. Divide them into fewer."
         )
     return list(chosen)
 

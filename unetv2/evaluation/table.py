@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from unetv2.evaluation.measurement import Measurement
+from unetv2.plurals import counted
 
 _BY_CLASS = {
     "iou_per_class": "IoU",
@@ -57,8 +58,8 @@ def table(evaluation: Measurement) -> str:
 
 def _notes(evaluation: Measurement, labels: list[str]) -> list[str]:
     count = evaluation.n_pictures
-    pictures = "1 picture" if count == 1 else f"{count} pictures"
-    lines = [f"{pictures}, {evaluation.settings.get('resolution', '')}".rstrip(", ") + "."]
+    first = f"{counted(count, 'picture')}, {evaluation.settings.get('resolution', '')}"
+    lines = [first.rstrip(", ") + "."]
     if count > 1:
         lines[0] += " Intervals are 95 %, by the bootstrap over pictures."
     shards = evaluation.settings.get("shards", [])

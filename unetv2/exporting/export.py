@@ -29,6 +29,7 @@ from unetv2.exporting.refusal import named, refusal
 from unetv2.exporting.writing import beside, put, require_place
 from unetv2.inference.network import Network
 from unetv2.inference.predict import load
+from unetv2.plurals import counted
 from unetv2.versions import versions
 
 _COMPARED = 8
@@ -129,8 +130,8 @@ def export(
     some = None if calibration is None else pictures(calibration, planned)
     if precision == "int8" and some is not None and len(some) < _FEW:
         _log.warning(
-            "`calibration` has %d pictures; int8 needs about %d to be measured well.",
-            len(some), _FEW,
+            "`calibration` has %s; int8 needs about %d to be measured well.",
+            counted(len(some), "picture"), _FEW,
         )  # fmt: skip
     converted = {"litert": "float32", "openvino": "float32"}.get(format, precision)
     network = deployable(model, "float32" if converted == "int8" else converted)

@@ -99,7 +99,7 @@ class Network:
         if reason:
             raise ValueError(
                 f"`model` must take pictures of {size[0]}x{size[1]}. Received: the model "
-                f"'{self._name}', which {reason}. Pass another `window`, or set "
+                f"'{self._name}', which {reason}. Pass {self._advice()}, or set "
                 "`model.preprocessing` to what the model was trained with."
             )
         try:
@@ -133,6 +133,14 @@ class Network:
             return f"fails with {' '.join(str(error).split())[:200]}"
         given = tuple(shape[1:3])
         return "" if given == size else f"gives logits of {given[0]}x{given[1]}"
+
+    def _advice(self) -> str:
+        if None in self.size:
+            return "another `window`"
+        return (
+            f"`window={self.size}`, or a model built for (None, None, {self.channels}) that has "
+            "its weights and `preprocessing`"
+        )
 
     @property
     def graphs(self) -> int:

@@ -21,6 +21,7 @@ from unetv2.inference.pictures import Picture
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor
 from unetv2.inference.writing import require_mask_path
+from unetv2.plurals import counted
 from unetv2.progress import Progress
 
 
@@ -156,7 +157,7 @@ def predict(
         if several:
             raise ValueError(
                 "`output` must be None for a list of pictures. "
-                f"Received: output='{output}' and {len(pictures)} pictures. "
+                f"Received: output='{output}' and {counted(len(pictures), 'picture')}. "
                 "Call `predict` for each, or `save` of each prediction."
             )
         path = require_mask_path("output", output, mask_dtype(predictor.network.n_classes))

@@ -25,6 +25,7 @@ from unetv2.inference.pictures import Picture
 from unetv2.inference.predict import load
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor, Ready
+from unetv2.plurals import counted
 from unetv2.progress import Progress
 
 _FRAMES_BEHIND = 8
@@ -64,7 +65,7 @@ class PredictedVideo:
         """Returns a line."""
         shares = {"blinking": self.blinking, "unsteady": self.unsteady}
         words = [f"{share:.2%} {name}" for name, share in shares.items() if share is not None]
-        words = [f"{self.frames} frames", f"{self.frames_per_second:.1f} a second", *words]
+        words = [counted(self.frames, "frame"), f"{self.frames_per_second:.1f} a second", *words]
         return f"{self.path}: {', '.join(words)}"
 
     def as_dict(self) -> dict[str, Any]:

@@ -21,7 +21,8 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
 
     Args:
         history: ``History.history`` of Keras, or :attr:`unetv2.Training.history`: values by epoch,
-            validation under ``val_``. All but ``loss`` are drawn from 0 to 1.
+            validation under ``val_``. Shares are drawn from 0 to 1; ``loss``, ``learning_rate`` and
+            what is beyond 1 on axes of their own.
 
     Returns:
         matplotlib.figure.Figure.
@@ -51,10 +52,17 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
         panel.set_xlabel("epoch")
         panel.set_title(name.replace("_", " "))
         panel.grid(alpha=0.3)
-        if name != "loss":
+        if _is_share(name, history):
             panel.set_ylim(0, 1)
         panel.legend(loc="best")
     return figure
+
+
+def _is_share(name: str, history: Mapping[str, Sequence[float]]) -> bool:
+    values = [*history[name], *history.get(f"val_{name}", ())]
+    return not name.endswith(("loss", "learning_rate")) and not any(
+        value < 0 or value > 1 for value in values
+    )
 
 
 def side_by_side(

@@ -22,6 +22,7 @@ from unetv2.data.checking.tally import Tally
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
 from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, Matching, Pair, match_pictures, split_pairs
+from unetv2.plurals import counted
 from unetv2.progress import Progress
 
 _COLORS_REPORTED = 64
@@ -114,7 +115,7 @@ def check_dataset(
     examinations = _examined(found.pairs, labels, max_pixels, channels)
     for done, examined in enumerate(examinations, start=1):
         tally.add(examined)
-        shown.update(done, f"{len(tally.findings)} problems")
+        shown.update(done, counted(len(tally.findings), "problem"))
     folders = os.fspath(image_dir), os.fspath(mask_dir)
     counts = {name: list(subsets.values()).count(name) for name in SUBSETS}
     report = _report(folders, len(found.pairs), counts, tally, labels)

@@ -12,6 +12,7 @@ from unetv2.data.checking.runs import Runs
 from unetv2.data.checking.smoothing import looks_smoothed
 from unetv2.data.labels import Labels
 from unetv2.data.pixels import only_red
+from unetv2.plurals import counted
 
 _SHOWN = 5
 _COLORS_OF_A_MASK = 64
@@ -200,5 +201,5 @@ def _color(parts: np.ndarray) -> Color:
 
 def _listed(counts: Iterable[tuple[object, int]]) -> str:
     ordered = sorted(counts, key=lambda entry: -entry[1])
-    shown = ", ".join(f"{what} in {count} pixels" for what, count in ordered[:_SHOWN])
+    shown = ", ".join(f"{what} in {counted(count, 'pixel')}" for what, count in ordered[:_SHOWN])
     return shown + (", ..." if len(ordered) > _SHOWN else "")

@@ -13,6 +13,7 @@ from unetv2.classes import Color
 from unetv2.data.checking.findings import ADVICE, ClassStatistics, Finding
 from unetv2.data.checking.saving import write_report
 from unetv2.data.labels import Labels
+from unetv2.plurals import counted
 
 _FILES_SHOWN = 3
 _COLORS_SHOWN = 8
@@ -150,7 +151,7 @@ class DatasetReport:
 
     def _problems(self) -> str:
         errors = sum(problem.severity == "error" for problem in self.problems)
-        lines = [f"{errors} errors, {len(self.problems) - errors} warnings"]
+        lines = [f"{counted(errors, 'error')}, {counted(len(self.problems) - errors, 'warning')}"]
         groups: dict[tuple[str, str], list[Finding]] = {}
         for problem in self.problems:
             groups.setdefault((problem.severity, problem.kind), []).append(problem)
