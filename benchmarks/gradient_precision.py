@@ -2,9 +2,8 @@
 
 Trains a network that computes in bfloat16 with each of some seeds on two replicas of this machine's
 processor, once with gradients sent in float32 and once in bfloat16, on made-up scenes or on CamVid.
-All else is alike, and both of a seed follow each other. Compared are the loss and the
-validation mean IoU of the last one; the spread over the seeds is what a difference has to be held
-against.
+All else is alike. Compared are the training loss and the validation mean IoU of the last epoch; the
+spread over the seeds is what a difference has to be held against.
 
     python benchmarks/gradient_precision.py --scenes 160 --seeds 3 --json gradient_precision.json
 """
@@ -94,8 +93,8 @@ def show(figures: dict[str, Any]) -> None:
         each = ", ".join(f"{value:.3f}" for value in found["last"])
         losses = ", ".join(f"{value:.3f}" for value in found["last_loss"])
         print(
-            f"gradients in {gradients:8}: mean IoU {last['mean']:.3f} +- {last['sd']:.3f} ({each}), "
-            f"loss {losses}"
+            f"gradients in {gradients:8}: mean IoU {last['mean']:.3f} +- {last['sd']:.3f}, "
+            f"each {each}; loss {losses}"
         )
 
 
