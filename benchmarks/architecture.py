@@ -29,7 +29,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from machine import machine
-from training_runs import DEFAULT_DATA, EpochSeconds, Split, read_seconds, run, write_json
+from training_runs import EpochSeconds, Split, add_data, read_seconds, run, write_json
 
 import unetv2
 from unetv2.recipes import FAST, get
@@ -183,9 +183,7 @@ def show(figures: dict[str, dict[str, list[float]]]) -> None:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
-    parser.add_argument("--n-classes", type=int, default=11)
-    parser.add_argument("--ignore-class", type=int, default=11)
+    add_data(parser)
     parser.add_argument("--variants", default=",".join(VARIANTS), help="with commas")
     parser.add_argument("--seeds", type=int, default=2, help="how many, from 0")
     parser.add_argument("--epochs", type=int, default=16)

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from machine import machine
-from training_runs import DEFAULT_DATA, Split, spread, write_json
+from training_runs import Split, add_data, spread, write_json
 
 import unetv2
 from unetv2.distributed import Distribution
@@ -101,10 +101,7 @@ def show(figures: dict[str, Any]) -> None:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
-    parser.add_argument("--n-classes", type=int, default=11)
-    parser.add_argument("--ignore-class", type=int, default=11)
-    parser.add_argument("--scenes", type=int, help="train on so many made-up ones instead")
+    add_data(parser, scenes=True)
     parser.add_argument("--recipe", default="reference")
     parser.add_argument("--image-size", type=int, nargs=2, default=(96, 128))
     parser.add_argument("--batch-size", type=int, default=16)

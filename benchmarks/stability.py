@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import machine
-from training_runs import DEFAULT_DATA, Split, run, spread, write_json
+from training_runs import Split, add_data, run, spread, write_json
 
 from unetv2 import recipes
 
@@ -125,10 +125,7 @@ def show(figures: dict[str, Any]) -> None:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
-    parser.add_argument("--n-classes", type=int, default=11)
-    parser.add_argument("--ignore-class", type=int, default=11)
-    parser.add_argument("--scenes", type=int, help="train on so many made-up ones instead")
+    add_data(parser, scenes=True)
     parser.add_argument("--recipes", default=",".join(recipes.NAMES), help="with commas")
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 0")
     parser.add_argument("--epochs", type=int, default=40)

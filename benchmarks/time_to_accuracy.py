@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import machine
-from training_runs import DEFAULT_DATA, Split, run, spread, write_json
+from training_runs import Split, add_data, run, spread, write_json
 
 from unetv2.recipes import FAST, REFERENCE
 
@@ -169,9 +169,7 @@ def show(figures: dict[str, Any]) -> None:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
-    parser.add_argument("--n-classes", type=int, default=11)
-    parser.add_argument("--ignore-class", type=int, default=11)
+    add_data(parser)
     parser.add_argument("--seeds", type=int, default=3, help="of short and long, from 0")
     parser.add_argument("--reference-seeds", type=int, default=1)
     parser.add_argument("--reference-epochs", type=int, default=40)

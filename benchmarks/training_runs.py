@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import time
@@ -68,6 +69,15 @@ class Split:
         read(train)
         read(validation)
         return train, validation
+
+
+def add_data(parser: argparse.ArgumentParser, *, scenes: bool = False) -> None:
+    """Adds the options that say what is trained on: CamVid, or where ``scenes`` made-up ones."""
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--n-classes", type=int, default=11)
+    parser.add_argument("--ignore-class", type=int, default=11)
+    if scenes:
+        parser.add_argument("--scenes", type=int, help="train on so many made-up ones instead")
 
 
 def read(dataset: tf.data.Dataset) -> None:
