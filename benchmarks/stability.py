@@ -1,7 +1,7 @@
 """How often a training fails, and how far its result depends on the seed.
 
-Trains each recipe with each of some seeds, a small network on CamVid at 96x128 or on made-up
-scenes, and counts
+Trains each recipe with each of some seeds, a small network on CamVid or on made-up scenes, and
+counts
 
 - collapses: epochs after the fifth whose training loss is above twice the lowest before, within a
   stage of the recipe, where losses are of pictures of one size;
@@ -28,7 +28,6 @@ from training_runs import Split, add_data, run, spread, write_json
 
 from unetv2 import recipes
 
-IMAGE_SIZE = (96, 128)
 # Before, the loss falls and jumps at will.
 EPOCHS_BEFORE = 5
 JUMP = 2.0
@@ -54,9 +53,11 @@ def collapses(losses: list[float], spans: list[tuple[int, int, float]]) -> int:
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Trains each recipe with each seed; the recipes take turns."""
+    size, width = tuple(arguments.image_size), arguments.filters
+    shape = "x".join(map(str, size))
     if arguments.scenes:
         split = Split.made_up(
-            arguments.output / f"{arguments.scenes}_scenes", arguments.scenes, IMAGE_SIZE
+            arguments.output / f"{arguments.scenes}_scenes", arguments.scenes, size
         )
     else:
         split = Split.of(arguments.data, arguments.n_classes, arguments.ignore_class)
@@ -67,12 +68,12 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             recipe = recipes.get(name)
             folder = (
                 arguments.output
-                / f"{data}_{name}_{arguments.filters}_filters_{arguments.epochs}_epochs_seed_{seed}"
+                / f"{data}_{name}_{width}_filters_{arguments.epochs}_epochs_{shape}_seed_{seed}"
             )
             print(f"{name}, seed {seed}: {folder}", flush=True)
             try:
                 found = run(
-                    folder, recipe, split, image_size=IMAGE_SIZE, epochs=arguments.epochs,
+                    folder, recipe, split, image_size=size, epochs=arguments.epochs,
                     filters=arguments.filters, seed=seed,
                 )  # fmt: skip
             except RuntimeError as error:
@@ -130,6 +131,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 0")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--filters", type=int, default=8)
+    parser.add_argument("--image-size", type=int, nargs=2, default=(96, 128))
     parser.add_argument("--output", type=Path, default=Path("runs/stability"))
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
