@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,5 +97,22 @@ def write_pairs(tmp_path: Path) -> WritePairs:
             save(image, directory / "images" / name)
             save(mask, directory / "masks" / name)
         return directory / "images", directory / "masks"
+
+    return write
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> WritePairs:
+    """Writes masks of 24x32, each with an image of its own, and returns the two folders."""
+
+    def write(
+        *masks: Any, images: list[np.ndarray] | None = None, names: Sequence[str] | None = None
+    ) -> tuple[Path, Path]:
+        for number, mask in enumerate(masks):
+            name = f"{names[number] if names else number}.png"
+            noise = np.random.default_rng(number).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+            save(images[number] if images else noise, tmp_path / "images" / name)
+            save(np.asarray(mask), tmp_path / "masks" / name)
+        return tmp_path / "images", tmp_path / "masks"
 
     return write

@@ -1,30 +1,18 @@
-"""What workers share, say and refuse, as far as one process can tell."""
+"""What of the data and of the losses each replica gets."""
 
 from __future__ import annotations
-
-import errno
-import json
-import socket
-import subprocess
-import sys
-import threading
-import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_training import batches, network, train
+from small_training import batches
 
 import unetv2
 from unetv2.data.origin import origin_of
 from unetv2.data.sharing import Share
-from unetv2.distributed import Cluster, Distribution, connect
-from unetv2.distributed.crew import Crew
-from unetv2.distributed.meeting import Waiting, call_together, may_start
 from unetv2.distributed.pooling import pool
-from unetv2.training.lock import locked
 
 
 def together(data_of, batch_size, total):
@@ -165,165 +153,6 @@ def test_a_loss_without_replicas_is_what_it_was():
     assert float(loss(masks, logits)) == alone
 
 
-def test_only_strategies_that_work_in_step_are_taken():
-    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
-    assert Crew(strategy).replicas == 1
-    with pytest.raises(TypeError, match="`strategy` must be one of MirroredStrategy"):
-        Crew("mirrored")
-
-
-def test_a_crew_of_one_talks_to_itself():
-    crew = Crew()
-    assert (crew.size, crew.replicas, crew.is_chief, crew.share) == (1, 1, True, Share(0, 1, 1))
-    assert crew.exchange({"a": 1}) == [{"a": 1}]
-    assert crew.by_chief("count", lambda: 3) == 3
-    with pytest.raises(KeyError):
-        crew.together("fail", lambda: {}["x"])
-
-
-def test_one_device_by_a_strategy_trains_as_without(tmp_path):
-    recipe = unetv2.recipes.get("reference", batch_size=4)
-    model, other = network(), network()
-    options = {"data": batches(5), "recipe": recipe, "epochs": 1}
-    without = train(tmp_path / "without", model, **options)
-    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
-    with_one = train(tmp_path / "with", other, **options, strategy=strategy)
-    assert list(without.history) == list(with_one.history)
-    for one, same in zip(model.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_allclose(one, same, rtol=0, atol=1e-6)
-    for name, values in without.history.items():
-        np.testing.assert_allclose(values, with_one.history[name], rtol=0, atol=1e-5)
-
-
-def test_distribution_checks_its_values():
-    with pytest.raises(
-        ValueError, match="`gradients` must be one of 'auto', 'float32', 'bfloat16'"
-    ):
-        Distribution(strategy=None, gradients="float16")
-    with pytest.raises(ValueError, match="`timeout` must be a positive finite number"):
-        Distribution(strategy=None, timeout=0)
-    distribution = Distribution(strategy=None)
-    assert distribution.gradient_dtype(network()) == "float32"
-    assert distribution.gradient_dtype(network(dtype="mixed_bfloat16")) == "bfloat16"
-
-
-@pytest.mark.parametrize(
-    ("workers", "index", "message"),
-    [
-        ([], 0, "`workers` must be a list of 'host:port'"),
-        ("a:1,b:2", 0, "`workers` must be a list of 'host:port'"),
-        (["a:1", "b"], 0, "'b' for worker 1"),
-        (["a:1", "b:70000"], 0, "'b:70000' for worker 1"),
-        (["a:1", "b:1", "a:1"], 0, "'a:1' for worker 0 and for worker 2"),
-        (["a:1", "b:1"], 2, "`index` must be below the number of workers, 2"),
-        (["a:1", "b:1"], -1, "`index` must be a non-negative integer"),
-    ],
-)
-def test_a_wrong_cluster_is_refused(workers, index, message):
-    with pytest.raises(ValueError, match=message):
-        Cluster(workers, index)
-
-
-def test_workers_and_index_come_together(monkeypatch):
-    monkeypatch.delenv("JOB_COMPLETION_INDEX", raising=False)
-    with pytest.raises(ValueError, match="`workers` must come with `index`"):
-        connect(["a:1", "b:1"])
-    with pytest.raises(ValueError, match="`index` must come with `workers`"):
-        connect(index=0)
-
-
-def test_tf_config_is_read_with_the_chief_first():
-    described = {
-        "cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]},
-        "task": {"type": "worker", "index": 1},
-    }
-    cluster = Cluster.from_environment({"TF_CONFIG": json.dumps(described)})
-    assert cluster == Cluster(["a:1", "b:1", "c:1"], 2)
-    assert not cluster.is_chief
-    assert Cluster.from_environment({}) is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        "[]",
-        '{"cluster": {"worker": ["a:1"]}}',
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
-    ],
-)
-def test_a_wrong_tf_config_is_refused(text):
-    with pytest.raises(ValueError, match="`TF_CONFIG` must be JSON such as"):
-        Cluster.from_environment({"TF_CONFIG": text})
-
-
-def test_a_slurm_step_is_read(monkeypatch):
-    variables = {
-        "SLURM_STEP_NUM_TASKS": "3",
-        "SLURM_PROCID": "2",
-        "SLURM_STEP_NODELIST": "node[01-02]",
-        "SLURM_STEP_TASKS_PER_NODE": "2,1",
-        "UNETV2_PORT": "9000",
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert Cluster.from_environment() == Cluster(["node01:9000", "node01:9001", "node02:9000"], 2)
-
-
-def test_a_port_in_use_is_an_error_at_once():
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        address = f"127.0.0.1:{door.getsockname()[1]}"
-        with pytest.raises(OSError, match=f"Worker 0 must be able to listen at '{address}'") as it:
-            Cluster([address, "127.0.0.1:1"], 0).listen()
-    assert it.value.errno == errno.EADDRINUSE
-
-
-def meet(workers, other_workers):
-    """Returns what the chief finds wrong, and the word that another worker hears."""
-    words = []
-    other = Cluster(other_workers, 1)
-
-    def come():
-        with Waiting(other) as waiting:
-            words.append(waiting.until(time.monotonic() + 20))
-
-    thread = threading.Thread(target=come)
-    thread.start()
-    wrong = call_together(Cluster(workers, 0), time.monotonic() + 20)
-    thread.join()
-    return wrong, words[0]
-
-
-def test_workers_that_are_alike_may_start():
-    workers = unetv2.distributed.free_addresses(2)
-    wrong, word = meet(workers, workers)
-    assert not wrong
-    assert may_start(word)
-
-
-def test_workers_with_other_lists_may_not_and_both_know_why():
-    workers = unetv2.distributed.free_addresses(3)
-    wrong, word = meet(workers[:2], [workers[2], workers[1]])
-    assert len(wrong) == 1
-    assert f"worker 1 ({workers[1]}) has workers=" in wrong[0]
-    assert word == wrong[0]
-    assert not may_start(word)
-
-
-def test_a_missing_worker_is_named():
-    workers = unetv2.distributed.free_addresses(2)
-    (wrong,) = call_together(Cluster(workers, 0), time.monotonic() + 0.5)
-    assert wrong == f"worker 1 ({workers[1]}) did not open: connection refused"
-
-
-def test_a_folder_is_for_one_training_at_a_time(tmp_path):
-    with locked(tmp_path), pytest.raises(ValueError, match="in use by another training"):
-        train(tmp_path, data=batches())
-    train(tmp_path, data=batches())
-    assert not (tmp_path / "lock").exists()
-
-
 def test_a_service_gives_the_same_batches():
     dispatcher, _worker = unetv2.distributed.start_service(0)
     address = dispatcher.target.removeprefix("grpc://")
@@ -341,47 +170,3 @@ def test_what_cannot_be_served_says_why(write_pairs):
         unetv2.distributed.served(ours, "127.0.0.1:1")
     with pytest.raises(ValueError, match="`dataset` must say how many batches it has"):
         unetv2.distributed.served(batches().repeat(), "127.0.0.1:1")
-
-
-WAITS = """
-import sys, time
-from unetv2.distributed.crew import Crew
-from unetv2.distributed.watch import Watch
-
-crew = Crew()
-# The second has stopped listening.
-crew.addresses = sys.argv[1:]
-with Watch(crew, 1.0) as watch:
-    for _ in range(8):
-        time.sleep(0.25)
-        watch.heard()
-    print("still there", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_a_wait_without_a_sign_of_life_ends_the_process_and_says_who_is_silent():
-    _, silent = unetv2.distributed.free_addresses(2)
-    with socket.create_server(("127.0.0.1", 0)) as own:
-        here = f"127.0.0.1:{own.getsockname()[1]}"
-        ended = subprocess.run(
-            [sys.executable, "-c", WAITS, here, silent], capture_output=True, text=True, timeout=120
-        )
-    assert ended.returncode == 75, ended.stderr
-    # Twice as long as it may wait, but never without one.
-    assert ended.stdout == "still there\n"
-    assert "has waited 1 s for a step that all workers make: no answer any more" in ended.stderr
-    assert silent in ended.stderr
-    assert "Start all workers again with resume=True" in ended.stderr
-
-
-def test_local_workers_end_with_their_context(tmp_path):
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with unetv2.distributed.LocalWorkers([command] * 2, tmp_path) as workers:
-        with pytest.raises(TimeoutError, match="Workers must end within 0.1 s"):
-            workers.wait(0.1)
-        children = list(workers._children)
-    assert [child.returncode for child in children] == [-9, -9]
-    failing = [[sys.executable, "-c", "raise SystemExit(3)"]] * 2
-    with unetv2.distributed.LocalWorkers(failing, tmp_path) as workers:
-        assert workers.wait(60) == 3

@@ -1,45 +1,16 @@
-from __future__ import annotations
+"""Encoders of keras.applications in the network."""
 
-import subprocess
-import sys
+from __future__ import annotations
 
 import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_encoders import FAMILIES, SMALLEST, build, pictures
 
 import unetv2
 from unetv2.encoders import ENCODERS, ImageNetScaling
-
-# The smallest of each family, with the channels of its features at strides 2, 4, 8, 16 and 32.
-FAMILIES = {
-    "MobileNet": (64, 128, 256, 512, 1024),
-    "MobileNetV2": (96, 144, 192, 576, 1280),
-    "MobileNetV3Small": (16, 72, 96, 288, 576),
-    "EfficientNetV2B0": (16, 32, 192, 672, 1280),
-    "ResNet50": (64, 256, 512, 1024, 2048),
-    "ResNet50V2": (64, 64, 128, 256, 2048),
-    "DenseNet121": (64, 128, 256, 512, 1024),
-}
-SMALLEST = "MobileNetV3Small"
-
-
-def build(encoder=SMALLEST, size=(None, None), **options):
-    options = {"filters": 2, "depth": 5, **options}
-    return unetv2.build_unetv2((*size, 3), 3, encoder=encoder, **options)
-
-
-def network(name, size=64):
-    return getattr(keras.applications, name)(
-        include_top=False, weights=None, input_shape=(size, size, 3)
-    )
-
-
-def pictures(n, height, width):
-    rng = np.random.default_rng(0)
-    images = rng.random((n, height, width, 3), dtype=np.float32)
-    return images, rng.integers(0, 3, (n, height, width, 1), dtype=np.int32)
 
 
 def test_every_family_is_tested():
@@ -59,24 +30,6 @@ def test_skips_lie_before_each_halving_on_the_way_to_the_deepest_features(name):
     way = {layer.name for layer in keras.Model(encoder.input, encoder.output[-1]).layers}
     assert set(encoder.output_names) <= way
     assert model(np.zeros((1, 33, 47, 3), "float32")).shape == (1, 33, 47, 3)
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_file_of_weights_gives_what_the_network_makes_of_its_own_preprocessing(tmp_path, name):
-    original = network(name)
-    # Weights that no initializer draws, so that none can be missed.
-    rng = np.random.default_rng(0)
-    original.set_weights(
-        [weight * rng.uniform(0.9, 1.1, weight.shape) for weight in original.get_weights()]
-    )
-    original.save_weights(tmp_path / "encoder.weights.h5")
-    model = build(name, size=(64, 64), encoder_weights=tmp_path / "encoder.weights.h5")
-    images, _ = pictures(2, 64, 64)
-    preprocess_input = getattr(keras.applications, ENCODERS[name]).preprocess_input
-    expected = np.asarray(original(preprocess_input(255 * images)))
-    scaled = model.get_layer("scaling")(images)
-    found = np.asarray(model.get_layer("encoder")(scaled)[-1])
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(
@@ -211,88 +164,6 @@ def test_the_same_seed_gives_the_same_weights_and_dropout():
     assert not any(np.array_equal(*pair) for pair in zip(kernels, others, strict=True))
     for number, kernel in enumerate(kernels):
         assert not any(np.array_equal(kernel, earlier) for earlier in kernels[:number])
-
-
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_weights_pass_from_one_model_to_the_next(tmp_path, dtype):
-    encoder = build(depth=5).get_layer("encoder")
-    path = tmp_path / "trained.weights.h5"
-    encoder.save_weights(path)
-    again = build(depth=5, encoder_weights=str(path), dtype=dtype).get_layer("encoder")
-    for old, new in zip(encoder.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-
-
-def test_a_file_of_the_old_h5_format_is_read(tmp_path):
-    original = network(SMALLEST)
-    original.save(tmp_path / "old.h5")
-    encoder = build(encoder_weights=tmp_path / "old.h5").get_layer("encoder")
-    for old, new in zip(original.get_weights(), encoder.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-
-
-def test_a_file_of_another_network_is_refused(tmp_path):
-    path = tmp_path / "other.weights.h5"
-    network("MobileNetV2").save_weights(path)
-    message = (
-        "`encoder_weights` must be a .weights.h5 or .h5 file of MobileNetV3Small without its "
-        "classifier. Received: encoder_weights='.*other.weights.h5', and: .*"
-        r"Save one with keras.applications.MobileNetV3Small\(include_top=False\).save_weights"
-    )
-    with pytest.raises(ValueError, match=f"(?s){message}"):
-        build(encoder_weights=path)
-
-
-@pytest.mark.parametrize("name", ["broken.weights.h5", "broken.h5", "weights.bin"])
-def test_a_file_that_holds_no_weights_is_refused(tmp_path, name):
-    (tmp_path / name).write_bytes(b"no weights")
-    with pytest.raises(ValueError, match="`encoder_weights` must be a .weights.h5 or .h5 file of"):
-        build(encoder_weights=tmp_path / name)
-
-
-@pytest.mark.parametrize("weights", [True, 5])
-def test_weights_are_named_by_a_path(weights):
-    message = "`encoder_weights` must be None, 'imagenet' or the path of a file. Received: .*Pass a"
-    with pytest.raises(TypeError, match=message):
-        build(encoder_weights=weights)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    message = (
-        "`encoder_weights` must be None, 'imagenet' or the path of a file. Received: "
-        "encoder_weights='.*nowhere.h5', where there is no file. Check the path."
-    )
-    with pytest.raises(FileNotFoundError, match=message):
-        build(encoder_weights=tmp_path / "nowhere.h5")
-
-
-OFFLINE = """
-import unetv2
-try:
-    unetv2.build_unetv2((32, 32, 3), 2, encoder="MobileNetV3Small", encoder_weights="imagenet")
-except ConnectionError as error:
-    print("refused:", error)
-"""
-
-
-def test_without_a_network_the_error_says_what_to_download_and_how_to_pass_it(
-    tmp_path, monkeypatch
-):
-    # An empty cache, and a proxy that nobody runs.
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    for variable in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-    result = subprocess.run(
-        [sys.executable, "-c", OFFLINE], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    message = result.stdout[result.stdout.index("refused:") :]
-    assert "`encoder_weights` must be a file or None where 'imagenet' cannot be" in message
-    assert "Received: encoder='MobileNetV3Small', encoder_weights='imagenet', and: " in message
-    assert "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5" in message
-    assert "Download that file elsewhere and pass its path." in message
 
 
 @pytest.mark.parametrize(

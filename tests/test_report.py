@@ -6,60 +6,17 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from evaluations import evaluated, pictures
+from report_pages import Page, written
 
 import unetv2
-from unetv2.report.comparison import compare
 from unetv2.report.markup import Markup, element, join, text
 from unetv2.report.numbers import between, count, percent, points, rounded
-from unetv2.report.subject import Subject
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
-VOID = {"meta", "link", "img", "input", "br"}
-
-
-class Page(HTMLParser):
-    """Reads a page, and refuses elements that are not closed in order."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.elements = []
-        self.words = []
-        self._open = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attrs):
-        assert len(dict(attrs)) == len(attrs)
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        if self._open and self._open[-1] not in ("style", "script"):
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"[ \n]+", " ", " ".join(self.words))
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def written(evaluations, path, **options):
-    return Page(unetv2.write_report(evaluations, path, **options).read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -196,49 +153,6 @@ def test_many_classes_keep_their_colours(path):
     assert len(page.all("img")) == 3
 
 
-def test_two_evaluations_are_compared_with_the_same_pictures_drawn(path):
-    first = evaluated(pictures(12, error=0.5), model="runs/old/model.keras")
-    second = evaluated(pictures(12, error=0.2), model="runs/new/model.keras")
-    page = written([first, second], path)
-    comparison = compare(first, second)
-    assert comparison.paired
-    assert page.all("h1") == [{}]
-    assert "new compared with old" in page.text
-    difference = comparison.differences["mean_iou"]
-    assert difference == second.mean_iou - first.mean_iou
-    low, high = comparison.intervals["mean_iou"]
-    assert 0 < low < difference < high
-    assert f"{points(difference, sign=True)} {between(low, high, sign=True)}" in page.text
-    assert any("difference better" in found.get("class", "") for found in page.all("span"))
-
-
-def test_an_evaluation_does_not_differ_from_itself():
-    one = evaluated(pictures(6))
-    comparison = compare(one, one)
-    for name, value in comparison.differences.items():
-        assert (value == 0).all()
-        assert (comparison.intervals[name] == 0).all()
-
-
-def test_other_pictures_are_compared_without_pairing(path):
-    first, second = evaluated(pictures(9)), evaluated(pictures(9, seed=1))
-    comparison = compare(first, second)
-    assert not comparison.paired
-    low, high = comparison.intervals["mean_iou"]
-    width = np.diff(first.intervals["mean_iou"]) + np.diff(second.intervals["mean_iou"])
-    assert width / 2 < high - low < width
-    assert "which were measured on other pictures" in written([first, second], path).text
-
-
-def test_equal_numbers_of_other_pictures_are_no_pairs():
-    first, second = (
-        evaluated(picture._replace(name=f"#{n}") for n, picture in enumerate(pictures(5, seed=s)))
-        for s in (0, 1)
-    )
-    assert first.rows.names == second.rows.names
-    assert not compare(first, second).paired
-
-
 def test_settings_and_the_training_are_told(path):
     training = {"recipe": {"name": "fast", "learning_rate": 0.002}, "seed": 7, "epochs": 40}
     settings = {"boundary_tolerance": 0.0075, "images": "data/rgb", "training": training}
@@ -260,43 +174,6 @@ def test_settings_and_the_training_are_told(path):
 def test_a_part_of_the_data_says_so(path):
     page = written(evaluated(pictures(2), shards=[[0, 3]], model="m"), path)
     assert "m is a part of the data: 1 of 3 shards." in page.text
-
-
-@pytest.mark.parametrize(
-    ("models", "names"),
-    [
-        (["runs/carseg/model.keras"], ("carseg",)),
-        (["model.keras"], ("model.keras",)),
-        (["runs/carseg.keras"], ("carseg.keras",)),
-        (["unetv2", "unetv2"], ("unetv2, first", "unetv2, second")),
-        (["a/x/model.keras", "b/x/model.keras"], ("a/x", "b/x")),
-        (["a/x/model.keras", "a/y/model.keras"], ("x", "y")),
-        (["/model.keras", "/a/model.keras"], ("/", "a")),
-    ],
-)
-def test_evaluations_are_named_by_what_tells_their_models_apart(models, names):
-    evaluations = [evaluated(pictures(2), model=model) for model in models]
-    assert Subject.of(evaluations, None).names == names
-
-
-@pytest.mark.parametrize(
-    ("n", "names", "message"),
-    [
-        (0, None, "`evaluations` must be one, or two to compare. Received: 0"),
-        (3, None, "`evaluations` must be one, or two to compare. Received: 3"),
-        (2, ["a"], "`names` must hold one name for each evaluation. Received: 1 for 2"),
-    ],
-)
-def test_what_cannot_be_shown_is_refused(path, n, names, message):
-    with pytest.raises(ValueError, match=message):
-        unetv2.write_report([evaluated(pictures(1))] * n, path, names=names)
-    assert not path.exists()
-
-
-def test_evaluations_of_other_classes_are_refused(path):
-    pair = [evaluated(pictures(1)), evaluated(pictures(1), n_classes=5)]
-    with pytest.raises(ValueError, match="`evaluations` must have the same classes"):
-        unetv2.write_report(pair, path)
 
 
 def test_a_saved_evaluation_makes_the_same_page(path, tmp_path):

@@ -1,0 +1,51 @@
+"""Metrics that count, and pixels for them."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from hypothesis import strategies as st
+
+from unetv2.metrics import (
+    ConfusionMatrix,
+    FrequencyWeightedIoU,
+    MeanDice,
+    MeanIoU,
+    SegmentationMetrics,
+)
+
+SHARES = [MeanIoU, MeanDice, FrequencyWeightedIoU, SegmentationMetrics]
+COUNTING = [ConfusionMatrix, *SHARES]
+SEEDS = st.integers(0, 99)
+COUNTS = st.integers(2, 5).flatmap(
+    lambda n: st.lists(
+        st.lists(st.integers(0, 9) | st.just(0), min_size=n, max_size=n), min_size=n, max_size=n
+    )
+)
+
+
+def batch(seed, n_classes=4, ignored=0.0, ignore_class=255):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, n_classes, (2, 5, 6, 1))
+    truth[rng.random(truth.shape) < ignored] = ignore_class
+    return truth, rng.random((2, 5, 6, n_classes)).astype("float32")
+
+
+def counted(truth, scores, n_classes, ignore_class=255):
+    """Counts pixel by pixel."""
+    counts = np.zeros((n_classes, n_classes))
+    for true, predicted in zip(truth.ravel(), scores.argmax(-1).ravel(), strict=True):
+        if true != ignore_class:
+            counts[true, predicted] += 1
+    return counts
+
+
+def pixels(counts):
+    """Returns truth and one-hot scores that have these counts."""
+    truth, predicted = np.indices(np.shape(counts)).reshape(2, -1).repeat(np.ravel(counts), axis=1)
+    return truth, np.eye(len(counts), dtype="float32")[predicted]
+
+
+def numbers(result):
+    """Returns what a metric's result holds, as one array."""
+    return np.hstack([np.ravel(part) for part in keras.tree.flatten(result)])

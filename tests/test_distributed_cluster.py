@@ -1,0 +1,125 @@
+"""Who takes part, and whether all are there and alike."""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+import unetv2
+from unetv2.distributed import Cluster, connect
+from unetv2.distributed.meeting import Waiting, call_together, may_start
+
+
+@pytest.mark.parametrize(
+    ("workers", "index", "message"),
+    [
+        ([], 0, "`workers` must be a list of 'host:port'"),
+        ("a:1,b:2", 0, "`workers` must be a list of 'host:port'"),
+        (["a:1", "b"], 0, "'b' for worker 1"),
+        (["a:1", "b:70000"], 0, "'b:70000' for worker 1"),
+        (["a:1", "b:1", "a:1"], 0, "'a:1' for worker 0 and for worker 2"),
+        (["a:1", "b:1"], 2, "`index` must be below the number of workers, 2"),
+        (["a:1", "b:1"], -1, "`index` must be a non-negative integer"),
+    ],
+)
+def test_a_wrong_cluster_is_refused(workers, index, message):
+    with pytest.raises(ValueError, match=message):
+        Cluster(workers, index)
+
+
+def test_workers_and_index_come_together(monkeypatch):
+    monkeypatch.delenv("JOB_COMPLETION_INDEX", raising=False)
+    with pytest.raises(ValueError, match="`workers` must come with `index`"):
+        connect(["a:1", "b:1"])
+    with pytest.raises(ValueError, match="`index` must come with `workers`"):
+        connect(index=0)
+
+
+def test_tf_config_is_read_with_the_chief_first():
+    described = {
+        "cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]},
+        "task": {"type": "worker", "index": 1},
+    }
+    cluster = Cluster.from_environment({"TF_CONFIG": json.dumps(described)})
+    assert cluster == Cluster(["a:1", "b:1", "c:1"], 2)
+    assert not cluster.is_chief
+    assert Cluster.from_environment({}) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"cluster": {"worker": ["a:1"]}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
+def test_a_wrong_tf_config_is_refused(text):
+    with pytest.raises(ValueError, match="`TF_CONFIG` must be JSON such as"):
+        Cluster.from_environment({"TF_CONFIG": text})
+
+
+def test_a_slurm_step_is_read(monkeypatch):
+    variables = {
+        "SLURM_STEP_NUM_TASKS": "3",
+        "SLURM_PROCID": "2",
+        "SLURM_STEP_NODELIST": "node[01-02]",
+        "SLURM_STEP_TASKS_PER_NODE": "2,1",
+        "UNETV2_PORT": "9000",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert Cluster.from_environment() == Cluster(["node01:9000", "node01:9001", "node02:9000"], 2)
+
+
+def test_a_port_in_use_is_an_error_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+        with pytest.raises(OSError, match=f"Worker 0 must be able to listen at '{address}'") as it:
+            Cluster([address, "127.0.0.1:1"], 0).listen()
+    assert it.value.errno == errno.EADDRINUSE
+
+
+def meet(workers, other_workers):
+    """Returns what the chief finds wrong, and the word that another worker hears."""
+    words = []
+    other = Cluster(other_workers, 1)
+
+    def come():
+        with Waiting(other) as waiting:
+            words.append(waiting.until(time.monotonic() + 20))
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    wrong = call_together(Cluster(workers, 0), time.monotonic() + 20)
+    thread.join()
+    return wrong, words[0]
+
+
+def test_workers_that_are_alike_may_start():
+    workers = unetv2.distributed.free_addresses(2)
+    wrong, word = meet(workers, workers)
+    assert not wrong
+    assert may_start(word)
+
+
+def test_workers_with_other_lists_may_not_and_both_know_why():
+    workers = unetv2.distributed.free_addresses(3)
+    wrong, word = meet(workers[:2], [workers[2], workers[1]])
+    assert len(wrong) == 1
+    assert f"worker 1 ({workers[1]}) has workers=" in wrong[0]
+    assert word == wrong[0]
+    assert not may_start(word)
+
+
+def test_a_missing_worker_is_named():
+    workers = unetv2.distributed.free_addresses(2)
+    (wrong,) = call_together(Cluster(workers, 0), time.monotonic() + 0.5)
+    assert wrong == f"worker 1 ({workers[1]}) did not open: connection refused"

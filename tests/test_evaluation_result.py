@@ -1,0 +1,108 @@
+"""What an evaluation shows, ranks and saves."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from evaluations import evaluated, pictures
+from sklearn.metrics import jaccard_score
+
+import unetv2
+from unetv2.evaluation.examples import SHOWN
+from unetv2.evaluation.figures import SCALARS
+
+
+def test_the_worst_and_the_best_are_ranked_by_their_own_mean_iou():
+    shown = list(pictures(20, error=0.6))
+    evaluation = evaluated(shown)
+
+    def mean_iou(picture):
+        pair = picture.truth.ravel(), picture.predicted.ravel()
+        present = np.union1d(*pair)
+        return jaccard_score(*pair, labels=present, average="macro")
+
+    ranked = sorted(shown, key=lambda picture: (mean_iou(picture), picture.name))
+    assert [name for name, _ in evaluation.worst] == [p.name for p in ranked[:SHOWN]]
+    assert [name for name, _ in evaluation.best] == [p.name for p in ranked[: -SHOWN - 1 : -1]]
+    kept = [example.name for example in evaluation.examples]
+    assert kept == [picture.name for picture in ranked[:SHOWN] + ranked[-SHOWN:]]
+    example = evaluation.examples[0]
+    assert example.mean_iou == evaluation.worst[0][1]
+    np.testing.assert_array_equal(example.truth, ranked[0].truth)
+    np.testing.assert_array_equal(example.image, ranked[0].image)
+
+
+def test_a_picture_of_which_nothing_counts_is_neither_worst_nor_best():
+    shown = list(pictures(3, ignore_class=9))
+    shown[1].truth[:] = 9
+    evaluation = evaluated(shown, ignore_class=9)
+    assert len(evaluation.worst) == len(evaluation.best) == len(evaluation.examples) == 2
+    assert evaluation.n_pictures == 3
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_examples_are_small_pictures_of_any_kind(channels, dtype):
+    scale = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[dtype]
+    image = np.full((960, 600, channels), 0.4 * scale).astype(dtype)
+    truth = np.full((960, 600), 3)
+    (picture,) = pictures(1)
+    shown = picture._replace(image=image, truth=truth, predicted=truth, confidence=truth / 3)
+    (example,) = evaluated([shown]).examples
+    assert example.image.shape == (480, 300, 3)
+    assert example.image.dtype == np.uint8
+    assert (example.image == 102).all()
+    assert example.truth.shape == example.predicted.shape == (480, 300)
+
+
+def test_the_table_shows_every_class_and_who_was_left_out():
+    evaluation = evaluated(pictures(3, n_classes=4), n_classes=6)
+    text = str(evaluation)
+    assert "0 class 0" in text
+    assert "3 pictures. Intervals are 95 %, by the bootstrap over pictures." in text
+    assert "neither in the truth nor predicted: 4 class 4, 5 class 5." in text
+    assert f"Pixel accuracy          {evaluation.pixel_accuracy:.3f}" in text
+
+
+def test_json_has_every_figure_and_no_nan():
+    evaluation = evaluated(pictures(3, n_classes=4), n_classes=6)
+    content = json.loads(json.dumps(evaluation.as_dict(), allow_nan=False))
+    assert content["pictures"] == 3
+    assert set(content["figures"]) == set(SCALARS)
+    assert content["figures"]["mean_iou"]["value"] == evaluation.mean_iou
+    assert content["classes"][5]["iou"] == {"value": None, "low": None, "high": None}
+    assert content["classes"][1]["boundary_f1"]["value"] == evaluation.boundary_f1_per_class[1]
+    assert content["confusion"] == evaluation.confusion.tolist()
+    assert content["worst"][0]["name"] == evaluation.worst[0][0]
+
+
+def test_a_saved_evaluation_loads_as_it_was(tmp_path):
+    shown = [picture._replace(name=f"a/{picture.name}\udcff<b>") for picture in pictures(4)]
+    evaluation = evaluated(shown, resolution="12x16")
+    evaluation.save(tmp_path / "new")
+    loaded = unetv2.Evaluation.load(tmp_path / "new")
+    assert str(loaded) == str(evaluation)
+    assert loaded.as_dict() == evaluation.as_dict()
+    assert loaded.classes == evaluation.classes
+    for one, other in zip(loaded.examples, evaluation.examples, strict=True):
+        assert one[:2] == other[:2]
+        for part in range(2, 5):
+            np.testing.assert_array_equal(one[part], other[part])
+    content = json.loads((tmp_path / "new" / "evaluation.json").read_text(encoding="utf-8"))
+    assert content == evaluation.as_dict()
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        "evaluation.json", "evaluation.npz"
+    }  # fmt: skip
+
+
+def test_what_is_no_evaluation_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="`folder` must hold an evaluation"):
+        unetv2.Evaluation.load(tmp_path)
+    (tmp_path / "evaluation.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ValueError, match="must be an evaluation of this version"):
+        unetv2.Evaluation.load(tmp_path)
+    np.savez(tmp_path / "evaluation.npz", content=np.zeros(3))
+    with pytest.raises(ValueError, match="must be an evaluation of this version"):
+        unetv2.Evaluation.load(tmp_path)

@@ -1,0 +1,126 @@
+"""What would do harm, or cannot be done, is refused before any work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import save
+from picture_folders import files, predict, small_model, write_images
+
+import unetv2
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model()
+
+
+@pytest.fixture
+def images(tmp_path):
+    return write_images(tmp_path)
+
+
+def refused(images, error, message, output, **options):
+    before = files(images.parent)
+    with pytest.raises(error, match=message):
+        # The folders are looked at before the model is.
+        predict("model.keras", options.pop("pictures", images), output, **options)
+    assert files(images.parent) == before
+
+
+def test_what_would_be_read_again_is_refused(images, tmp_path):
+    for output in (images, images / "masks", images / "in" / "masks"):
+        refused(
+            images, ValueError, "`output_dir` must lie outside the folder of the pictures", output
+        )
+    (tmp_path / "link").symlink_to(images, target_is_directory=True)
+    refused(images, ValueError, "`output_dir` must lie outside", tmp_path / "link" / "masks")
+    refused(
+        images, ValueError, "`colors_dir` must lie outside", tmp_path / "masks",
+        colors_dir=images / "colors",
+    )  # fmt: skip
+    # The masks of `images/images` would lie in `images`.
+    save(np.zeros((4, 4, 3), np.uint8), images / "images" / "x.png")
+    refused(images, ValueError, "`output_dir` must lie outside", tmp_path)
+
+
+def test_links_out_of_the_output_are_refused(images, tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "masks" / "in").symlink_to(tmp_path / "other", target_is_directory=True)
+    message = "`output_dir` must hold no link to a folder elsewhere"
+    refused(images, ValueError, message, tmp_path / "masks")
+    refused(images, ValueError, message, tmp_path / "masks", shard=(0, 6))
+
+
+def test_pictures_are_not_written_over(images):
+    message = "must be a folder where no picture is written over"
+    listed = [images / "b.jpg", images / "z.png"]
+    refused(images, ValueError, message, images, pictures=listed)
+    refused(images, ValueError, message, images, pictures=listed, shard=(0, 2))
+
+
+def test_folders_of_different_things_are_apart(images, tmp_path):
+    for colors, output in (("a", "a"), ("a/b", "a"), ("a", "a/b")):
+        message = "must be another folder than `.*`, and not in it"
+        refused(
+            images, ValueError, message, tmp_path / output, colors_dir=tmp_path / colors
+        )  # fmt: skip
+
+
+def test_two_pictures_of_one_name_are_refused(images, tmp_path):
+    save(np.zeros((4, 4, 3), np.uint8), images / "a.bmp")
+    message = "`images` must hold one picture of each name, extensions aside. Received: '.*a"
+    refused(images, ValueError, message, tmp_path / "masks")
+    message = "`images` must hold one picture of each name, folders and extensions aside"
+    listed = [images / "a.png", images / "in" / "a.png"]
+    refused(images, ValueError, message, tmp_path / "masks", pictures=listed)
+
+
+def test_missing_and_empty_folders_are_refused(images, tmp_path):
+    masks = tmp_path / "masks"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for pictures, error, message in (
+        (tmp_path / "none", FileNotFoundError, "`images` must be an existing folder"),
+        (tmp_path / "file", NotADirectoryError, "`images` must be a folder"),
+        (tmp_path / "empty", ValueError, "`images` must hold pictures"),
+        ([], ValueError, "`images` must hold a picture. Received: an empty list"),
+        ([images / "none.png"], FileNotFoundError, "`images` must be files or one folder"),
+        ([images / "notes.txt"], ValueError, "`images` must be pictures"),
+    ):
+        refused(images, error, message, masks, pictures=pictures)
+    refused(images, NotADirectoryError, "`output_dir` must be a folder", tmp_path / "file")
+    refused(images, FileNotFoundError, "`model` must be a file", masks)
+
+
+@pytest.mark.parametrize("shard", [(1,), (2, 2), (-1, 2), (0, 0), (1, 2, 3)])
+def test_a_shard_is_an_index_and_a_count(images, tmp_path, shard):
+    refused(images, ValueError, r"`shard` must be \(index, count\)", tmp_path / "m", shard=shard)
+
+
+def test_a_shard_is_two_integers(images, tmp_path):
+    refused(images, TypeError, r"`shard` must be \(index, count\)", tmp_path / "m", shard=(0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"overlap": 1.0}, ValueError, "`overlap` must be a number in"),
+        ({"batch_size": 0}, ValueError, "`batch_size` must be a positive integer"),
+        ({"max_pixels": 0}, ValueError, "`max_pixels` must be a positive integer"),
+        ({"tta": ("sideways",)}, ValueError, "`tta` must be a bool, or hold"),
+        ({"window": (16,)}, ValueError, "`window` must be two positive integers"),
+    ],
+)
+def test_wrong_options_are_errors_before_work(model, images, tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        predict(model, images, tmp_path / "masks", **options)
+    assert not (tmp_path / "masks").exists()
+
+
+def test_samples_of_a_model_without_dropout_are_an_error_before_work(images, tmp_path):
+    model = unetv2.build_unetv2((16, 16, 3), 3, filters=2, depth=1, dropout=0.0)
+    with pytest.raises(ValueError, match="`mc_samples` must be 0 for a model without dropout"):
+        predict(model, images, tmp_path / "masks", mc_samples=2)
+    assert not (tmp_path / "masks").exists()

@@ -1,0 +1,87 @@
+"""TIFFs of more channels than are read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unetv2.data.decoding import decode_image, decode_mask, read_header
+
+
+def tiff(array, *, planes=False, photometric=1):
+    """Writes a TIFF after its specification: more channels than Pillow writes."""
+    height, width, channels = array.shape
+    parts = np.moveaxis(array, 2, 0) if planes else array[np.newaxis]
+    data = [part.tobytes() for part in parts]
+    colors = 3 if photometric == 2 else 1
+
+    def directory(offsets):
+        entries = [
+            (256, [width]), (257, [height]), (258, [8 * array.itemsize] * channels), (259, [1]),
+            (262, [photometric]), (273, offsets), (277, [channels]), (278, [height]),
+            (279, [len(part) for part in data]), (284, [2 if planes else 1]),
+            (338, [0] * (channels - colors)),
+        ]  # fmt: skip
+        entries = [(tag, values) for tag, values in entries if values]
+        fields, behind = b"", b""
+        start = 8 + 2 + 12 * len(entries) + 4
+        for tag, values in entries:
+            packed = np.array(values, "<u2" if tag in (258, 338) else "<u4").tobytes()
+            kind = 3 if tag in (258, 338) else 4
+            if len(packed) > 4:
+                place = np.uint32(start + len(behind)).tobytes()
+                behind += packed
+            else:
+                place = packed.ljust(4, b"\0")
+            fields += np.array([tag, kind], "<u2").tobytes()
+            fields += np.uint32(len(values)).tobytes() + place
+        count = np.uint16(len(entries)).tobytes()
+        return b"II*\0\x08\0\0\0" + count + fields + bytes(4) + behind
+
+    start = len(directory([0] * len(data)))
+    places = np.cumsum([start, *map(len, data[:-1])]).tolist()
+    return directory(places) + b"".join(data)
+
+
+def test_the_writer_of_tiffs_writes_tiffs(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    for planes in (False, True):
+        (tmp_path / "a.tif").write_bytes(tiff(image, planes=planes, photometric=2))
+        with Image.open(tmp_path / "a.tif") as picture:
+            np.testing.assert_array_equal(np.asarray(picture), image)
+        np.testing.assert_array_equal(decode_image(str(tmp_path / "a.tif")), image)
+
+
+@pytest.mark.parametrize("channels", [5, 6, 8, 12])
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("photometric", [1, 2])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_of_more_than_four_channels_is_never_read_in_part(
+    tmp_path, channels, planes, photometric, dtype
+):
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, channels)).astype(dtype)
+    (tmp_path / "a.tif").write_bytes(tiff(image, planes=planes, photometric=photometric))
+    message = rf"a.tif' must be a readable .* It is a TIFF of {channels} channels, .* as a .npy arr"
+    for read in (read_header, decode_image, decode_mask):
+        with pytest.raises(ValueError, match=message):
+            read(str(tmp_path / "a.tif"))
+
+
+def test_a_fourth_channel_that_is_no_alpha_is_not_lost_in_silence(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(image, photometric=2))
+    np.testing.assert_array_equal(decode_image(str(path)), image[..., :3])
+    message = "fourth channel must be alpha for channels=4. Received: another one in '.*a.tif', suc"
+    for read in (read_header, decode_image):
+        with pytest.raises(ValueError, match=message):
+            read(str(path), channels=4)
+
+
+@pytest.mark.parametrize("photometric", [1, 2])
+def test_planes_of_sixteen_bits_are_refused_and_not_garbled(tmp_path, photometric):
+    image = np.zeros((5, 7, 3), np.uint16)
+    (tmp_path / "a.tif").write_bytes(tiff(image, planes=True, photometric=photometric))
+    with pytest.raises(ValueError, match="a.tif' must be a readable .* TIFF of 3 channels"):
+        decode_image(str(tmp_path / "a.tif"))
