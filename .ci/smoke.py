@@ -1,5 +1,7 @@
-"""What a user does first, with the installed wheel and nothing else."""
+"""What a user does first, with the installed package and nothing else."""
 
+import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,10 +26,17 @@ with tempfile.TemporaryDirectory() as folder:
     evaluation = unetv2.evaluate(loaded, folders, report=Path(folder) / "report", progress=False)
     assert evaluation.n_pictures == 20
     assert "</html>" in (Path(folder) / "report" / "report.html").read_text(encoding="utf-8")
+    script = str(Path(sys.executable).parent / "unetv2")
+    for command in ([script], [sys.executable, "-m", "unetv2"]):
+        told = subprocess.run([*command, "--version"], check=True, capture_output=True, text=True)
+        assert told.stdout == f"unetv2 {unetv2.__version__}\n", told.stdout
+    checking = [script, "check", *map(str, folders), "--n-classes", "23", "--json", "--quiet"]
+    told = subprocess.run(checking, check=True, capture_output=True, text=True)
+    assert json.loads(told.stdout)["ok"], told.stdout
     message = ""
     try:
         unetv2.visualization.training_curves({"loss": [1.0]})
     except ImportError as error:
         message = str(error)
-    assert "pip install unetv2[viz]" in message, "matplotlib came with the wheel"
+    assert "pip install unetv2[viz]" in message, "matplotlib came with the package"
 print(f"unetv2 {unetv2.__version__} works as installed")

@@ -28,6 +28,12 @@ def test_a_mask_is_painted_in_the_tables_colours_and_what_it_lacks_in_white():
     )
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
+def test_a_table_may_have_more_classes_than_the_masks_dtype_has_numbers(dtype):
+    table = unetv2.ClassTable(tuple(map(str, range(256))), ((9, 9, 9),) * 256)
+    np.testing.assert_array_equal(colorize(np.array([[0, 200]], dtype), table), [[(9, 9, 9)] * 2])
+
+
 def test_curves_show_training_and_validation_of_every_figure(tmp_path):
     history = {"accuracy": [0.1, 0.5], "val_accuracy": [0.1, 0.4], "mean_iou": [0.0, 0.2]}
     figure = training_curves(history)

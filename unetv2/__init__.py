@@ -30,7 +30,7 @@ from unetv2.segmentation_model import SegmentationModel
 from unetv2.training.trainer import Training, train
 from unetv2.weighting import class_weights
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "CAMVID",

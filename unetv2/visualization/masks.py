@@ -37,7 +37,8 @@ def colorize(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
         )
     known = (ids >= 0) & (ids < len(classes))
     palette = np.array((*classes.colors, IGNORED_COLOR), dtype=np.uint8)
-    return palette[np.where(known, ids, len(classes))]
+    # NumPy's own integer: a Python one would have to fit into the mask's dtype.
+    return palette[np.where(known, ids, np.int64(len(classes)))]
 
 
 def overlay(

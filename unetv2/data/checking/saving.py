@@ -120,7 +120,7 @@ def _painted(values: np.ndarray, labels: Labels) -> np.ndarray:
     if labels.encoding == "binary":
         values = np.minimum(values, 1)
     for old, new in labels.label_map.items() if labels.encoding == "ids" else ():
-        values = np.where(values == old, new, values)
+        values = np.where(values == old, np.int64(new), values)
     return colorize(values, labels.classes or _numbered())
 
 
