@@ -12,7 +12,6 @@ from exporting import N_CLASSES, lively, recorded, run_alone, scenes, whole
 
 import unetv2
 from unetv2.artefacts.formats import FORMATS
-from unetv2.exporting import litert
 
 pytestmark = [
     pytest.mark.export,
@@ -77,20 +76,6 @@ def test_litert_keeps_the_logits_in_float(model, tmp_path, frame_size):
     logits = artefact.run(np.stack(scenes(1, frame_size or (24, 32)))).logits
     # Eight bits have 256 values.
     assert len(np.unique(logits)) > 1000
-
-
-def test_litert_fits_the_head_to_the_integers_below(model, tmp_path, monkeypatch):
-    pictures, errors = np.stack(scenes(8, (24, 32))), []
-    wanted = model(pictures / np.float32(255))
-    for fitted in (False, True):
-        if not fitted:
-            monkeypatch.setattr(litert, "head_of", lambda _: None)
-        artefact = exported(
-            model, tmp_path / str(fitted), "litert", "int8", frame_size=(24, 32), least_equal=0
-        )
-        monkeypatch.undo()
-        errors.append(np.square(artefact.run(pictures).logits - wanted).mean())
-    assert errors[1] < 0.95 * errors[0]
 
 
 @pytest.mark.parametrize("format", OTHERS)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from unetv2.artefacts.running import Outputs
@@ -28,7 +26,6 @@ class Graph(tf.Module):
         model: As it is deployed.
         plan: What it takes.
         batch: int or None. Frames at once, None for any number.
-        weights: Arrays by their variables' paths, in place of the model's own.
 
     Attributes:
         model: keras.Model.
@@ -36,17 +33,10 @@ class Graph(tf.Module):
         function: tf.function. ``frames``, uint8, to the :class:`Outputs` as a dict.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        plan: Plan,
-        batch: int | None,
-        weights: Mapping[str, np.ndarray] | None = None,
-    ) -> None:
+    def __init__(self, model: keras.Model, plan: Plan, batch: int | None) -> None:
         super().__init__()
         # In tuples, and not as attributes of their own, which would be saved.
-        self._held = _Held(model, plan, weights or {})
-        self._batch = batch
+        self._held = _Held(model, plan)
         shape = (batch, *plan.frame_size, plan.preprocessing.channels)
         self.function = tf.function(
             self._held.answer,
@@ -65,10 +55,6 @@ class Graph(tf.Module):
         """The model in it."""
         return self._held.model
 
-    def with_weights(self, weights: Mapping[str, np.ndarray]) -> Graph:
-        """Returns the same with other weights, by their variables' paths."""
-        return Graph(self.model, self.plan, self._batch, weights)
-
     def concrete(self) -> Any:
         """Returns the graph itself."""
         return self.function.get_concrete_function()
@@ -77,12 +63,10 @@ class Graph(tf.Module):
 class _Held:
     """Hides the model from ``tf.Module``, which would save its variables."""
 
-    def __init__(self, model: keras.Model, plan: Plan, weights: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, model: keras.Model, plan: Plan) -> None:
         self.model, self.plan = model, plan
-        self._trainable, self._others = (
-            [weights.get(variable.path, variable.numpy()) for variable in variables]
-            for variables in (model.trainable_variables, model.non_trainable_variables)
-        )
+        self._trainable = [variable.numpy() for variable in model.trainable_variables]
+        self._others = [variable.numpy() for variable in model.non_trainable_variables]
         self._softmax = ends_in_softmax(model)
 
     def answer(self, frames: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from unetv2.artefacts.formats import FORMATS, require_module
-from unetv2.exporting.graph import INPUT, Graph
-from unetv2.exporting.head import head_of, refitted
+from unetv2.exporting.graph import Graph
 
 _FORMAT = FORMATS["litert"]
 
@@ -28,23 +26,6 @@ def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.n
 
 
 def _quantized(graph: Graph, calibration: Sequence[np.ndarray]) -> bytes:
-    """Converts to integers, with a head that is fitted to what they make of the layers below."""
-    content = _integers(graph, calibration)
-    head = head_of(graph.model)
-    if head is None:
-        return content
-    after = _runtime().Interpreter(model_content=content).get_signature_runner()
-    answers = (
-        (
-            np.asarray(graph.function(frame[np.newaxis])["logits"]),
-            after(**{INPUT: frame[np.newaxis]})["logits"],
-        )
-        for frame in calibration
-    )
-    return _integers(graph.with_weights(refitted(head, answers)), calibration)
-
-
-def _integers(graph: Graph, calibration: Sequence[np.ndarray]) -> bytes:
     """Converts to integers of eight bits, the layer of the logits excepted.
 
     All classes' logits have one scale. It follows from the surest pixels, so that the unsure ones,
@@ -76,9 +57,6 @@ def _integers(graph: Graph, calibration: Sequence[np.ndarray]) -> bytes:
 
 def _name_of_logits(content: bytes) -> str:
     """Returns what the converter calls the tensor of the logits."""
-    interpreter = _runtime().Interpreter(model_content=content)
+    runtime = require_module(_FORMAT.runtime, _FORMAT.extra, "to quantize")
+    interpreter = runtime.Interpreter(model_content=content)
     return str(interpreter.get_signature_runner().get_output_details()["logits"]["name"])
-
-
-def _runtime() -> Any:
-    return require_module(_FORMAT.runtime, _FORMAT.extra, "to quantize")
