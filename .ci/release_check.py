@@ -30,7 +30,7 @@ FOREIGN = (".png", ".jpg", ".keras", ".h5", ".pyc")
 SOURCES = ("README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "PKG-INFO")
 FOLDERS = ("unetv2", "tests", "docs", "examples", "benchmarks", ".ci", ".github")
 # These look at the whole repository. That all others can be collected is enough.
-TESTS = ("house", "docs_pages", "docs_citing", "docs_commands", "docs_benchmarks")
+TESTS = ("house", "docs_pages", "docs_citing", "docs_benchmarks", "workflows")
 
 
 def require(right: bool, message: str) -> None:
@@ -146,15 +146,20 @@ def check_sdist(sdist: Path, version: str, scratch: Path) -> None:
         require(ended.returncode == 0, f"the sdist's tests failed: pytest {' '.join(words)}")
 
 
-def check_installed(package: Path, place: Path) -> None:
-    """A package works where nothing else is installed, and out of reach of the checkout."""
+def check_installed(packages: tuple[Path, ...], place: Path) -> None:
+    """Each package works where nothing else is installed, and out of reach of the checkout."""
     subprocess.run([sys.executable, "-m", "venv", place / "environment"], check=True)
     python = place / "environment" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
     smoke = place / "smoke.py"
     smoke.write_bytes((ROOT / ".ci" / "smoke.py").read_bytes())
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run([python, smoke], cwd=place, env=settings, check=True)
+    for package in packages:
+        print(f"{package.name}:", flush=True)
+        # What the first one needs is there for the others, whose metadata is the same.
+        again = ["--force-reinstall", "--no-deps"] if package != packages[0] else []
+        install = [python, "-m", "pip", "install", "--quiet", *again, package]
+        subprocess.run(install, check=True)
+        subprocess.run([python, smoke], cwd=place, env=settings, check=True)
 
 
 def main() -> None:
@@ -180,11 +185,7 @@ def main() -> None:
         )
         check_wheel(wheel, version)
         check_sdist(sdist, version, scratch / "source")
-        for package in (wheel, sdist):
-            place = scratch / package.suffix
-            place.mkdir()
-            print(f"{package.name}:", flush=True)
-            check_installed(package, place)
+        check_installed((wheel, sdist), scratch)
     print(f"unetv2 {version} can be released")
 
 
