@@ -173,3 +173,12 @@ def test_every_format_is_measured_in_one_benchmark(model, tmp_path):
         for one in (True, False)
     )
     assert min(with_tensorflow) > max(without)
+
+
+def test_openvinos_eight_bits_answer_the_same_on_older_processors(model, tmp_path, monkeypatch):
+    artefact = exported(model, tmp_path / "model", "openvino", "int8")
+    frame = scenes(13, (24, 32))[-1]
+    # Of the process that runs the example: OpenVINO's kernels then use nothing newer, no VNNI.
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    mask = run_alone("openvino", artefact.path, frame, tmp_path)
+    assert (mask == artefact.predict(frame).mask).mean() > 0.999

@@ -34,6 +34,11 @@ def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.n
             ignored_scope=nncf.IgnoredScope(
                 patterns=[".*prepare/.*", ".*answer/.*"], validate=False
             ),
+            # Processors without VNNI add pairs of products in 16 bits, which weights of the full
+            # range overflow. Half of it gives the same masks on every processor.
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix.ENABLE
+            ),
         )
     openvino.save_model(
         model, folder / _FORMAT.main, compress_to_fp16=precision in ("float16", "bfloat16")
