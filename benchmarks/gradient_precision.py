@@ -17,8 +17,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from machine import machine
-from training_runs import Split, add_data, spread, write_json
+from training_runs import Split, add_data, spread, write_runs
 
 import unetv2
 from unetv2.distributed import Distribution
@@ -115,8 +114,7 @@ def main() -> None:
         runs = measure(arguments, Path(folder))
     figures = summarize(runs)
     show(figures)
-    if arguments.json:
-        write_json(arguments.json, {"machine": machine(), **figures, "runs": runs})
+    write_runs(arguments.json, figures, runs)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from machine import machine
-from training_runs import Split, add_data, run, spread, write_json
+from training_runs import Split, add_data, run, spread, write_runs
 
 from unetv2 import recipes
 
@@ -138,8 +137,7 @@ def main() -> None:
     runs = measure(arguments)
     figures = summarize(runs)
     show(figures)
-    if arguments.json:
-        write_json(arguments.json, {"machine": machine(), **figures, "runs": runs})
+    write_runs(arguments.json, figures, runs)
 
 
 if __name__ == "__main__":

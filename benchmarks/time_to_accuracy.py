@@ -27,8 +27,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from machine import machine
-from training_runs import Split, add_data, run, spread, write_json
+from training_runs import Split, add_data, run, spread, write_runs
 
 from unetv2.recipes import FAST, REFERENCE
 
@@ -187,8 +186,7 @@ def main() -> None:
     runs = trained(arguments)
     figures = summarize(runs)
     show(figures)
-    if arguments.json:
-        write_json(arguments.json, {"machine": machine(), **figures, "runs": runs})
+    write_runs(arguments.json, figures, runs)
 
 
 if __name__ == "__main__":

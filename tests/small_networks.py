@@ -1,7 +1,8 @@
-"""Networks of a few weights: what the tests of prediction share."""
+"""Networks of a few weights, and what tests ask of networks."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -46,3 +47,14 @@ def softmax(logits: Any) -> np.ndarray:
 def asked(model: keras.Model, image: np.ndarray) -> np.ndarray:
     """Returns the probabilities that a model itself gives of a uint8 picture."""
     return softmax(model(image[np.newaxis].astype(np.float32) / np.float32(255)))[0]
+
+
+def assert_kept_by_file_and_clone(model: keras.Model, images: Any, folder: Path) -> None:
+    """A model answers the same from its file, and as a clone with its weights."""
+    expected = model(images)
+    model.save(folder / "model.keras")
+    loaded = keras.saving.load_model(folder / "model.keras")
+    np.testing.assert_array_equal(loaded(images), expected)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(clone(images), expected)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_encoders import FAMILIES, SMALLEST, build, pictures
+from small_networks import assert_kept_by_file_and_clone
 
 import unetv2
 from unetv2.encoders import ENCODERS, ImageNetScaling
@@ -115,13 +116,7 @@ def test_it_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, dtype):
     ):
         layers = [layer for layer in encoder.layers if isinstance(layer, kind)]
         assert {layer.compute_dtype for layer in layers} == {expected}
-    expected = model(images)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded(images), expected)
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    np.testing.assert_array_equal(clone(images), expected)
+    assert_kept_by_file_and_clone(model, images, tmp_path)
 
 
 def test_a_frozen_encoder_keeps_all_its_weights_also_from_a_file(tmp_path):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_pictures import pictures
+from small_networks import assert_kept_by_file_and_clone
 
 import unetv2
 
@@ -80,13 +80,7 @@ def test_every_option_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, op
     # All but dead ReLUs.
     changed = [not np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True)]
     assert np.mean(changed) > 0.8
-    expected = model(images)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded(images), expected)
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    np.testing.assert_array_equal(clone(images), expected)
+    assert_kept_by_file_and_clone(model, images, tmp_path)
 
 
 def test_a_model_of_free_size_works_in_graphs_with_all_options():
