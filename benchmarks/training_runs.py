@@ -239,7 +239,7 @@ def write_json(path: Path, figures: Any) -> None:
     path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def write_runs(path: Path | None, figures: dict[str, Any], runs: list[dict[str, Any]]) -> None:
+def write_runs(path: Path | None, figures: dict[str, Any], runs: Any) -> None:
     """Writes figures, the runs that they are of and the machine to a file, where one is named."""
     if path:
         write_json(path, {"machine": machine(), **figures, "runs": runs})

@@ -256,11 +256,22 @@ class DecoderBlock(Block):
         """Returns features, ``(batch, skip's height, skip's width, filters)``."""
         # Once more than in `build`: eager calls come with other sizes than the first one.
         self.compute_output_shape(inputs.shape, skip.shape)
+        return self._convolve(self.merged(inputs, skip), training)
+
+    def merged(self, inputs: Any, skip: Any) -> Any:
+        """Returns what is convolved: ``inputs``, upsampled to ``filters`` channels, and ``skip``.
+
+        Args:
+            inputs: Features, ``(batch, height, width, channels)``.
+            skip: Features, ``(batch, skip's height, skip's width, skip_channels)``.
+
+        Returns:
+            ``(batch, skip's height, skip's width, filters + skip_channels)``.
+        """
         upsampled = self.upsampling(inputs)
         if self.interpolation is not None:
             upsampled = self.interpolation(upsampled)
-        upsampled = crop(upsampled, skip)
-        return self._convolve(self.merging([upsampled, skip]), training)
+        return self.merging([crop(upsampled, skip), skip])
 
     def compute_output_shape(self, inputs_shape: Shape, skip_shape: Shape) -> Shape:
         """Returns ``(batch, skip's height, skip's width, filters)``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from unetv2.artefacts.running import Outputs
@@ -55,6 +56,10 @@ class Graph(tf.Module):
         """The model in it."""
         return self._held.model
 
+    def images(self, frame: np.ndarray) -> tf.Tensor:
+        """Returns what the network is fed with of a frame, ``(1, height, width, channels)``."""
+        return self._held.images(tf.constant(frame[np.newaxis]))[0]
+
     def concrete(self) -> Any:
         """Returns the graph itself."""
         return self.function.get_concrete_function()
@@ -69,7 +74,8 @@ class _Held:
         self._others = [variable.numpy() for variable in model.non_trainable_variables]
         self._softmax = ends_in_softmax(model)
 
-    def answer(self, frames: tf.Tensor) -> dict[str, tf.Tensor]:
+    def images(self, frames: tf.Tensor) -> tuple[tf.Tensor, Place, tuple[Any, Any]]:
+        """Returns what the network is fed with, where the frames lie in it, and their size."""
         known = self.plan.preprocessing
         height, width = self.plan.network_size
         sizes = tf.shape(frames)
@@ -85,6 +91,10 @@ class _Held:
             images = pixels / 255.0
             if (low, high) != (0.0, 1.0):
                 images = images * (high - low) + low
+        return images, place, size
+
+    def answer(self, frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        images, place, size = self.images(frames)
         with tf.name_scope(NETWORK):
             logits, _ = self.model.stateless_call(
                 self._trainable, self._others, images, training=False

@@ -26,7 +26,8 @@ def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.n
         graph.function, input_signature=graph.function.input_signature, opset=_OPSET
     )
     # What the converter does not know it writes all the same, and says so in its log.
-    require_module("onnx", _FORMAT.extra, "to write ONNX models").checker.check_model(model)
+    onnx: Any = require_module("onnx", _FORMAT.extra, "to write ONNX models")
+    onnx.checker.check_model(model)
     path = folder / _FORMAT.main
     if precision != "int8":
         path.write_bytes(model.SerializeToString())
@@ -44,10 +45,21 @@ def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.n
             _Frames(calibration),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTIZED),
+            # All classes' logits would have one scale, that of the surest pixels.
+            nodes_to_exclude=_last_convolution(onnx.load(prepared).graph),
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
+
+
+def _last_convolution(graph: Any) -> list[str]:
+    """Returns the name of the node that computes the logits, if it is a convolution."""
+    makers = {name: node for node in graph.node for name in node.output}
+    node = makers.get("logits")
+    while node is not None and node.op_type not in ("Conv", "ConvTranspose"):
+        node = makers.get(node.input[0])
+    return [] if node is None else [node.name]
 
 
 class _Frames:
