@@ -41,6 +41,8 @@ def export_all(
     pictures = sorted((arguments.data / "train" / "images").iterdir())
     for format in arguments.formats:
         for precision in FORMATS[format].precisions:
+            if precision not in (arguments.precisions or [precision]):
+                continue
             name = f"{format}-{precision}"
             path = arguments.output / name
             if not path.exists():
@@ -98,6 +100,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--output", type=Path, default=Path("runs/deployment"))
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument("--precisions", nargs="+", help="only these")
     parser.add_argument("--open", action="store_true", help="frames of any size")
     parser.add_argument("--runs", type=int, default=100, help="single frames of each")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
