@@ -78,7 +78,7 @@ def measure(name: str, interpreter: str, pins: list[str], extra: list[str], fold
     print(f"   {dict(zip(['python', *PACKAGES], versions, strict=True))}", flush=True)
     results = place / "results.xml"
     settings = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": "1"}
-    tests = [python, "-m", "pytest", "-q", f"--junitxml={results}", *extra]
+    tests = [python, "-m", "pytest", "-q", "-n", "2", f"--junitxml={results}", *extra]
     ended = subprocess.run(tests, cwd=checkout, env={**os.environ, **settings}).returncode
     if not results.exists():
         sys.exit(f"The tests in '{name}' ended by {ended} without results.")
