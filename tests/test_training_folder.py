@@ -180,6 +180,8 @@ class SmallDisk(keras.callbacks.Callback):
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, hard))
 
 
+# NumPy 1 leaves the archive that it could not write to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <function ZipFile.__del__")
 @pytest.mark.parametrize(
     ("rate", "name"), [(3e-3, "model.keras"), (0.0, "checkpoint.npz")], ids=lambda value: str(value)
 )
