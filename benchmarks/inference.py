@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -40,6 +39,7 @@ from machine import machine
 from training_runs import write_json
 
 import unetv2
+from unetv2.benchmarking.alone import peak_memory
 from unetv2.inference.network import Network
 from unetv2.inference.windows import Grid
 
@@ -175,7 +175,7 @@ def scene(arguments: argparse.Namespace) -> None:
         unetv2.predict(model, image, overlap=OVERLAP, output=output, progress=True)
         seconds = time.perf_counter() - start
         path.unlink()
-    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    gigabytes = peak_memory() / 1024**3
     print(json.dumps({"gigabytes": gigabytes, "seconds": seconds}))
 
 

@@ -3,7 +3,8 @@
 Compares this library's model, as the factory compiles it, in float32 and in the automatic
 precision, with a plain functional Keras graph of the same network, as the reference compiles
 it, and with PyTorch where it is installed. The variants take turns, round by round, so that
-other work on the machine meets all of them.
+other work on the machine meets all of them. PyTorch's build for CUDA brings Triton, beside which
+TensorFlow crashes: take the build for processors, or uninstall Triton.
 
     python benchmarks/train_step.py --json train_step.json
 """
