@@ -208,6 +208,15 @@ def test_what_cannot_be_asked_is_told(options, message):
         unetv2.predict(MODEL, picture(4, 4), **options)
 
 
-def test_a_model_of_one_size_has_one_scale():
+def test_a_model_of_one_size_has_scales_where_its_layers_take_any():
+    image, options = picture(8, 8), {"tta": (0.5, "vertical"), "probabilities": True}
+    own, free = (
+        unetv2.predict(model, image, **options).probabilities
+        for model in (network((8, 8, 3)), network())
+    )
+    np.testing.assert_allclose(own, free, atol=1e-6)
+    image = keras.Input((8, 8, 3))
+    flat = keras.layers.Dense(8 * 8 * N_CLASSES)(keras.layers.Flatten()(image))
+    model = keras.Model(image, keras.layers.Reshape((8, 8, N_CLASSES))(flat))
     with pytest.raises(ValueError, match="`tta` must have no scales for a model that takes one s"):
-        unetv2.predict(network((8, 8, 3)), picture(8, 8), tta=(0.5,))
+        unetv2.predict(model, picture(8, 8), tta=(0.5,))

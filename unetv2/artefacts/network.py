@@ -38,6 +38,11 @@ class ArtefactNetwork:
         self._low, self._high = description.preprocessing.value_range
         self._run = run
 
+    @property
+    def any_size(self) -> bool:
+        """Whether the artefact takes prepared pictures of other sizes than one."""
+        return self.size == (None, None)
+
     def prepare(self, size: tuple[int, int], *, sampled: bool = False) -> None:
         """Raises where the artefact does not take a size, or is to have dropout on.
 

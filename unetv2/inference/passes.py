@@ -64,7 +64,7 @@ class Passes:
                 "`tta` must be a bool, or hold 'horizontal', 'vertical' and positive scales. "
                 f"Received: tta={self.tta!r}. True is ('horizontal',)."
             )
-        if self.scales != (1.0,) and self.network.size != (None, None):
+        if self.scales != (1.0,) and not self.network.any_size:
             raise ValueError(
                 "`tta` must have no scales for a model that takes one size only. "
                 f"Received: tta={self.tta!r} and a model for pictures of {self.network.size}. "

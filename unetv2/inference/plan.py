@@ -86,6 +86,15 @@ class Planner:
                 f"channels={self.preprocessing.channels} and a model of {network.channels} "
                 "channels. Set it to what the model was trained with."
             )
+        fed = self.preprocessing.crop_size or self.preprocessing.image_size
+        if fed is not None and window is None and scale is None:
+            sides = zip(network.size, fed, strict=True)
+            if any(own not in (None, side) for own, side in sides):
+                raise ValueError(
+                    "`model.preprocessing` must be of pictures that the model takes. Received: "
+                    f"pictures of {fed} and a model for {network.size}. Set it to what the model "
+                    "was trained with."
+                )
 
     def plan(self, size: tuple[int, int]) -> Plan:
         """Plans for a picture.

@@ -1,4 +1,4 @@
-"""Dropout that stays on at prediction, in any functional model."""
+"""Models of the same layers and weights: for any size, and with dropout that stays on."""
 
 from __future__ import annotations
 
@@ -38,6 +38,28 @@ class Noise:
 
         kept = tf.map_fn(draw, self._seeds, fn_output_signature=tf.float32) >= rate
         return inputs * tf.cast(kept, inputs.dtype) / tf.cast(1 - rate, inputs.dtype)
+
+
+def for_any_size(model: keras.Model) -> keras.Model | None:
+    """Returns a model of the same layers and weights for pictures of any size.
+
+    Args:
+        model: A functional model of one input and one output.
+
+    Returns:
+        keras.Model. None where a layer needs the size that the model was built for.
+    """
+    image = keras.Input((None, None, model.input_shape[-1]), dtype=model.inputs[0].dtype)
+    try:
+        opened = keras.models.clone_model(
+            keras.Model(model.inputs[0], model.outputs[0]),
+            input_tensors=image,
+            clone_function=lambda layer: layer,
+        )
+    # Keras and TensorFlow raise whatever comes to them of sizes that are not known.
+    except Exception:
+        return None
+    return opened if opened.output_shape[1:3] == (None, None) else None
 
 
 def with_sampled_dropout(model: keras.Model) -> keras.Model:
