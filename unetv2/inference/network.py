@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.dropout import sampling
-from unetv2.inference.sampling import Noise, for_any_size, with_sampled_dropout
+from unetv2.inference.sampling import Noise
+from unetv2.inference.variants import Variants
 
 # A graph for each size is fastest; who comes with ever new sizes gets one for all of them.
 _MOST_SIZES = 4
@@ -59,16 +60,13 @@ class Network:
                 f"its pictures' size. Received: output of shape {model.output_shape} for input of "
                 f"shape {model.input_shape}. `build_unetv2` builds such a model."
             )
-        # Weakly: what is kept for a model must not keep it.
-        self._model = weakref.ref(model)
         self._name = model.name
         self._softmax = ends_in_softmax(model)
         self._refusals: dict[tuple[int, int], str] = {}
         self._functions: dict[tuple[tuple[int | None, ...], bool], Any] = {}
         # By whether dropout is on.
         self._open: dict[bool, bool] = {}
-        # By whether it is for any size, and whether dropout is on.
-        self._variants: dict[tuple[bool, bool], keras.Model | None] = {}
+        self._variants = Variants(model)
 
     @classmethod
     def of(cls, model: keras.Model) -> Network:
@@ -123,13 +121,13 @@ class Network:
         return self._refusals[size]
 
     def _ask(self, size: tuple[int, int]) -> str:
-        if not self._built_for(size):
+        if not self._variants.built_for(size):
             if not self.any_size:
                 return f"takes {self.size} only"
         elif None not in self.size:
             return ""
         try:
-            shape = self._variant(size, False).compute_output_shape((1, *size, self.channels))
+            shape = self._variants.of(size, False).compute_output_shape((1, *size, self.channels))
         # Keras and TensorFlow raise whatever comes to them of sizes that do not fit.
         except Exception as error:
             return f"fails with {' '.join(str(error).split())[:200]}"
@@ -137,7 +135,12 @@ class Network:
         return "" if given == size else f"gives logits of {given[0]}x{given[1]}"
 
     def _advice(self) -> str:
-        return "another `window`" if self.any_size else f"`window={self.size}`"
+        if None in self.size:
+            return "another `window`"
+        return (
+            f"`window={self.size}`, or a model built for (None, None, {self.channels}) that has "
+            "its weights and `preprocessing`"
+        )
 
     @property
     def any_size(self) -> bool:
@@ -145,26 +148,7 @@ class Network:
 
         Which ones shows :meth:`takes`.
         """
-        if self.size == (None, None):
-            return True
-        if (True, False) not in self._variants:
-            self._variants[True, False] = for_any_size(self._alive())
-        return self._variants[True, False] is not None
-
-    def _built_for(self, size: tuple[int | None, ...]) -> bool:
-        return all(own in (None, wanted) for own, wanted in zip(self.size, size, strict=True))
-
-    def _variant(self, size: tuple[int | None, ...], sampled: bool) -> keras.Model:
-        """Returns the model, or one of its layers, for a size and with the dropout asked for."""
-        model = self._alive()
-        key = (not self._built_for(size) and self.any_size, sampled)
-        if key not in self._variants:
-            built = self._variants[True, False] if key[0] else model
-            other = with_sampled_dropout(built) if sampled else built
-            # What is kept here must not keep the model.
-            self._variants[key] = None if other is model else other
-        found = self._variants[key]
-        return model if found is None else found
+        return self._variants.any_size
 
     @property
     def graphs(self) -> int:
@@ -210,30 +194,21 @@ class Network:
             )
         return values
 
-    def _alive(self) -> keras.Model:
-        model = self._model()
-        assert model is not None
-        return model
-
     def _function(self, size: Any, sampled: bool) -> Any:
         key = (tuple(size), sampled)
         if key not in self._functions and len(self._functions) >= _MOST_SIZES:
             if self._compiles_open(sampled):
-                key = (self._loosest, sampled)
+                key = (self._variants.loosest, sampled)
             else:
                 self._functions.pop(next(iter(self._functions)))
         if key not in self._functions:
             self._functions[key] = self._compiled(*key)
         return self._functions[key]
 
-    @property
-    def _loosest(self) -> tuple[int | None, int | None]:
-        return (None, None) if self.any_size else self.size
-
     def _compiles_open(self, sampled: bool) -> bool:
         """Returns whether one graph does for all sizes; some layers cannot do that."""
         if sampled not in self._open:
-            function = self._compiled(self._loosest, sampled)
+            function = self._compiled(self._variants.loosest, sampled)
             try:
                 function.get_concrete_function()
             # Keras and TensorFlow raise whatever comes to them of sizes that are not known.
@@ -241,14 +216,14 @@ class Network:
                 self._open[sampled] = False
             else:
                 self._open[sampled] = True
-                self._functions[self._loosest, sampled] = function
+                self._functions[self._variants.loosest, sampled] = function
         return self._open[sampled]
 
     def _compiled(self, size: tuple[int | None, ...], sampled: bool) -> Any:
         images = tf.TensorSpec((None, *size, self.channels), tf.float32)
 
         def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return self._finished(self._variant(size, False)(images, training=False))
+            return self._finished(self._variants.of(size, False)(images, training=False))
 
         if not sampled:
             return tf.function(forward, input_signature=[images], jit_compile=False)
@@ -256,7 +231,7 @@ class Network:
         def forward_sampled(images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             noise = Noise(seeds)
             with sampling(noise):
-                outputs = self._variant(size, True)(images, training=False)
+                outputs = self._variants.of(size, True)(images, training=False)
             if not noise.draws:
                 raise _NoDropout
             return self._finished(outputs)
