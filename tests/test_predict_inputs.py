@@ -233,6 +233,15 @@ def test_what_is_no_model_is_told(tmp_path):
         unetv2.predict(3, picture(8, 8))
     with pytest.raises(FileNotFoundError, match="`model` must be a file. Received: .*none.keras"):
         unetv2.predict(tmp_path / "none.keras", picture(8, 8))
+    (tmp_path / "run").mkdir()
+    with pytest.raises(
+        FileNotFoundError, match="Received: .*run', a folder. Pass a .keras file of"
+    ):
+        unetv2.predict(tmp_path / "run", picture(8, 8))
+    with pytest.raises(
+        FileNotFoundError, match="`image` must be a file. Received: .*none.png', wh"
+    ):
+        unetv2.predict(MODEL, tmp_path / "none.png")
     (tmp_path / "broken.keras").write_bytes(b"no model")
     with pytest.raises(
         ValueError, match="(?s)saved. Received: .*broken.keras', 8 bytes that are no"
@@ -262,60 +271,6 @@ def test_broken_weights_are_told():
 def test_arguments_out_of_range_are_told(options, error, message):
     with pytest.raises(error, match=re.escape(message)):
         unetv2.predict(MODEL, picture(4, 4), **options)
-
-
-@pytest.mark.parametrize("mc_samples", [0, 3])
-def test_a_model_of_one_size_has_windows_of_any(mc_samples):
-    options = {"window": (12, 20), "mc_samples": mc_samples}
-    size = {"filters": 4, "depth": 2, "normalization": "batch", "seed": 0}
-    model = unetv2.build_unetv2((16, 24, 3), 3, **size)
-    free = unetv2.build_unetv2((None, None, 3), 3, **size)
-    free.preprocessing = unetv2.Preprocessing()
-    model.preprocessing = unetv2.Preprocessing(image_size=(16, 24))
-    image = picture(31, 45)
-    unetv2.predict(model, image, mc_samples=mc_samples)
-    before = model.get_config()
-    for _ in range(2):
-        np.testing.assert_allclose(
-            probabilities(model, image, **options), probabilities(free, image, **options), atol=1e-6
-        )
-        # Weights that change later are the ones used.
-        weights = [0.5 * weight for weight in model.get_weights()]
-        model.set_weights(weights)
-        free.set_weights(weights)
-    assert model.get_config() == before
-    kept = weakref.ref(Network.of(model)), weakref.ref(model)
-    del model
-    gc.collect()
-    gc.collect()
-    assert [one() for one in kept] == [None, None]
-
-
-def test_a_model_of_one_size_is_fed_at_ever_new_ones():
-    model = network((8, 8, 3), image_size=(8, 8))
-    free = network((None, None, 3))
-    image = picture(40, 40)
-    for side in range(4, 16):
-        np.testing.assert_allclose(
-            probabilities(model, image, window=(side, side)),
-            probabilities(free, image, window=(side, side)),
-            atol=1e-6,
-        )
-    assert Network.of(model).graphs <= 5
-
-
-def test_a_model_whose_layers_need_its_size_has_windows_of_that():
-    image = keras.Input((8, 8, 3))
-    flat = keras.layers.Dense(8 * 8 * N_CLASSES)(keras.layers.Flatten()(image))
-    model = keras.Model(image, keras.layers.Reshape((8, 8, N_CLASSES))(flat))
-    message = (
-        r"`model` must take pictures of 4x4. Received: the model .*, which takes \(8, 8\) only"
-    )
-    with pytest.raises(ValueError, match=message):
-        unetv2.predict(model, picture(8, 8), window=(4, 4))
-    with pytest.raises(ValueError, match=r"Pass `window=\(8, 8\)`, or set `model.prepro"):
-        unetv2.predict(model, picture(8, 8), window=(4, 4))
-    unetv2.predict(model, picture(8, 8), window=(8, 8))
 
 
 def test_a_model_is_fed_with_the_size_that_it_was_built_for():

@@ -85,6 +85,11 @@ class Picture:
             self.size: tuple[int, int] = self._pixels.shape[:2]
             return
         self.path = os.fspath(image)
+        if not os.path.lexists(self.path):
+            raise FileNotFoundError(
+                f"`image` must be a file. Received: '{self.path}', where there is none. "
+                "Check the path."
+            )
         if not is_array(self.path):
             self.size = read_header(self.path, max_pixels, channels=channels).size
             return

@@ -204,9 +204,12 @@ def load(path: Any) -> Any:
     if is_artefact(path):
         return load_exported(path)
     if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"`model` must be a file. Received: '{path}', where there is none. Check the path."
+        found = (
+            "a folder. Pass a .keras file of it, of a training model.keras"
+            if Path(path).is_dir()
+            else "where there is none. Check the path"
         )
+        raise FileNotFoundError(f"`model` must be a file. Received: '{path}', {found}.")
     if Path(path).suffix == ".keras" and not zipfile.is_zipfile(path):
         # Keras says that there is no such file.
         raise ValueError(
