@@ -80,7 +80,7 @@ def speed(arguments: argparse.Namespace) -> dict[str, float]:
         {
             "model.predict": lambda: model.predict(images[:1], verbose=0),
             "model(x)": lambda: model(images[:1], training=False),
-            "the network alone": lambda: network.log_probabilities(images[:1]),
+            "the network alone": lambda: network.logits(images[:1]),
             "unetv2.predict": lambda: unetv2.predict(model, frames[0]),
         },
         3 * arguments.rounds,
@@ -92,7 +92,7 @@ def speed(arguments: argparse.Namespace) -> dict[str, float]:
         {
             "model.predict": lambda: model.predict(images, batch_size=BATCH_SIZE, verbose=0),
             "model(x)": lambda: model(images, training=False),
-            "the network alone": lambda: network.log_probabilities(images),
+            "the network alone": lambda: network.logits(images),
             "unetv2.predict": lambda: unetv2.predict(model, frames, batch_size=BATCH_SIZE),
         },
         arguments.rounds,
@@ -115,7 +115,7 @@ def windows(model: keras.Model, rounds: int, rng: np.random.Generator) -> dict[s
 
     def alone() -> None:
         for start in range(0, count, batch_size):
-            network.log_probabilities(batch[: count - start])
+            network.logits(batch[: count - start])
 
     seconds = medians(
         {

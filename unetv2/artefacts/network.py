@@ -67,8 +67,8 @@ class ArtefactNetwork:
         known = zip((*self.size, *self._frame_size), (*size, *size), strict=True)
         return all(own in (None, side) for own, side in known)
 
-    def log_probabilities(self, images: Any) -> tf.Tensor:
-        """Returns the logarithm of each class's probability.
+    def logits(self, images: Any) -> tf.Tensor:
+        """Returns what the ``softmax`` of is the probabilities of the classes.
 
         Args:
             images: Prepared pictures, float32 ``(batch, height, width, channels)``. The artefact
@@ -78,5 +78,4 @@ class ArtefactNetwork:
             tf.Tensor. float32 ``(batch, height, width, n_classes)``.
         """
         values = (np.asarray(images) - self._low) / (self._high - self._low) * 255
-        logits = self._run(np.rint(values).clip(0, 255).astype(np.uint8)).logits
-        return tf.nn.log_softmax(tf.constant(logits))
+        return tf.constant(self._run(np.rint(values).clip(0, 255).astype(np.uint8)).logits)

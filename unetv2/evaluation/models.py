@@ -112,9 +112,9 @@ class Answers:
             for image in np.asarray(images):
                 yield _answer(self._segmenter.probabilities(image))
             return
-        values = Network.of(self._model).log_probabilities(images)
-        highest, predicted = tf.math.top_k(values, 1)
-        confidence = tf.exp(highest)[..., 0].numpy()
+        logits = Network.of(self._model).logits(images)
+        highest, predicted = tf.math.top_k(logits, 1)
+        confidence = tf.exp(highest[..., 0] - tf.reduce_logsumexp(logits, axis=-1)).numpy()
         yield from map(Answer, predicted[..., 0].numpy(), confidence)
 
     def to_pictures(self, pictures: Iterable[Picture]) -> Iterator[Answer]:

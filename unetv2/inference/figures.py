@@ -55,8 +55,8 @@ class Band(NamedTuple):
 
     Attributes:
         row: int. The first one.
-        values: float32 ``(rows, width, channels)``: logarithms of probabilities, and the mean
-            entropy of the passes if there is one.
+        values: float32 ``(rows, width, channels)``: logits, and the mean entropy of the passes if
+            there is one.
     """
 
     row: int
@@ -129,8 +129,8 @@ def enlarge(
 ) -> Iterator[Band]:
     """Brings bands to a picture's size, bilinearly, pixel middles on pixel middles.
 
-    What is interpolated is logarithms of probabilities: these are the logits up to a number for
-    each pixel, which takes part in no comparison.
+    What is interpolated is logits. A number added to all of a pixel, which makes logarithms of
+    probabilities of them, would change nothing.
 
     Args:
         bands: From the top, together all rows.

@@ -1,4 +1,4 @@
-"""A model as a compiled function: pictures in, logarithms of probabilities out."""
+"""A model as a compiled function: pictures in, logits out."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Network:
                 "`model.preprocessing` to what the model was trained with."
             )
         try:
-            self._function(size, sampled).get_concrete_function()
+            self._function(size, sampled)
         except _NoDropout:
             raise ValueError(
                 "`mc_samples` must be 0 for a model without dropout. "
@@ -155,19 +155,20 @@ class Network:
         """Number of graphs that are compiled."""
         return len(self._functions)
 
-    def log_probabilities(self, images: Any) -> tf.Tensor:
-        """Returns the logarithm of each class's probability; ``softmax`` of it brings that back.
+    def logits(self, images: Any) -> tf.Tensor:
+        """Returns what the ``softmax`` of is the probabilities of the classes.
 
         Args:
             images: Prepared pictures, float32 ``(batch, height, width, channels)``.
 
         Returns:
-            tf.Tensor. float32 ``(batch, height, width, n_classes)``, at most 0.
+            tf.Tensor. float32 ``(batch, height, width, n_classes)``.
 
         Raises:
             ValueError: If the model's outputs are not all numbers.
         """
-        return self._checked(self._function(images.shape[1:3], False)(images))
+        compiled = self._function(images.shape[1:3], False)
+        return self._checked(compiled(tf.convert_to_tensor(images)))
 
     def sampled(self, images: Any, seeds: Any) -> tf.Tensor:
         """Returns the same with dropout on, and all else in inference mode.
@@ -182,7 +183,8 @@ class Network:
         Raises:
             ValueError: If the model's outputs are not all numbers.
         """
-        return self._checked(self._function(images.shape[1:3], True)(images, seeds))
+        compiled = self._function(images.shape[1:3], True)
+        return self._checked(compiled(*map(tf.convert_to_tensor, (images, seeds))))
 
     def _checked(self, outputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         values, broken = outputs
@@ -208,9 +210,8 @@ class Network:
     def _compiles_open(self, sampled: bool) -> bool:
         """Returns whether one graph does for all sizes; some layers cannot do that."""
         if sampled not in self._open:
-            function = self._compiled(self._variants.loosest, sampled)
             try:
-                function.get_concrete_function()
+                function = self._compiled(self._variants.loosest, sampled)
             # Keras and TensorFlow raise whatever comes to them of sizes that are not known.
             except Exception:
                 self._open[sampled] = False
@@ -220,13 +221,14 @@ class Network:
         return self._open[sampled]
 
     def _compiled(self, size: tuple[int | None, ...], sampled: bool) -> Any:
+        # Concrete, as to look for it anew costs each call half a millisecond.
         images = tf.TensorSpec((None, *size, self.channels), tf.float32)
 
         def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self._finished(self._variants.of(size, False)(images, training=False))
 
         if not sampled:
-            return tf.function(forward, input_signature=[images], jit_compile=False)
+            return tf.function(forward, jit_compile=False).get_concrete_function(images)
 
         def forward_sampled(images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             noise = Noise(seeds)
@@ -237,15 +239,14 @@ class Network:
             return self._finished(outputs)
 
         seeds = tf.TensorSpec((None, 2), tf.int32)
-        return tf.function(forward_sampled, input_signature=[images, seeds], jit_compile=False)
+        return tf.function(forward_sampled, jit_compile=False).get_concrete_function(images, seeds)
 
     def _finished(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outputs = tf.cast(outputs, tf.float32)
+        broken = tf.reduce_any(tf.math.is_nan(outputs))
         if self._softmax:
-            values = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
-        else:
-            values = tf.nn.log_softmax(outputs)
-        return values, tf.reduce_any(tf.math.is_nan(outputs))
+            outputs = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
+        return outputs, broken
 
 
 def _four(model: keras.Model, name: str) -> tuple[Any, ...]:

@@ -21,12 +21,12 @@ class Field(NamedTuple):
     """What is known of each pixel.
 
     Attributes:
-        log_probabilities: float32 ``(..., n_classes)``; the softmax of it sums to one.
+        logits: float32 ``(..., n_classes)``; the softmax of it is the probabilities.
         entropy: float32 ``(..., 1)``: mean entropy of the single passes in nats; None where
             dropout is off.
     """
 
-    log_probabilities: tf.Tensor
+    logits: tf.Tensor
     entropy: tf.Tensor | None
 
 
@@ -107,7 +107,7 @@ class Passes:
         size = (images.shape[1], images.shape[2])
         ways = list(itertools.product(self.scales, *(sorted({False, flip}) for flip in self.flips)))
         if len(ways) == 1 and not self.mc_samples:
-            return Field(self.network.log_probabilities(tf.constant(images)), None)
+            return Field(self.network.logits(images), None)
         samples = max(1, self.mc_samples)
         total: Any = 0.0
         entropy: Any = 0.0
@@ -120,8 +120,8 @@ class Passes:
                 passed = number * samples + sample
                 values = self._ask(changed, [len(ways) * samples * n + passed for n in numbers])
                 if scale != 1:
-                    values = tf.nn.log_softmax(tf.image.resize(values, size))
-                values = tf.reverse(values, axes)
+                    values = tf.image.resize(values, size)
+                values = tf.nn.log_softmax(tf.reverse(values, axes))
                 total += tf.exp(values)
                 if self.mc_samples:
                     entropy -= tf.reduce_sum(tf.exp(values) * values, axis=-1, keepdims=True)
@@ -131,10 +131,10 @@ class Passes:
 
     def _ask(self, images: tf.Tensor, numbers: list[int]) -> tf.Tensor:
         if not self.mc_samples:
-            return self.network.log_probabilities(images)
+            return self.network.logits(images)
         # Seeds are of 32 bits.
         seeds = np.array([[self.seed % 2**31, number % 2**31] for number in numbers], np.int32)
-        return self.network.sampled(images, tf.constant(seeds))
+        return self.network.sampled(images, seeds)
 
 
 def _is_way(one: Any) -> bool:

@@ -175,13 +175,8 @@ class Predictor:
         # The same number for all: what one gives does not depend on the others.
         values = _joined(self._passes(images, [0] * len(images)))
         for number, (picture, plan, _) in enumerate(pictures):
-            rows, columns = place(plan.geometry)
-            yield (
-                picture,
-                self._finished(
-                    [Band(0, values[number, rows, columns])], plan.geometry.resized, picture, wanted
-                ),
-            )
+            bands = [Band(0, values[number, *place(plan.geometry)])]
+            yield picture, self._finished(bands, plan.geometry.resized, picture, wanted)
 
     def _in_windows(
         self, picture: Picture, plan: Plan, canvas: Canvas, wanted: Wanted
@@ -232,13 +227,13 @@ def _start(grid: Grid, window: Window) -> tuple[int, int]:
 
 def _joined(field: Field) -> tf.Tensor:
     if field.entropy is None:
-        return field.log_probabilities
-    return tf.concat([field.log_probabilities, field.entropy], axis=-1)
+        return field.logits
+    return tf.concat([field.logits, field.entropy], axis=-1)
 
 
 @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
 def _times(values: tf.Tensor, entropy: Any, vertical: tf.Tensor, horizontal: tf.Tensor) -> Any:
-    probabilities = tf.exp(values)
+    probabilities = tf.nn.softmax(values)
     if entropy is not None:
         probabilities = tf.concat([probabilities, entropy], axis=-1)
     return probabilities * (vertical * horizontal)
