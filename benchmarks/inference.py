@@ -4,8 +4,10 @@ Speed, the reference network at 96x128, all interleaved, medians:
 
 - one frame at a time, and batches of 32, by ``model.predict``, ``model(x)``, the compiled network
   alone, and ``unetv2.predict``, which gives masks, confidence and uncertainty of uint8 frames. A
-  frame at a time is expected to take a fifth more than the network alone at most; what share of
-  ``model.predict``'s time that is depends on the machine, as most of that is overhead.
+  frame at a time is expected to take a third of ``model.predict``'s time at most. Most of that is
+  overhead, so the share depends on how fast the machine computes: beside it stands the rate of the
+  network's convolutions, and that of a large matrix product, faster than which no network is in
+  float32. Where the machine computes in another precision natively, a frame is timed in it too.
 - a picture in windows by ``unetv2.predict``, against the compiled network on as many windows in
   batches of the same size, without reading, blending and classes. Expected: 85 % of its rate. A
   network of few ``--filters`` computes less for each pixel, so its share is lower.
@@ -35,6 +37,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from machine import machine
 from training_runs import write_json
 
@@ -51,6 +54,8 @@ WINDOW = (512, 512)
 SIDES = (1000, 2000, 4000, 8000)
 LARGE = 20_000
 ROWS_AT_ONCE = 256
+# Of the matrices whose product tells what the machine can do.
+SQUARE = 2048
 
 
 def medians(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -66,28 +71,69 @@ def medians(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+def build(filters: int, dtype: str) -> keras.Model:
+    """Returns the reference network, of some width and precision."""
+    keras.utils.set_random_seed(0)
+    model = unetv2.build_unetv2((*IMAGE_SIZE, 3), N_CLASSES, filters=filters, dtype=dtype)
+    model.preprocessing = unetv2.Preprocessing(image_size=IMAGE_SIZE)
+    return model
+
+
+def a_frame(model: keras.Model, frame: np.ndarray, rounds: int, of: str) -> dict[str, float]:
+    """Measures one frame at a time."""
+    image = frame[np.newaxis].astype(np.float32) / 255
+    network = Network.of(model)
+    square = tf.random.normal((SQUARE, SQUARE))
+    product = tf.function(lambda: tf.matmul(square, square))
+    seconds = medians(
+        {
+            "model.predict": lambda: model.predict(image, verbose=0),
+            "model(x)": lambda: model(image, training=False),
+            "the network alone": lambda: network.logits(image),
+            "unetv2.predict": lambda: unetv2.predict(model, frame),
+            "a matrix product": lambda: product().numpy(),
+        },
+        3 * rounds,
+    )
+    rates = {
+        "the network alone": operations(model) / seconds["the network alone"],
+        "a matrix product": 2 * SQUARE**3 / seconds.pop("a matrix product"),
+    }
+    if model.dtype_policy.name != "float32":
+        rates = {}
+    return (
+        {f"ms a frame{of}, {name}": 1e3 * value for name, value in seconds.items()}
+        | {f"GFLOP/s, {name}": value / 1e9 for name, value in rates.items()}
+        | {
+            f"a frame's time{of}, over {name}'s": seconds["unetv2.predict"] / seconds[name]
+            for name in ("model.predict", "the network alone")
+        }
+    )
+
+
+def operations(model: keras.Model) -> float:
+    """Returns the floating-point operations of a frame, a multiplication and an addition two."""
+    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    graph = tf.function(lambda pictures: model(pictures, training=False)).get_concrete_function(
+        image
+    )
+    builder = tf.compat.v1.profiler.ProfileOptionBuilder
+    options = builder(builder.float_operation()).with_empty_output().build()
+    return tf.compat.v1.profiler.profile(graph.graph, options=options).total_float_ops
+
+
 def speed(arguments: argparse.Namespace) -> dict[str, float]:
     """Measures frames, batches and windows."""
-    keras.utils.set_random_seed(0)
-    model = unetv2.build_unetv2((*IMAGE_SIZE, 3), N_CLASSES, filters=arguments.filters)
-    model.preprocessing = unetv2.Preprocessing(image_size=IMAGE_SIZE)
+    model = build(arguments.filters, "float32")
     rng = np.random.default_rng(0)
     frames = list(rng.integers(0, 256, (BATCH_SIZE, *IMAGE_SIZE, 3), np.uint8))
     images = np.stack(frames).astype(np.float32) / 255
     network = Network.of(model)
-    figures: dict[str, float] = {}
-    seconds = medians(
-        {
-            "model.predict": lambda: model.predict(images[:1], verbose=0),
-            "model(x)": lambda: model(images[:1], training=False),
-            "the network alone": lambda: network.logits(images[:1]),
-            "unetv2.predict": lambda: unetv2.predict(model, frames[0]),
-        },
-        3 * arguments.rounds,
-    )
-    figures |= {f"ms a frame, {name}": 1e3 * value for name, value in seconds.items()}
-    for name in ("model.predict", "the network alone"):
-        figures[f"a frame's time, over {name}'s"] = seconds["unetv2.predict"] / seconds[name]
+    figures = a_frame(model, frames[0], arguments.rounds, "")
+    precision = unetv2.automatic_precision()
+    if precision != "float32":
+        other = build(arguments.filters, precision)
+        figures |= a_frame(other, frames[0], arguments.rounds, f" in {precision}")
     seconds = medians(
         {
             "model.predict": lambda: model.predict(images, batch_size=BATCH_SIZE, verbose=0),
