@@ -85,8 +85,9 @@ def commands(line: str) -> Iterator[Command]:
     """Yields this project's commands in a line of a shell."""
     if "unetv2" not in line and "python" not in line:
         return
-    # Any value does for a variable.
-    words = re.sub(r"\$\{?\w+\}?", "0", line)
+    # Any value does for a variable, but a part and their count go together.
+    words = re.sub(r"(\$\{?\w+\}?)/(\$\{?\w+\}?)", "0/1", line)
+    words = re.sub(r"\$\{?\w+\}?", "0", words)
     lexer = shlex.shlex(words, posix=True, punctuation_chars="();&|")
     lexer.whitespace_split = True
     part: list[str] = []

@@ -78,17 +78,20 @@ def test_tables_have_names(folders, capsys, name):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere", "nowhere"], "`image_dir` must be an existing folder"),
-        (["--encoding", "colors"], "`classes` must be a class table where masks hold colours"),
+        (["nowhere", "nowhere"], "`IMAGES` must be an existing folder. Received: 'nowhere'"),
+        (["--encoding", "colors"], "`--classes` must be a class table where masks hold colours"),
         (["--classes", "none.txt"], "A class table must be a .json or .csv file"),
         (["--classes", "none.csv"], "No such file"),
-        (["--group-by", "("], "`group_by` must be a regular expression"),
-        (["--channels", "0"], "`channels` must be a positive integer"),
-        (["--max-pixels", "0"], "`max_pixels` must be a positive integer"),
-        (["--split", "1", "1", "1"], "`split` must be three shares"),
+        (["--group-by", "("], "`--group-by` must be a regular expression"),
+        (["--channels", "0"], "`--channels` must be a positive integer"),
+        (["--max-pixels", "0"], "`--max-pixels` must be a positive integer"),
+        (["--split", "1", "1", "1"], "`--split` must be three shares"),
         (["--label-map", "1:0", "--label-map", "1:2"], "`--label-map` must name an id once"),
-        (["--label-map", "1:0", "--encoding", "binary"], "`label_map` must come with encoding"),
-        (["--seed", "-1"], "`seed` must be a non-negative integer"),
+        (
+            ["--label-map", "1:0", "--encoding", "binary"],
+            "`--label-map` must come with --encoding ids",
+        ),
+        (["--seed", "-1"], "`--seed` must be a non-negative integer"),
     ],
 )
 def test_wrong_arguments_are_one_line_and_return_2(folders, capsys, words, message):
@@ -147,7 +150,7 @@ def test_train_trains_and_resumes(folders, tmp_path, capsys):
     assert main([*words, "--epochs", "1"]) == 0
     assert "Best validation mean IoU" in capsys.readouterr().out
     assert main([*words, "--epochs", "1"]) == 2
-    assert "Pass resume=True to go on with it" in capsys.readouterr().err
+    assert "Pass --resume to go on with it, --overwrite to remove it" in capsys.readouterr().err
     assert main([*words, "--epochs", "2", "--resume"]) == 0
     assert len((tmp_path / "run" / "history.csv").read_text(encoding="utf-8").splitlines()) == 3
 

@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from exporting import recorded
 
 import unetv2
 from unetv2 import startup
@@ -79,9 +80,7 @@ def test_a_quiet_training_says_how_good_and_where_it_is(training, capsys):
 
 
 def test_exporting_says_its_json_on_stdout_and_all_else_on_stderr(tmp_path, capsys):
-    model = unetv2.build_unetv2((16, 24, 3), 23, filters=2, depth=2)
-    model.preprocessing = unetv2.Preprocessing(image_size=(16, 24))
-    model.save(tmp_path / "model.keras")
+    recorded().save(tmp_path / "model.keras")
     words = ["export", str(tmp_path / "model.keras"), "--format", "saved_model"]
     assert main([*words, "--json"]) == 0
     out, err = capsys.readouterr()

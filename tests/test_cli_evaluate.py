@@ -82,12 +82,14 @@ def test_shards_are_parts_of_the_pairs(words, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--classes", "carla"], "`classes` must have a name for each class of the model"),
+        (["--classes", "carla"], "`--classes` must have a name for each class of the model"),
         (["--against", "nowhere"], "`--against` must come with `--report`"),
-        (["--shard", "3/3"], "`shard` must be (index, count)"),
-        (["--shard", "3"], "argument --shard: must be INDEX/COUNT, such as 0/8. Received: '3'."),
+        (
+            ["--shard", "3"],
+            "argument --shard: must be INDEX/COUNT, such as 0/8, and 7/8 for the last.",
+        ),
         (["--boundary-tolerance", "x"], "argument --boundary-tolerance: invalid"),
-        (["--boundary-tolerance", "1.5"], "`boundary_tolerance` must be a share below 1"),
+        (["--boundary-tolerance", "1.5"], "`--boundary-tolerance` must be a share below 1"),
         (["--subset", "all"], "argument --subset: invalid choice"),
     ],
 )
@@ -99,7 +101,7 @@ def test_wrong_arguments_return_2(words, capsys, options, message):
 def test_a_missing_model_and_a_wrong_mask_are_one_line(words, capsys, tmp_path):
     missing = [*words[:1], str(tmp_path / "none.keras"), *words[2:]]
     assert main(missing) == 2
-    assert "`model` must be a file" in capsys.readouterr().err
+    assert "`MODEL` must be a file" in capsys.readouterr().err
     save(np.full((12, 16), 9, np.uint8), tmp_path / "masks" / "0001.png")
     assert main(words) == 2
     out, err = capsys.readouterr()

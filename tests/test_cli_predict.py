@@ -83,7 +83,7 @@ def test_a_video_becomes_a_video(model, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["frames"] == 3
     assert names(tmp_path / "out") == ["drive.mp4"]
     assert main(words) == 2
-    assert "`output` must not be there already" in capsys.readouterr().err
+    assert "`--output` must not be there already" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert "3 frames" in capsys.readouterr().out
     assert main([*words, "--colors", "x"]) == 2
@@ -105,13 +105,12 @@ def test_a_missing_package_is_one_line_and_returns_2(model, tmp_path, capsys, mo
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere"], "`images` must be an existing folder"),
-        (["nowhere.mp4"], "`path` must be a video file"),
+        (["nowhere"], "`INPUT` must be files or one folder"),
+        (["nowhere.mp4"], "`INPUT` must be a video file"),
         (["{images}", "{images}"], "`INPUT` must be one folder, or files"),
-        (["{images}", "--shard", "2/2"], "`shard` must be (index, count)"),
         (["{images}", "--shard", "2"], "argument --shard: must be INDEX/COUNT, such as 0/8"),
-        (["{images}", "--tta", "sideways"], "`tta` must be a bool, or hold"),
-        (["{images}", "--mc-samples", "-1"], "`mc_samples` must be a non-negative integer"),
+        (["{images}", "--tta", "sideways"], "`--tta` must be a bool, or hold"),
+        (["{images}", "--mc-samples", "-1"], "`--mc-samples` must be a non-negative integer"),
     ],
 )
 def test_wrong_arguments_return_2_and_write_nothing(
@@ -128,7 +127,7 @@ def test_a_folder_over_its_own_pictures_is_refused(model, tmp_path, capsys):
     before = (tmp_path / "a.png").read_bytes()
     for given in (tmp_path, tmp_path / "a.png"):
         assert main(["predict", model, str(given), "--output", str(tmp_path)]) == 2
-        assert "error: `output_dir` must" in capsys.readouterr().err
+        assert "error: `--output` must" in capsys.readouterr().err
     assert (tmp_path / "a.png").read_bytes() == before
 
 

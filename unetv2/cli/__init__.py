@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import unetv2
 from unetv2.cli import benchmark, check, evaluate, export, predict, train
+from unetv2.cli.wording import Wording
 
 _COMMANDS = (check, train, evaluate, predict, export, benchmark)
 _WRONG_USE = 2
@@ -32,17 +33,18 @@ def main(words: Sequence[str] | None = None) -> int:
     # argparse leaves the process, also after --help.
     except SystemExit as leaving:
         return _WRONG_USE if leaving.code else 0
+    wording = Wording(options.command, options.names)
     try:
-        with _log_on_stderr(quiet=options.quiet), _stdout_kept_free(options.json):
+        with _log_on_stderr(wording, quiet=options.quiet), _stdout_kept_free(options.json):
             answer = options.run(options)
     except (ImportError, OSError, ValueError, TypeError, RuntimeError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {wording.of(' '.join(str(error).split()))}", file=sys.stderr)
         return _WRONG_USE
     except KeyboardInterrupt:
         # On a line of its own, after what a terminal shows of Ctrl-C and of the progress.
         print(f"\ninterrupted: {options.after_interruption}", file=sys.stderr)
         return _INTERRUPTED
-    text = json.dumps(answer.content, indent=2) if options.json else answer.text
+    text = json.dumps(answer.content, indent=2) if options.json else wording.of(answer.text)
     if text:
         print(text)
     if answer.note:
@@ -75,10 +77,11 @@ def _stdout_kept_free(wanted: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _log_on_stderr(*, quiet: bool) -> Iterator[None]:
+def _log_on_stderr(wording: Wording, *, quiet: bool) -> Iterator[None]:
     """Shows what the library logs: warnings, and unless quiet also what it does."""
     log = logging.getLogger("unetv2")
     handler, level = logging.StreamHandler(), log.level
+    handler.setFormatter(wording)
     log.addHandler(handler)
     log.setLevel(logging.WARNING if quiet else logging.INFO)
     try:

@@ -24,6 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for wrong arguments and missing files or packages"
         ),
         run=run,
+        names={"dataset": "--data", "image_dir": "IMAGES", "mask_dir": "MASKS", "model": "MODEL"},
     )
     command.add_argument(
         "models", nargs="+", metavar="MODEL", help="a .keras file, or what `unetv2 export` wrote"

@@ -23,6 +23,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0 without errors, 1 with errors, 2 for wrong arguments or missing folders"
         ),
         run=run,
+        names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output": "--report"},
     )
     add_data(command)
     command.add_argument(

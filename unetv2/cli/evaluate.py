@@ -37,6 +37,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for wrong arguments, missing files and masks that do not fit"
         ),
         run=run,
+        names={"image_dir": "IMAGES", "mask_dir": "MASKS", "dataset": "IMAGES and MASKS"},
     )
     command.add_argument("model", metavar="MODEL", help="a .keras file, or what was exported")
     add_folders(command)

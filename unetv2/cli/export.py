@@ -30,6 +30,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "disagrees with the model"
         ),
         run=run,
+        names={"path": "--output"},
         after_interruption="nothing was written; what was there before is as it was",
     )
     command.add_argument("model", metavar="MODEL", help="a .keras file")

@@ -39,6 +39,7 @@ def add_command(
     description: str,
     epilog: str,
     run: Callable[[argparse.Namespace], Answer],
+    names: dict[str, str],
     after_interruption: str = "nothing was kept",
 ) -> argparse.ArgumentParser:
     """Adds a command, with what all have: ``--json`` and ``--quiet``.
@@ -50,6 +51,7 @@ def add_command(
         description: str. What it does, in a sentence.
         epilog: str. An example, and what else is to be known.
         run: Does it.
+        names: What the library's arguments are called here, where an option is not called so.
         after_interruption: str. What Ctrl-C left, and how to go on.
 
     Returns:
@@ -62,7 +64,9 @@ def add_command(
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.set_defaults(run=run, after_interruption=after_interruption)
+    command.set_defaults(
+        run=run, command=command, names=names, after_interruption=after_interruption
+    )
     command.add_argument(
         "--json", action="store_true", help="print JSON on stdout, and all else on stderr"
     )
@@ -158,7 +162,11 @@ def table(name: str | None) -> ClassTable | None:
 
 def shard(word: str) -> tuple[int, int]:
     """Returns the two numbers of ``INDEX/COUNT``."""
-    return _two_numbers(word, "/", "INDEX/COUNT, such as 0/8")
+    form = "INDEX/COUNT, such as 0/8, and 7/8 for the last"
+    index, count = _two_numbers(word, "/", form)
+    if not 0 <= index < count:
+        raise argparse.ArgumentTypeError(f"must be {form}. Received: {word!r}.")
+    return index, count
 
 
 def _ids(word: str) -> tuple[int, int]:

@@ -13,6 +13,16 @@ from unetv2.inference.video import predict_video
 
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
+_NAMES = {
+    "image": "INPUT",
+    "images": "INPUT",
+    "path": "INPUT",
+    "output_dir": "--output",
+    "colors_dir": "--colors",
+    "overlays_dir": "--overlays",
+    "uncertainty_dir": "--uncertainty",
+}
+
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
@@ -36,6 +46,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "files"
         ),
         run=run,
+        names=_NAMES,
         after_interruption="run the same command again; what is done already is kept",
     )
     command.add_argument("model", metavar="MODEL", help="a .keras file, or what was exported")
@@ -118,7 +129,7 @@ def run(options: argparse.Namespace) -> Answer:
         )
     result = predict_directory(
         options.model,
-        inputs if len(inputs) > 1 or Path(inputs[0]).is_file() else inputs[0],
+        inputs[0] if Path(inputs[0]).is_dir() else inputs,
         options.output,
         colors_dir=options.colors,
         overlays_dir=options.overlays,

@@ -30,6 +30,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, 2 for wrong arguments and a training that fails, 130 after Ctrl-C"
         ),
         run=run,
+        names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output_dir": "--output"},
         after_interruption="run the same command with --resume to go on",
     )
     add_data(command)
@@ -78,11 +79,11 @@ def run(options: argparse.Namespace) -> Answer:
         raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
     own = bool(options.val_images)
     training = make_dataset(options.images, options.masks, subset=None if own else "train", **read)
-    validation = (
-        make_dataset(options.val_images, options.val_masks, shuffle=False, **read)
-        if own
-        else make_dataset(options.images, options.masks, subset="validation", **read)
-    )
+    if own:
+        options.names.update(image_dir="--val-images", mask_dir="--val-masks")
+        validation = make_dataset(options.val_images, options.val_masks, shuffle=False, **read)
+    else:
+        validation = make_dataset(options.images, options.masks, subset="validation", **read)
     model = recipe.build(
         (*options.image_size, options.channels),
         n_classes,
