@@ -21,7 +21,7 @@ def machine() -> dict[str, str | int | bool]:
         "avx512_bf16": "avx512_bf16" in flags,
         "gpus": len(tf.config.list_physical_devices("GPU")),
         "python": platform.python_version(),
-        "tensorflow": metadata.version("tensorflow"),
+        "tensorflow": tf.__version__,
         "keras": metadata.version("keras"),
         "torch": metadata.version("torch") if util.find_spec("torch") else "not installed",
     }

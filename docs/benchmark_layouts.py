@@ -202,8 +202,8 @@ LAYOUTS: dict[str, Layout] = {
     "deployment": deployment,
     "gradient_precision": gradient_precision,
     "inference": flat(
-        "(ms a frame|frames/s at 32|windows/s|share of the network's|seconds), .*",
-        "a frame's time, over .*", "GB resident at most, .*",
+        r"ms a frame( in \w+)?, .*", r"a frame's time( in \w+)?, over .*", "GFLOP/s, .*",
+        "(frames/s at 32|windows/s|share of the network's|seconds), .*", "GB resident at most, .*",
         drop=("rounds", "filters", "memory_filters", "channels"),
     ),
     "pairing": flat("pairs|train|seconds_.*|megabytes_.*"),
