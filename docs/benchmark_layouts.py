@@ -46,7 +46,9 @@ def train_step(fields: Fields) -> list[Table]:
     rows = []
     for name in speed.names():
         one = speed.part(name)
-        rows.append((name, one.shown("train"), one.shown("infer")))
+        # On an accelerator inference is measured by one backend only.
+        inference = one.shown("infer") if "infer" in one.names() else ""
+        rows.append((name, one.shown("train"), inference))
         one.done()
     return [Table(("images a second", "training", "inference"), rows)]
 
@@ -193,7 +195,14 @@ def stability(fields: Fields) -> list[Table]:
     return [Table(heads, rows)]
 
 
+def accelerator(fields: Fields) -> list[Table]:
+    """Images a second by network."""
+    fields.drop("batch_size")
+    return train_step(fields)
+
+
 LAYOUTS: dict[str, Layout] = {
+    "accelerator": accelerator,
     "architecture": architecture,
     "camvid_fullsize": camvid_fullsize,
     "data_pipeline": flat(

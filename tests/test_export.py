@@ -275,6 +275,6 @@ def test_the_command_exports_beside_the_model(tmp_path, capsys):
     assert "% of the pixels equal" in capsys.readouterr().out
     assert unetv2.load_exported(tmp_path / "model-saved_model-float32").n_classes == N_CLASSES
     assert main(words) == 2
-    assert "`path` must not exist" in capsys.readouterr().err
+    assert "`--output` must not exist" in capsys.readouterr().err
     assert main([*words, "--overwrite", "--precision", "int8"]) == 2
     assert "must be one of 'float32', 'float16', 'bfloat16'" in capsys.readouterr().err
