@@ -142,6 +142,11 @@ def test_what_train_step_writes_is_understood(tmp_path):
     assert "   * - plain\n     - 13.0\n     - 43.6\n" in section("train_step", tmp_path)
 
 
+def test_what_accelerator_writes_without_inference_is_understood(tmp_path):
+    write(tmp_path, "accelerator", batch_size=32, images_a_second={"plain": {"train": 13.04}})
+    assert "   * - plain\n     - 13.0\n     -\n" in section("accelerator", tmp_path)
+
+
 def test_what_inference_writes_is_understood(tmp_path):
     names = (
         "ms a frame, model(x)", "a frame's time, over model.predict's",
