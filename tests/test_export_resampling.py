@@ -6,12 +6,15 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetv2.data.resizing import Geometry, resize_image
+import unetv2
+from unetv2.data.resizing import Geometry, resize_image, resize_mask
 from unetv2.exporting.resampling import Place, enlarge, shrink
+from unetv2.inference.canvas import Canvas
 from unetv2.inference.canvas import place as place_on_canvas
 from unetv2.inference.figures import Band
 from unetv2.inference.figures import enlarge as enlarge_bands
 from unetv2.preprocessing import INTERPOLATIONS
+from unetv2.training.feeding import scaled_size, shrunk
 
 sides = st.integers(1, 40)
 pairs = st.tuples(sides, sides)
@@ -113,3 +116,39 @@ def test_whole_tiles_are_averaged_to_the_bit_whatever_the_channels(channels):
     expected = resize_image(frame, Geometry.plan((240, 320), (48, 64), "stretch"), "area")
     found, _ = shrink(tf.constant(frame[np.newaxis]), (48, 64), "stretch", "area")
     np.testing.assert_array_equal(found[0], expected)
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize("source", [(9, 50), (60, 7), (31, 44), (5, 7)])
+def test_data_sets_prediction_and_exported_graphs_resize_alike(tmp_path, source, interpolation):
+    """Also where one side shrinks and the other one grows."""
+    size, frame = (12, 16), picture(*source)
+    for name, pixels in (("images", frame), ("masks", np.zeros(source, np.uint8))):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "a.npy", pixels)
+    data = unetv2.make_dataset(
+        tmp_path / "images", tmp_path / "masks", n_classes=2,
+        image_size=size, interpolation=interpolation,
+    )  # fmt: skip
+    images, _ = next(iter(data))
+    canvas = Canvas(frame, Geometry.plan(source, size, "stretch"), interpolation, (0.0, 1.0))
+    np.testing.assert_array_equal(images[0], canvas.whole())
+    exported, _ = shrink(tf.constant(frame[np.newaxis]), size, "stretch", interpolation)
+    # A half may be rounded to either side.
+    assert np.abs(exported[0] - 255 * images[0]).max() <= 1.001
+    assert np.mean(np.abs(exported[0] - 255 * images[0]) > 0.5) < 0.02
+
+
+@given(
+    size=st.tuples(st.integers(2, 40), st.integers(2, 40)),
+    scale=st.sampled_from([0.25, 0.5, 0.7, 1.0]),
+)
+@settings(max_examples=30)
+def test_stages_at_a_lower_size_resize_as_data_sets_do(size, scale):
+    image = np.random.default_rng(0).random((*size, 3), np.float32)
+    mask = np.random.default_rng(1).integers(0, 9, size).astype(np.int32)
+    images, masks = shrunk(tf.constant(image[None]), tf.constant(mask[None, ..., None]), scale)
+    smaller = tuple(scaled_size(side, scale) for side in size)
+    geometry = Geometry(smaller, smaller)
+    np.testing.assert_allclose(images[0], resize_image(image, geometry), atol=1e-6)
+    np.testing.assert_array_equal(masks[0, ..., 0], resize_mask(mask, geometry))

@@ -38,21 +38,69 @@ def test_a_plain_picture_stays_plain(value, source, size, method):
     assert (resized == value).all()
 
 
+def mean_weights(source, target):
+    """The share of each input pixel in each output pixel's area, ``(target, source)``."""
+    edges = np.arange(target + 1) * source / target
+    pixels = np.arange(source)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return np.clip(overlap, 0, None) * target / source
+
+
+def linear_weights(source, target):
+    """Bilinear interpolation between the middles of pixels, ``(target, source)``."""
+    places = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+    return np.clip(1 - np.abs(places[:, None] - np.arange(source)), 0, None)
+
+
+def exactly(image, size):
+    """What "area" is documented to be: each side by itself, mean or interpolation."""
+    rows, columns = (
+        mean_weights(have, want) if want <= have else linear_weights(have, want)
+        for have, want in zip(image.shape, size, strict=False)
+    )
+    return np.einsum("hy,yxc,wx->hwc", rows, image.astype(float), columns)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize("size", [(4, 6), (5, 7), (3, 6)])
 @pytest.mark.parametrize("channels", [2, 7])
 def test_areas_are_averaged_exactly(dtype, size, channels):
     image = np.random.default_rng(0).integers(0, 255, (12, 24, channels), dtype=dtype)
     resized = resize_image(image, Geometry(size, size))
+    assert np.abs(resized - exactly(image, size)).max() <= 0.51
 
-    def weights(source, target):
-        edges = np.arange(target + 1) * source / target
-        pixels = np.arange(source)
-        overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-        return np.clip(overlap, 0, None) * target / source
 
-    expected = np.einsum("hy,yxc,wx->hwc", weights(12, size[0]), image, weights(24, size[1]))
-    assert np.abs(resized - expected).max() <= 0.51
+@given(source=SIZES, size=SIZES, channels=st.sampled_from([1, 2, 3]))
+def test_a_side_that_shrinks_is_averaged_whatever_the_other_one_does(source, size, channels):
+    image = np.random.default_rng(1).random((*source, channels), np.float32)
+    resized = resize_image(image, Geometry(size, size))
+    np.testing.assert_allclose(resized, exactly(image, size), atol=1e-5)
+    stored = np.rint(255 * image).astype(np.uint8)
+    # Pillow, which averages whole blocks, may round a half and a little more down.
+    assert np.abs(resize_image(stored, Geometry(size, size)) - exactly(stored, size)).max() < 0.77
+
+
+def test_a_side_that_shrinks_beside_one_that_grows_by_hand():
+    # Columns by threes: means 100 and 40, where a triangle would reach over to the neighbors. The
+    # row is repeated, as there is nothing to interpolate it with.
+    image = np.array([[0, 100, 200, 40, 40, 40]], np.uint8)[..., np.newaxis]
+    assert resize_image(image, Geometry((2, 2), (2, 2)))[..., 0].tolist() == [[100, 40], [100, 40]]
+
+
+@given(source=SIZES, size=SIZES, interpolation=st.sampled_from(INTERPOLATIONS))
+def test_a_transposed_picture_is_resized_to_the_transposed_one(source, size, interpolation):
+    image = np.random.default_rng(2).random((*source, 3), np.float32)
+    resized = resize_image(image, Geometry(size, size), interpolation)
+    other = resize_image(image.swapaxes(0, 1), Geometry(size[::-1], size[::-1]), interpolation)
+    np.testing.assert_allclose(resized, other.swapaxes(0, 1), atol=2e-6)
+
+
+@given(size=SIZES, factors=st.tuples(st.integers(1, 5), st.integers(1, 5)))
+def test_whole_ratios_keep_the_mean(size, factors):
+    source = size[0] * factors[0], size[1] * factors[1]
+    image = np.random.default_rng(3).random((*source, 3), np.float32)
+    resized = resize_image(image, Geometry(size, size))
+    np.testing.assert_allclose(resized.mean(axis=(0, 1)), image.mean(axis=(0, 1)), atol=1e-5)
 
 
 @given(source=SIZES, size=SIZES, interpolation=st.sampled_from(INTERPOLATIONS))

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from unetv2.inference.stitching import join, stitch
@@ -14,14 +14,20 @@ from unetv2.inference.windows import Axis, Grid, reflected
 
 LENGTHS = st.integers(1, 60)
 WINDOWS = st.integers(1, 24)
-OVERLAPS = st.sampled_from([0.0, 0.1, 0.25, 1 / 3, 0.5, 0.8, 0.99])
+OVERLAPS = st.sampled_from([0.0, 0.1, 0.25, 1 / 3, 0.5, 0.8]) | st.floats(0, 1, exclude_max=True)
+
+
+def possible(window, overlap):
+    """Skips what is refused: windows that overlap by so much that they stay where they are."""
+    assume(overlap <= (window - 1) / window)
+    return overlap
 
 
 @given(length=LENGTHS, window=WINDOWS, overlap=OVERLAPS, symmetric=st.booleans())
 @example(length=11, window=3, overlap=0.0, symmetric=True)
 @example(length=2, window=7, overlap=0.25, symmetric=True)
 def test_windows_cover_every_pixel_and_weights_sum_to_one(length, window, overlap, symmetric):
-    axis = Axis.plan(length, window, overlap, symmetric=symmetric)
+    axis = Axis.plan(length, window, possible(window, overlap), symmetric=symmetric)
     total = np.zeros(length)
     for start, weights in zip(axis.starts, axis.weights(), strict=True):
         for pixel, weight in enumerate(weights, start):
@@ -34,21 +40,50 @@ def test_windows_cover_every_pixel_and_weights_sum_to_one(length, window, overla
 
 
 @given(length=LENGTHS, window=WINDOWS, overlap=OVERLAPS, symmetric=st.booleans())
-def test_windows_overlap_by_what_is_asked_and_are_no_more_than_needed(
+def test_neighbors_share_the_overlap_at_least_in_as_few_windows_as_that_allows(
     length, window, overlap, symmetric
 ):
-    axis = Axis.plan(length, window, overlap, symmetric=symmetric)
-    stride = max(1, window - round(window * overlap))
-    assert all(0 < after - before <= stride for before, after in itertools.pairwise(axis.starts))
-    needed = 1 + max(0, -(-(length - window) // stride))
-    assert needed <= len(axis) <= needed + symmetric
-    if length >= window:
-        assert (axis.starts[0], axis.starts[-1]) == (0, length - window)
+    axis = Axis.plan(length, window, possible(window, overlap), symmetric=symmetric)
+    if length < window:
+        assert len(axis) <= 1 + symmetric
+        return
+    assert (axis.starts[0], axis.starts[-1]) == (0, length - window)
+    for before, after in itertools.pairwise(axis.starts):
+        assert before < after
+        assert (before + window - after) / window >= overlap
+    if len(axis) > 1:
+        # One window less would have to take a longer step somewhere than the overlap allows.
+        steps = len(axis) - 2 - (symmetric and len(axis) % 2 == 0)
+        longest = max(step for step in range(1, window + 1) if (window - step) / window >= overlap)
+        assert steps * longest < length - window
+
+
+@pytest.mark.parametrize(
+    ("window", "overlap", "shared"),
+    [(10, 0.25, 3), (10, 0.24, 3), (30, 0.1, 3), (64, 0.25, 16), (7, 0.5, 4), (9, 0.0, 0)],
+)
+def test_a_share_of_a_window_that_is_no_whole_pixel_is_rounded_up(window, overlap, shared):
+    # Sides on which windows fit with exactly that overlap, and no other.
+    axis = Axis.plan(window + 5 * (window - shared), window, overlap)
+    assert np.diff(axis.starts).tolist() == [window - shared] * 5
+
+
+def test_an_overlap_of_whole_windows_is_refused_where_there_is_more_than_one():
+    with pytest.raises(ValueError, match=r"`overlap` must .*overlap=0.99 .*32 pixels.*0.96"):
+        Axis.plan(33, 32, 0.99)
+    assert len(Axis.plan(33, 32, 0.96)) == 2
+    assert len(Axis.plan(32, 32, 0.99)) == 1
+
+
+@given(length=LENGTHS, window=WINDOWS)
+def test_without_an_overlap_windows_that_fit_lie_side_by_side(length, window):
+    axis = Axis.plan(length * window, window, 0.0)
+    assert axis.starts == tuple(range(0, length * window, window))
 
 
 @given(length=LENGTHS, window=WINDOWS, overlap=OVERLAPS)
 def test_symmetric_windows_are_their_own_mirror_image(length, window, overlap):
-    axis = Axis.plan(length, window, overlap, symmetric=True)
+    axis = Axis.plan(length, window, possible(window, overlap), symmetric=True)
     assert tuple(length - window - start for start in reversed(axis.starts)) == axis.starts
     np.testing.assert_allclose(axis.weights()[::-1, ::-1], axis.weights(), atol=1e-7)
 
@@ -93,7 +128,7 @@ def stitched(grid, windows):
 def test_blocks_are_the_sums_of_the_windows_and_cover_the_picture_once(
     size, window, overlap, symmetric, seed
 ):
-    grid = Grid.plan(size, window, overlap, symmetric=symmetric)
+    grid = Grid.plan(size, window, possible(min(window), overlap), symmetric=symmetric)
     rng = np.random.default_rng(seed)
     windows = [rng.random((*window, 2), np.float32) for _ in grid]
     found = np.full((*size, 2), np.nan)

@@ -89,8 +89,9 @@ def make_dataset(
             own; they must then be of one size, or ``crop_size`` or ``batch_size=1`` be given.
         resize: ``"stretch"``; ``"pad"``, keeping the aspect ratio, padded with black and
             ``ignore_class``; ``"crop"``, keeping it, cropped around the middle.
-        interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
-            ``"lanczos3"``, for images. The reference has ``"nearest"``.
+        interpolation: For images. ``"area"``: along a side that shrinks the mean over an output
+            pixel's area, along one that grows bilinear; or ``"nearest"``, ``"bilinear"``,
+            ``"bicubic"`` or ``"lanczos3"``. The reference has ``"nearest"``.
         channels: int, at least 1. Channels of the images. Picture files are converted: 1 grey, 2
             with alpha, 3 RGB, 4 with alpha. Arrays must have exactly as many, any number.
         crop_size: ``(height, width)`` or None. A random part of that size, another in each

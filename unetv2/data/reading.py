@@ -76,8 +76,8 @@ def check_headers(pair: Pair, max_pixels: int = MAX_PIXELS, *, channels: int | N
 def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndarray]:
     """Reads an image and its mask at one size.
 
-    Both are resized by the same geometry, pixel areas: where it shrinks, the image is the
-    mean over the area of an output pixel, and the mask the id in that area's middle.
+    Both are resized by the same geometry, pixel areas: along a side that shrinks, the image is
+    the mean over the area of an output pixel, and the mask the id in that area's middle.
 
     Args:
         pair: The pair.

@@ -53,9 +53,9 @@ def resize_image(
     Args:
         image: uint8, uint16, or float in [0, 1], ``(height, width, channels)``.
         geometry: The way.
-        interpolation: ``"area"`` is the mean over an output pixel's area where the picture
-            shrinks, and bilinear where it grows; the others are ``tf.image.resize``'s, with
-            antialiasing.
+        interpolation: ``"area"`` is the mean over an output pixel's area along a side that
+            shrinks, and bilinear along one that grows; the others are ``tf.image.resize``'s,
+            with antialiasing.
         channels: int or None. The first so many channels are kept; None keeps all.
 
     Returns:
@@ -93,17 +93,20 @@ def _resized(
     if interpolation == "area" and divides and is_pillows(image):
         reduced = _reduced(image, (source[0] // size[0], source[1] // size[1]))
         return np.ascontiguousarray(reduced[..., :channels])
-    image = image[..., :channels]
-    if interpolation == "area" and source[0] >= size[0] and source[1] >= size[1]:
-        # Pillow's box filter takes whole pixels only, which shifts the image at other ratios.
-        resized = tf.image.resize(image[np.newaxis], size, method="area")
-    else:
-        method = "bilinear" if interpolation == "area" else interpolation
-        resized = tf.image.resize(image[np.newaxis], size, method=method, antialias=True)
+    resized = image[np.newaxis, ..., :channels]
+    if interpolation == "area":
+        # Each side by itself: first the sides that shrink, then those that grow. Pillow's box
+        # filter takes whole pixels only, which shifts the image at other ratios.
+        smaller = tuple(map(min, source, size))
+        if smaller != source:
+            resized = tf.image.resize(resized, smaller, method="area")
+        interpolation = "bilinear"
+    if tuple(resized.shape[1:3]) != size:
+        resized = tf.image.resize(resized, size, method=interpolation, antialias=True)
     if image.dtype.kind == "f":
-        return np.clip(resized[0].numpy(), 0, 1).astype(np.float32, copy=False)
+        return np.clip(np.asarray(resized[0]), 0, 1).astype(np.float32, copy=False)
     limit = np.iinfo(image.dtype).max
-    pixels = np.rint(resized[0].numpy())
+    pixels = np.rint(np.asarray(resized[0]))
     return np.clip(pixels, 0, limit, out=pixels).astype(image.dtype)
 
 

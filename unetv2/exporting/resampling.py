@@ -50,9 +50,8 @@ def shrink(
     values = tf.cast(frames, tf.float32)
     if list(size) == known[1:3]:
         return values, place
-    shrinks = _all(source[axis] >= side for axis, side in enumerate(place[2:]))
     rows, columns = (
-        _weights(source[axis], place[2 + axis], place[axis], size[axis], shrinks, interpolation)
+        _weights(source[axis], place[2 + axis], place[axis], size[axis], interpolation)
         for axis in (0, 1)
     )
     batch = known[0] or sizes[0]
@@ -129,9 +128,7 @@ def _rounded(dividend: Any, divisor: Any) -> Any:
     return (2 * dividend + divisor) // (2 * divisor)
 
 
-def _weights(
-    source: Any, resized: Any, start: Any, size: int, shrinks: Any, interpolation: str
-) -> tf.Tensor:
+def _weights(source: Any, resized: Any, start: Any, size: int, interpolation: str) -> tf.Tensor:
     """Returns how much each pixel of a side counts in each new one, float32 ``(size, source)``.
 
     Args:
@@ -139,7 +136,6 @@ def _weights(
         resized: Pixels that they become.
         start: The first of these; rows of other new pixels are zero.
         size: int. New pixels.
-        shrinks: Whether the picture shrinks along both sides.
         interpolation: str.
     """
     new = (tf.range(size) - start)[:, tf.newaxis]
@@ -157,7 +153,7 @@ def _weights(
             first = tf.maximum(new * source, old * resized)
             last = tf.minimum((new + 1) * source, (old + 1) * resized)
             area = _float(tf.maximum(last - first, 0)) / _float(source)
-            weights = _select(shrinks, area, weights)
+            weights = _select(source >= resized, area, weights)
     if isinstance(resized, int) and resized == size:
         return weights
     inside = tf.logical_and(new >= 0, new < resized)

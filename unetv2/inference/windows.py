@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -33,16 +35,27 @@ class Axis:
         Args:
             length: int. Pixels of the side.
             window: int. Pixels of a window.
-            overlap: float in [0, 1). The least share of a window that the next one covers too.
+            overlap: float in [0, 1). The least share of a window that the next one covers too,
+                rounded up to whole pixels.
             symmetric: bool. Whether a middle window must lie exactly in the middle; where none
                 can, there are two.
 
         Returns:
             Axis.
+
+        Raises:
+            ValueError: If windows that overlap by so much never reach the end of the side.
         """
         span = length - window
-        stride = max(1, window - round(window * overlap))
-        n = max(0, -(-span // stride)) + 1
+        # As it is written: 0.1 is a tenth, not the float a little above it.
+        stride = window - math.ceil(window * Fraction(str(float(overlap))))
+        if stride < 1 and span > 0:
+            raise ValueError(
+                "`overlap` must leave at least one pixel from one window to the next. "
+                f"Received: overlap={overlap} and windows of {window} pixels along {length}. "
+                f"Pass at most {math.floor(100 * (window - 1) / window) / 100}, or a larger `window`."
+            )
+        n = 1 if span <= 0 else -(-span // stride) + 1
         if symmetric and n % 2 and span % 2:
             n += 1
         # Rounded up in the first half: so no step is longer than the stride, also the middle one.
