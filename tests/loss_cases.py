@@ -30,11 +30,14 @@ LOSSES = {
     "tversky": (Tversky, {"alpha": 0.3, "beta": 0.9, "class_weights": WEIGHTS}),
     "tversky by image": (Tversky, {"alpha": 0.0, "beta": 0.4, "average": "image"}),
     "dice": (Dice, {}),
+    "dice, squared": (Dice, {"squared": True, "class_weights": WEIGHTS}),
+    "dice, squared by image": (Dice, {"squared": True, "average": "image"}),
     "lovasz": (LovaszSoftmax, {}),
     "lovasz by image": (LovaszSoftmax, {"average": "image"}),
     "boundary": (Boundary, {"distance": 1}),
     "boundary by image": (Boundary, {"average": "image"}),
     "cross-entropy and dice": (CrossEntropyDice, {"dice_weight": 0.7, "class_weights": WEIGHTS}),
+    "cross-entropy and squared dice": (CrossEntropyDice, {"squared": True}),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
 

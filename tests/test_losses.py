@@ -65,6 +65,15 @@ def tversky_cost(alpha, beta):
     return cost
 
 
+def squared_dice_cost(truth, p, c):
+    counted = truth != VOID
+    true, score = (truth[counted] == c).astype("float64"), p[counted][:, c]
+    if not true.any():
+        return np.nan
+    # Milletari et al., 2016, equation 5.1.
+    return 1 - 2 * (score * true).sum() / ((score**2).sum() + (true**2).sum())
+
+
 def lovasz_cost(truth, p, c):
     counted = truth != VOID
     true, score = truth[counted] == c, p[counted][:, c]
@@ -120,12 +129,16 @@ def expected(name, truth, logits):
     if kind is FocalCrossEntropy:
         return expected_mean(truth, logits, **{"gamma": 2.0, **arguments})
     if kind is CrossEntropyDice:
-        entropy = expected_mean(truth, logits, class_weights=arguments["class_weights"])
-        return entropy + arguments["dice_weight"] * expected("dice", truth, logits)
+        entropy = expected_mean(truth, logits, class_weights=arguments.get("class_weights"))
+        cost = squared_dice_cost if arguments.get("squared") else tversky_cost(0.5, 0.5)
+        dice = expected_average(cost, truth, logits)
+        return entropy + arguments.get("dice_weight", 1.0) * dice
     if kind is LovaszSoftmax:
         cost = lovasz_cost
     elif kind is Boundary:
         cost = boundary_cost(arguments.pop("distance", 2))
+    elif arguments.pop("squared", False):
+        cost = squared_dice_cost
     else:
         cost = tversky_cost(arguments.pop("alpha", 0.5), arguments.pop("beta", 0.5))
     return expected_average(cost, truth, logits, **arguments)

@@ -16,9 +16,10 @@ from unetv2.losses import (
     Sum,
     Tversky,
 )
+from unetv2.metrics import MeanDice
 
 
-@pytest.mark.parametrize("name", ["tversky", "dice", "lovasz", "boundary"])
+@pytest.mark.parametrize("name", ["tversky", "dice", "dice, squared", "lovasz", "boundary"])
 def test_an_image_of_weight_two_counts_as_two_of_it(name):
     truth, logits = batch(11)
     twice = make(name)(truth[[0, 0, 1]], logits[[0, 0, 1]])
@@ -115,3 +116,41 @@ def test_a_sum_is_the_weighted_sum():
     assert float(Sum(parts)(truth, logits)) == pytest.approx(
         sum(float(part(truth, logits)) for part in parts)
     )
+
+
+def test_both_forms_of_dice_are_one_minus_the_coefficient_of_certain_predictions():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, N_CLASSES, (2, 3, 9, 11))
+    metric = MeanDice(N_CLASSES)
+    logits = 1e3 * np.eye(N_CLASSES)[predicted]
+    metric.update_state(truth, logits)
+    for squared in (False, True):
+        loss = float(Dice(squared=squared)(truth, logits))
+        assert loss == pytest.approx(1 - float(metric.result()), rel=1e-5)
+
+
+def test_the_linear_dice_is_kerass():
+    # Keras's takes one-hot truth and probabilities, and adds a small number to both sums.
+    truth, logits = batch(5, ignored=0.0)
+    scores = np.asarray(keras.ops.softmax(logits))
+    theirs = keras.losses.Dice(axis=(0, 1, 2))(np.eye(N_CLASSES)[truth], scores)
+    assert float(Dice()(truth, logits)) == pytest.approx(float(theirs), rel=1e-5)
+
+
+def test_the_focal_loss_of_two_classes_is_the_papers_with_its_alpha_as_class_weights():
+    """Lin et al., 2017, equations 4 and 5, divided by the mean of alpha over the pixels."""
+    rng = np.random.default_rng(0)
+    truth, logits = rng.integers(0, 2, (2, 5, 6)), rng.normal(size=(2, 5, 6, 2))
+    alpha, gamma = 0.25, 2.0
+    # Of two classes the softmax is the sigmoid of the difference.
+    foreground = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
+    p_t = np.where(truth == 1, foreground, 1 - foreground)
+    alpha_t = np.where(truth == 1, alpha, 1 - alpha)
+    paper = -alpha_t * (1 - p_t) ** gamma * np.log(p_t)
+    loss = FocalCrossEntropy(gamma, class_weights=[1 - alpha, alpha])(truth, logits)
+    assert float(loss) == pytest.approx(paper.mean() / alpha_t.mean(), rel=1e-5)
+    theirs = keras.losses.BinaryFocalCrossentropy(
+        apply_class_balancing=True, alpha=alpha, gamma=gamma
+    )
+    kerass = float(theirs(truth[..., None], foreground[..., None]))
+    assert float(loss) * alpha_t.mean() == pytest.approx(kerass, rel=1e-5)

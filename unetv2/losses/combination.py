@@ -122,6 +122,7 @@ class CrossEntropyDice(Sum):
         ignore_class: int or None. Mask id of pixels that do not count.
         label_smoothing: float in [0, 1). Of the cross-entropy's target; Dice's is not smoothed.
         average: ``"batch"`` or ``"image"``. What Dice takes its sums over.
+        squared: bool. Whether Dice is of V-Net's form, see :class:`Dice`.
         name: str. Name in logs.
         reduction: str or None. Keras's reduction of the images' values, whose mean is the
             batch's figure.
@@ -159,6 +160,7 @@ class CrossEntropyDice(Sum):
         ignore_class: int | None = None,
         label_smoothing: float = 0.0,
         average: str = "batch",
+        squared: bool = False,
         name: str = "cross_entropy_dice",
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
@@ -172,7 +174,11 @@ class CrossEntropyDice(Sum):
             dtype=dtype,
         )
         self.dice = Dice(
-            ignore_class=ignore_class, average=average, reduction=reduction, dtype=dtype
+            squared=squared,
+            ignore_class=ignore_class,
+            average=average,
+            reduction=reduction,
+            dtype=dtype,
         )
         super().__init__([self.cross_entropy, self.dice], [1.0, self.dice_weight], name=name)
 
@@ -182,6 +188,7 @@ class CrossEntropyDice(Sum):
             **self.cross_entropy.get_config(),
             "dice_weight": self.dice_weight,
             "average": self.dice.average,
+            "squared": self.dice.squared,
             "name": self.name,
         }
 

@@ -105,7 +105,7 @@ class CrossEntropy(SegmentationLoss):
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class FocalCrossEntropy(SegmentationLoss):
-    r"""Cross-entropy that leaves out what is already certain.
+    r"""Cross-entropy that counts what is already certain for little.
 
     .. math::
 
@@ -113,13 +113,18 @@ class FocalCrossEntropy(SegmentationLoss):
 
     over the batch's pixels that count. With ``gamma=0`` it is :class:`CrossEntropy`.
 
+    The paper multiplies by a weight :math:`\alpha` as well, ``alpha`` for the foreground and
+    ``1 - alpha`` for the background, and divides by a number of objects, which masks do not have.
+    Here the weights are those of a mean: ``class_weights=[1 - alpha, alpha]`` balances two classes
+    as the paper does, and the common scale of the weights cancels out.
+
     A batch of which nothing counts costs 0. An id that is neither a class nor ``ignore_class``
     makes the loss NaN.
 
     Args:
         gamma: float, at least 0. The larger, the less a pixel costs that is nearly right.
         class_weights: sequence of non-negative floats, one for each class, or None for equal
-            ones; alpha in the paper.
+            ones.
         ignore_class: int or None. Mask id of pixels that do not count.
         name: str. Name in logs.
         reduction: str or None. Keras's reduction of the images' values, whose mean is the

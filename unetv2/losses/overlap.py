@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from unetv2.arguments import require_number
+from unetv2.arguments import require_choice, require_number
 from unetv2.losses.class_average import ClassAverage
 
 
@@ -103,18 +103,19 @@ class Tversky(ClassAverage):
 
     def class_losses(self, probabilities: Any, truth: Any, weights: Any) -> tuple[Any, Any]:
         """Returns what each class costs in each group, and its number of true pixels."""
-        precision = probabilities.dtype
-        counted = ops.expand_dims(ops.cast(truth >= 0, precision), -1)
-        is_true = ops.one_hot(truth, probabilities.shape[-1], dtype=precision)
-        hits = self.sum_groups(probabilities * is_true, weights)
-        false = self.sum_groups(probabilities * (counted - is_true), weights)
-        amounts = self.sum_groups(is_true, weights)
-        if self.average == "batch":
-            hits, false, amounts = self.pooled(hits, false, amounts)
+        is_true, is_other = _one_hot(probabilities, truth)
+        hits, false, amounts = self._sums(
+            (probabilities * is_true, probabilities * is_other, is_true), weights
+        )
         # Two sums that ought to be equal may differ by their rounding, and no loss is negative.
         missed = ops.maximum(amounts - hits, 0.0)
         wrong = self.alpha * false + self.beta * missed
         return ops.divide_no_nan(wrong, hits + wrong), amounts
+
+    def _sums(self, values: Sequence[Any], weights: Any) -> list[Any]:
+        """Returns sums over the groups, over all devices' parts where the batch is one group."""
+        sums = [self.sum_groups(one, weights) for one in values]
+        return self.pooled(*sums) if self.average == "batch" else sums
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -130,12 +131,20 @@ class Tversky(ClassAverage):
 class Dice(Tversky):
     r"""One minus Dice's coefficient of truth and softmax probabilities, averaged over classes.
 
-    .. math:: L_c = 1 - \frac{2 TP_c}{2 TP_c + FP_c + FN_c}
+    .. math::
 
-    :class:`Tversky` with ``alpha=beta=0.5``, where the sums, the classes left out and NaN are
-    described.
+        L_c = 1 - \frac{2 \sum_i p_{i, c} g_{i, c}}{\sum_i p_{i, c} + \sum_i g_{i, c}}
+            = 1 - \frac{2 TP_c}{2 TP_c + FP_c + FN_c}
+
+    with the truth :math:`g_{i, c} = [y_i = c]`. It is the linear form of Drozdzal et al. and of
+    nnU-Net, :class:`Tversky` with ``alpha=beta=0.5``, where the sums, the classes left out and NaN
+    are described. ``squared=True`` is the form of V-Net (Milletari et al.), whose denominator is
+    :math:`\sum_i p_{i, c}^2 + \sum_i g_{i, c}^2`. Where probabilities are 0 or 1 both are one
+    minus the Dice coefficient; in between the squared form costs less, and its slope falls to 0
+    as a probability comes near to the truth.
 
     Args:
+        squared: bool. Whether probabilities are squared in the denominator.
         class_weights: sequence of non-negative floats, one for each class, or None for equal
             ones. Weights of the average over classes.
         ignore_class: int or None. Mask id of pixels that do not count.
@@ -162,16 +171,21 @@ class Dice(Tversky):
     Example:
         >>> loss = unetv2.losses.Dice()
         >>> logits = np.log([[[[0.8, 0.2], [0.6, 0.4]]]])
-        >>> round(float(loss(np.array([[[0, 0]]]), logits)), 4)  # 1 - 2 * 1.4 / (2 * 1.4 + 0.6)
+        >>> round(float(loss(np.array([[[0, 0]]]), logits)), 4)  # 1 - 2 * 1.4 / (1.4 + 2)
         0.1765
+        >>> loss = unetv2.losses.Dice(squared=True)
+        >>> round(float(loss(np.array([[[0, 0]]]), logits)), 4)  # 1 - 2 * 1.4 / (0.64 + 0.36 + 2)
+        0.0667
 
     References:
-        - `Milletari et al., 2016 <https://arxiv.org/abs/1606.04797>`_
+        - `Drozdzal et al., 2016 <https://arxiv.org/abs/1608.04117>`_, the linear form
+        - `Milletari et al., 2016 <https://arxiv.org/abs/1606.04797>`_, the squared form
     """
 
     def __init__(
         self,
         *,
+        squared: bool = False,
         class_weights: Sequence[float] | None = None,
         ignore_class: int | None = None,
         average: str = "batch",
@@ -187,8 +201,27 @@ class Dice(Tversky):
             reduction=reduction,
             dtype=dtype,
         )
+        require_choice("squared", squared, (True, False))
+        self.squared = bool(squared)
+
+    def class_losses(self, probabilities: Any, truth: Any, weights: Any) -> tuple[Any, Any]:
+        """Returns what each class costs in each group, and its number of true pixels."""
+        if not self.squared:
+            return super().class_losses(probabilities, truth, weights)
+        is_true, is_other = _one_hot(probabilities, truth)
+        # p^2 + g^2 - 2 p g, so that numerator and denominator are sums of the same terms.
+        gaps = ops.square(is_true - probabilities * (is_true + is_other))
+        hits, wrong, amounts = self._sums((probabilities * is_true, gaps, is_true), weights)
+        return ops.divide_no_nan(wrong, 2 * hits + wrong), amounts
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
-        config = super().get_config()
+        config = {**super().get_config(), "squared": self.squared}
         return {key: value for key, value in config.items() if key not in ("alpha", "beta")}
+
+
+def _one_hot(probabilities: Any, truth: Any) -> tuple[Any, Any]:
+    """Returns 1 where a pixel is of a class and 0 elsewhere, and where it counts as another's."""
+    precision = probabilities.dtype
+    is_true = ops.one_hot(truth, probabilities.shape[-1], dtype=precision)
+    return is_true, ops.expand_dims(ops.cast(truth >= 0, precision), -1) - is_true
