@@ -16,9 +16,11 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from unetv2.evaluation.bootstrap import percentiles, resampled
+from unetv2.evaluation.bootstrap import bound_error, decimals, percentiles, resampled
 from unetv2.evaluation.figures import BY_CLASS, SCALARS, calibration_error, weighted_figures
 from unetv2.evaluation.rows import Rows
+from unetv2.evaluation.table import interval_text
+from unetv2.report.numbers import between
 
 
 @given(seed=st.integers(0, 10**6), ignore_class=st.sampled_from([None, 255]))
@@ -170,3 +172,54 @@ def test_intervals_hold_the_true_accuracy_about_as_often_as_they_say():
         held += low <= 0.7 <= high
     # 95 % in the limit; of 200 that is 190, give or take 3, and somewhat less with 40 pictures.
     assert 180 <= held <= 199
+
+
+def bounds_by_seed(evaluation, seeds=12):
+    """``(seeds, figures, 2)``: the intervals of all figures with each seed."""
+    found = []
+    for seed in range(seeds):
+        (figures,) = resampled([evaluation.rows], seed)
+        bounds = {name: percentiles(values) for name, values in figures.items()}
+        found.append(np.concatenate([one.reshape(-1, 2) for one in bounds.values()]))
+    return np.array(found)
+
+
+@pytest.mark.parametrize(("n", "size", "error"), [(60, (12, 16), 0.3), (15, (8, 8), 0.5)])
+def test_another_seed_moves_bounds_by_less_than_the_last_digit_printed(n, size, error):
+    found = bounds_by_seed(evaluated(pictures(n, size=size, error=error)))
+    shown = [decimals(bounds) for bounds in found.mean(axis=0)]
+    units = 10.0 ** -np.array(shown)
+    assert (found.std(axis=0) < units[:, None]).all()
+    # Of most bounds by less than half of it, which is why most runs print the same.
+    assert np.mean(found.std(axis=0) < units[:, None] / 2) > 0.9
+    assert {2, 3} >= set(shown)
+
+
+def test_the_error_of_a_bound_is_what_seeds_differ_by():
+    found = bounds_by_seed(evaluated(pictures(40)), seeds=16)
+    expected = bound_error(found.mean(axis=0))
+    measured = np.sqrt((found.var(axis=0, ddof=1)).mean(axis=1))
+    # A standard deviation of 2 * 16 numbers is known to about an eighth.
+    assert np.median(measured / expected) == pytest.approx(1, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text", "percent"),
+    [
+        # 0.7 % of 0.07 is just below half a thousandth, of 0.08 it is above.
+        ((0.51, 0.58), "0.510-0.580", "51.0 to 58.0"),
+        ((0.51, 0.59), "0.51-0.59", "51 to 59"),
+        ((0.0, 1.0), "0.00-1.00", "0 to 100"),
+        ((0.9981, 0.9989), "0.998-0.999", "99.8 to 99.9"),
+        ((np.nan, np.nan), "-", "\u2013"),
+    ],
+)
+def test_wide_intervals_are_printed_with_fewer_digits(bounds, text, percent):
+    assert interval_text(np.array(bounds)) == text
+    assert between(*bounds) == percent
+
+
+def test_differences_keep_their_sign_and_lose_it_at_nothing():
+    assert between(-0.004, 0.0202, sign=True) == "\u22120.4 to +2.0"
+    assert between(-0.004, 0.12, sign=True) == "0 to +12"
+    assert between(-0.0004, 0.0, sign=True) == "0.0 to 0.0"

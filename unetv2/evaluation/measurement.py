@@ -58,7 +58,7 @@ class Measurement:
     def intervals(self) -> dict[str, Floats]:
         """Intervals of 95 % by the name of the figure, ``(2,)``; by class ``(n_classes, 2)``.
 
-        Percentiles of the figures of 1,000 samples of the pictures, drawn with replacement (the
+        Percentiles of the figures of 10,000 samples of the pictures, drawn with replacement (the
         bootstrap). They say how far a figure would move with other pictures of the same kind;
         not how far with another training. NaN with fewer than two pictures.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from unetv2.evaluation.bootstrap import decimals
 from unetv2.evaluation.measurement import Measurement
 from unetv2.plurals import counted
 
@@ -81,5 +82,7 @@ def number_text(figure: float | np.floating | np.ndarray) -> str:
 
 
 def interval_text(bounds: np.ndarray) -> str:
-    """Returns an interval, ``-`` for NaN."""
-    return "-" if np.isnan(bounds).any() else f"{bounds[0]:.3f}-{bounds[1]:.3f}"
+    """Returns an interval with the digits that its resamples leave sure, ``-`` for NaN."""
+    if np.isnan(bounds).any():
+        return "-"
+    return "-".join(f"{bound:.{decimals(bounds)}f}" for bound in bounds)

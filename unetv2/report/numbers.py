@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from unetv2.evaluation.bootstrap import decimals
+
 _NARROW_SPACE = "\u202f"
 _MINUS = "\u2212"
 _NOTHING = "\u2013"
@@ -19,11 +23,15 @@ def percent(share: Any) -> str:
 
 
 def between(low: Any, high: Any, *, sign: bool = False) -> str:
-    """Returns an interval of shares, in per cent, a dash for NaN."""
-    ends = float(low), float(high)
-    if any(map(math.isnan, ends)):
+    """Returns an interval of shares, in per cent, a dash for NaN.
+
+    It has the digits that the resamples of the pictures leave sure.
+    """
+    ends = np.array([low, high], np.float64)
+    if np.isnan(ends).any():
         return _NOTHING
-    return f"{points(ends[0], sign=sign)} to {points(ends[1], sign=sign)}"
+    # Per cent have two decimals less.
+    return " to ".join(points(end, sign=sign, digits=decimals(ends) - 2) for end in ends)
 
 
 def count(number: Any) -> str:
@@ -40,9 +48,9 @@ def rounded(number: Any) -> str:
     return count(value)
 
 
-def points(share: float, *, sign: bool = False) -> str:
-    """Returns a share in percentage points with one digit."""
-    shown = f"{100 * share:+.1f}" if sign else f"{100 * share:.1f}"
+def points(share: float, *, sign: bool = False, digits: int = 1) -> str:
+    """Returns a share in percentage points with one digit, or with none."""
+    shown = f"{100 * share:{'+' if sign else ''}.{digits}f}"
     # What is rounded to nothing has no sign.
-    shown = {"+0.0": "0.0", "-0.0": "0.0"}.get(shown, shown)
+    shown = shown if shown.strip("+-0.") else shown.lstrip("+-")
     return shown.replace("-", _MINUS)
