@@ -201,7 +201,7 @@ def test_numbers_are_words():
     assert points(-0.0123, sign=True) == "\u22121.2"
     assert between(0.1, 0.16) == "10.0 to 16.0"
     assert between(0.1, 0.2) == "10 to 20"
-    assert between(-0.1, 0.2, sign=True) == "\u221210.0 to +20.0"
+    assert between(-0.03, 0.02, sign=True) == "\u22123.0 to +2.0"
     assert count(1234567) == "1,234,567"
     assert [rounded(n) for n in (999, 17_100_000, 2_345_000_000)] == [
         "999", "17.1 million", "2.35 billion"
