@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -99,6 +101,91 @@ def test_folders_are_read_as_make_dataset_reads_them(write_pairs, tmp_path):
     part = evaluate(small_model(), (images, masks), reading=split)
     dataset = unetv2.make_dataset(images, masks, image_size=SIZE, n_classes=3, **split)
     assert part.n_pictures == sum(len(batch) for _, batch in dataset) < 12
+
+
+@pytest.fixture
+def painted(write_pairs, tmp_path):
+    """Masks of colors whose names end with "_label", and ids beside them."""
+    images, masks = write_pairs(4)
+    for mask in masks.iterdir():
+        ids = np.asarray(keras.utils.load_img(mask, "grayscale"))
+        colors = unetv2.visualization.colorize(ids, TABLE)
+        save(colors, tmp_path / "colors" / f"{mask.stem}_label.png")
+    return images, masks, tmp_path / "colors"
+
+
+def test_masks_are_read_as_those_that_the_model_was_trained_on(painted, tmp_path):
+    images, masks, colors = painted
+    model = unetv2.build_unetv2((*SIZE, 3), 3, filters=2, depth=2, seed=0)
+    data = unetv2.make_dataset(
+        images, colors, classes=TABLE, encoding="colors", mask_suffix="_label", image_size=SIZE
+    )
+    model.fit(data, shuffle=False, verbose=0)
+    model.save(tmp_path / "model.keras")
+    told = {"encoding": "colors", "mask_suffix": "_label"}
+    known = evaluate(tmp_path / "model.keras", (images, colors))
+    explicit = evaluate(model, (images, colors), reading=told)
+    np.testing.assert_array_equal(known.confusion, explicit.confusion)
+    assert known.settings["reading"] == explicit.settings["reading"] == told
+    # What was not said is said.
+    line = "Read as in the model's training: encoding='colors', mask_suffix='_label'."
+    assert line in str(known)
+    assert "model's training" not in str(explicit)
+    # Other data says what it is.
+    other = evaluate(model, (images, masks), reading={"encoding": "ids", "mask_suffix": ""})
+    np.testing.assert_array_equal(other.confusion, known.confusion)
+    assert "model's training" not in str(other)
+
+
+def test_an_error_by_what_the_model_tells_of_masks_says_so(painted):
+    images, masks, _ = painted
+    record = {"classes": TABLE, "encoding": "colors", "mask_suffix": "_label"}
+    model = small_model(**record)
+    with pytest.raises(ValueError, match="training, mask_suffix='_label': pass other values"):
+        evaluate(model, (images, masks))
+    with pytest.raises(ValueError, match="0000.png'.*training, encoding='colors': pass other"):
+        evaluate(model, (images, masks), reading={"mask_suffix": ""})
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        # The model's; the caller's, and none at all; that of the caller's table.
+        ({}, {2: 0}),
+        ({"reading": {"label_map": {2: 1}}}, {2: 1}),
+        ({"reading": {"label_map": {}}}, {}),
+        ({"classes": TABLE}, {2: 0}),
+        ({"classes": dataclasses.replace(TABLE, label_map={2: 1})}, {2: 1}),
+    ],
+)
+def test_the_label_map_is_the_callers_then_the_models(write_pairs, options, expected):
+    folders = write_pairs(3)
+    support = evaluate(small_model(), folders).scores.support
+    found = evaluate(small_model(label_map={2: 0}), folders, **options)
+    wanted = np.zeros(3, int)
+    for number, pixels in enumerate(support):
+        wanted[expected.get(number, number)] += pixels
+    np.testing.assert_array_equal(found.scores.support, wanted)
+
+
+def test_the_label_map_of_the_models_table_is_not_told_twice(write_pairs):
+    mapped = dataclasses.replace(TABLE, label_map={2: 1})
+    evaluation = evaluate(small_model(classes=mapped, label_map={2: 1}), write_pairs(2))
+    assert evaluation.scores.support[2] == 0
+    assert "reading" not in evaluation.settings
+    unmapped = evaluate(small_model(classes=mapped, label_map={}), write_pairs(2))
+    assert unmapped.scores.support[2] > 0
+    assert "label_map={}" in str(unmapped)
+
+
+def test_a_label_map_goes_with_the_encoding_it_was_made_for(tmp_path):
+    model = small_model(2, label_map={255: 1})
+    for name, pixels in (("images", np.zeros((*SIZE, 3), np.uint8)), ("masks", np.eye(12, 16))):
+        save((255 * pixels).astype(np.uint8), tmp_path / name / "a.png")
+    folders = tmp_path / "images", tmp_path / "masks"
+    binary = evaluate(model, folders, reading={"encoding": "binary"})
+    np.testing.assert_array_equal(binary.confusion, evaluate(model, folders).confusion)
+    assert binary.scores.support.tolist() == [12 * 16 - 12, 12]
 
 
 @pytest.mark.parametrize("count", [2, 5])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
+import pickle
 import subprocess
 import sys
 
@@ -16,13 +18,14 @@ from hypothesis import strategies as st
 from small_training import N_CLASSES, PLAIN, batches, network
 
 import unetv2
-from unetv2.preprocessing import INTERPOLATIONS, RESIZES, Preprocessing
+from unetv2.preprocessing import INTERPOLATIONS, RESIZES, Preprocessing, of_dataset
 from unetv2.segmentation_model import preprocessing_of
 
 SIZES = st.none() | st.tuples(st.integers(1, 2000), st.integers(1, 2000))
 FULL = Preprocessing(
     image_size=(24, 32), resize="pad", interpolation="bicubic", channels=3, crop_size=(16, 24),
-    value_range=(-1, 1), ignore_class=255, classes=unetv2.CITYSCAPES,
+    value_range=(-1, 1), ignore_class=255, classes=unetv2.CITYSCAPES, encoding="ids",
+    label_map={7: 0, 8: 1}, image_suffix="_leftImg8bit", mask_suffix="_gtFine_labelIds",
 )  # fmt: skip
 
 
@@ -31,6 +34,8 @@ FULL = Preprocessing(
     interpolation=st.sampled_from(INTERPOLATIONS), channels=st.integers(1, 9),
     ignore_class=st.none() | st.integers(-1, 255),
     classes=st.sampled_from([None, unetv2.CARLA, unetv2.CAMVID, unetv2.CITYSCAPES]),
+    encoding=st.sampled_from(["ids", "colors", "binary"]), mask_suffix=st.text(max_size=5),
+    label_map=st.none() | st.dictionaries(st.integers(0, 300), st.integers(-1, 255), max_size=4),
     low=st.floats(-300, -0.01), high=st.floats(0, 300),
 )  # fmt: skip
 def test_json_brings_back_what_it_was(low, high, **values):
@@ -63,6 +68,10 @@ def test_a_class_table_comes_back_from_the_file_it_describes(tmp_path):
         ({"value_range": 1}, ValueError, "`value_range` must be two finite numbers"),
         ({"value_range": ("0", "1")}, TypeError, "`value_range` must be two finite numbers"),
         ({"value_range": (0, np.inf)}, ValueError, "`value_range` must be two finite numbers"),
+        ({"encoding": None}, TypeError, "`encoding` must be a str"),
+        ({"mask_suffix": 1}, TypeError, "`mask_suffix` must be a str. Received: mask_suffix=1"),
+        ({"label_map": {"7": 0}}, TypeError, "`label_map` must map ids to ids, integers both"),
+        ({"label_map": [7, 0]}, TypeError, "`label_map` must map ids to ids, integers both"),
         ({"ignore_class": 1.5}, TypeError, "`ignore_class` must be an integer or None"),
         ({"classes": "carla"}, TypeError, "`classes` must be a ClassTable or None"),
     ],
@@ -109,6 +118,27 @@ def test_fit_takes_it_from_the_data_set(write_pairs):
     # Data that does not tell leaves what is known.
     model.fit(batches(2), shuffle=False, verbose=0)
     assert model.preprocessing.interpolation == "nearest"
+
+
+def test_what_masks_hold_and_how_files_are_named_is_kept(write_pairs, tmp_path):
+    images, masks = write_pairs(n_classes=3)
+    for path in list(masks.iterdir()):
+        path.rename(masks / f"{path.stem}_label.png")
+    table = unetv2.ClassTable.numbered(3)
+    options = {"image_size": (16, 24), "mask_suffix": "_label"}
+    data = unetv2.make_dataset(images, masks, classes=table, label_map={2: 1}, **options)
+    known = of_dataset(data)
+    assert (known.encoding, known.image_suffix, known.mask_suffix) == ("ids", "", "_label")
+    assert dict(known.label_map) == {2: 1}
+    plain = dataclasses.replace(known, classes=None)
+    assert pickle.loads(pickle.dumps(plain)) == plain
+    assert hash(plain) == hash(dataclasses.replace(plain))
+    # A table may be exchanged, the map of its files stays; no map in its place is one.
+    mapped = dataclasses.replace(table, label_map={2: 1})
+    of_table = unetv2.make_dataset(images, masks, classes=mapped, **options)
+    without = unetv2.make_dataset(images, masks, classes=mapped, label_map={}, **options)
+    assert of_dataset(of_table).label_map == ((2, 1),)
+    assert of_dataset(without).label_map == ()
 
 
 LOAD = """

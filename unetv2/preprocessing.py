@@ -1,11 +1,11 @@
-"""How pictures were prepared in training: a value that travels with the model."""
+"""How images were prepared and masks read in training: a value that travels with the model."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from unetv2.arguments import (
@@ -25,7 +25,10 @@ ORIGIN = "_unetv2_origin"
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How pictures were prepared for a model in training, and so must be to predict.
+    """How images were prepared for a model in training, and so must be to predict.
+
+    It also holds how the masks were read, which :func:`unetv2.evaluate` on two folders goes by
+    unless told otherwise.
 
     A model takes it from the data set of :func:`unetv2.make_dataset` that it is fitted to, and
     keeps it as ``model.preprocessing``, in its ``.keras`` file too. Set it yourself where the
@@ -44,6 +47,11 @@ class Preprocessing:
             hold became. ``make_dataset`` makes them 0 and 1.
         ignore_class: int or None. Id of pixels without a label.
         classes: ClassTable or None. Names and colours of the ids.
+        encoding: str. What the mask files hold: ``"ids"``, ``"colors"`` of ``classes`` or
+            ``"binary"``; see :func:`unetv2.make_dataset`, as for those that follow.
+        label_map: Mapping of ids in the files to ids, kept as pairs; None for that of ``classes``.
+        image_suffix: str. What the images' names end with, before the extension.
+        mask_suffix: str. What the masks' names end with.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -65,6 +73,10 @@ class Preprocessing:
     value_range: tuple[float, float] = (0.0, 1.0)
     ignore_class: int | None = None
     classes: ClassTable | None = None
+    encoding: str = "ids"
+    label_map: tuple[tuple[int, int], ...] | Mapping[int, int] | None = None
+    image_suffix: str = ""
+    mask_suffix: str = ""
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -83,6 +95,12 @@ class Preprocessing:
                 "`classes` must be a ClassTable or None. "
                 f"Received: classes={self.classes!r}. Make one by `unetv2.ClassTable(...)`."
             )
+        # Which encodings there are is known further up, where masks are read.
+        for name in ("encoding", "image_suffix", "mask_suffix"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise TypeError(f"`{name}` must be a str. Received: {name}={value!r}.")
+        object.__setattr__(self, "label_map", _require_pairs(self.label_map))
 
     @classmethod
     def assumed(cls, input_shape: tuple[int | None, ...]) -> Preprocessing:
@@ -172,9 +190,25 @@ def _require_range(value_range: Any) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _require_pairs(label_map: Any) -> tuple[tuple[int, int], ...] | None:
+    if label_map is None:
+        return None
+    pairs = label_map.items() if isinstance(label_map, Mapping) else label_map
+    try:
+        ids = tuple((old, new) for old, new in pairs)
+    except (TypeError, ValueError):
+        ids = ((None, None),)
+    if any(isinstance(one, bool) or not isinstance(one, Integral) for pair in ids for one in pair):
+        raise TypeError(
+            "`label_map` must map ids to ids, integers both, or be None. "
+            f"Received: label_map={label_map!r}. Pass such as {{7: 0}}."
+        )
+    return tuple((int(old), int(new)) for old, new in ids)
+
+
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(_hashable(one) for one in value) if isinstance(value, list) else value

@@ -40,8 +40,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "dataset": "IMAGES and MASKS"},
     )
     command.add_argument("model", metavar="MODEL", help="a .keras file, or what was exported")
-    add_folders(command)
-    add_labels(command)
+    add_folders(command, of_model=True)
+    add_labels(command, of_model=True)
     command.add_argument("--subset", choices=SUBSETS, help="which pairs (default: all)")
     command.add_argument(
         "--seed", type=int, default=0, metavar="N", help="seed of the split and of the intervals"

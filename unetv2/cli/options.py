@@ -74,15 +74,21 @@ def add_command(
     return command
 
 
-def add_folders(command: argparse.ArgumentParser) -> None:
-    """Adds two folders, and what pairs their files."""
+def add_folders(command: argparse.ArgumentParser, *, of_model: bool = False) -> None:
+    """Adds two folders, and what pairs their files.
+
+    Args:
+        command: Where to.
+        of_model: bool. Whether a model tells what is left out.
+    """
+    default, note = (None, " (default: the model's)") if of_model else ("", "")
     command.add_argument("images", metavar="IMAGES", help="folder of the images")
     command.add_argument("masks", metavar="MASKS", help="folder of the masks")
     command.add_argument(
-        "--image-suffix", default="", metavar="TEXT", help="what images' names end with"
+        "--image-suffix", default=default, metavar="TEXT", help=f"what images' names end with{note}"
     )
     command.add_argument(
-        "--mask-suffix", default="", metavar="TEXT", help="what masks' names end with"
+        "--mask-suffix", default=default, metavar="TEXT", help=f"what masks' names end with{note}"
     )
     command.add_argument(
         "--group-by", metavar="REGEX", help="what names share that stay in one subset"
@@ -97,8 +103,14 @@ def add_folders(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_labels(command: argparse.ArgumentParser) -> None:
-    """Adds what masks hold."""
+def add_labels(command: argparse.ArgumentParser, *, of_model: bool = False) -> None:
+    """Adds what masks hold.
+
+    Args:
+        command: Where to.
+        of_model: bool. Whether a model tells what is left out.
+    """
+    encoding, note = (None, "the model's") if of_model else ("ids", "ids")
     command.add_argument(
         "--ignore-class", type=int, metavar="ID", help="id of pixels without a label"
     )
@@ -108,7 +120,10 @@ def add_labels(command: argparse.ArgumentParser) -> None:
         help=f"class table: {', '.join(_TABLES)}, or a .json or .csv file",
     )
     command.add_argument(
-        "--encoding", choices=ENCODINGS, default="ids", help="what masks hold (default: ids)"
+        "--encoding",
+        choices=ENCODINGS,
+        default=encoding,
+        help=f"what masks hold (default: {note})",
     )
     command.add_argument(
         "--label-map",

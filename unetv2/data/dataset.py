@@ -247,6 +247,7 @@ def make_dataset(
     keys = None if shuffle or on_error == "skip" else tuple(pair.key for pair in pairs)
     origin = Origin(
         preparation, crop_size, len(pairs), keys, batch_size, augment, repeat, counter, share,
+        image_suffix, mask_suffix,
         {
             "pairs": len(pairs), "names and sizes": digest(pairs), "seed": seed,
             "shuffle": shuffle, "preparation": repr(preparation), "crop_size": crop_size,

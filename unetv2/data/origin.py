@@ -36,6 +36,8 @@ class Origin:
         epoch: The number of the next iteration, which decides its order and its draws.
         share: Returns a worker's parts of batches of a size, ``((image, mask), place)``, for which
             only its own files are read.
+        image_suffix: str. What the images' names end with.
+        mask_suffix: str. What the masks' names end with.
         identity: What it was made of, of types that JSON knows: the same on all machines that
             have the same files and ask for the same of them.
     """
@@ -49,20 +51,29 @@ class Origin:
     repeat: bool
     epoch: EpochCounter
     share: Callable[[int, Share], tf.data.Dataset]
+    image_suffix: str
+    mask_suffix: str
     identity: Mapping[str, Any]
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What of it a model must know to predict."""
+        """What of it a model must know to predict, and to be evaluated."""
         preparation = self.preparation
+        labels = preparation.labels
+        # An empty map is told where a table has another one, which would be taken in its place.
+        mapped = labels.label_map or (labels.classes is not None and labels.classes.label_map)
         return Preprocessing(
             image_size=preparation.image_size,
             resize=preparation.resize,
             interpolation=preparation.interpolation,
             channels=preparation.channels,
             crop_size=self.crop_size,
-            ignore_class=preparation.labels.ignore_class,
-            classes=preparation.labels.classes,
+            ignore_class=labels.ignore_class,
+            classes=labels.classes,
+            encoding=labels.encoding,
+            label_map=labels.label_map if mapped else None,
+            image_suffix=self.image_suffix,
+            mask_suffix=self.mask_suffix,
         )
 
 

@@ -57,7 +57,9 @@ def evaluate(
         report: A folder for ``report.html``, ``evaluation.json`` and ``evaluation.npz``, or None.
         reading: Options of ``make_dataset`` that say how two folders are read: ``encoding``,
             ``label_map``, ``ignore_class``, ``image_suffix``, ``mask_suffix``, ``subset``,
-            ``split``, ``group_by``, ``seed`` and ``max_pixels``.
+            ``split``, ``group_by``, ``seed`` and ``max_pixels``. The first five are those of the
+            model's training where they are left out or None, as ``model.preprocessing`` tells;
+            its ``label_map`` goes with its ``encoding``, and gives way to one of ``classes``.
         shard: ``(index, count)`` or None. Only each ``count``-th pair of two folders, from
             ``index`` on; :meth:`Evaluation.merge` joins all of them.
         boundary_tolerance: By how much a boundary may be off: an int, at least 0, for pixels, or a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from unetv2.evaluation.measuring import Case
 from unetv2.evaluation.models import Answers
 from unetv2.inference.pictures import Picture
 from unetv2.plurals import counted
+from unetv2.preprocessing import Preprocessing
 
 # As `make_dataset`: enough to find what is wrong with a whole folder at once.
 _HEADERS_CHECKED = 10_000
@@ -28,6 +29,8 @@ _HEADERS_CHECKED = 10_000
 _FINDING = {"image_suffix": "", "mask_suffix": ""}
 _SPLITTING = {"subset": None, "split": SPLIT, "group_by": None, "seed": 0}
 _LABELLING = {"encoding": "ids", "label_map": None, "ignore_class": None}
+# What the model's record tells of the data that it was trained on, and so of more of its kind.
+_RECORDED = ("encoding", "image_suffix", "mask_suffix")
 _OPTIONS: dict[str, Any] = {
     **_FINDING,
     **_SPLITTING,
@@ -43,7 +46,7 @@ class FolderPictures:
         answers: The model.
         folders: ``(image_dir, mask_dir)``.
         classes: ClassTable or None. See :func:`unetv2.evaluate`.
-        reading: Options of ``make_dataset`` by name.
+        reading: Options of ``make_dataset`` by name. Others are as in the model's training.
         shard: ``(index, count)`` or None.
 
     Attributes:
@@ -66,19 +69,27 @@ class FolderPictures:
         reading: Mapping[str, Any],
         shard: Sequence[int] | None,
     ) -> None:
-        options = _resolved(reading)
+        given = _require_known(reading)
         self.classes = resolve_classes(
-            classes, answers, labels=None, ignore_class=options["ignore_class"]
+            classes, answers, labels=None, ignore_class=given.get("ignore_class")
         )
+        recorded = _recorded(answers.record, given, classes)
+        if recorded.get("label_map") == dict(self.classes.label_map):
+            del recorded["label_map"]
+        options = {**_OPTIONS, **recorded, **given}
         self._labels = resolve_labels(
             None, None, self.classes, options["encoding"], options["label_map"]
         )
         self._answers = answers
+        self._recorded = recorded
         self._max_pixels = require_integer(
             "max_pixels", options["max_pixels"], 1, "It guards against broken headers."
         )
         image_dir, mask_dir = folders
-        pairs = find_pairs(image_dir, mask_dir, **{name: options[name] for name in _FINDING})
+        try:
+            pairs = find_pairs(image_dir, mask_dir, **{name: options[name] for name in _FINDING})
+        except ValueError as error:
+            raise ValueError(f"{error}{_told_of(recorded, _FINDING)}") from error
         pairs = split_pairs(pairs, **{name: options[name] for name in _SPLITTING})
         self._pairs = pairs if shard is None else _sharded(pairs, shard)
         for pair in self._pairs[:_HEADERS_CHECKED]:
@@ -92,6 +103,8 @@ class FolderPictures:
         told = {name: _plain(options[name]) for name in _OPTIONS if options[name] != _OPTIONS[name]}
         if told:
             self.settings["reading"] = told
+        if recorded:
+            self.settings["as_in_training"] = sorted(recorded)
         if shard is not None:
             self.settings["shards"] = [list(map(int, shard))]
 
@@ -114,7 +127,10 @@ class FolderPictures:
             yield pair, Picture(pair.image, **options)
 
     def _truth(self, pair: Pair, size: tuple[int, int]) -> np.ndarray:
-        truth = self._labels.read(pair.mask, self._max_pixels)
+        try:
+            truth = self._labels.read(pair.mask, self._max_pixels)
+        except ValueError as error:
+            raise ValueError(f"{error}{_told_of(self._recorded, _LABELLING)}") from error
         if truth.shape != size:
             raise ValueError(
                 f"A mask must have its image's size. Received: {truth.shape[0]}x{truth.shape[1]} "
@@ -123,14 +139,50 @@ class FolderPictures:
         return truth
 
 
-def _resolved(reading: Mapping[str, Any]) -> dict[str, Any]:
+def _require_known(reading: Mapping[str, Any]) -> dict[str, Any]:
     unknown = set(reading) - set(_OPTIONS)
     if unknown:
         raise ValueError(
             f"`reading` must hold options of `make_dataset` among {', '.join(_OPTIONS)}. "
             f"Received: {', '.join(map(repr, sorted(unknown)))}. The model tells the others."
         )
-    return {**_OPTIONS, **reading}
+    # None is what is not given, as an option of the command that is left out.
+    return {name: value for name, value in reading.items() if value is not None}
+
+
+def _recorded(
+    record: Preprocessing | None, given: Mapping[str, Any], classes: ClassTable | None
+) -> dict[str, Any]:
+    """Returns what the model's record tells of masks, where it differs from the defaults.
+
+    Args:
+        record: The model's, or None.
+        given: What the caller says of it.
+        classes: The caller's table, or None.
+    """
+    if record is None:
+        return {}
+    found = {name: getattr(record, name) for name in _RECORDED if name not in given}
+    # It maps ids in files, so it goes with the encoding; and a table's own map is its masks'.
+    same = given.get("encoding", record.encoding) == record.encoding
+    if record.label_map is not None and same and not (classes is not None and classes.label_map):
+        found["label_map"] = dict(record.label_map)
+    return {
+        name: value
+        for name, value in found.items()
+        if name not in given and value != _OPTIONS[name]
+    }
+
+
+def _told_of(recorded: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Returns what an error ends with where the model's record decided how files are read."""
+    told = ", ".join(f"{name}={recorded[name]!r}" for name in names if name in recorded)
+    if not told:
+        return ""
+    return (
+        f" They are read as in the model's training, {told}: pass other values if these are named "
+        "or labelled otherwise."
+    )
 
 
 def _sharded(pairs: list[Pair], shard: Sequence[int]) -> list[Pair]:

@@ -63,6 +63,11 @@ def _notes(evaluation: Measurement, labels: list[str]) -> list[str]:
     lines = [first.rstrip(", ") + "."]
     if count > 1:
         lines[0] += " Intervals are 95 %, by the bootstrap over pictures."
+    recorded = evaluation.settings.get("as_in_training", [])
+    if recorded:
+        reading = evaluation.settings.get("reading", {})
+        told = ", ".join(f"{name}={reading.get(name)!r}" for name in recorded)
+        lines.append(f"Read as in the model's training: {told}.")
     shards = evaluation.settings.get("shards", [])
     if shards and len(shards) < shards[0][1]:
         found = ", ".join(str(index) for index, _ in shards)
