@@ -152,3 +152,14 @@ def test_seeds_that_are_none_are_refused(seed, error, received):
     message = "`seed` must be an integer or a pair of integers. Received: seed of .*" + received
     with pytest.raises(error, match=message):
         Augmentation()(*batch(), seed)
+
+
+def test_what_is_printed_is_what_is_on():
+    assert repr(Augmentation()) == "Augmentation()"
+    grey = get("driving", 255, channels=1)
+    assert "saturation" not in repr(grey)
+    assert repr(get("light")) == (
+        "Augmentation(horizontal_flip=0.5, scale=(0.9, 1.2), brightness=0.1, contrast=0.1)"
+    )
+    for augmentation in (grey, get("light", 0), driving(ignore_class=-1), Augmentation(cutout=1)):
+        assert eval(repr(augmentation)) == augmentation  # noqa: S307

@@ -172,6 +172,23 @@ def test_a_data_set_that_varies_its_pictures_is_not_varied_again(write_pairs):
     assert examine(grey, batches(channels=1), None, recipe).augmentation.saturation == 0
 
 
+def test_what_varies_the_training_images_is_said_as_it_is(write_pairs):
+    recipe = unetv2.recipes.get(PLAIN, augmentation="driving")
+    varied, plain = (of_files(write_pairs, augmentation=name) for name in ("light", None))
+    light, driving = unetv2.augmentation.light(), unetv2.augmentation.driving()
+    said = [
+        (varied, recipe, f"varied by the data set: {light}."),
+        (plain, recipe, f"Training images are varied: {driving}."),
+        (plain, PLAIN, "Training images are not varied."),
+    ]
+    for data, asked, line in said:
+        assert line in str(examine(network(), data, None, asked))
+    grey = network((*SIZE, 1))
+    said = str(examine(grey, batches(channels=1), None, recipe))
+    assert "brightness=0.3" in said
+    assert "saturation" not in said
+
+
 def test_the_ignored_class_is_the_datas_or_the_models(tmp_path, write_pairs):
     assert examine(network(), of_files(write_pairs, ignore_class=9), None, PLAIN).ignore_class == 9
     holes = changed(mask=lambda masks: tf.where(masks == 1, 255, masks))

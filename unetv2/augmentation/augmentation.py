@@ -123,6 +123,15 @@ class Augmentation:
         object.__setattr__(self, "scale", _require_scale(self.scale))
         object.__setattr__(self, "ignore_class", _require_id(self.ignore_class))
 
+    def __repr__(self) -> str:
+        """Returns the call that makes it, with what differs from its default: what is on."""
+        on = [
+            f"{field.name}={value!r}"
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(on)})"
+
     def __call__(
         self, images: Any, masks: Any, seed: Any, first: Any = 0
     ) -> tuple[tf.Tensor, tf.Tensor]:

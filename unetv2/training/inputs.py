@@ -35,6 +35,7 @@ class Inputs:
         image_shape: ``(height, width, channels)`` of the first picture.
         validated: bool. Whether there is validation data.
         preprocessing: How the pictures are prepared, or None if nobody knows.
+        varied_before: What varies them in the data set already, or None.
     """
 
     n_classes: int
@@ -47,13 +48,22 @@ class Inputs:
     image_shape: tuple[int, ...]
     validated: bool
     preprocessing: Preprocessing | None
+    varied_before: Augmentation | None = None
+
+    def __str__(self) -> str:
+        """Returns how the training images are varied, which the recipe alone does not tell."""
+        if self.varied_before is not None:
+            return f"Training images are varied by the data set: {self.varied_before}."
+        if self.augmentation is not None:
+            return f"Training images are varied: {self.augmentation}."
+        return "Training images are not varied."
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what a resumed run must share, of types that JSON knows."""
         values = {
             name: value
             for name, value in vars(self).items()
-            if name not in ("classes", "augmentation", "preprocessing")
+            if name not in ("classes", "augmentation", "preprocessing", "varied_before")
         }
         if self.augmentation is not None:
             values["augmentation"] = dataclasses.asdict(self.augmentation)
@@ -92,13 +102,15 @@ def examine(
     else:
         n_pairs, given, regular = count(train)
     augmentation = get_augmentation(recipe.augmentation, ignore_class, channels=shape[-1])
-    if origin is not None and origin.augmentation is not None:
+    varied_before = None if origin is None else origin.augmentation
+    if varied_before is not None:
         # The data set varies its pictures itself; twice would be too much.
         augmentation = None
     wanted = recipe.batch_size or given
     return Inputs(
         n_classes, ignore_class, classes, n_pairs, wanted, not regular or wanted != given,
         augmentation, shape, validation is not None, _preprocessing(model, origin),
+        varied_before,
     )  # fmt: skip
 
 

@@ -193,7 +193,7 @@ def train(
             "use the output folder",
             lambda: open_folder(folder, description, resume=resume, overwrite=overwrite),
         )
-        _log.info("%s", recipe)
+        _log.info("%s\n%s", recipe, inputs)
 
         if inputs.preprocessing is not None:
             # A plain `keras.Model` takes it as an attribute, which its own `save` leaves out.
