@@ -52,6 +52,19 @@ def test_masks_of_every_encoding_can_be_drawn(write, tmp_path):
         assert len(list((tmp_path / "report" / "worst").iterdir())) >= 2
 
 
+def test_ids_without_a_table_are_drawn_in_the_colors_of_every_other_overlay(write, tmp_path):
+    image = np.full((*SIZE, 3), 60, np.uint8)
+    mask = regions(0, 1, 7)
+    folders = write(mask, images=[image])
+    check(folders, n_classes=3, ignore_class=1, output=tmp_path / "report")
+    (path,) = (tmp_path / "report" / "worst").iterdir()
+    with Image.open(path) as picture:
+        drawn = np.asarray(picture)[:, SIZE[1] :]
+    table = unetv2.ClassTable.numbered(8, ignore_class=1)
+    expected = unetv2.visualization.overlay(image, mask, table, opacity=0.6)
+    assert np.abs(drawn - expected.astype(int)).max() <= 1
+
+
 def test_the_order_of_problems_is_the_same_in_every_run(write):
     folders = write(*[regions(0, number) for number in range(1, 30)])
     first, second = check(folders, n_classes=3), check(folders, n_classes=3)

@@ -48,3 +48,5 @@ def test_numbered_classes_have_colours_that_are_far_apart():
     assert apart[~np.eye(23, dtype=bool)].min() >= 10
     assert apart[np.arange(22), np.arange(1, 23)].min() >= 100
     assert unetv2.ClassTable.numbered(5).ignore_class is None
+    # A data set of 5 classes and a report of 23 draw the same class alike.
+    assert unetv2.ClassTable.numbered(5).colors == unetv2.ClassTable.numbered(23).colors[:5]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from small_training import N_CLASSES, PLAIN, batches, network
 
 import unetv2
-from unetv2.preprocessing import INTERPOLATIONS, RESIZES, Preprocessing, of_dataset
+from unetv2.preprocessing import INTERPOLATIONS, RESIZES, Preprocessing, class_table, of_dataset
 from unetv2.segmentation_model import preprocessing_of
 
 SIZES = st.none() | st.tuples(st.integers(1, 2000), st.integers(1, 2000))
@@ -253,3 +253,11 @@ def test_what_a_model_does_not_tell_is_assumed_and_said_once(caplog, shape, imag
 def test_a_model_takes_nothing_else():
     with pytest.raises(TypeError, match="`preprocessing` must be a Preprocessing or None. Rec"):
         small().preprocessing = (96, 128)
+
+
+def test_the_table_that_masks_are_drawn_in_is_the_models_or_a_numbered_one():
+    table = unetv2.ClassTable(("soil", "crop"), ((9, 9, 9), (0, 99, 0)), ignore_class=255)
+    known = Preprocessing(classes=table, ignore_class=255)
+    assert class_table(known, 2) is table
+    assert class_table(known, 3) == unetv2.ClassTable.numbered(3, 255)
+    assert class_table(None, 3) == unetv2.ClassTable.numbered(3)

@@ -28,6 +28,21 @@ def test_a_mask_is_painted_in_the_tables_colours_and_what_it_lacks_in_white():
     )
 
 
+def test_what_is_ignored_is_white_wherever_its_id_lies():
+    table = unetv2.ClassTable.numbered(3, ignore_class=0)
+    white, colors = (255, 255, 255), table.colors
+    ids = np.array([[0, 1, 2]])
+    np.testing.assert_array_equal(colorize(ids, table), [[white, colors[1], colors[2]]])
+    images = np.zeros((1, 1, 3, 3))
+    for classes, ignore_class in ((table, None), (unetv2.ClassTable.numbered(3), 0)):
+        figure = side_by_side(images, ids[None], ids[None], classes, ignore_class=ignore_class)
+        names = [text.get_text() for text in figure.legends[0].texts]
+        assert names == ["class 1", "class 2", "ignored"]
+        shown = figure.axes[1].images[0].get_array()
+        np.testing.assert_array_equal(shown, [[white, colors[1], colors[2]]])
+    assert [text.get_text() for text in legend(table).legends[0].texts] == names
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
 def test_a_table_may_have_more_classes_than_the_masks_dtype_has_numbers(dtype):
     table = unetv2.ClassTable(tuple(map(str, range(256))), ((9, 9, 9),) * 256)

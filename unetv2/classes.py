@@ -78,7 +78,8 @@ class ClassTable:
             ignore_class: int or None. Id of the pixels that have no label.
 
         Returns:
-            ClassTable. ``class 0``, ``class 1``, ..., in colours that are far apart.
+            ClassTable. ``class 0``, ``class 1``, ..., in colors of which those of neighboring ids
+            are far apart; an id has the same color in a table of any length.
 
         Example:
             >>> unetv2.ClassTable.numbered(2).names

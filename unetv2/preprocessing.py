@@ -173,6 +173,21 @@ def of_dataset(dataset: Any) -> Preprocessing | None:
     return getattr(getattr(dataset, ORIGIN, None), "preprocessing", None)
 
 
+def class_table(known: Preprocessing | None, n_classes: int) -> ClassTable:
+    """Returns the table in whose colors masks of a model are drawn, wherever they are.
+
+    Args:
+        known: How its images were prepared, or None.
+        n_classes: int. The model's.
+
+    Returns:
+        ClassTable. The model's own, or a numbered one where it has none of so many classes.
+    """
+    if known is not None and known.classes is not None and len(known.classes) == n_classes:
+        return known.classes
+    return ClassTable.numbered(n_classes, None if known is None else known.ignore_class)
+
+
 def _require_range(value_range: Any) -> tuple[float, float]:
     message = (
         "`value_range` must be two finite numbers, the smaller first. "

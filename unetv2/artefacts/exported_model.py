@@ -23,7 +23,7 @@ from unetv2.inference.gathering import Gathering
 from unetv2.inference.pictures import Picture
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor
-from unetv2.preprocessing import Preprocessing
+from unetv2.preprocessing import Preprocessing, class_table
 
 
 class ExportedModel:
@@ -191,10 +191,7 @@ class ExportedModel:
     @property
     def classes(self) -> ClassTable:
         """Names and colours of the ids."""
-        known = self.preprocessing
-        if known.classes is not None and len(known.classes) == self.n_classes:
-            return known.classes
-        return ClassTable.numbered(self.n_classes, known.ignore_class)
+        return class_table(self.preprocessing, self.n_classes)
 
     def _whole(
         self, pictures: Sequence[Picture], wanted: Wanted, batch_size: int

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from unetv2.classes import ClassTable
 from unetv2.inference.figures import Part, Wanted, mask_dtype
 from unetv2.inference.pictures import Picture
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor
 from unetv2.inference.writing import MaskFile, mask_file
+from unetv2.preprocessing import class_table
 
 
 class Gathering:
@@ -60,11 +60,8 @@ class Gathering:
 
     def prediction(self) -> Prediction:
         """Returns all of them."""
-        known = self._predictor.preprocessing
-        n_classes = self._predictor.network.n_classes
-        classes = known.classes
-        if classes is None or len(classes) != n_classes:
-            classes = ClassTable.numbered(n_classes, known.ignore_class)
+        predictor = self._predictor
+        classes = class_table(predictor.preprocessing, predictor.network.n_classes)
         return Prediction(
             ids=self._whole.pop("mask", None), **self._whole, classes=classes,
             picture=self._picture, path=self._path,

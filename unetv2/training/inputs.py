@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from unetv2.augmentation import Augmentation
 from unetv2.augmentation import get as get_augmentation
-from unetv2.classes import ClassTable
 from unetv2.data.origin import Origin, origin_of
 from unetv2.preprocessing import Preprocessing
 from unetv2.recipes import Recipe
@@ -27,7 +26,6 @@ class Inputs:
     Args:
         n_classes: int. The model's.
         ignore_class: int or None. Id of pixels that have no label.
-        classes: ClassTable or None.
         n_pairs: int. Pairs in an epoch.
         batch_size: int. Pairs in a batch of the training.
         rebatched: bool. Whether the data set's batches are of other sizes.
@@ -40,7 +38,6 @@ class Inputs:
 
     n_classes: int
     ignore_class: int | None
-    classes: ClassTable | None
     n_pairs: int
     batch_size: int
     rebatched: bool
@@ -63,7 +60,7 @@ class Inputs:
         values = {
             name: value
             for name, value in vars(self).items()
-            if name not in ("classes", "augmentation", "preprocessing", "varied_before")
+            if name not in ("augmentation", "preprocessing", "varied_before")
         }
         if self.augmentation is not None:
             values["augmentation"] = dataclasses.asdict(self.augmentation)
@@ -92,7 +89,6 @@ def examine(
     n_classes = _n_classes(model)
     origin = origin_of(train)
     ignore_class = _ignore_class(model, origin, validation)
-    classes = None if origin is None else origin.preparation.labels.classes
     shape = _first_batch("train", train, model, n_classes, ignore_class)
     if validation is not None:
         _first_batch("validation", validation, model, n_classes, ignore_class)
@@ -108,7 +104,7 @@ def examine(
         augmentation = None
     wanted = recipe.batch_size or given
     return Inputs(
-        n_classes, ignore_class, classes, n_pairs, wanted, not regular or wanted != given,
+        n_classes, ignore_class, n_pairs, wanted, not regular or wanted != given,
         augmentation, shape, validation is not None, _preprocessing(model, origin),
         varied_before,
     )  # fmt: skip

@@ -16,13 +16,13 @@ import tensorflow as tf
 
 from unetv2 import recipes
 from unetv2.arguments import require_integer, require_number
-from unetv2.classes import ClassTable
 from unetv2.distributed.agreement import identity, require_same
 from unetv2.distributed.crew import Crew
 from unetv2.distributed.distribution import Distribution
 from unetv2.distributed.restoring import chiefs_state
 from unetv2.distributed.ways import Ways
 from unetv2.distributed.weighing import shared_class_weights
+from unetv2.preprocessing import class_table
 from unetv2.recipes import Recipe
 from unetv2.training.folder import MODEL, TENSORBOARD, describe_run, open_folder
 from unetv2.training.going_on import first_state, recovered
@@ -210,7 +210,7 @@ def train(
         writer = _writer(folder) if crew.is_chief else None
         pictures = None
         if validation is not None and crew.is_chief:
-            classes = inputs.classes or ClassTable.numbered(inputs.n_classes)
+            classes = class_table(inputs.preprocessing, inputs.n_classes)
             pictures = Pictures(validation, classes)
         while state.epoch < epochs and not state.is_over(patience):
             _, end, scale = stage = stages.span(state.epoch)

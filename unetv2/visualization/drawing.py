@@ -69,7 +69,7 @@ def add_legend(
     entries: list[tuple[str, Color]] = [
         (classes.names[number], classes.colors[number])
         for number in ids
-        if 0 <= number < len(classes)
+        if 0 <= number < len(classes) and number != ignore_class
     ]
     if ignore_class in ids:
         entries.append(("ignored", IGNORED_COLOR))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -79,9 +80,9 @@ def side_by_side(
         images: uint8 or float in [0, 1], ``(n, height, width, 3)``, RGB.
         masks: Integer ids, ``(n, height, width)`` or ``(n, height, width, 1)``.
         predictions: As ``masks``.
-        classes: The table of the ids. What it does not list, as ``ignore_class``, is white.
-        ignore_class: int or None. Id that the legend calls "ignored"; the table's own if
-            None.
+        classes: The table of the ids. ``ignore_class``, and what it does not list, is white.
+        ignore_class: int or None. Id that is white and "ignored" in the legend; the table's own
+            if None.
 
     Returns:
         matplotlib.figure.Figure.
@@ -103,6 +104,8 @@ def side_by_side(
             "`images`, `masks` and `predictions` must hold as many pictures, one at least. "
             f"Received: {len(images)}, {len(masks)} and {len(predictions)}."
         )
+    if ignore_class is not None and ignore_class != classes.ignore_class:
+        classes = dataclasses.replace(classes, ignore_class=ignore_class, ignore_color=None)
     aspect = images.shape[1] / images.shape[2]
     figure, panels = subplots(len(images), 3, figsize=(10, 3.2 * aspect * len(images) + 1.2))
     for row, image, mask, prediction in zip(panels, images, masks, predictions, strict=True):
@@ -114,9 +117,8 @@ def side_by_side(
     for panel in panels.flat:
         panel.set_axis_off()
     present = np.union1d(np.unique(masks), np.unique(predictions)).tolist()
-    ignored = classes.ignore_class if ignore_class is None else ignore_class
     where = {"loc": "outside lower center", "ncols": 7, "fontsize": "small"}
-    add_legend(figure, classes, present, ignored, **where)
+    add_legend(figure, classes, present, classes.ignore_class, **where)
     return figure
 
 
@@ -140,7 +142,7 @@ def legend(classes: ClassTable, *, columns: int = 4) -> Figure:
     """
     columns = require_integer("columns", columns, 1, "4 is the default.")
     ids = list(range(len(classes)))
-    if classes.ignore_class is not None:
+    if classes.ignore_class not in (None, *ids):
         ids.append(classes.ignore_class)
     rows = -(-len(ids) // columns)
     figure = blank((1.6 * columns, 0.25 * rows + 0.2))

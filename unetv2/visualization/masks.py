@@ -6,7 +6,7 @@ import numpy as np
 
 from unetv2.classes import ClassTable
 
-# Of what a table does not list.
+# Of what has no label, or is not in the table.
 IGNORED_COLOR = (255, 255, 255)
 
 
@@ -15,7 +15,7 @@ def colorize(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
 
     Args:
         mask: Integer ids, ``(height, width)`` or ``(height, width, 1)``.
-        classes: The table of the ids. What it does not list, as ``ignore_class``, is white.
+        classes: The table of the ids. ``ignore_class``, and what it does not list, is white.
 
     Returns:
         np.ndarray. uint8 ``(height, width, 3)``.
@@ -36,6 +36,8 @@ def colorize(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
             f"Received: {ids.shape}. Pass one mask at a time."
         )
     known = (ids >= 0) & (ids < len(classes))
+    if classes.ignore_class is not None:
+        known &= ids != classes.ignore_class
     palette = np.array((*classes.colors, IGNORED_COLOR), dtype=np.uint8)
     # NumPy's own integer: a Python one would have to fit into the mask's dtype.
     return palette[np.where(known, ids, np.int64(len(classes)))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from unetv2.classes import ClassTable, Color
+from unetv2.classes import ClassTable
 from unetv2.data.arrays import array_image, is_array
 from unetv2.data.checking.findings import Finding
 from unetv2.data.decoding import MAX_PIXELS, decode_image, open_file
@@ -22,6 +21,8 @@ from unetv2.visualization.masks import colorize
 
 _PICTURES = 8
 _LONGEST_SIDE = 640
+# Of 16-bit masks.
+_LARGEST_ID = 65535
 
 
 def write_report(
@@ -121,14 +122,11 @@ def _painted(values: np.ndarray, labels: Labels) -> np.ndarray:
         values = np.minimum(values, 1)
     for old, new in labels.label_map.items() if labels.encoding == "ids" else ():
         values = np.where(values == old, np.int64(new), values)
-    return colorize(values, labels.classes or _numbered())
+    return colorize(values, labels.classes or _numbered(values, labels))
 
 
-def _numbered() -> ClassTable:
-    """Returns a table for ids without one, neighbours far apart in hue."""
-    colors: list[Color] = [(0, 0, 0)]
-    for number in range(1, 256):
-        # The golden ratio: no two of any few hues come close.
-        red, green, blue = colorsys.hsv_to_rgb(number * 0.618 % 1, 0.8, 0.95)
-        colors.append((int(255 * red), int(255 * green), int(255 * blue)))
-    return ClassTable(tuple(map(str, range(256))), tuple(colors))
+def _numbered(values: np.ndarray, labels: Labels) -> ClassTable:
+    """Returns the table of ids without one, as they are drawn everywhere else."""
+    # More ids than that are no classes; they are white.
+    largest = int(np.clip(values, 0, _LARGEST_ID).max(initial=1))
+    return ClassTable.numbered(largest + 1, labels.ignore_class)
