@@ -162,4 +162,4 @@ def test_what_is_printed_is_what_is_on():
         "Augmentation(horizontal_flip=0.5, scale=(0.9, 1.2), brightness=0.1, contrast=0.1)"
     )
     for augmentation in (grey, get("light", 0), driving(ignore_class=-1), Augmentation(cutout=1)):
-        assert eval(repr(augmentation)) == augmentation  # noqa: S307
+        assert eval(repr(augmentation)) == augmentation

@@ -120,7 +120,7 @@ def test_fit_takes_it_from_the_data_set(write_pairs):
     assert model.preprocessing.interpolation == "nearest"
 
 
-def test_what_masks_hold_and_how_files_are_named_is_kept(write_pairs, tmp_path):
+def test_what_masks_hold_and_how_files_are_named_is_kept(write_pairs):
     images, masks = write_pairs(n_classes=3)
     for path in list(masks.iterdir()):
         path.rename(masks / f"{path.stem}_label.png")

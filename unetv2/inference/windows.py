@@ -50,10 +50,11 @@ class Axis:
         # As it is written: 0.1 is a tenth, not the float a little above it.
         stride = window - math.ceil(window * Fraction(str(float(overlap))))
         if stride < 1 and span > 0:
+            most = math.floor(100 * (window - 1) / window) / 100
             raise ValueError(
                 "`overlap` must leave at least one pixel from one window to the next. "
                 f"Received: overlap={overlap} and windows of {window} pixels along {length}. "
-                f"Pass at most {math.floor(100 * (window - 1) / window) / 100}, or a larger `window`."
+                f"Pass at most {most}, or a larger `window`."
             )
         n = 1 if span <= 0 else -(-span // stride) + 1
         if symmetric and n % 2 and span % 2:
