@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from small_networks import N_CLASSES, asked, network, picture, softmax
 
 import unetv2
-from unetv2.data.resizing import Geometry
+from unetv2.data.resizing import Geometry, pixels_needed
 from unetv2.inference.canvas import Canvas
 from unetv2.inference.pictures import Picture
 from unetv2.preprocessing import INTERPOLATIONS
@@ -36,8 +36,8 @@ def probabilities(model, image, **options):
         # Whole pixels, which Pillow adds up.
         ("area", "stretch", (24, 32), "png"),
         ("area", "pad", (24, 40), "png"),
-        # Decoded at a quarter, as it shrinks by more; or not, as that would be another picture.
-        ("area", "stretch", (24, 32), "jpg"),
+        # Decoded at a half, as it shrinks to an eighth; or not, as that would be another picture.
+        ("area", "stretch", (15, 20), "jpg"),
         ("nearest", "pad", (24, 40), "jpg"),
     ],
 )
@@ -52,9 +52,8 @@ def test_pictures_are_prepared_as_in_training_to_the_bit(
     )
     geometry = Geometry.plan((120, 160), size, resize)
     model = network((*size, 3), image_size=size, **options)
-    pixels = Picture(path, channels=3, max_pixels=10**6).pixels(
-        None if interpolation == "nearest" else geometry.resized
-    )
+    needed = pixels_needed(geometry, interpolation)
+    pixels = Picture(path, channels=3, max_pixels=10**6).pixels(needed)
     canvas = Canvas(pixels, geometry, interpolation, (0.0, 1.0))
     np.testing.assert_array_equal(canvas.whole(), images[0])
     # And the mask is the one of the network's logits for that.

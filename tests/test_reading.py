@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from conftest import png, save
@@ -8,10 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from unetv2.data.decoding import decode_image
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.data.reading import Preparation, check_headers
 from unetv2.data.reading import read_pair as read_prepared
+from unetv2.data.resizing import Geometry, resize_image
+from unetv2.data.synthetic import driving_scene
 
 IDS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
@@ -256,3 +261,23 @@ def test_a_flipped_byte_gives_an_error_or_the_right_ids(tmp_path):
 def test_a_missing_file_stays_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_pair(Pair("a", str(tmp_path / "a.png"), str(tmp_path / "b.png")), (8, 8))
+
+
+@pytest.mark.parametrize("interpolation", ["area", "bilinear", "lanczos3"])
+@pytest.mark.parametrize("size", [(60, 80), (75, 90), (96, 128)])
+def test_a_jpeg_that_is_decoded_smaller_is_resized_as_in_full(tmp_path, interpolation, size):
+    # Hard edges, finer than what they are resized to.
+    image = driving_scene(3, image_size=(480, 640))[0][..., :3]
+    encoded = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(
+        encoded, format="JPEG", quality=95, subsampling=0
+    )
+    pair = write_pair(tmp_path, encoded.getvalue(), np.zeros((480, 640), np.uint8), "i/a.jpg")
+    found, _ = read_pair(pair, size, interpolation=interpolation)
+    expected = resize_image(decode_image(pair.image), Geometry(size, size), interpolation)
+    off = np.abs(found.astype(int) - expected)
+    if interpolation == "area":
+        assert off.mean() < 0.5
+        assert off.max() <= 12
+    else:
+        assert not off.any()

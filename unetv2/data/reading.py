@@ -10,7 +10,7 @@ from unetv2.arguments import require_choice, require_image_size, require_integer
 from unetv2.data.decoding import MAX_PIXELS, open_file, read_header
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
-from unetv2.data.resizing import Geometry, resize_image, resize_mask
+from unetv2.data.resizing import Geometry, pixels_needed, resize_image, resize_mask
 from unetv2.preprocessing import INTERPOLATIONS, RESIZES
 
 
@@ -94,7 +94,7 @@ def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndar
     mask = preparation.labels.read(pair.mask, preparation.max_pixels)
     source = mask.shape[:2]
     geometry = Geometry.plan(source, preparation.image_size or source, preparation.resize)
-    at_least = geometry.resized if preparation.interpolation != "nearest" else None
+    at_least = pixels_needed(geometry, preparation.interpolation)
     with open_file(pair.image, preparation.max_pixels) as file:
         file.require_image(preparation.channels)
         _require_one_size(pair, file.header.size, source)

@@ -10,6 +10,10 @@ import tensorflow as tf
 from unetv2.data.pixels import as_picture, is_pillows
 
 
+# Of an area, down and across.
+_BLOCKS = 4
+
+
 class Geometry(NamedTuple):
     """How a picture comes to its size: resized, then padded or cropped around the middle.
 
@@ -40,6 +44,24 @@ class Geometry(NamedTuple):
         ratio = min(ratios) if resize == "pad" else max(ratios)
         height, width = (max(1, round(given * ratio)) for given in source)
         return cls((height, width), size)
+
+
+def pixels_needed(geometry: Geometry, interpolation: str) -> tuple[int, int] | None:
+    """Returns how large an image must be decoded at least, to be resized so.
+
+    Args:
+        geometry: The way.
+        interpolation: str.
+
+    Returns:
+        ``(height, width)``, or None for all pixels of the file. The mean over an area, of means
+        over blocks of a quarter of its height and width, is off by a level in 255 where edges are
+        hard; of larger blocks it is off by many, as these are cut at the area's border.
+    """
+    if interpolation != "area":
+        return None
+    height, width = geometry.resized
+    return _BLOCKS * height, _BLOCKS * width
 
 
 def resize_image(

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_fraction, require_integer
+from unetv2.data.resizing import pixels_needed
 from unetv2.inference.canvas import Canvas, place
 from unetv2.inference.figures import Band, Part, Wanted, enlarge, part_of
 from unetv2.inference.network import Network
@@ -126,7 +127,7 @@ class Predictor:
         plan = self._planner.plan(picture.size)
         known = self.preprocessing
         # As in training, where `read_pair` decodes.
-        at_least = None if known.interpolation == "nearest" else plan.geometry.resized
+        at_least = pixels_needed(plan.geometry, known.interpolation)
         canvas = Canvas(
             picture.pixels(at_least), plan.geometry, known.interpolation, known.value_range
         )
