@@ -29,7 +29,7 @@ def class_weights(
       having them called everywhere.
     - ``"effective_number"`` (Cui et al.): :math:`(1 - \beta) / (1 - \beta^{n_c})`, with
       :math:`n_c` the pixels of a class and :math:`\beta = (N - 1) / N` for :math:`N` pixels in
-      all; scaled to the mean 1.
+      all; scaled to the mean 1 over the classes that have pixels.
 
     Args:
         dataset: Batches of ``(image, mask)``, gone through once.

@@ -50,7 +50,7 @@ def benchmark(
         models: A Keras model, an :class:`~unetv2.ExportedModel`, the path of one, or a list.
         dataset: What :func:`unetv2.evaluate` takes, to have the mean IoU of each, or None.
         batch_size: int, at least 1. Frames in a batch, for the throughput.
-        runs: int, at least 1. How often a single frame is answered.
+        runs: int, at least 1. How often a single frame is answered, in rounds of 5: 12 are 15.
         threads: int, at least 1, or None. Threads of artefacts' runtimes, TensorFlow's excepted;
             None leaves them to the runtimes.
         output: A folder for ``benchmark.json``, ``benchmark.txt`` and ``benchmark.png``, or None.
@@ -110,7 +110,7 @@ def benchmark(
             )
         )  # fmt: skip
         shown.update(number + 1, entry.name)
-    result = Benchmark(rows=rows, settings=_settings(found, batch_size, runs, threads))
+    result = Benchmark(rows=rows, settings=_settings(found, batch_size, len(latencies[0]), threads))
     if output is not None:
         result.save(output)
     return result

@@ -27,7 +27,7 @@ class Row:
         latency_ms: Median, 95th and 99th percentile of a frame's answer, in milliseconds.
         throughput: float. Frames a second in batches.
         peak_bytes: int. The most memory of a process that starts it and answers a frame.
-        file_bytes: int. Of its files.
+        file_bytes: int. Of its files; of a Keras model that has none, 4 for each parameter.
         startup_s: float. Seconds from the start of Python to the first answer.
         mean_iou: float or None. On the data given.
     """

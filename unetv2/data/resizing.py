@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from unetv2.data.pixels import as_picture, is_pillows
 
-
 # Of an area, down and across.
 _BLOCKS = 4
 

@@ -115,7 +115,9 @@ class Passes:
             axes = [axis for axis, flip in enumerate(flips, 1) if flip]
             changed = tf.reverse(images, axes)
             if scale != 1:
-                changed = tf.image.resize(changed, _scaled(size, scale), antialias=True)
+                # As images are prepared: the mean over areas where they shrink.
+                method = "area" if scale < 1 else "bilinear"
+                changed = tf.image.resize(changed, _scaled(size, scale), method=method)
             for sample in range(samples):
                 passed = number * samples + sample
                 values = self._ask(changed, [len(ways) * samples * n + passed for n in numbers])
