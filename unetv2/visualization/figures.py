@@ -142,7 +142,7 @@ def legend(classes: ClassTable, *, columns: int = 4) -> Figure:
     """
     columns = require_integer("columns", columns, 1, "4 is the default.")
     ids = list(range(len(classes)))
-    if classes.ignore_class not in (None, *ids):
+    if classes.ignore_class is not None and classes.ignore_class not in ids:
         ids.append(classes.ignore_class)
     rows = -(-len(ids) // columns)
     figure = blank((1.6 * columns, 0.25 * rows + 0.2))
