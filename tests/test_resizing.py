@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -111,6 +114,17 @@ def test_channels_are_resized_each_for_itself(source, size, interpolation):
     together = resize_image(image, geometry, interpolation)
     # Single channels may take Pillow's way, where halves are rounded up.
     assert np.abs(together - np.concatenate(alone, axis=2).astype(int)).max() <= 1
+
+
+@given(source=SIZES, size=SIZES, resize=st.sampled_from(["pad", "crop"]))
+def test_a_kept_aspect_ratio_is_rounded_to_the_nearest_pixel_and_halves_up(source, size, resize):
+    choose = min if resize == "pad" else max
+    ratio = choose(Fraction(want, have) for want, have in zip(size, source, strict=True))
+    expected = tuple(max(1, math.floor(side * ratio + Fraction(1, 2))) for side in source)
+    geometry = Geometry.plan(source, size, resize)
+    assert geometry == (expected, size)
+    inside = [have <= want for have, want in zip(geometry.resized, size, strict=True)]
+    assert all(inside) or resize == "crop"
 
 
 def test_padding_keeps_the_aspect_ratio_and_is_marked():

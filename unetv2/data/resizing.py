@@ -39,10 +39,12 @@ class Geometry(NamedTuple):
         """
         if resize == "stretch":
             return cls(size, size)
-        ratios = [wanted / given for wanted, given in zip(size, source, strict=True)]
-        ratio = min(ratios) if resize == "pad" else max(ratios)
-        height, width = (max(1, round(given * ratio)) for given in source)
-        return cls((height, width), size)
+        # One side fills its own, and the other keeps the ratio, a half rounded up: in integers, as
+        # exported graphs do.
+        is_taller = source[0] * size[1] >= source[1] * size[0]
+        if is_taller == (resize == "pad"):
+            return cls((size[0], max(1, _rounded(source[1] * size[0], source[0]))), size)
+        return cls((max(1, _rounded(source[0] * size[1], source[1])), size[1]), size)
 
 
 def pixels_needed(geometry: Geometry, interpolation: str) -> tuple[int, int] | None:
@@ -102,6 +104,10 @@ def resize_mask(mask: np.ndarray, geometry: Geometry, padding: int = 0) -> np.nd
     elif padding > np.iinfo(mask.dtype).max:
         mask = mask.astype(np.uint16 if padding <= 65535 else np.int32)
     return _fit(_nearest(mask, geometry.resized), geometry.size, padding)
+
+
+def _rounded(dividend: int, divisor: int) -> int:
+    return (2 * dividend + divisor) // (2 * divisor)
 
 
 def _resized(

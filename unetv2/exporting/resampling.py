@@ -90,7 +90,7 @@ def _place(source: list[Any], size: tuple[int, int], resize: str) -> Place:
         resized = Geometry.plan((source[0], source[1]), size, resize).resized
         height, width = resized
     else:
-        # The side that fills its own takes all of it, the other the same ratio, rounded.
+        # As `Geometry.plan`, for sizes that are not known yet.
         tall = source[0] * size[1] >= source[1] * size[0]
         height, width = (
             tf.where(

@@ -43,7 +43,8 @@ class Boundary(ClassAverage):
     makes the loss NaN.
 
     Args:
-        distance: int, at least 0. By how many pixels a boundary may be off, in rows and columns.
+        distance: int, at least 0. By how many pixels a boundary may be off, in rows and columns:
+            the paper's :math:`\theta` is ``2 * distance + 1``, its :math:`\theta_0` is 3.
         ignore_class: int or None. Mask id of pixels that do not count.
         average: ``"batch"`` takes the sums over the whole batch, ``"image"`` over each image
             and averages these, as the paper does.
