@@ -101,7 +101,7 @@ def predict(
             ``(height, width, channels)``, uint8, uint16 or float in [0, 1]; or a list of these.
         window: ``(height, width)`` or None. Windows of that size at the picture's own scale.
         overlap: float in [0, 1). The least share of a window that the next one covers too,
-            rounded up to whole pixels; it must leave at least one of them.
+            rounded up to whole pixels, at most all of them but one.
         scale: float above 0, or None. Another scale than the picture's own, such as 0.5, for
             windows or, without ``window``, for the picture.
         tta: bool, or a sequence of ``"horizontal"``, ``"vertical"`` and scales such as 1.25. The
