@@ -52,16 +52,12 @@ def png_orientation(file: BinaryIO) -> int:
         OSError: If the file is cut off, its chunks are not those of a PNG, or one but the pixels'
             does not fit its checksum.
     """
-    exif = profile = xmp = data_bytes = 0
-    header = b""
+    exif = profile = xmp = 0
     for name, place, length in _chunks(file):
         if name == b"IDAT":
-            data_bytes += length
             continue
         content = _checked(file, name, place, length)
-        if name == b"IHDR":
-            header = content
-        elif name == b"eXIf":
+        if name == b"eXIf":
             exif = from_exif(content)
         elif name in _PNG_TEXTS:
             keyword, text = _png_text(name, content)
@@ -74,15 +70,23 @@ def png_orientation(file: BinaryIO) -> int:
                     xmp = xmp or from_xmp(data)
                 else:
                     profile = from_exif(data) or profile
-    _require_data(header, data_bytes)
     return exif or profile or xmp or 1
 
 
 def require_intact_png(file: BinaryIO) -> None:
-    """Raises an OSError if a PNG's pixels do not fit their checksums; decoders go on with them."""
+    """Raises an OSError if a PNG's pixels are missing, or do not fit their checksums.
+
+    Decoders take memory for all of them first, and go on with wrong ones.
+    """
+    header, data_bytes = b"", 0
     for name, place, length in _chunks(file):
-        if name == b"IDAT":
-            _checked(file, name, place, length)
+        if name in (b"IHDR", b"IDAT"):
+            content = _checked(file, name, place, length)
+            header, data_bytes = header or content, data_bytes + length
+    width, height, bits, kind = struct.unpack(">IIBB", header[:10])
+    row = width * bits * _CHANNELS.get(kind, 1) // 8
+    if row * height > _MOST_INFLATED * data_bytes:
+        raise OSError(f"{data_bytes} bytes of PNG data, too few for {height}x{width} pixels")
 
 
 def _checked(file: BinaryIO, name: bytes, place: int, length: int) -> bytes:
@@ -125,14 +129,6 @@ def _require_known(name: bytes, last: bytes, data_ended: bool) -> None:
     first = name == b"IHDR"
     if first != (not last) or (data_ended and name in (b"IDAT", b"PLTE")):
         raise OSError(f"broken PNG file: a chunk {name.decode()} in the wrong place")
-
-
-def _require_data(header: bytes, data_bytes: int) -> None:
-    """Raises if a PNG is too short for the pixels of its header."""
-    width, height, bits, kind = struct.unpack(">IIBB", header[:10])
-    row = width * bits * _CHANNELS.get(kind, 1) // 8
-    if row * height > _MOST_INFLATED * data_bytes:
-        raise OSError(f"{data_bytes} bytes of PNG data, too few for {height}x{width} pixels")
 
 
 def _png_text(name: bytes, content: bytes) -> tuple[bytes, bytes]:

@@ -58,6 +58,8 @@ _READ = {
     (_YCBCR, False): _BYTES,
     (_LAB, False): _BYTES,
 }
+# One channel behind the other, of 8 bits: where Pillow knows them.
+_IN_PLANES = {_RGB, _CMYK}
 # Bits from the lowest on: where Pillow knows them.
 _REVERSED = {
     _WHITE_IS_ZERO: {1, 2, 4, 8}, _BLACK_IS_ZERO: {1, 2, 4, 8}, _RGB: {8}, _PALETTE: {1, 2, 4, 8},
@@ -126,6 +128,9 @@ def read_tiff(file: BinaryIO) -> Tiff:
         OSError: If it is damaged.
     """
     directories = _Directories(file)
+    if directories.big and directories.order == ">":
+        # Pillow takes it for a TIFF with short offsets.
+        raise UnsupportedError(f"a BigTIFF of big-endian byte order. {_CONVERT}")
     page = directories.page(directories.offset)
     layout = _Layout(page)
     layout.require_support()
@@ -353,7 +358,7 @@ class _Layout:
                 f"{self._channels()} of {self.bits} bits, {word}, with "
                 f"PhotometricInterpretation={self.photometric}. {_CONVERT}"
             )
-        if self.planes != 1 and self.bits != 8:
+        if self.planes != 1 and (self.bits != 8 or self.photometric not in _IN_PLANES):
             raise UnsupportedError(
                 f"{self._channels()} of {self.bits} bits in planes (PlanarConfiguration="
                 f"{self.planes}). {_CONVERT}"
