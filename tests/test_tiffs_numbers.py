@@ -29,7 +29,9 @@ def write(path, array, **options):
 def numbers(dtype, shape=(HEIGHT, WIDTH), seed=0):
     limits = np.iinfo(dtype)
     rng = np.random.default_rng(seed)
-    array = rng.integers(max(limits.min, -(2**31)), min(limits.max, 2**31 - 1), shape, endpoint=True)
+    array = rng.integers(
+        max(limits.min, -(2**31)), min(limits.max, 2**31 - 1), shape, endpoint=True
+    )
     return array.astype(dtype)
 
 
@@ -50,7 +52,11 @@ def reads(path, wanted, read, what):
 def test_grey_masks_hold_the_numbers_stored(tmp_path, dtype, byteorder):
     array = numbers(dtype)
     settings = itertools.product(
-        ("minisblack", "miniswhite"), COMPRESSIONS, (False, True), (None, 5, (16, 16)), (False, True)
+        ("minisblack", "miniswhite"),
+        COMPRESSIONS,
+        (False, True),
+        (None, 5, (16, 16)),
+        (False, True),
     )
     for photometric, compression, predictor, parts, big in settings:
         if predictor and compression in (None, "packbits"):
@@ -213,7 +219,9 @@ def test_compressions_that_are_not_read_are_refused_by_number(tmp_path, compress
 
 def test_ids_above_31_bits_are_refused(tmp_path):
     path, _ = write(tmp_path / "a.tif", np.full((HEIGHT, WIDTH), 2**32 - 1, np.uint32))
-    with pytest.raises(ValueError, match="Mask ids must be in .* Received: 4294967295 in '.*a.tif'"):
+    with pytest.raises(
+        ValueError, match="Mask ids must be in .* Received: 4294967295 in '.*a.tif'"
+    ):
         decode_mask(path)
 
 
@@ -259,7 +267,9 @@ def test_a_tiff_whose_strips_are_missing_is_damaged(tmp_path):
     for count in (3, 0):
         damaged = content[: entry + 4] + bytes([count, 0, 0, 0]) + content[entry + 8 :]
         (tmp_path / "a.tif").write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"a.tif' must be a readable .*\d of 9 strips or tiles"):
+        with pytest.raises(
+            ValueError, match=r"a.tif' must be a readable .*\d of 9 strips or tiles"
+        ):
             decode_mask(path)
 
 

@@ -27,6 +27,7 @@ from unetv2.data.pixels import (
     require_channels,
     require_lossless,
     require_one_image,
+    require_stored_bmp,
     what_it_is,
 )
 from unetv2.data.tiff import Tiff, UnsupportedError, is_tiff, read_tiff
@@ -261,6 +262,7 @@ def open_picture(path: str, max_pixels: int) -> Iterator[PictureFile]:
                         f"{picture.height}x{picture.width} pixels by its header"
                     )
                 require_one_image(path, picture)
+                require_stored_bmp(path, picture, file)
                 if not tiff and start != PNG:
                     orientation = orientation_of(picture)
                 yield PictureFile(path, file, picture, orientation, tiff)

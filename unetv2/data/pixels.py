@@ -22,6 +22,7 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBX"}
 PILLOWS_CHANNELS = tuple(_MODES)
 _GREEN_AND_BLUE = 0xFFFF00
 _MPO = 0xB002
+_BMP_HEADER = 14
 # Five or six bits a color, which Pillow stretches to eight.
 _STRETCHED = ("BGR;15", "BGR;16")
 
@@ -191,6 +192,23 @@ def require_one_image(path: str, picture: Image.Image) -> None:
         raise ValueError(
             f"'{path}' must hold one image. Received: {count} frames. "
             "Split it into files of one image each."
+        )
+
+
+def require_stored_bmp(path: str, picture: Image.Image, file: BinaryIO) -> None:
+    """Raises for a BMP that Pillow takes for another depth, by its palette of black and white."""
+    if picture.format != "BMP":
+        return
+    place = file.tell()
+    file.seek(_BMP_HEADER)
+    # The oldest header has shorter fields.
+    file.seek(_BMP_HEADER + (10 if file.read(1) == b"\x0c" else 14))
+    bits = int.from_bytes(file.read(2), "little")
+    file.seek(place)
+    if (picture.mode == "1") != (bits == 1) and picture.mode in ("1", "L"):
+        raise ValueError(
+            f"'{path}' must be a BMP whose numbers are read as they are stored. Received: {bits} "
+            "bits a pixel and a palette of two colors. Save it as PNG."
         )
 
 
