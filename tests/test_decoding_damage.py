@@ -18,6 +18,15 @@ READERS = (decode_image, decode_mask, decode_colors)
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8)
 
 
+def refusal(read, path):
+    """Returns the text of the error with which a file is refused, or None if it is read."""
+    try:
+        read(str(path))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def chunks(content):
     """Yields name, start and end of each chunk of a PNG."""
     place = 8
@@ -36,7 +45,7 @@ def test_a_png_with_a_wrong_checksum_is_never_read(tmp_path, mode):
     if mode != "I;16":
         picture.convert(mode).save(tmp_path / "a.png")
         content = (tmp_path / "a.png").read_bytes()
-    for name, start, end in chunks(content):
+    for _, start, end in chunks(content):
         if end - start == 12:
             continue
         for place in (end - 5, end - 1):
@@ -92,10 +101,8 @@ def test_bombs_in_metadata_end_in_an_error_that_names_the_file_or_are_not_unpack
     content = content[:place] + chunk(name, keyword + bomb) + content[place:]
     (tmp_path / "a.png").write_bytes(content)
     for read in (read_header, *READERS):
-        try:
-            read(str(tmp_path / "a.png"))
-        except ValueError as error:
-            assert "a.png' must be a readable picture" in str(error)
+        said = refusal(read, tmp_path / "a.png")
+        assert said is None or "a.png' must be a readable picture" in said
 
 
 def jpeg(**options):
@@ -167,7 +174,7 @@ def test_other_views_in_a_jpeg_are_refused_and_thumbnails_are_not(tmp_path):
         decode_mask(str(path))
     # Its index has 16 bytes an image, of which the first four say what it is.
     content = bytearray(path.read_bytes())
-    second = content.index(b"\0\0\x03\0", content.index(b"MPF\0")) + 16
+    second = content.index(b"\0\0\x03\0", content.index(b"MPF\0") + 16) + 16
     content[second : second + 4] = b"\x02\0\x02\0"  # A view for the other eye.
     path.write_bytes(content)
     for read in (read_header, *READERS):
@@ -213,13 +220,13 @@ def test_a_bmp_is_read_as_it_is_stored_or_refused(tmp_path, bits, colors):
         "color": [(n, 0, 255 - n) for n in range(count)],
     }[colors]
     (tmp_path / "a.bmp").write_bytes(bmp(bits, indices, palette))
-    try:
-        found = decode_mask(str(tmp_path / "a.bmp"))
-    except ValueError as error:
-        assert f"{tmp_path}/a.bmp" in str(error)
-        assert (bits, colors) in {(8, "black and white"), (4, "black and white"), (4, "grey")}
+    path = tmp_path / "a.bmp"
+    said = refusal(decode_mask, path)
+    if said is None:
+        np.testing.assert_array_equal(decode_mask(str(path)), indices)
     else:
-        np.testing.assert_array_equal(found, indices)
+        assert str(path) in said
+        assert (bits, colors) in {(8, "black and white"), (4, "black and white"), (4, "grey")}
 
 
 def test_a_mask_in_a_bmp_of_five_bits_a_color_is_refused(tmp_path):
@@ -233,13 +240,14 @@ def test_a_mask_in_a_bmp_of_five_bits_a_color_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("error", [
-    ValueError("told by nobody"), OverflowError("too far"), MemoryError(), RecursionError(),
-    struct.error("short"), zlib.error("bad"), AssertionError(), UnicodeDecodeError("a", b"", 0, 0, ""),
+    ValueError("said by nobody"), OverflowError("too far"), MemoryError(), RecursionError(),
+    struct.error("short"), zlib.error("bad"), AssertionError(),
+    UnicodeDecodeError("a", b"", 0, 0, ""),
 ])  # fmt: skip
 def test_whatever_a_decoder_raises_names_the_file(tmp_path, monkeypatch, error):
     path = save(PIXELS, tmp_path / "a.bmp")
 
-    def load(picture):
+    def load(_):
         raise error
 
     monkeypatch.setattr(Image.Image, "load", load)

@@ -30,7 +30,8 @@ from unetv2.data.pixels import (
     require_stored_bmp,
     what_it_is,
 )
-from unetv2.data.tiff import Tiff, UnsupportedError, is_tiff, read_tiff
+from unetv2.data.tiff import Tiff, is_tiff, read_tiff
+from unetv2.data.tiff_layout import UnsupportedError
 from unetv2.data.turning import is_sideways, orientation_of, turned
 
 PNG = b"\x89PNG"
