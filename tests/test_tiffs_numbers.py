@@ -6,6 +6,7 @@ stored, whatever their photometric interpretation.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 
@@ -40,7 +41,6 @@ def refusal(read, path):
     try:
         read(path)
     except ValueError as error:
-        assert path in str(error), error
         return str(error)
     return None
 
@@ -49,6 +49,7 @@ def reads(path, wanted, read, what):
     """Returns whether a file is read, and then as the numbers wanted, or refused as a TIFF."""
     said = refusal(read, path)
     if said is not None:
+        assert path in said
         assert re.search(REFUSED, said), said
         return False
     np.testing.assert_array_equal(read(path), wanted, err_msg=what)
@@ -179,16 +180,15 @@ def test_channels_are_those_stored_or_refused(tmp_path, channels, dtype, photome
         # Grey and alpha in planes are the only ones that Pillow does not know.
         readable &= not (photometric == "minisblack" and alpha and planes == "separate")
 
-        def decoded(path, channels=min(channels, 4)):
-            return decode_image(path, channels=channels)
-
-        for read in (decoded, decode_mask):
+        image = functools.partial(decode_image, channels=min(channels, 4))
+        for read in (image, decode_mask):
             said = refusal(read, path)
-            assert said is None or not readable or photometric == "separated", said
             if said is not None:
+                assert path in said
+                assert not readable or photometric == "separated", said
                 continue
             # Inks are converted, in images alone.
-            assert photometric != "separated" or read is decoded
+            assert photometric != "separated" or read is image
             wanted = stored[..., :colors] if alpha and read is decode_mask else stored
             if photometric != "separated":
                 found = read(path)
