@@ -12,7 +12,7 @@ References:
 
 from __future__ import annotations
 
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -80,7 +80,8 @@ def read_tiff(file: BinaryIO) -> Tiff:
         raise UnsupportedError(f"{pages} pages. {_SPLIT}")
     copied = {tag: page.entries[tag] for tag in COPIED if tag in page.entries}
     return Tiff(
-        file=Redirected(directories, directories.written(layout.shown(), copied)),
+        # It has all that Pillow asks of a file.
+        file=cast("BinaryIO", Redirected(directories, directories.written(layout.shown(), copied))),
         orientation=_orientation(page),
         dtype=layout.dtype,
         bits=layout.bits,
