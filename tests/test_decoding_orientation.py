@@ -12,6 +12,7 @@ import pytest
 from checked_folders import check, kinds, regions
 from PIL import Image, ImageOps
 
+import unetv2
 from unetv2.data.dataset import make_dataset
 from unetv2.data.decoding import decode_image, decode_mask, read_header
 
@@ -158,3 +159,16 @@ def test_an_array_and_a_turned_image_differ_too(tmp_path):
     Image.fromarray(PIXELS).save(folders[0] / "0.jpg", exif=exif_data(3))
     np.save(folders[1] / "0.npy", np.zeros((24, 40), np.uint8))
     assert "orientations_differ" in kinds(check(folders))
+
+
+def test_evaluate_says_it_too(tmp_path, caplog):
+    folders = tmp_path / "images", tmp_path / "masks"
+    for folder, orientation in zip(folders, (2, 1), strict=True):
+        folder.mkdir()
+        pixels = PIXELS if folder == folders[0] else PIXELS[..., 0] % 2
+        Image.fromarray(pixels).save(folder / "0.png", exif=exif_data(orientation))
+    model = unetv2.build_unetv2((24, 40, 3), 2, filters=2, depth=2, seed=0)
+    model.preprocessing = unetv2.Preprocessing(image_size=(24, 40))
+    with caplog.at_level(logging.WARNING, "unetv2"):
+        unetv2.evaluate(model, folders, progress=False)
+    assert "Received: 1 of 1 pairs that differ" in caplog.text

@@ -279,6 +279,23 @@ def test_a_tiff_whose_strips_are_missing_is_damaged(tmp_path):
             decode_mask(path)
 
 
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 4}, {"tile": (16, 16)}])
+def test_a_deflated_tiff_with_a_wrong_checksum_is_never_read(tmp_path, layout):
+    path, stored = write(tmp_path / "a.tif", numbers("uint8"), compression="zlib", **layout)
+    np.testing.assert_array_equal(decode_mask(path), stored)
+    content = (tmp_path / "a.tif").read_bytes()
+    with tifffile.TiffFile(path) as file:
+        parts = list(zip(file.pages[0].dataoffsets, file.pages[0].databytecounts, strict=True))
+    for offset, length in parts:
+        for place in (offset + length // 2, offset + length - 1):
+            damaged = bytearray(content)
+            damaged[place] ^= 1
+            (tmp_path / "a.tif").write_bytes(damaged)
+            for read in (decode_mask, decode_image):
+                with pytest.raises(ValueError, match="'.*a.tif' must be a readable picture"):
+                    read(path)
+
+
 def test_tags_that_all_stand_for_the_same_bytes_are_refused(tmp_path):
     # A hundred tags of the file's whole length each.
     path, _ = write(

@@ -30,7 +30,7 @@ from unetv2.data.pixels import (
     require_stored_bmp,
     what_it_is,
 )
-from unetv2.data.tiff import Tiff, is_tiff, read_tiff
+from unetv2.data.tiff import Tiff, is_tiff, read_tiff, require_intact_tiff
 from unetv2.data.tiff_layout import UnsupportedError
 from unetv2.data.turning import is_sideways, orientation_of, turned
 
@@ -175,6 +175,8 @@ class PictureFile:
             require_intact_png(self._file)
         elif self._picture.format in JPEGS:
             require_few_scans(self._file)
+        elif self._tiff is not None:
+            require_intact_tiff(self._file, self._tiff)
         self._file.seek(place)
 
     def _refuse_mask(self) -> NoReturn:

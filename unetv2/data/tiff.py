@@ -12,6 +12,7 @@ References:
 
 from __future__ import annotations
 
+import zlib
 from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -21,6 +22,10 @@ from unetv2.data.tiff_layout import CONVERT, COPIED, Layout, UnsupportedError
 from unetv2.data.turning import ORIENTATION, from_xmp
 
 _SUBFILE, _XMP = 254, 700
+# Offsets and lengths of strips, and of tiles.
+_DATA = ((273, 279), (324, 325))
+_DEFLATE = (8, 32946)
+_INFLATED_AT_ONCE = 1 << 20
 _MOST_PAGES = 4096
 # Of a page's subfile type: a smaller version of another page, or its transparency.
 _REDUCED, _TRANSPARENCY = 1, 4
@@ -38,6 +43,7 @@ class Tiff(NamedTuple):
         swapped: bool. Whether Pillow takes its bytes in the wrong order.
         white_is_zero: bool. Whether white is 0 in an image.
         converted: bool. Whether decoding converts the colors, as from YCbCr.
+        deflated: Offset and length of each strip or tile of a file that is compressed by deflate.
     """
 
     file: BinaryIO
@@ -47,6 +53,7 @@ class Tiff(NamedTuple):
     swapped: bool
     white_is_zero: bool
     converted: bool
+    deflated: tuple[tuple[int, int], ...]
 
 
 def is_tiff(start: bytes) -> bool:
@@ -88,7 +95,32 @@ def read_tiff(file: BinaryIO) -> Tiff:
         swapped=layout.swapped,
         white_is_zero=layout.white_is_zero,
         converted=layout.converted,
+        deflated=_locations(page) if layout.compression in _DEFLATE else (),
     )
+
+
+def require_intact_tiff(file: BinaryIO, tiff: Tiff) -> None:
+    """Raises an OSError if what is compressed by deflate does not fit its checksums.
+
+    libtiff stops behind the pixels and reads no checksum.
+    """
+    for offset, length in tiff.deflated:
+        file.seek(offset)
+        rest, inflater = file.read(length), zlib.decompressobj()
+        try:
+            while rest and not inflater.eof:
+                inflater.decompress(rest, _INFLATED_AT_ONCE)
+                rest = inflater.unconsumed_tail
+        except zlib.error as error:
+            raise OSError(f"broken TIFF data at byte {offset}: {error}") from error
+
+
+def _locations(page: Page) -> tuple[tuple[int, int], ...]:
+    for offsets, lengths in _DATA:
+        found = page.integers(offsets)
+        if found:
+            return tuple(zip(found, page.integers(lengths), strict=False))
+    return ()
 
 
 def _pages(directories: Directories) -> int:
