@@ -250,10 +250,10 @@ def test_smaller_versions_and_transparency_behind_an_image_are_no_pages(tmp_path
         np.testing.assert_array_equal(read(str(tmp_path / "a.tif")), image)
 
 
-@pytest.mark.parametrize("bits", [1, 8])
+@pytest.mark.parametrize("bits", [1, 8, 16])
 def test_bits_from_the_lowest_on_are_read(tmp_path, bits):
     # FillOrder=2, which tifffile does not write: its tag Software is made one.
-    array = numbers("uint8") > 99 if bits == 1 else numbers("uint8")
+    array = numbers("uint8") > 99 if bits == 1 else numbers(f"uint{bits}")
     path, _ = write(tmp_path / "a.tif", array)
     content = bytearray((tmp_path / "a.tif").read_bytes())
     entry = content.index(b"\x31\x01\x02\x00")

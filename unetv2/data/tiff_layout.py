@@ -47,7 +47,8 @@ _READ = {
 _IN_PLANES = {_RGB, _CMYK}
 # Bits from the lowest on: where Pillow knows them.
 _REVERSED = {
-    _WHITE_IS_ZERO: {1, 2, 4, 8}, _BLACK_IS_ZERO: {1, 2, 4, 8}, _RGB: {8}, _PALETTE: {1, 2, 4, 8},
+    _WHITE_IS_ZERO: {1, 2, 4, 8, 16}, _BLACK_IS_ZERO: {1, 2, 4, 8, 16}, _RGB: {8},
+    _PALETTE: {1, 2, 4, 8},
 }  # fmt: skip
 _UNCOMPRESSED = 1
 _OLD_JPEG = 6
@@ -79,9 +80,11 @@ class Layout:
             self.photometric = _YCBCR if self.samples == 3 else _BLACK_IS_ZERO
         self.extra = page.integers(_EXTRA)
         self.planes = page.integer(_PLANES, 1) if self.samples > 1 else 1
-        self._depths = set(page.integers(_BITS) or (1,))
+        # Some writers give more values than channels.
+        self._depths = set(page.integers(_BITS)[: self.samples] or (1,))
+        formats = set(page.integers(_FORMAT)[: self.samples] or (_UNSIGNED,))
         # 4 is "undefined", which all take for unsigned.
-        self._formats = {_UNSIGNED if v == 4 else v for v in page.integers(_FORMAT) or (_UNSIGNED,)}
+        self._formats = {_UNSIGNED if value == 4 else value for value in formats}
         self._reversed = page.integer(_FILL_ORDER, 1) == 2
         self._big_endian = page.directories.order == ">"
 
@@ -176,7 +179,8 @@ class Layout:
                 f"{self._channels()} of {self.bits} bits in planes (PlanarConfiguration="
                 f"{self.planes}). {CONVERT}"
             )
-        if self._reversed and self.bits not in _REVERSED.get(self.photometric, ()):
+        known = _REVERSED.get(self.photometric, set()) - ({16} if self._big_endian else set())
+        if self._reversed and self.bits not in known:
             raise UnsupportedError(f"FillOrder=2 with {self.bits} bits. {CONVERT}")
         if self.bits == 12 and self._big_endian:
             raise UnsupportedError(f"numbers of 12 bits in a big-endian file. {CONVERT}")
