@@ -154,3 +154,17 @@ def test_an_array_that_is_too_large_is_refused_from_its_header(tmp_path):
 def test_a_missing_array_stays_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         decode_image(str(tmp_path / "a.npy"), channels=5)
+
+
+def test_a_sparse_file_that_no_memory_holds_is_named(tmp_path):
+    path, shape = tmp_path / "a.npy", (2**22, 2**21)
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        try:
+            file.truncate(file.tell() + 2**43)
+        except OSError:
+            pytest.skip("no sparse files of this size here")
+    for read in (decode_mask, lambda path, **options: decode_image(path, channels=1, **options)):
+        with pytest.raises(ValueError, match=r"a.npy' must fit into memory. Received: 8796093022"):
+            read(str(path), max_pixels=2**44)

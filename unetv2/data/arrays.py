@@ -204,17 +204,24 @@ def _parsed(beginning: io.BytesIO) -> ArrayHeader:
 def _numbers(path: str, header: ArrayHeader) -> np.ndarray:
     """Reads the numbers behind a header, rows first and in the machine's byte order."""
     count = math.prod(header.shape)
-    # No memory map: a file that is cut off meanwhile would end the process.
-    numbers = np.fromfile(path, header.dtype, count, offset=header.offset)
-    if numbers.size != count:
+    try:
+        # No memory map: a file that is cut off meanwhile would end the process.
+        numbers = np.fromfile(path, header.dtype, count, offset=header.offset)
+        if numbers.size != count:
+            raise ValueError(
+                f"'{path}' must not change while it is read. "
+                f"Received: {numbers.size} of {count} numbers. Write it again."
+            )
+        if header.fortran:
+            numbers = numbers.reshape(header.shape[::-1]).T
+        native = numbers.reshape(header.shape).astype(header.dtype.newbyteorder("="), copy=False)
+        return np.ascontiguousarray(native)
+    # A sparse file takes no room on the disk and all of it here.
+    except MemoryError as error:
         raise ValueError(
-            f"'{path}' must not change while it is read. "
-            f"Received: {numbers.size} of {count} numbers. Write it again."
-        )
-    if header.fortran:
-        numbers = numbers.reshape(header.shape[::-1]).T
-    native = numbers.reshape(header.shape).astype(header.dtype.newbyteorder("="), copy=False)
-    return np.ascontiguousarray(native)
+            f"'{path}' must fit into memory. Received: {count} numbers of "
+            f"{header.dtype.itemsize} bytes. Save it in parts, rows first (not in Fortran order)."
+        ) from error
 
 
 def _is_depth(dtype: np.dtype[np.generic], size: int) -> bool:

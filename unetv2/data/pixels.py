@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile
 
 from unetv2.data.arrays import MAGIC
+from unetv2.data.containers import is_lossless_webp
+from unetv2.data.tiff import Tiff
+
+# As Pillow calls a JPEG, and one with others behind it.
+JPEGS = ("JPEG", "MPO")
 
 _MOST_CHANNELS = 4
 # Pillow's names of what it takes channel by channel; with alpha it multiplies colours by it.
 _MODES = {1: "L", 3: "RGB", 4: "RGBX"}
 PILLOWS_CHANNELS = tuple(_MODES)
 _GREEN_AND_BLUE = 0xFFFF00
-_BITS, _CHANNELS, _PLANES = 258, 277, 284
+_MPO = 0xB002
+_BMP_HEADER = 14
+# Five or six bits a color, which Pillow stretches to eight.
+_STRETCHED = ("BGR;15", "BGR;16")
 
 
 def raw_mode(picture: Image.Image) -> str:
@@ -40,6 +48,32 @@ def grey_stretch(picture: Image.Image) -> int:
     return {"L;2": 85, "L;4": 17}.get(stored.removesuffix("R").removesuffix("I"), 1)
 
 
+def as_stored(path: str, values: np.ndarray, tiff: Tiff) -> np.ndarray:
+    """Returns the numbers of a grey TIFF, ``(height, width)``, as they are in the file.
+
+    Args:
+        path: str. The file, for messages.
+        values: What Pillow makes of them, of as many bytes.
+        tiff: What the file's tags say.
+
+    Returns:
+        np.ndarray. uint8, uint16 or int32.
+
+    Raises:
+        ValueError: If one needs more than 32 bits with a sign.
+    """
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    values = (values.byteswap() if tiff.swapped else values).view(tiff.dtype)
+    if values.dtype in (np.uint8, np.uint16):
+        return values
+    if values.dtype == np.uint32 and values.max() > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"Mask ids must be in [0, {np.iinfo(np.int32).max}]. Received: {values.max()} in "
+            f"'{path}'. Number the classes from 0."
+        )
+    return values.astype(np.int32)
+
+
 def is_grey_gif(picture: Image.Image) -> bool:
     """Returns whether a GIF is grey: it knows none, and writers number its colours anew."""
     if picture.format != "GIF" or picture.mode != "P":
@@ -54,7 +88,7 @@ def is_plain_png(picture: Image.Image) -> bool:
         picture.format == "PNG"
         and picture.mode in ("L", "LA", "RGB", "RGBA")
         and raw_mode(picture) == picture.mode
-        and not {"transparency", "exif"} & picture.info.keys()
+        and "transparency" not in picture.info
     )
 
 
@@ -117,15 +151,17 @@ def convert_16_bit(pixels: np.ndarray, channels: int) -> np.ndarray:
     return np.concatenate([color, alpha], axis=2) if channels in (2, 4) else color
 
 
-def require_lossless(path: str, mask: Image.Image) -> None:
+def require_lossless(path: str, mask: Image.Image, file: BinaryIO) -> None:
     """Raises if a mask is stored with losses."""
     how = None
-    if mask.format == "JPEG":
+    if mask.format in JPEGS:
         how = "JPEG"
     elif mask.format == "TIFF" and mask.info.get("compression") in ("jpeg", "tiff_jpeg", "webp"):
         how = f"TIFF with {mask.info['compression']} compression"
-    elif mask.format == "WEBP" and b"VP8L" not in Path(path).read_bytes()[:4096]:
+    elif mask.format == "WEBP" and not is_lossless_webp(file):
         how = "lossy WebP"
+    elif raw_mode(mask) in _STRETCHED:
+        how = "BMP of 16 bits a pixel"
     if how is not None:
         raise ValueError(
             f"Masks must be stored without losses: {how} changes ids at every edge. "
@@ -133,7 +169,7 @@ def require_lossless(path: str, mask: Image.Image) -> None:
         )
 
 
-def require_channels(path: str, picture: Image.Image, channels: int) -> None:
+def require_channels(path: str, channels: int) -> None:
     """Raises unless an image's file can give the channels asked for."""
     if channels > _MOST_CHANNELS:
         raise ValueError(
@@ -141,49 +177,44 @@ def require_channels(path: str, picture: Image.Image, channels: int) -> None:
             f"Received: channels={channels} and '{path}'. "
             "Store images of more channels as .npy arrays, (height, width, channels)."
         )
-    if channels in (2, 4) and picture.format == "TIFF" and "X" in raw_mode(picture):
+
+
+def require_one_image(path: str, picture: Image.Image) -> None:
+    """Raises for a file of several images or frames, of which Pillow reads the first."""
+    count = 1
+    if picture.format == "MPO":
+        # Thumbnails and gain maps belong to the first; other views and angles do not.
+        kinds = [entry["Attribute"]["MPType"] for entry in getattr(picture, "mpinfo", {})[_MPO]]
+        count += sum(kind.startswith("Multi-Frame") for kind in kinds[1:])
+    elif getattr(picture, "is_animated", False):
+        count = getattr(picture, "n_frames", 2)
+    if count > 1:
         raise ValueError(
-            f"A TIFF's fourth channel must be alpha for channels={channels}. Received: another "
-            f"one in '{path}', such as near infrared. Store it as a .npy array, or pass channels=3."
+            f"'{path}' must hold one image. Received: {count} frames. "
+            "Split it into files of one image each."
         )
 
 
-def require_whole_tiff(picture: Image.Image) -> None:
-    """Raises an OSError for a TIFF of which Pillow reads a part, or something else."""
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+def require_stored_bmp(path: str, picture: Image.Image, file: BinaryIO) -> None:
+    """Raises for a BMP that Pillow takes for another depth, by its palette of black and white."""
+    if picture.format != "BMP":
         return
-    tags = picture.tag_v2
-    channels, bits = tags.get(_CHANNELS, 1), max((1, *tags.get(_BITS, ())))
-    deep_planes = channels > 1 and bits > 8 and tags.get(_PLANES) == 2
-    if channels > _MOST_CHANNELS or deep_planes:
-        raise UnidentifiedImageError(f"{channels} channels of {bits} bits")
+    place = file.tell()
+    file.seek(_BMP_HEADER)
+    # The oldest header has shorter fields.
+    file.seek(_BMP_HEADER + (10 if file.read(1) == b"\x0c" else 14))
+    bits = int.from_bytes(file.read(2), "little")
+    file.seek(place)
+    if (picture.mode == "1") != (bits == 1) and picture.mode in ("1", "L"):
+        raise ValueError(
+            f"'{path}' must be a BMP whose numbers are read as they are stored. Received: {bits} "
+            "bits a pixel and a palette of two colors. Save it as PNG."
+        )
 
 
-def what_it_is(path: str, error: Exception) -> str:
-    """Returns what to do with a file that Pillow does not read, a sentence or two."""
+def what_it_is(path: str) -> str:
+    """Returns what to do with a file that Pillow does not read, a sentence."""
     with open(path, "rb") as file:
         if file.read(len(MAGIC)) == MAGIC:
             return "It is a NumPy array: give it the extension .npy."
-    channels = _tiff_channels(path) if isinstance(error, UnidentifiedImageError) else 1
-    if channels > 1:
-        return (
-            f"It is a TIFF of {channels} channels, of a kind that is not read: "
-            "store it as a .npy array, (height, width, channels)."
-        )
     return "Replace the file, or remove it together with its partner."
-
-
-def _tiff_channels(path: str) -> int:
-    """Returns the channels of a TIFF that Pillow does not open; 1 for what is none."""
-    # What broken tags make of the parser has no end.
-    try:
-        with open(path, "rb") as file:
-            start = file.read(8)
-            # The offsets of a BigTIFF are twice as long.
-            start += file.read(8) if start[2:3] == b"\x2b" else b""
-            tags = TiffImagePlugin.ImageFileDirectory_v2(start)
-            file.seek(tags.next)
-            tags.load(file)
-            return int(tags.get(_CHANNELS, 1))
-    except Exception:
-        return 1

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from unetv2.arguments import require_choice, require_image_size, require_integer
-from unetv2.data.decoding import MAX_PIXELS, open_file, read_header
+from unetv2.data.decoding import MAX_PIXELS, Header, open_file, read_header
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.data.resizing import Geometry, pixels_needed, resize_image, resize_mask
 from unetv2.preprocessing import INTERPOLATIONS, RESIZES
+
+_log = logging.getLogger("unetv2")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ class Preparation:
             )
 
 
-def check_headers(pair: Pair, max_pixels: int = MAX_PIXELS, *, channels: int | None = None) -> int:
+def check_headers(
+    pair: Pair, max_pixels: int = MAX_PIXELS, *, channels: int | None = None
+) -> tuple[Header, Header]:
     """Checks that a pair's files are pictures of one size, from their headers alone.
 
     Args:
@@ -61,7 +67,7 @@ def check_headers(pair: Pair, max_pixels: int = MAX_PIXELS, *, channels: int | N
         channels: int or None. The channels that the image must give.
 
     Returns:
-        int. Bits of a channel of the image: 16 or up to 8.
+        tuple of the image's and the mask's header.
 
     Raises:
         ValueError: If one is no picture or too large, the image cannot give the channels, the
@@ -70,7 +76,25 @@ def check_headers(pair: Pair, max_pixels: int = MAX_PIXELS, *, channels: int | N
     image = read_header(pair.image, max_pixels, channels=channels)
     mask = read_header(pair.mask, max_pixels, lossless=True)
     _require_one_size(pair, image.size, mask.size)
-    return image.bits
+    return image, mask
+
+
+def warn_of_turns(pairs: Sequence[Pair], count: int) -> None:
+    """Logs a warning of pairs of which the image is turned by EXIF data and the mask is not.
+
+    Args:
+        pairs: Those whose sizes fit either way.
+        count: int. How many were looked at.
+    """
+    if pairs:
+        _log.warning(
+            "An image and its mask must have the same EXIF orientation where their sizes fit "
+            "either way. Received: %d of %d pairs that differ, such as '%s' and '%s'. Each is "
+            "turned by its own. If the mask fits the upright image, save the image upright, as by "
+            "`PIL.ImageOps.exif_transpose`; if it fits the pixels as they are stored, remove the "
+            "image's orientation tag.",
+            len(pairs), count, pairs[0].image, pairs[0].mask,
+        )  # fmt: skip
 
 
 def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from unetv2.arguments import require_choice, require_fraction
 from unetv2.data.cache import CacheError, FolderCache, Pictures
+from unetv2.data.header import is_turn_ambiguous
 from unetv2.data.pairs import Pair
-from unetv2.data.reading import Preparation, check_headers, read_pair
+from unetv2.data.reading import Preparation, check_headers, read_pair, warn_of_turns
 
 # What is checked before the first batch is asked for: enough to find what is wrong with a
 # whole folder at once, without reading a large one twice.
@@ -100,14 +101,18 @@ class Source:
 
     def _check_headers(self) -> None:
         limit, channels = self._preparation.max_pixels, self._preparation.channels
-        for number, pair in enumerate(self._pairs[:_HEADERS_CHECKED]):
+        checked, turned = self._pairs[:_HEADERS_CHECKED], []
+        for number, pair in enumerate(checked):
             try:
-                bits = check_headers(pair, limit, channels=channels)
+                image, mask = check_headers(pair, limit, channels=channels)
             except (ValueError, OSError) as error:
                 self._skip(number, error)
                 continue
-            if bits == 16:
+            if image.bits == 16:
                 self.pixel_dtype = np.dtype(np.uint16)
+            if is_turn_ambiguous(image, mask):
+                turned.append(pair)
+        warn_of_turns(turned, len(checked))
 
     def read(self, number: int) -> Pictures | None:
         """Returns image and mask of a pair, or None if it is skipped.

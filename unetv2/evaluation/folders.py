@@ -12,10 +12,11 @@ import numpy as np
 from unetv2.arguments import require_integer
 from unetv2.classes import ClassTable
 from unetv2.data.decoding import MAX_PIXELS
+from unetv2.data.header import is_turn_ambiguous
 from unetv2.data.labels import resolve_labels
 from unetv2.data.listing import take_shard
 from unetv2.data.pairs import SPLIT, Pair, find_pairs, split_pairs
-from unetv2.data.reading import check_headers
+from unetv2.data.reading import check_headers, warn_of_turns
 from unetv2.evaluation.labelling import resolve_classes
 from unetv2.evaluation.measuring import Case
 from unetv2.evaluation.models import Answers
@@ -92,8 +93,8 @@ class FolderPictures:
             raise ValueError(f"{error}{_told_of(recorded, _FINDING)}") from error
         pairs = split_pairs(pairs, **{name: options[name] for name in _SPLITTING})
         self._pairs = pairs if shard is None else _sharded(pairs, shard)
-        for pair in self._pairs[:_HEADERS_CHECKED]:
-            check_headers(pair, self._max_pixels, channels=answers.channels)
+        checked = self._pairs[:_HEADERS_CHECKED]
+        warn_of_turns([pair for pair in checked if self._is_turn_ambiguous(pair)], len(checked))
         self.total = len(self._pairs)
         self.settings: dict[str, Any] = {
             "images": str(image_dir),
@@ -120,6 +121,11 @@ class FolderPictures:
                 partial(self._truth, pair, picture.size),
                 answer,
             )
+
+    def _is_turn_ambiguous(self, pair: Pair) -> bool:
+        """Checks the headers of a pair."""
+        channels = self._answers.channels
+        return is_turn_ambiguous(*check_headers(pair, self._max_pixels, channels=channels))
 
     def _pictures(self) -> Iterator[tuple[Pair, Picture]]:
         for pair in self._pairs:

@@ -12,6 +12,8 @@ ADVICE = {
     "unreadable_mask": "Replace the file, or remove it together with its image.",
     "lossy_mask": "Make it again from its source, as PNG.",
     "sizes_differ": "Resize the mask by nearest neighbour, or find the one that belongs to it.",
+    "orientations_differ": "EXIF turns one of them, and both ways fit. Save the image upright if "
+    "its mask is; if the mask fits the pixels as they are stored, remove the orientation tag.",
     "out_of_range": "Raise `n_classes`, or pass `ignore_class`, `label_map` or `encoding`.",
     "colors_for_ids": "Pass encoding='colors' with `classes`.",
     "foreign_colors": "Add them to the table, or make the mask again if they mix at edges.",
