@@ -55,7 +55,7 @@ class Guard(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the mean loss of the epoch so far, now and then."""
-        if batch % _STEPS_BETWEEN == 0 and logs is not None:
+        if batch % _STEPS_BETWEEN == 0 and logs is not None and "loss" in logs:
             loss = float(logs["loss"])
             self.require_number("loss", loss)
             if self.first_loss is None:

@@ -16,6 +16,7 @@ from unetv2.classes import ClassTable
 from unetv2.data.origin import Origin, origin_of
 from unetv2.preprocessing import Preprocessing
 from unetv2.recipes import Recipe
+from unetv2.training.model_class import require_class
 
 _PLURAL = "batches of (image, mask), as `make_dataset` makes them"
 
@@ -80,6 +81,7 @@ def examine(
         ValueError: If the data does not fit.
     """
     n_classes = _n_classes(model)
+    require_class(model, shared=shared)
     origin = origin_of(train)
     ignore_class = _ignore_class(model, origin, validation)
     classes = None if origin is None else origin.preparation.labels.classes

@@ -20,10 +20,12 @@ from unetv2.classes import ClassTable
 from unetv2.distributed.agreement import identity, require_same
 from unetv2.distributed.crew import Crew
 from unetv2.distributed.distribution import Distribution
+from unetv2.distributed.placing import assign
 from unetv2.distributed.restoring import chiefs_state
 from unetv2.distributed.ways import Ways
 from unetv2.distributed.weighing import shared_class_weights
 from unetv2.recipes import Recipe
+from unetv2.training.callbacks import UserCallbacks, rate_by_recipe, require_callbacks
 from unetv2.training.folder import MODEL, TENSORBOARD, describe_run, open_folder
 from unetv2.training.going_on import first_state, recovered
 from unetv2.training.guard import Failure, Guard
@@ -172,6 +174,7 @@ def train(
                 "`patience` must come with `validation`, which it watches. "
                 f"Received: patience={patience} and validation=None."
             )
+    callbacks = require_callbacks(callbacks)
     distribution = Distribution.of(strategy)
     crew = Crew(distribution.strategy)
     shared = crew.strategy is not None
@@ -188,6 +191,7 @@ def train(
     with (
         crew.chief_holds("use the output folder", lambda: locked(folder)),
         interrupts(listening=not shared) as interrupted,
+        rate_by_recipe(callbacks),
     ):
         going_on = crew.by_chief(
             "use the output folder",
@@ -205,51 +209,56 @@ def train(
             class_weights=weights, crew=crew,
         )  # fmt: skip
         # By all workers, as what is made in a strategy is made by all of them.
-        at_first, _ = stages.compiled(1.0, 1.0)
-        state = chiefs_state(crew, lambda: first_state(folder, at_first, going_on=going_on))
+        stages.compile(1.0)
+        trained = ways.model
+        state = chiefs_state(crew, lambda: first_state(folder, trained, going_on=going_on))
+        state.give(trained, assign=partial(assign, crew))
         writer = _writer(folder) if crew.is_chief else None
         pictures = None
         if validation is not None and crew.is_chief:
             classes = inputs.classes or ClassTable.numbered(inputs.n_classes)
             pictures = Pictures(validation, classes)
-        while state.epoch < epochs and not state.is_over(patience):
+        users = UserCallbacks(
+            callbacks, trained, epochs=epochs, steps=feed.steps,
+            verbose=verbose if crew.is_chief else 0,
+        )  # fmt: skip
+        users.begin()
+        while state.epoch < epochs and not (state.is_over(patience) or trained.stop_training):
             _, end, scale = stage = stages.span(state.epoch)
             state.enter(stage)
-            trained, mean_iou = stages.compiled(scale, state.factor)
+            mean_iou = stages.compile(state.factor)
             swap = None
             if recipe.average is not None:
                 swap = keras.callbacks.SwapEMAWeights()
                 swap.set_model(trained)
             guard = Guard(state.first_loss, state.lowest_loss, state.jump)
             signals = ways.signals(60 * checkpoint_minutes)
+            users.skipped = state.step
             recorder = Recorder(
-                state, folder, deployed=ways.model, preprocessing=inputs.preprocessing, feed=feed,
+                state, folder, deployed=trained, preprocessing=inputs.preprocessing, feed=feed,
                 guard=guard, mean_iou=None if validation is None else mean_iou, swap=swap,
                 pictures=pictures, pictures_every=pictures_every, patience=patience,
                 minutes=checkpoint_minutes,
-                writer=writer, crew=crew, signals=signals, interrupts=interrupted,
+                writer=writer, crew=crew, signals=signals, interrupts=interrupted, users=users,
             )  # fmt: skip
             own = [guard, recorder] if swap is None else [swap, guard, recorder]
             try:
-                ways.fit(
-                    trained,
-                    feed.batches(scale, state.step),
-                    steps=feed.steps - state.step,
-                    initial_epoch=state.epoch,
-                    # What is left of an epoch is a fit of its own.
-                    epochs=state.epoch + 1 if state.step else end,
-                    callbacks=[*own, *callbacks],
-                    verbose=verbose,
-                    signals=signals,
-                )
+                with stages.size(scale):
+                    ways.fit(
+                        feed.batches(scale, state.step),
+                        steps=feed.steps - state.step,
+                        initial_epoch=state.epoch,
+                        # What is left of an epoch is a fit of its own.
+                        epochs=state.epoch + 1 if state.step else end,
+                        callbacks=[*own, users],
+                        signals=signals,
+                    )
             except Failure as failure:
                 state = chiefs_state(crew, partial(recovered, folder, failure))
-                continue
-            if trained.stop_training:
-                break
         if crew.is_chief:
             write_history(folder, state)
         ways.load_best(model, folder / MODEL)
+        users.end()
         return _training(state, folder)
 
 
