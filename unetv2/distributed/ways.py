@@ -62,7 +62,8 @@ class Ways:
         train, validation = data
         sizes = (inputs.n_pairs, inputs.batch_size, inputs.rebatched, inputs.augmentation)
         if crew.strategy is None:
-            feed = Feed(train, *sizes, seed, validation)
+            streamed = inputs.steps_per_epoch is not None
+            feed = Feed(train, *sizes, seed, validation, streamed)
             if validation is not None:
                 validation = without_waits(with_length(with_shapes(validation)))
             return Ways(crew, model, inputs, feed, validation)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib import util
 from pathlib import Path
@@ -26,6 +25,7 @@ from unetv2.distributed.ways import Ways
 from unetv2.distributed.weighing import shared_class_weights
 from unetv2.recipes import Recipe
 from unetv2.training.callbacks import UserCallbacks, rate_by_recipe, require_callbacks
+from unetv2.training.feeding import stream
 from unetv2.training.folder import MODEL, TENSORBOARD, describe_run, open_folder
 from unetv2.training.going_on import first_state, recovered
 from unetv2.training.guard import Failure, Guard
@@ -34,38 +34,10 @@ from unetv2.training.interrupts import interrupts
 from unetv2.training.lock import locked
 from unetv2.training.pictures import Pictures
 from unetv2.training.recorder import Recorder, write_history
+from unetv2.training.result import Training, result_of
 from unetv2.training.stages import Stages
-from unetv2.training.state import State
 
 _log = logging.getLogger("unetv2")
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a training logged.
-
-    Attributes:
-        history: dict of lists of float. Values by epoch of everything logged, validation under
-            ``val_``.
-        epoch: list of int. The epochs' numbers, from 0.
-        best_epoch: int or None. Number of the epoch with the highest validation mean IoU, whose
-            weights were kept; without validation of the last one.
-        best: float in [0, 1]. Its validation mean IoU; None without validation.
-        events: list of str. What went wrong and what was done.
-        output_dir: pathlib.Path. Where everything lies.
-
-    Example:
-        >>> training = unetv2.Training({"loss": [2.0, 1.0]}, [0, 1], 1, 0.5, [], tmp)
-        >>> training.history["loss"][training.best_epoch]
-        1.0
-    """
-
-    history: dict[str, list[float]]
-    epoch: list[int]
-    best_epoch: int | None
-    best: float | None
-    events: list[str]
-    output_dir: Path
 
 
 def train(
@@ -75,6 +47,7 @@ def train(
     *,
     recipe: str | Recipe = "fast",
     epochs: int = 40,
+    steps_per_epoch: int | None = None,
     output_dir: str | os.PathLike[str],
     resume: bool = False,
     overwrite: bool = False,
@@ -116,11 +89,15 @@ def train(
     Args:
         model: A functional Keras model that maps images to logits ``(batch, height, width,
             n_classes)``.
-        train: Batches of ``(image, mask)`` that end, as of :func:`unetv2.make_dataset`.
+        train: Batches of ``(image, mask)``, as of :func:`unetv2.make_dataset`. They must end where
+            there are no ``steps_per_epoch``.
         validation: The same of pictures that are not trained on; None trains without, and the
             weights are those of the last epoch.
         recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
         epochs: int, at least 1. Times that ``train`` is gone through.
+        steps_per_epoch: int, at least 1, or None. Batches of an epoch, for data that does not end:
+            each epoch continues where the one before stopped, and data that ends is repeated.
+            None is one pass. Only on one device.
         output_dir: The folder to write to.
         resume: bool. Whether to go on with the run in it.
         overwrite: bool. Whether to remove the run in it.
@@ -178,8 +155,17 @@ def train(
     distribution = Distribution.of(strategy)
     crew = Crew(distribution.strategy)
     shared = crew.strategy is not None
+    if steps_per_epoch is not None:
+        steps_per_epoch = require_integer("steps_per_epoch", steps_per_epoch, 1, "None is a pass.")
+        if shared:
+            raise ValueError(
+                "`steps_per_epoch` must be None with a `strategy`. Received: "
+                f"steps_per_epoch={steps_per_epoch}. Take an epoch's batches of the data set, by "
+                "`.take(n)`."
+            )
     inputs = crew.together(
-        "use its data", lambda: examine(model, train, validation, recipe, shared=shared)
+        "use its data",
+        lambda: examine(model, train, validation, recipe, steps=steps_per_epoch, shared=shared),
     )
     weights = crew.together("count classes", lambda: _class_weights(recipe, train, inputs, crew))
     description = describe_run(
@@ -245,7 +231,7 @@ def train(
             try:
                 with stages.size(scale):
                     ways.fit(
-                        feed.batches(scale, state.step),
+                        feed.batches(scale, state.step, state.epoch),
                         steps=feed.steps - state.step,
                         initial_epoch=state.epoch,
                         # What is left of an epoch is a fit of its own.
@@ -259,13 +245,15 @@ def train(
             write_history(folder, state)
         ways.load_best(model, folder / MODEL)
         users.end()
-        return _training(state, folder)
+        return result_of(state, folder)
 
 
 def _class_weights(
     recipe: Recipe, dataset: tf.data.Dataset, inputs: Inputs, crew: Crew
 ) -> list[float] | None:
     if isinstance(recipe.class_weights, str):
+        if inputs.steps_per_epoch is not None:
+            dataset = stream(dataset, inputs.batch_size).take(inputs.steps_per_epoch)
         return shared_class_weights(dataset, inputs, recipe.class_weights, crew)
     if recipe.class_weights is None:
         return None
@@ -282,15 +270,3 @@ def _writer(folder: Path) -> Any:
     if util.find_spec("tensorboard") is None:
         return None
     return tf.summary.create_file_writer(str(folder / TENSORBOARD))
-
-
-def _training(state: State, folder: Path) -> Training:
-    names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
-    return Training(
-        {name: [row[name] for row in state.history] for name in names},
-        [int(row["epoch"]) for row in state.history],
-        state.best_epoch,
-        state.best,
-        state.events,
-        folder,
-    )
