@@ -243,7 +243,8 @@ def train(
                 state = chiefs_state(crew, partial(recovered, folder, failure))
         if crew.is_chief:
             write_history(folder, state)
-        ways.load_best(model, folder / MODEL)
+        if state.history:
+            ways.load_best(model, folder / MODEL)
         users.end()
         return result_of(state, folder)
 
