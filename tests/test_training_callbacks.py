@@ -44,7 +44,7 @@ class Diary(keras.callbacks.Callback):
 
 
 def _noting(event: str) -> Any:
-    def note(self: Diary, *args: Any, **kwargs: Any) -> None:
+    def note(self: Diary, *args: Any, **_: Any) -> None:
         numbers = [one for one in args if isinstance(one, int)]
         self.events.append((event.removeprefix("on_"), *numbers))
         if event == "on_epoch_end":
@@ -181,12 +181,12 @@ def test_a_checkpoint_of_keras_is_of_the_whole_model(tmp_path):
 def test_a_callback_may_end_it_in_any_stage(tmp_path, epoch, event):
     begun = []
 
-    def stop(number: int, logs: Any = None) -> None:
+    def stop(*_: Any) -> None:
         if begun[-1] == epoch:
             stopper.model.stop_training = True
 
     stopper = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda number, logs: begun.append(number), **{event: stop}
+        on_epoch_begin=lambda number, *_: begun.append(number), **{event: stop}
     )
     training = train(tmp_path, validation=None, recipe=STAGES, epochs=3, callbacks=[stopper])
     assert training.epoch == begun == list(range(epoch + 1))
@@ -194,7 +194,7 @@ def test_a_callback_may_end_it_in_any_stage(tmp_path, epoch, event):
 
 def test_a_callback_may_end_it_before_it_begins(tmp_path):
     stopper = keras.callbacks.LambdaCallback(
-        on_train_begin=lambda logs: setattr(stopper.model, "stop_training", True)
+        on_train_begin=lambda *_: setattr(stopper.model, "stop_training", True)
     )
     assert train(tmp_path, callbacks=[stopper]).epoch == []
 
@@ -202,7 +202,7 @@ def test_a_callback_may_end_it_before_it_begins(tmp_path):
 @pytest.mark.parametrize(
     ("callback", "words"),
     [
-        (keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3), "recipes.get(recipe, learning"),
+        (keras.callbacks.LearningRateScheduler(float), "recipes.get(recipe, learning"),
         (keras.callbacks.ReduceLROnPlateau(), "`patience` ends a training"),
         (keras.callbacks.SwapEMAWeights(), "recipes.get(recipe, average=0.99)"),
         (
@@ -230,7 +230,7 @@ def test_a_callback_that_sets_the_rate_is_told_of_the_recipe(tmp_path, event):
     class Rate(keras.callbacks.Callback):
         pass
 
-    def set_rate(self: Any, *args: Any, **kwargs: Any) -> None:
+    def set_rate(self: Any, *_: Any, **__: Any) -> None:
         self.model.optimizer.learning_rate = 1e-4
 
     setattr(Rate, event, set_rate)
