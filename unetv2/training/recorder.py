@@ -20,10 +20,11 @@ from unetv2.distributed.placing import assign
 from unetv2.distributed.signals import Signals
 from unetv2.metrics import MeanIoU
 from unetv2.preprocessing import Preprocessing
+from unetv2.training.advice import of_one_class, trivial_score, warn
 from unetv2.training.callbacks import UserCallbacks
 from unetv2.training.feeding import Feed
 from unetv2.training.folder import HISTORY, MODEL, STATE, WITHIN, save_model, write_whole
-from unetv2.training.guard import Guard, warn_of_one_class
+from unetv2.training.guard import Guard
 from unetv2.training.interrupts import Interrupts
 from unetv2.training.pictures import Pictures, save_pictures
 from unetv2.training.state import State
@@ -136,7 +137,10 @@ class Recorder(keras.callbacks.Callback):
             # Weights may be numbers and what they give not.
             self._guard.require_number("validation loss", row["val_loss"])
             score = row["val_mean_iou"]
-            warn_of_one_class(self._mean_iou.scores().counts, epoch)
+            counts = self._mean_iou.scores().counts
+            state.trivial = trivial_score(counts)
+            last = epoch + 1 == self._users.params["epochs"]
+            state.warnings += warn(of_one_class(state, counts, epoch, last=last))
         with self._averaged():
             if state.best is None or score is None or score > state.best:
                 state.best, state.best_epoch = score, epoch

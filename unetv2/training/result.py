@@ -39,7 +39,7 @@ class Training:
     warnings: list[str] = field(default_factory=list)
 
 
-def result_of(state: State, folder: Path) -> Training:
+def result_of(state: State, folder: Path, warnings: list[str]) -> Training:
     """Returns what a training came to."""
     names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
     return Training(
@@ -49,5 +49,5 @@ def result_of(state: State, folder: Path) -> Training:
         state.best,
         state.events,
         folder,
-        state.warnings,
+        warnings,
     )

@@ -23,7 +23,9 @@ from unetv2.distributed.placing import assign
 from unetv2.distributed.restoring import chiefs_state
 from unetv2.distributed.ways import Ways
 from unetv2.distributed.weighing import shared_class_weights
+from unetv2.metrics import MeanIoU
 from unetv2.recipes import Recipe
+from unetv2.training.advice import at_end, at_start, warn
 from unetv2.training.callbacks import UserCallbacks, rate_by_recipe, require_callbacks
 from unetv2.training.feeding import stream
 from unetv2.training.folder import MODEL, TENSORBOARD, describe_run, open_folder
@@ -185,6 +187,7 @@ def train(
         )
         _log.info("%s", recipe)
 
+        doubts = warn(at_start(model, inputs, epochs=epochs))
         if inputs.preprocessing is not None:
             # A plain `keras.Model` takes it as an attribute, which its own `save` leaves out.
             model.preprocessing = inputs.preprocessing
@@ -245,8 +248,12 @@ def train(
             write_history(folder, state)
         if state.history:
             ways.load_best(model, folder / MODEL)
+        doubts += [
+            *state.warnings,
+            *warn(at_end(state, model, lambda: _score(model, train, inputs))),
+        ]
         users.end()
-        return result_of(state, folder)
+        return result_of(state, folder, doubts)
 
 
 def _class_weights(
@@ -265,6 +272,14 @@ def _class_weights(
             "Give one for each output of the model."
         )
     return list(recipe.class_weights)
+
+
+def _score(model: keras.Model, dataset: tf.data.Dataset, inputs: Inputs) -> float:
+    """Returns the mean IoU on the first batch, as the model is deployed."""
+    metric = MeanIoU(inputs.n_classes, inputs.ignore_class)
+    images, masks = next(iter(dataset))
+    metric.update_state(masks, model(images, training=False))
+    return float(metric.result())
 
 
 def _writer(folder: Path) -> Any:
