@@ -85,6 +85,10 @@ def train(
     jump that a half and a quarter of the rate repeat is one of the pictures, as few of them under
     augmentation make: training goes on at its rate and lets jumps of such a size be.
 
+    Callbacks see one training of ``model``: one begin, one end, epochs numbered through, and at
+    each epoch's end the weights that are validated. A class with a ``train_step`` of its own keeps
+    it.
+
     Ctrl-C ends a training on one device after the present step, with a checkpoint to go on from;
     pressed again, at once.
 
@@ -103,7 +107,8 @@ def train(
         output_dir: The folder to write to.
         resume: bool. Whether to go on with the run in it.
         overwrite: bool. Whether to remove the run in it.
-        callbacks: Keras callbacks, called as by ``fit``.
+        callbacks: Keras callbacks, called as by one ``fit``. Those that set the learning rate,
+            restore weights or write backups are refused, as ``train`` does that.
         patience: int, at least 1, or None. Epochs without a higher validation mean IoU after which
             training ends; None trains them all.
         checkpoint_minutes: float, at least 0. A checkpoint is written at the end of each epoch, and
@@ -122,9 +127,11 @@ def train(
         Training.
 
     Raises:
-        ValueError: If the data does not fit the model, the folder holds another run, or an
-            argument is out of its range.
-        TypeError: If a data set is none of ``tf.data``, or an argument is of the wrong type.
+        ValueError: If the data does not fit the model or does not end, the folder holds another
+            run, a callback or a part of the model's class would be without effect, or an argument
+            is out of its range.
+        TypeError: If a data set is none of ``tf.data``, a callback sets the learning rate, or an
+            argument is of the wrong type.
         OSError: If the folder cannot be written.
         RuntimeError: If training fails again and again; with a strategy also
             :class:`unetv2.distributed.WorkerLostError` where a worker is gone, and
