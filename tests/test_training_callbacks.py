@@ -203,7 +203,7 @@ def test_a_callback_may_end_it_before_it_begins(tmp_path):
     ("callback", "words"),
     [
         (keras.callbacks.LearningRateScheduler(float), "recipes.get(recipe, learning"),
-        (keras.callbacks.ReduceLROnPlateau(), "`patience` ends a training"),
+        (keras.callbacks.ReduceLROnPlateau(), "`patience` ends a stagnant training"),
         (keras.callbacks.SwapEMAWeights(), "recipes.get(recipe, average=0.99)"),
         (
             keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True),

@@ -74,10 +74,10 @@ def at_start(model: keras.Model, inputs: Inputs, *, epochs: int) -> list[str]:
 def of_one_class(state: State, counts: np.ndarray, epoch: int, *, last: bool) -> list[str]:
     """Returns a warning where the model calls all validation pixels the same class.
 
-    Not in the first epochs, unless training ends there, and once until it calls them otherwise.
+    Not in the first epochs, unless training ends there, and once, unless it ends with one class.
 
     Args:
-        state: Counts such epochs.
+        state: Counts such epochs, and keeps the warnings so far.
         counts: Confusion matrix of the validation, ``(n_classes, n_classes)``.
         epoch: int. Its number, from 0.
         last: bool. Whether it is the last one.
@@ -88,7 +88,7 @@ def of_one_class(state: State, counts: np.ndarray, epoch: int, *, last: bool) ->
         return []
     state.one_class += 1
     patient = _WARMING_UP if state.one_class == epoch + 1 else 1
-    if not (state.one_class == patient or (last and state.one_class < patient)):
+    if not last and (state.warnings or state.one_class < patient):
         return []
     return [
         f"After epoch {epoch + 1} the model calls every validation pixel class {predicted[0]}. "

@@ -16,8 +16,7 @@ _REFUSED: dict[type[keras.callbacks.Callback], tuple[str, str]] = {
     ),
     keras.callbacks.ReduceLROnPlateau: (
         "leave the learning rate to the recipe",
-        "Its schedule='cosine' lowers the rate, and `patience` ends a training that no longer "
-        "improves",
+        "Its schedule lowers the rate, and `patience` ends a stagnant training",
     ),
     keras.callbacks.BackupAndRestore: (
         "leave checkpoints to `train`",
