@@ -20,8 +20,7 @@ from unetv2.training.state import State
 
 CHILD = [sys.executable, resuming.__file__]
 INTERRUPTED = {
-    # Batches are numbered from where a fit starts.
-    "three times": "all:0.0:0.0:2.1",
+    "three times": "all:0.0:0.1:2.1",
     "in the validation of averaged weights": "all:1.validation",
     "with neither stages nor averages": "plain:1.2",
     "after a failure": "failing:2.0",

@@ -27,7 +27,8 @@ from unetv2.precision import automatic_precision
 from unetv2.preprocessing import Preprocessing
 from unetv2.report.page import write_report
 from unetv2.segmentation_model import SegmentationModel
-from unetv2.training.trainer import Training, train
+from unetv2.training.result import Training
+from unetv2.training.trainer import train
 from unetv2.weighting import class_weights
 
 __version__ = "0.1.0"

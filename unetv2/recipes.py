@@ -13,7 +13,7 @@ from unetv2.augmentation import Augmentation
 from unetv2.augmentation import get as get_augmentation
 from unetv2.losses import CrossEntropy, CrossEntropyDice
 from unetv2.models import build_unetv2
-from unetv2.precision import automatic_precision
+from unetv2.precision import automatic_precision, precision_of
 from unetv2.weighting import METHODS
 
 _LOSSES = ("cross_entropy", "cross_entropy_dice")
@@ -194,7 +194,7 @@ class Recipe:
             optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         else:
             optimizer = keras.optimizers.Adam(schedule, **shared)
-        if model.dtype_policy.compute_dtype == "float16":
+        if precision_of(model).compute_dtype == "float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(model.trainable_variables)
         return optimizer

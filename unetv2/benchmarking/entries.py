@@ -22,6 +22,7 @@ from unetv2.artefacts.loading import load_exported
 from unetv2.benchmarking import alone
 from unetv2.inference.network import Network
 from unetv2.inference.predict import load
+from unetv2.precision import precision_of
 from unetv2.segmentation_model import preprocessing_of
 
 _OPEN = (256, 256)
@@ -136,7 +137,7 @@ def _keras(model: keras.Model, path: str | None) -> Iterator[Entry]:
     weights = Path(path).stat().st_size if path else 4 * model.count_params()
     for name, answer in (("model.predict", predicted), ("tf.function", called)):
         yield Entry(
-            name=name, format="keras", precision=model.dtype_policy.name,
+            name=name, format="keras", precision=precision_of(model).name,
             shape=(height, width, network.channels), answer=answer, model=model, file=path,
             size=weights,
         )  # fmt: skip

@@ -45,6 +45,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     command.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's, or 32")
     command.add_argument("--filters", type=int, default=32, metavar="N", help="default: 32")
+    command.add_argument(
+        "--normalization", choices=("batch", "group"),
+        help="of the network; 'group' for few images (default: the recipe's)",
+    )  # fmt: skip
     command.add_argument("--cache", default="memory", metavar="FOLDER", help="default: memory")
     command.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything")
@@ -84,11 +88,13 @@ def run(options: argparse.Namespace) -> Answer:
         validation = make_dataset(options.val_images, options.val_masks, shuffle=False, **read)
     else:
         validation = make_dataset(options.images, options.masks, subset="validation", **read)
+    chosen = {} if options.normalization is None else {"normalization": options.normalization}
     model = recipe.build(
         (*options.image_size, options.channels),
         n_classes,
         filters=options.filters,
         seed=options.seed,
+        **chosen,
     )
     done = train(
         model, training, validation, recipe=recipe, epochs=options.epochs,
@@ -104,6 +110,7 @@ def run(options: argparse.Namespace) -> Answer:
             "best_epoch": done.best_epoch,
             "best": done.best,
             "events": done.events,
+            "warnings": done.warnings,
             "epoch": done.epoch,
             "history": done.history,
         },

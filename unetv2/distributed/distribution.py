@@ -9,6 +9,7 @@ import keras
 
 from unetv2.arguments import require_choice, require_number
 from unetv2.distributed.crew import Crew
+from unetv2.precision import precision_of
 
 _GRADIENTS = ("auto", "float32", "bfloat16")
 
@@ -72,5 +73,5 @@ class Distribution:
         """
         if self.gradients != "auto":
             return self.gradients
-        computes = model.dtype_policy.compute_dtype
+        computes = precision_of(model).compute_dtype
         return "bfloat16" if computes == "bfloat16" else "float32"

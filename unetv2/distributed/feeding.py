@@ -30,12 +30,13 @@ class SharedFeed(Feed):
     share: Share = field(default_factory=lambda: Share(0, 1, 1))
     ignore_class: int = _NOBODY
 
-    def batches(self, scale: float, skipped: int = 0) -> tf.data.Dataset:
+    def batches(self, scale: float, skipped: int = 0, epoch: int = 0) -> tf.data.Dataset:
         """Returns the parts of an epoch's batches.
 
         Args:
             scale: float. Height and width as a share of the data set's.
             skipped: int. Batches to leave out from the start.
+            epoch: int. The first one that is gone through.
 
         Returns:
             tf.data.Dataset of ``(image, mask, count)``, a part for each replica of the worker,

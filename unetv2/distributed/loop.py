@@ -41,7 +41,6 @@ def fit(
     initial_epoch: int,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
-    verbose: str | int,
     gradient_dtype: str,
     signals: Signals,
     timeout: float,
@@ -59,7 +58,6 @@ def fit(
         initial_epoch: int. The first epoch's number.
         epochs: int. The number behind the last epoch's.
         callbacks: Keras's.
-        verbose: As in ``fit``; of the chief.
         gradient_dtype: str. Precision in which gradients are sent and summed.
         signals: What workers tell each other.
         timeout: float. Seconds without a step after which a worker ends.
@@ -70,13 +68,7 @@ def fit(
     """
     strategy = crew.strategy
     listed = keras.callbacks.CallbackList(
-        list(callbacks),
-        add_history=True,
-        add_progbar=crew.is_chief and verbose != 0,
-        model=model,
-        verbose=1 if verbose == "auto" else int(verbose),
-        epochs=epochs,
-        steps=parts.steps,
+        list(callbacks), model=model, verbose=0, epochs=epochs, steps=parts.steps
     )
     spread_seeds, settle = spreading_seeds(model, crew), settling(model, crew)
     steps = Steps(model, crew, gradient_dtype)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.distributed.crew import Crew
+from unetv2.segmentation_model import SegmentationModel
 
 _SEED_SHAPE = (2,)
 
@@ -24,12 +25,15 @@ def mirrored(model: keras.Model, crew: Crew, *, synchronize: bool) -> keras.Mode
             of a replica's own part otherwise.
 
     Returns:
-        keras.Model, not compiled.
+        SegmentationModel, not compiled.
     """
     values = crew.from_chief([np.asarray(variable) for variable in model.variables])
     with crew.scope():
         copy = keras.models.clone_model(model)
-    copy = keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)
+    copy = SegmentationModel(
+        copy.inputs[0], copy.outputs[0], name=model.name,
+        preprocessing=getattr(model, "preprocessing", None),
+    )  # fmt: skip
     copy.dtype_policy = model.dtype_policy
     if synchronize:
         _synchronize(copy, set())

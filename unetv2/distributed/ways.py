@@ -62,7 +62,8 @@ class Ways:
         train, validation = data
         sizes = (inputs.n_pairs, inputs.batch_size, inputs.rebatched, inputs.augmentation)
         if crew.strategy is None:
-            feed = Feed(train, *sizes, seed, validation)
+            streamed = inputs.steps_per_epoch is not None
+            feed = Feed(train, *sizes, seed, validation, streamed)
             if validation is not None:
                 validation = without_waits(with_length(with_shapes(validation)))
             return Ways(crew, model, inputs, feed, validation)
@@ -87,25 +88,23 @@ class Ways:
 
     def fit(
         self,
-        trained: keras.Model,
         batches: tf.data.Dataset,
         *,
         steps: int,
         initial_epoch: int,
         epochs: int,
         callbacks: Sequence[keras.callbacks.Callback],
-        verbose: str | int,
         signals: Signals | None,
     ) -> None:
         """Trains some epochs, on so many batches each."""
-        trained.fit(
+        self.model.fit(
             batches,
             validation_data=self._validation,
             initial_epoch=initial_epoch,
             epochs=epochs,
             callbacks=list(callbacks),
             shuffle=False,  # The data set shuffles itself.
-            verbose=verbose,
+            verbose=0,  # Among the callbacks is what draws the progress bar.
         )
 
     def load_best(self, model: keras.Model, path: Path) -> None:
@@ -131,15 +130,15 @@ class _SharedWays(Ways):
     def signals(self, seconds: float) -> Signals:
         return Signals(self.crew, seconds)
 
-    def fit(self, trained: keras.Model, batches: tf.data.Dataset, **options: Any) -> None:
+    def fit(self, batches: tf.data.Dataset, **options: Any) -> None:
         steps = options.pop("steps")
         with options["signals"]:
             loop.fit(
-                trained,
+                self.model,
                 self.crew,
                 loop.Parts(batches, steps),
                 self._validation,
-                gradient_dtype=self._distribution.gradient_dtype(trained),
+                gradient_dtype=self._distribution.gradient_dtype(self.model),
                 timeout=self._distribution.timeout,
                 **options,
             )
@@ -148,4 +147,8 @@ class _SharedWays(Ways):
         crew = self.crew
         crew.by_chief("load the best weights", lambda: load_weights(model, path))
         # Others may not see the chief's folder.
-        model.set_weights(crew.from_chief([np.asarray(one) for one in model.weights]))
+        best = crew.from_chief([np.asarray(one) for one in model.weights])
+        model.set_weights(best)
+        # What callbacks see at the end is what is deployed.
+        for variable, value in zip(self.model.weights, best, strict=True):
+            variable.assign(value)

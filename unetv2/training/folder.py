@@ -12,6 +12,7 @@ from typing import IO, Any
 import keras
 
 from unetv2 import files
+from unetv2.precision import precision_of
 from unetv2.preprocessing import Preprocessing
 from unetv2.segmentation_model import SegmentationModel
 from unetv2.versions import versions
@@ -99,7 +100,7 @@ def describe_run(
         "seed": seed,
         "data": dict(data),
         "class_weights": class_weights,
-        "precision": model.dtype_policy.name,
+        "precision": precision_of(model).name,
         "weights": [[_plain(weight.path), list(weight.shape)] for weight in model.weights],
         "layers": [
             _plain([layer.name, type(layer).__name__, layer.get_config()]) for layer in model.layers

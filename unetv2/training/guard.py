@@ -1,8 +1,7 @@
-"""Notices a training that fails: a loss that is no number, or that jumps; one class everywhere."""
+"""Notices a training that fails: a loss that is no number, or that jumps."""
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -19,8 +18,6 @@ _JUMP_FROM_ONE_BATCH = 10.0
 _NOTHING = 0.01
 # Asking for a loss waits for the device, so not after every step.
 _STEPS_BETWEEN = 20
-
-_log = logging.getLogger("unetv2")
 
 
 class Failure(Exception):  # noqa: N818 - it is caught and mended, not an error yet.
@@ -55,7 +52,7 @@ class Guard(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the mean loss of the epoch so far, now and then."""
-        if batch % _STEPS_BETWEEN == 0 and logs is not None:
+        if batch % _STEPS_BETWEEN == 0 and logs is not None and "loss" in logs:
             loss = float(logs["loss"])
             self.require_number("loss", loss)
             if self.first_loss is None:
@@ -88,23 +85,3 @@ class Guard(keras.callbacks.Callback):
         """Raises :class:`Failure` where a loss is infinite or no number."""
         if not math.isfinite(loss):
             raise Failure(f"the {name} became {loss}")
-
-
-def warn_of_one_class(counts: np.ndarray, epoch: int) -> None:
-    """Warns where all validation pixels were given one class but hold several.
-
-    Args:
-        counts: Confusion matrix of the validation, ``(n_classes, n_classes)``.
-        epoch: int. Its number, from 0.
-    """
-    predicted = np.flatnonzero(counts.sum(axis=0))
-    if len(predicted) != 1 or np.count_nonzero(counts.sum(axis=1)) < 2:
-        return
-    _log.warning(
-        "After epoch %d the model calls every validation pixel class %d. Likely causes: it has "
-        "hardly been trained yet; the learning rate is too high; images are not in [0, 1]; masks "
-        "hold nearly one class only, so pass class weights; or they belong to other images. "
-        "`unetv2 check` looks at the data.",
-        epoch + 1,
-        predicted[0],
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,18 @@ from unetv2.augmentation import get as get_augmentation
 from unetv2.data.origin import Origin, origin_of
 from unetv2.preprocessing import Preprocessing
 from unetv2.recipes import Recipe
+from unetv2.training.elements import require_dataset
+from unetv2.training.model_class import require_class
 
-_PLURAL = "batches of (image, mask), as `make_dataset` makes them"
+# Batches that are counted where a data set does not say how many it holds.
+_MOST_COUNTED = 10_000
+_TOLD_AFTER = 200
+_WAYS = {
+    "train": "Leave out what repeats it, or pass `steps_per_epoch`.",
+    "validation": "Leave out what repeats it, or take so many batches of it, by `.take(n)`.",
+}
+
+_log = logging.getLogger("unetv2")
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,7 @@ class Inputs:
         validated: bool. Whether there is validation data.
         preprocessing: How the pictures are prepared, or None if nobody knows.
         varied_before: What varies them in the data set already, or None.
+        steps_per_epoch: int or None. Batches of an epoch, where that is no pass over the data set.
     """
 
     n_classes: int
@@ -46,6 +58,7 @@ class Inputs:
     validated: bool
     preprocessing: Preprocessing | None
     varied_before: Augmentation | None = None
+    steps_per_epoch: int | None = None
 
     def __str__(self) -> str:
         """Returns how the training images are varied, which the recipe alone does not tell."""
@@ -68,7 +81,13 @@ class Inputs:
 
 
 def examine(
-    model: keras.Model, train: Any, validation: Any, recipe: Recipe, *, shared: bool = False
+    model: keras.Model,
+    train: Any,
+    validation: Any,
+    recipe: Recipe,
+    *,
+    steps: int | None = None,
+    shared: bool = False,
 ) -> Inputs:
     """Checks the data against the model, as far as the first batches tell.
 
@@ -77,6 +96,7 @@ def examine(
         train: The training data.
         validation: The validation data, or None.
         recipe: Says what is changed about the data.
+        steps: int or None. Batches of an epoch; None is one pass over the training data.
         shared: bool. Whether this is one of several workers, which reads a part only.
 
     Returns:
@@ -87,6 +107,12 @@ def examine(
         ValueError: If the data does not fit.
     """
     n_classes = _n_classes(model)
+    require_class(model, shared=shared)
+    require_dataset("train", train)
+    _require_end("train", train, steps)
+    if validation is not None:
+        require_dataset("validation", validation)
+        _require_end("validation", validation, None)
     origin = origin_of(train)
     ignore_class = _ignore_class(model, origin, validation)
     shape = _first_batch("train", train, model, n_classes, ignore_class)
@@ -95,8 +121,12 @@ def examine(
     if shared and origin is not None:
         # All workers count alike, whichever pairs each of them has to skip.
         n_pairs, given, regular = origin.n_pairs, origin.batch_size, True
+    elif steps is not None:
+        # Batches across the end of a pass are filled, so their sizes are not the data set's.
+        given, regular = _batch_size(train), False
+        n_pairs = steps * (recipe.batch_size or given)
     else:
-        n_pairs, given, regular = count(train)
+        n_pairs, given, regular = count("train", train)
     augmentation = get_augmentation(recipe.augmentation, ignore_class, channels=shape[-1])
     varied_before = None if origin is None else origin.augmentation
     if varied_before is not None:
@@ -106,7 +136,7 @@ def examine(
     return Inputs(
         n_classes, ignore_class, n_pairs, wanted, not regular or wanted != given,
         augmentation, shape, validation is not None, _preprocessing(model, origin),
-        varied_before,
+        varied_before, steps,
     )  # fmt: skip
 
 
@@ -147,10 +177,6 @@ def _first_batch(
     name: str, dataset: Any, model: keras.Model, n_classes: int, ignore_class: int | None
 ) -> tuple[int, ...]:
     """Returns the shape of the first picture."""
-    if not isinstance(dataset, tf.data.Dataset):
-        raise TypeError(
-            f"`{name}` must be a tf.data.Dataset of {_PLURAL}. Received: {type(dataset).__name__}."
-        )
     origin = origin_of(dataset)
     if origin is not None:
         found = origin.preparation.labels.n_classes
@@ -160,19 +186,9 @@ def _first_batch(
                 f"Received: {n_classes} outputs, and n_classes={found} in `{name}`. "
                 "Build the model or make the data set with the other number."
             )
-        if origin.repeat:
-            raise ValueError(
-                f"`{name}` must end, so that there are epochs. Received: a data set with "
-                "repeat=True. Make it without."
-            )
-    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(f"`{name}` must end, so that there are epochs. Received: an endless one.")
     batch = next(iter(dataset), None)
     if batch is None:
         raise ValueError(f"`{name}` must hold a batch. Received: an empty data set.")
-    if not isinstance(batch, tuple) or len(batch) != 2:
-        kind = f"{len(batch)} parts" if isinstance(batch, tuple) else type(batch).__name__
-        raise ValueError(f"`{name}` must hold {_PLURAL}. Received: {kind}.")
     images, masks = (np.asarray(part) for part in batch)
     _require_shapes(name, images.shape, masks.shape, model)
     _require_ids(name, masks, n_classes, ignore_class)
@@ -223,17 +239,53 @@ def _require_ids(name: str, masks: np.ndarray, n_classes: int, ignore_class: int
         )
 
 
-def count(dataset: tf.data.Dataset) -> tuple[int, int, bool]:
+def _require_end(name: str, dataset: tf.data.Dataset, steps: int | None) -> None:
+    """Refuses data without an end where an epoch is one pass over it."""
+    origin = origin_of(dataset)
+    repeats = origin is not None and origin.repeat
+    if steps is None and (repeats or int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY):
+        kind = "a data set with repeat=True" if repeats else "an endless one"
+        raise ValueError(
+            f"`{name}` must end, so that there are epochs. Received: {kind}. {_WAYS[name]}"
+        )
+
+
+def _batch_size(dataset: tf.data.Dataset) -> int:
+    origin = origin_of(dataset)
+    return len(next(iter(dataset))[1]) if origin is None else origin.batch_size
+
+
+def count(name: str, dataset: tf.data.Dataset) -> tuple[int, int, bool]:
     """Counts the pairs of a data set, by going through it if it does not tell.
+
+    Args:
+        name: The argument's name.
+        dataset: Batches of ``(image, mask)``.
 
     Returns:
         tuple ``(pairs, batch_size, regular)``. Whether all batches but the last hold
         ``batch_size`` pairs, in every epoch.
+
+    Raises:
+        ValueError: If it does not end after so many batches that it may never.
     """
     origin = origin_of(dataset)
     if origin is not None and int(dataset.cardinality()) >= 0:
         return origin.n_pairs, origin.batch_size, True
-    sizes = [int(tf.shape(masks)[0]) for _, masks in dataset]
+    sizes: list[int] = []
+    for _, masks in dataset:
+        sizes.append(int(tf.shape(masks)[0]))
+        if len(sizes) == _TOLD_AFTER:
+            _log.warning(
+                "`%s` does not know how many batches it holds, so they are counted first. It is "
+                "told by `.apply(tf.data.experimental.assert_cardinality(n))`.", name,
+            )  # fmt: skip
+        if len(sizes) > _MOST_COUNTED:
+            raise ValueError(
+                f"`{name}` must end, so that there are epochs. Received: one of unknown length, "
+                f"with more than {_MOST_COUNTED} batches. Say how many it holds, by "
+                f"`.apply(tf.data.experimental.assert_cardinality(n))`. {_WAYS[name]}"
+            )
     if origin is not None:
         # Where a pair was skipped its batch is smaller, another one in each epoch.
         return sum(sizes), origin.batch_size, sum(sizes) == origin.n_pairs

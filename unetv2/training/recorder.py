@@ -20,9 +20,11 @@ from unetv2.distributed.placing import assign
 from unetv2.distributed.signals import Signals
 from unetv2.metrics import MeanIoU
 from unetv2.preprocessing import Preprocessing
+from unetv2.training.advice import of_one_class, trivial_score, warn
+from unetv2.training.callbacks import UserCallbacks
 from unetv2.training.feeding import Feed
 from unetv2.training.folder import HISTORY, MODEL, STATE, WITHIN, save_model, write_whole
-from unetv2.training.guard import Guard, warn_of_one_class
+from unetv2.training.guard import Guard
 from unetv2.training.interrupts import Interrupts
 from unetv2.training.pictures import Pictures, save_pictures
 from unetv2.training.state import State
@@ -48,6 +50,7 @@ class Recorder(keras.callbacks.Callback):
         crew: The workers, of which the chief writes.
         signals: Says to all of them at once when to save; None leaves it to the clock.
         interrupts: Whether the user wants to leave.
+        users: The user's callbacks, which see an epoch's end last.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Recorder(keras.callbacks.Callback):
         crew: Crew,
         signals: Signals | None,
         interrupts: Interrupts,
+        users: UserCallbacks,
     ) -> None:
         super().__init__()
         self._state = state
@@ -87,6 +91,7 @@ class Recorder(keras.callbacks.Callback):
         self._crew = crew
         self._signals = signals
         self._interrupts = interrupts
+        self._users = users
         self._skipped = state.step
         self._first = state.epoch
         self._saved = time.monotonic()
@@ -96,11 +101,7 @@ class Recorder(keras.callbacks.Callback):
         self._feed.begin(epoch)
         if epoch == self._first:
             # Here, as `fit` has just reset the metrics.
-            self._state.give(
-                self.model,
-                ("model", "optimizer", "metrics"),
-                partial(assign, self._crew),
-            )
+            self._give("model", "optimizer", "metrics")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves a checkpoint if the last one is old."""
@@ -123,6 +124,7 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks, logs, draws and saves."""
         row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
+        self._require_logged(row)
         self._guard.check_epoch(row["loss"])
         row["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         state = self._state
@@ -135,18 +137,23 @@ class Recorder(keras.callbacks.Callback):
             # Weights may be numbers and what they give not.
             self._guard.require_number("validation loss", row["val_loss"])
             score = row["val_mean_iou"]
-            warn_of_one_class(self._mean_iou.scores().counts, epoch)
+            counts = self._mean_iou.scores().counts
+            state.trivial = trivial_score(counts)
+            last = epoch + 1 == self._users.params["epochs"]
+            state.warnings += warn(of_one_class(state, counts, epoch, last=last))
         with self._averaged():
             if state.best is None or score is None or score > state.best:
                 state.best, state.best_epoch = score, epoch
                 if self._crew.is_chief:
                     save_model(self._deployed, self._folder / MODEL, self._preprocessing)
             self._draw(epoch)
-        self._save(STATE)
-        if self._crew.is_chief:
-            (self._folder / WITHIN).unlink(missing_ok=True)
-            write_history(self._folder, state)
-        self._log(row)
+            self._save(STATE)
+            if self._crew.is_chief:
+                (self._folder / WITHIN).unlink(missing_ok=True)
+                write_history(self._folder, state)
+            self._log(row)
+            # Last: whatever they raise, the epoch is kept.
+            self._users.end_epoch(epoch, dict(logs or {}))
         self._interrupts.leave()
         if state.is_over(self._patience):
             self.model.stop_training = True
@@ -164,6 +171,21 @@ class Recorder(keras.callbacks.Callback):
         if self._pictures is None or epoch % self._pictures_every:
             return
         save_pictures(self._pictures.draw(self._deployed), self._folder, epoch, self._writer)
+
+    def _require_logged(self, row: dict[str, float]) -> None:
+        """Refuses a ``train_step`` or ``test_step`` of the user that leaves out what is needed."""
+        needed = ["loss"] + ([] if self._mean_iou is None else ["val_loss", "val_mean_iou"])
+        missing = [name for name in needed if name not in row]
+        if missing:
+            raise ValueError(
+                "`model` must log the loss and the metrics that it is compiled with. Received: "
+                f"{type(self.model).__name__}, which logs no {', no '.join(missing)}. Return "
+                "`self.compute_metrics(x, y, y_pred)` from its `train_step` and `test_step`, as "
+                "Keras does."
+            )
+
+    def _give(self, *kinds: str) -> None:
+        self._state.give(self.model, kinds, partial(assign, self._crew))
 
     def _take(self) -> None:
         self._state.take(self.model)
@@ -187,6 +209,8 @@ class Recorder(keras.callbacks.Callback):
             yield
         finally:
             self._swap.on_test_end()
+            # Swapping in place rounds; a resumed training goes on with what was saved.
+            self._give("model", "optimizer")
 
 
 def write_history(folder: Path, state: State) -> None:

@@ -1,7 +1,9 @@
-"""The model as each stage of a training sees it."""
+"""The model, compiled for each stage of a training."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -11,7 +13,6 @@ from unetv2.distributed.crew import Crew
 from unetv2.distributed.pooling import pool
 from unetv2.metrics import MeanIoU, PixelAccuracy
 from unetv2.recipes import Recipe
-from unetv2.training.folder import same_layers
 from unetv2.training.inputs import Inputs
 
 
@@ -53,35 +54,41 @@ class Stages:
         """Returns ``(first epoch, end, scale)`` of the stage that an epoch belongs to."""
         return next(span for span in self._recipe.spans(self._epochs) if epoch < span[1])
 
-    def compiled(self, scale: float, factor: float) -> tuple[keras.Model, MeanIoU]:
-        """Returns the model, ready for a stage, and its metric.
+    def compile(self, factor: float) -> MeanIoU:
+        """Compiles the model and returns its metric.
 
         Args:
-            scale: float. Height and width of the pictures as a share of the data set's.
             factor: float. What the learning rate is multiplied by.
-
-        Returns:
-            tuple ``(model, metric)``. The model itself or one that shares its weights.
         """
         with self._crew.scope():
-            return self._compiled(scale, factor)
+            return self._compile(factor)
 
-    def _compiled(self, scale: float, factor: float) -> tuple[keras.Model, MeanIoU]:
-        model = self._model if scale == 1 else _of_any_size(self._model)
+    def _compile(self, factor: float) -> MeanIoU:
+        model = self._model
         n_classes, ignore_class = self._inputs.n_classes, self._inputs.ignore_class
         mean_iou = MeanIoU(n_classes, ignore_class)
         accuracy = PixelAccuracy(ignore_class, name="accuracy")
         optimizer: Any = self._recipe.optimizer(model, self._steps, factor=factor)
-        model.compile(optimizer, self._loss, metrics=[accuracy, mean_iou])
+        model.compile(optimizer=optimizer, loss=self._loss, metrics=[accuracy, mean_iou])
         # Keras makes the metrics' variables with the first batch, which is too late to set them.
         mask = np.zeros((1, 1, 1, 1), np.int32)
         logits = np.zeros((1, 1, 1, n_classes), np.float32)
         self._crew.each(lambda: model.compute_metrics(None, mask, logits))
-        return model, mean_iou
+        return mean_iou
 
+    @contextmanager
+    def size(self, scale: float) -> Iterator[None]:
+        """Has the model take images of any size, where a stage's are not of its own.
 
-def _of_any_size(model: keras.Model) -> keras.Model:
-    """Returns a model of the same layers that takes pictures of any size."""
-    if model.input_shape[1:3] == (None, None):
-        return model
-    return same_layers(model, (None, None, model.input_shape[-1]))
+        All layers do; what Keras checks is the size that the model was built for.
+        """
+        if scale == 1:
+            yield
+            return
+        before = self._model.input_spec
+        shape = (None, None, None, self._model.input_shape[-1])
+        self._model.input_spec = keras.layers.InputSpec(shape=shape)
+        try:
+            yield
+        finally:
+            self._model.input_spec = before

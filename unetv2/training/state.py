@@ -40,6 +40,9 @@ class State:
         jumps: list of pairs of floats. Losses before and after the jumps that this epoch failed by.
         history: list of dict. What each finished epoch logged.
         events: list of str. What went wrong and what was done.
+        warnings: list of str. What makes the result doubtful.
+        one_class: int. Epochs in a row whose validation pixels were all called one class.
+        trivial: float or None. Validation mean IoU of calling all pixels the most frequent class.
         variables: NumPy arrays by kind: the model's, the optimizer's, and within an epoch the
             metrics'.
     """
@@ -56,6 +59,9 @@ class State:
     jumps: list[list[float]] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    one_class: int = 0
+    trivial: float | None = None
     variables: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     def is_over(self, patience: int | None) -> bool:

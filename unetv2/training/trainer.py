@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib import util
 from pathlib import Path
@@ -19,11 +18,16 @@ from unetv2.arguments import require_integer, require_number
 from unetv2.distributed.agreement import identity, require_same
 from unetv2.distributed.crew import Crew
 from unetv2.distributed.distribution import Distribution
+from unetv2.distributed.placing import assign
 from unetv2.distributed.restoring import chiefs_state
 from unetv2.distributed.ways import Ways
 from unetv2.distributed.weighing import shared_class_weights
+from unetv2.metrics import MeanIoU
 from unetv2.preprocessing import class_table
 from unetv2.recipes import Recipe
+from unetv2.training.advice import at_end, at_start, warn
+from unetv2.training.callbacks import UserCallbacks, rate_by_recipe, require_callbacks
+from unetv2.training.feeding import stream
 from unetv2.training.folder import MODEL, TENSORBOARD, describe_run, open_folder
 from unetv2.training.going_on import first_state, recovered
 from unetv2.training.guard import Failure, Guard
@@ -32,38 +36,10 @@ from unetv2.training.interrupts import interrupts
 from unetv2.training.lock import locked
 from unetv2.training.pictures import Pictures
 from unetv2.training.recorder import Recorder, write_history
+from unetv2.training.result import Training, result_of
 from unetv2.training.stages import Stages
-from unetv2.training.state import State
 
 _log = logging.getLogger("unetv2")
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a training logged.
-
-    Attributes:
-        history: dict of lists of float. Values by epoch of everything logged, validation under
-            ``val_``.
-        epoch: list of int. The epochs' numbers, from 0.
-        best_epoch: int or None. Number of the epoch with the highest validation mean IoU, whose
-            weights were kept; without validation of the last one.
-        best: float in [0, 1]. Its validation mean IoU; None without validation.
-        events: list of str. What went wrong and what was done.
-        output_dir: pathlib.Path. Where everything lies.
-
-    Example:
-        >>> training = unetv2.Training({"loss": [2.0, 1.0]}, [0, 1], 1, 0.5, [], tmp)
-        >>> training.history["loss"][training.best_epoch]
-        1.0
-    """
-
-    history: dict[str, list[float]]
-    epoch: list[int]
-    best_epoch: int | None
-    best: float | None
-    events: list[str]
-    output_dir: Path
 
 
 def train(
@@ -73,6 +49,7 @@ def train(
     *,
     recipe: str | Recipe = "fast",
     epochs: int = 40,
+    steps_per_epoch: int | None = None,
     output_dir: str | os.PathLike[str],
     resume: bool = False,
     overwrite: bool = False,
@@ -108,21 +85,30 @@ def train(
     jump that a half and a quarter of the rate repeat is one of the pictures, as few of them under
     augmentation make: training goes on at its rate and lets jumps of such a size be.
 
+    Callbacks see one training of ``model``: one begin, one end, epochs numbered through, and at
+    each epoch's end the weights that are validated. A class with a ``train_step`` of its own keeps
+    it.
+
     Ctrl-C ends a training on one device after the present step, with a checkpoint to go on from;
     pressed again, at once.
 
     Args:
         model: A functional Keras model that maps images to logits ``(batch, height, width,
             n_classes)``.
-        train: Batches of ``(image, mask)`` that end, as of :func:`unetv2.make_dataset`.
+        train: Batches of ``(image, mask)``, as of :func:`unetv2.make_dataset`. They must end where
+            there are no ``steps_per_epoch``.
         validation: The same of pictures that are not trained on; None trains without, and the
             weights are those of the last epoch.
         recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
         epochs: int, at least 1. Times that ``train`` is gone through.
+        steps_per_epoch: int, at least 1, or None. Batches of an epoch, for data that does not end:
+            each epoch continues where the one before stopped, and data that ends is repeated.
+            None is one pass. Only on one device.
         output_dir: The folder to write to.
         resume: bool. Whether to go on with the run in it.
         overwrite: bool. Whether to remove the run in it.
-        callbacks: Keras callbacks, called as by ``fit``.
+        callbacks: Keras callbacks, called as by one ``fit``. Those that set the learning rate,
+            restore weights or write backups are refused, as ``train`` does that.
         patience: int, at least 1, or None. Epochs without a higher validation mean IoU after which
             training ends; None trains them all.
         checkpoint_minutes: float, at least 0. A checkpoint is written at the end of each epoch, and
@@ -141,9 +127,11 @@ def train(
         Training.
 
     Raises:
-        ValueError: If the data does not fit the model, the folder holds another run, or an
-            argument is out of its range.
-        TypeError: If a data set is none of ``tf.data``, or an argument is of the wrong type.
+        ValueError: If the data does not fit the model or does not end, the folder holds another
+            run, a callback or a part of the model's class would be without effect, or an argument
+            is out of its range.
+        TypeError: If a data set is none of ``tf.data``, a callback sets the learning rate, or an
+            argument is of the wrong type.
         OSError: If the folder cannot be written.
         RuntimeError: If training fails again and again; with a strategy also
             :class:`unetv2.distributed.WorkerLostError` where a worker is gone, and
@@ -172,11 +160,21 @@ def train(
                 "`patience` must come with `validation`, which it watches. "
                 f"Received: patience={patience} and validation=None."
             )
+    callbacks = require_callbacks(callbacks)
     distribution = Distribution.of(strategy)
     crew = Crew(distribution.strategy)
     shared = crew.strategy is not None
+    if steps_per_epoch is not None:
+        steps_per_epoch = require_integer("steps_per_epoch", steps_per_epoch, 1, "None is a pass.")
+        if shared:
+            raise ValueError(
+                "`steps_per_epoch` must be None with a `strategy`. Received: "
+                f"steps_per_epoch={steps_per_epoch}. Take an epoch's batches of the data set, by "
+                "`.take(n)`."
+            )
     inputs = crew.together(
-        "use its data", lambda: examine(model, train, validation, recipe, shared=shared)
+        "use its data",
+        lambda: examine(model, train, validation, recipe, steps=steps_per_epoch, shared=shared),
     )
     weights = crew.together("count classes", lambda: _class_weights(recipe, train, inputs, crew))
     description = describe_run(
@@ -188,6 +186,7 @@ def train(
     with (
         crew.chief_holds("use the output folder", lambda: locked(folder)),
         interrupts(listening=not shared) as interrupted,
+        rate_by_recipe(callbacks),
     ):
         going_on = crew.by_chief(
             "use the output folder",
@@ -195,6 +194,7 @@ def train(
         )
         _log.info("%s\n%s", recipe, inputs)
 
+        doubts = warn(at_start(model, inputs, epochs=epochs))
         if inputs.preprocessing is not None:
             # A plain `keras.Model` takes it as an attribute, which its own `save` leaves out.
             model.preprocessing = inputs.preprocessing
@@ -205,58 +205,70 @@ def train(
             class_weights=weights, crew=crew,
         )  # fmt: skip
         # By all workers, as what is made in a strategy is made by all of them.
-        at_first, _ = stages.compiled(1.0, 1.0)
-        state = chiefs_state(crew, lambda: first_state(folder, at_first, going_on=going_on))
+        stages.compile(1.0)
+        trained = ways.model
+        state = chiefs_state(crew, lambda: first_state(folder, trained, going_on=going_on))
+        state.give(trained, assign=partial(assign, crew))
         writer = _writer(folder) if crew.is_chief else None
         pictures = None
         if validation is not None and crew.is_chief:
             classes = class_table(inputs.preprocessing, inputs.n_classes)
             pictures = Pictures(validation, classes)
-        while state.epoch < epochs and not state.is_over(patience):
+        users = UserCallbacks(
+            callbacks, trained, epochs=epochs, steps=feed.steps,
+            verbose=verbose if crew.is_chief else 0,
+        )  # fmt: skip
+        users.begin()
+        while state.epoch < epochs and not (state.is_over(patience) or trained.stop_training):
             _, end, scale = stage = stages.span(state.epoch)
             state.enter(stage)
-            trained, mean_iou = stages.compiled(scale, state.factor)
+            mean_iou = stages.compile(state.factor)
             swap = None
             if recipe.average is not None:
                 swap = keras.callbacks.SwapEMAWeights()
                 swap.set_model(trained)
             guard = Guard(state.first_loss, state.lowest_loss, state.jump)
             signals = ways.signals(60 * checkpoint_minutes)
+            users.skipped = state.step
             recorder = Recorder(
-                state, folder, deployed=ways.model, preprocessing=inputs.preprocessing, feed=feed,
+                state, folder, deployed=trained, preprocessing=inputs.preprocessing, feed=feed,
                 guard=guard, mean_iou=None if validation is None else mean_iou, swap=swap,
                 pictures=pictures, pictures_every=pictures_every, patience=patience,
                 minutes=checkpoint_minutes,
-                writer=writer, crew=crew, signals=signals, interrupts=interrupted,
+                writer=writer, crew=crew, signals=signals, interrupts=interrupted, users=users,
             )  # fmt: skip
             own = [guard, recorder] if swap is None else [swap, guard, recorder]
             try:
-                ways.fit(
-                    trained,
-                    feed.batches(scale, state.step),
-                    steps=feed.steps - state.step,
-                    initial_epoch=state.epoch,
-                    # What is left of an epoch is a fit of its own.
-                    epochs=state.epoch + 1 if state.step else end,
-                    callbacks=[*own, *callbacks],
-                    verbose=verbose,
-                    signals=signals,
-                )
+                with stages.size(scale):
+                    ways.fit(
+                        feed.batches(scale, state.step, state.epoch),
+                        steps=feed.steps - state.step,
+                        initial_epoch=state.epoch,
+                        # What is left of an epoch is a fit of its own.
+                        epochs=state.epoch + 1 if state.step else end,
+                        callbacks=[*own, users],
+                        signals=signals,
+                    )
             except Failure as failure:
                 state = chiefs_state(crew, partial(recovered, folder, failure))
-                continue
-            if trained.stop_training:
-                break
         if crew.is_chief:
             write_history(folder, state)
-        ways.load_best(model, folder / MODEL)
-        return _training(state, folder)
+        if state.history:
+            ways.load_best(model, folder / MODEL)
+        doubts += [
+            *state.warnings,
+            *warn(at_end(state, model, lambda: _score(model, train, inputs))),
+        ]
+        users.end()
+        return result_of(state, folder, doubts)
 
 
 def _class_weights(
     recipe: Recipe, dataset: tf.data.Dataset, inputs: Inputs, crew: Crew
 ) -> list[float] | None:
     if isinstance(recipe.class_weights, str):
+        if inputs.steps_per_epoch is not None:
+            dataset = stream(dataset, inputs.batch_size).take(inputs.steps_per_epoch)
         return shared_class_weights(dataset, inputs, recipe.class_weights, crew)
     if recipe.class_weights is None:
         return None
@@ -269,19 +281,15 @@ def _class_weights(
     return list(recipe.class_weights)
 
 
+def _score(model: keras.Model, dataset: tf.data.Dataset, inputs: Inputs) -> float:
+    """Returns the mean IoU on the first batch, as the model is deployed."""
+    metric = MeanIoU(inputs.n_classes, inputs.ignore_class)
+    images, masks = next(iter(dataset))
+    metric.update_state(masks, model(images, training=False))
+    return float(metric.result())
+
+
 def _writer(folder: Path) -> Any:
     if util.find_spec("tensorboard") is None:
         return None
     return tf.summary.create_file_writer(str(folder / TENSORBOARD))
-
-
-def _training(state: State, folder: Path) -> Training:
-    names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
-    return Training(
-        {name: [row[name] for row in state.history] for name in names},
-        [int(row["epoch"]) for row in state.history],
-        state.best_epoch,
-        state.best,
-        state.events,
-        folder,
-    )

@@ -1,0 +1,155 @@
+"""Doubtful results are said to be doubtful, with a cure, and good ones are not."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from small_training import N_CLASSES, PLAIN, batches, network, train, unet
+
+import unetv2
+from unetv2.training.advice import at_end, at_start, of_one_class, trivial_score
+from unetv2.training.inputs import examine
+from unetv2.training.state import State
+
+ONE = np.array([[0, 5, 0], [0, 3, 0], [0, 2, 0]])
+ALL = np.diag([5, 3, 2])
+GOOD = np.linspace(0.1, 0.6, 20)
+
+
+def warnings_at_start(model=None, epochs=1, data=None):
+    model = network() if model is None else model
+    model.preprocessing = unetv2.Preprocessing()
+    model.optimizer = keras.optimizers.SGD()
+    return at_start(
+        model, examine(model, data or batches(batch_size=6), None, PLAIN), epochs=epochs
+    )
+
+
+def warnings_at_end(validation, training=None, on_training=None, trivial=0.05, model=None):
+    training = validation if training is None else training
+    rows = [
+        {"epoch": epoch, "mean_iou": high, "val_mean_iou": low}
+        for epoch, (low, high) in enumerate(zip(validation, training, strict=True))
+    ]
+    best = int(np.argmax(validation))
+    state = State(best=validation[best], best_epoch=best, history=rows, trivial=trivial)
+    model = unet(normalization="batch") if model is None else model
+    return at_end(state, model, lambda: training[best] if on_training is None else on_training)
+
+
+def test_a_short_training_is_said_to_be_short():
+    (warning,) = warnings_at_start(epochs=199)
+    assert "199 steps (199 epochs of 1). Pass epochs=500" in warning
+    assert not warnings_at_start(epochs=200)
+
+
+def test_a_model_that_was_trained_may_be_trained_shortly(tmp_path):
+    model = network()
+    assert len(train(tmp_path / "a", model, epochs=1, validation=None).warnings) == 2
+    again = train(tmp_path / "b", model, epochs=1, validation=None)
+    assert [warning for warning in again.warnings if "steps" in warning] == []
+    image = keras.Input((16, 24, 3))
+    layer = keras.layers.Conv2D(N_CLASSES, 1)
+    model = unetv2.SegmentationModel(
+        image, layer(image), preprocessing=unetv2.Preprocessing(crop_size=(16, 24))
+    )
+    assert not at_start(model, examine(model, batches(), None, PLAIN), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("normalization", "batch_size", "warned"),
+    [("batch", 1, True), ("batch", 3, True), ("batch", 4, False), ("group", 1, False)],
+)
+def test_batch_normalization_of_tiny_batches_is_warned_of(normalization, batch_size, warned):
+    model = unet(normalization=normalization)
+    found = warnings_at_start(model, epochs=200, data=batches(batch_size=batch_size))
+    assert len(found) == warned
+    assert all("normalization='group'" in warning for warning in found)
+
+
+def test_frozen_batch_normalization_is_not():
+    model = unet(normalization="batch")
+    model.trainable = False
+    assert not warnings_at_start(model, epochs=200, data=batches(batch_size=1))
+
+
+def test_a_data_set_that_lost_its_record_is_told_of(tmp_path, caplog):
+    training = train(tmp_path, epochs=1, validation=None)
+    told = [warning for warning in training.warnings if "`model.preprocessing" in warning]
+    assert len(told) == 1
+    assert caplog.text.count(told[0]) == 1
+
+
+def epochs_warned_of(*confusions):
+    state, last = State(), len(confusions) - 1
+    epochs = []
+    for epoch, counts in enumerate(confusions):
+        found = of_one_class(state, counts, epoch, last=epoch == last)
+        state.warnings += found
+        epochs += [epoch] * len(found)
+    return epochs
+
+
+@pytest.mark.parametrize(
+    ("confusions", "epochs"),
+    [
+        # An untrained model needs a few epochs.
+        ([ONE, ONE, ALL, ALL], []),
+        ([ONE, ONE, ONE, ONE, ONE, ONE, ONE], [4, 6]),
+        ([ONE, ONE, ONE, ONE, ONE, ONE, ALL], [4]),
+        ([ONE, ONE], [1]),
+        # A collapse is one at once, and is said once.
+        ([ALL, ONE, ONE, ALL, ONE], [1, 4]),
+        ([ALL, ONE, ALL, ONE, ALL], [1]),
+        ([ALL, ALL], []),
+    ],
+)
+def test_one_class_everywhere_is_said_when_it_means_something(confusions, epochs):
+    assert epochs_warned_of(*confusions) == epochs
+
+
+def test_masks_of_one_class_may_be_called_one_class():
+    assert epochs_warned_of(np.diag([0, 5, 0])) == []
+
+
+def test_a_good_training_has_no_warnings():
+    assert warnings_at_end(GOOD) == []
+    # As trainings of few images are, without being wrong.
+    assert warnings_at_end(GOOD * 0.6, GOOD) == []
+    noisy = GOOD + np.where(np.arange(20) % 2, 0.02, 0)
+    assert warnings_at_end(noisy) == []
+
+
+def test_a_model_that_computes_otherwise_in_training_is_noticed():
+    (warning,) = warnings_at_end(GOOD * 0.4, GOOD, on_training=0.3)
+    assert "normalization='group'" in warning
+    assert "0.240 in validation and 0.600 in training, but 0.300" in warning
+    # Without batch normalization nothing does.
+    assert warnings_at_end(GOOD * 0.6, GOOD, on_training=0.3, model=unet()) == []
+
+
+def test_validation_far_below_training_is_noticed():
+    (warning,) = warnings_at_end(GOOD * 0.4, GOOD)
+    assert "0.240 in validation and 0.600 in training" in warning
+
+
+def test_a_best_epoch_far_back_is_noticed():
+    falling = np.concatenate([GOOD[:10], GOOD[:10][::-1]])
+    (warning,) = warnings_at_end(falling)
+    assert "The best epoch was 10 of 20" in warning
+    assert warnings_at_end(falling[:9]) == []
+
+
+def test_a_model_that_learned_nothing_is_noticed():
+    (warning,) = warnings_at_end(np.full(12, 0.46), trivial=0.459)
+    assert "0.460 in validation, where that has 0.459" in warning
+
+
+def test_the_trivial_score_is_that_of_the_most_frequent_class():
+    # Half of the pixels, and nothing of two more classes.
+    assert trivial_score(ALL) == pytest.approx(0.5 / 3)
+
+
+def test_a_training_without_validation_is_not_doubted():
+    assert at_end(State(best_epoch=3), network(), lambda: 0.0) == []

@@ -1,0 +1,187 @@
+"""Data without an end, and what is no data set: trained on by steps, or refused with the way."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_training import PLAIN, SIZE, Watcher, batches, network, pictures, train
+
+import unetv2
+from unetv2.training import inputs
+from unetv2.training.feeding import Feed
+
+SPECS = (tf.TensorSpec((None, *SIZE, 3)), tf.TensorSpec((None, *SIZE, 1), tf.int32))
+
+
+def endless():
+    while True:
+        yield from batches()
+
+
+def numbered():
+    """Batches of 2 images that hold their own number, without an end."""
+    for number in range(10**6):
+        yield np.full((2, 4, 4, 1), number, np.float32), np.zeros((2, 4, 4, 1), np.int32)
+
+
+NUMBERED = tf.data.Dataset.from_generator(
+    numbered,
+    output_signature=(tf.TensorSpec((None, 4, 4, 1)), tf.TensorSpec((None, 4, 4, 1), tf.int32)),
+)
+
+
+def feed(dataset: Any = NUMBERED, batch_size: int = 2, **options: Any) -> Feed:
+    return Feed(dataset, 3 * batch_size, batch_size, True, None, 0, streamed=True, **options)
+
+
+def numbers(batches: Any) -> list[float]:
+    return [float(image[0, 0, 0, 0]) for image, _ in batches]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tf.data.Dataset.from_generator(endless, output_signature=SPECS),
+        batches(batch_size=4),
+    ],
+    ids=["generator", "one that ends"],
+)
+def test_an_epoch_has_as_many_steps_as_are_asked_for(tmp_path, data):
+    watcher = Watcher()
+    recipe = unetv2.recipes.get(PLAIN, class_weights="median_frequency", augmentation="light")
+    training = train(
+        tmp_path, data=data, validation=None, recipe=recipe, steps_per_epoch=4, callbacks=[watcher]
+    )
+    assert watcher.batches == [4, 4]
+    assert training.epoch == [0, 1]
+
+
+def test_an_epoch_begins_where_the_one_before_ended():
+    stream = feed()
+    fit = stream.batches(1)
+    for epoch in range(3):
+        stream.begin(epoch)
+        assert numbers(fit) == [3 * epoch, 3 * epoch + 1, 3 * epoch + 2]
+    # The next stage continues, an epoch that failed is done again, and a resumed one is as it was.
+    assert numbers(stream.batches(0.5, epoch=3)) == [9, 10, 11]
+    stream.begin(3)
+    assert numbers(stream.batches(1, epoch=3)) == [9, 10, 11]
+    assert numbers(feed().batches(1, 2, epoch=3)) == [11]
+
+
+def test_data_that_ends_is_repeated_in_whole_batches():
+    six = NUMBERED.take(3)
+    stream = feed(six, batch_size=4)
+    assert [len(image) for image, _ in stream.batches(1)] == [4, 4, 4]
+
+
+def test_a_stream_of_files_has_another_order_in_each_pass(write_pairs):
+    data = unetv2.make_dataset(*write_pairs(n=4, size=SIZE), image_size=SIZE, batch_size=2)
+    first, again, later = (
+        [image.numpy() for image, _ in feed(data).batches(1, epoch=epoch)] for epoch in (0, 0, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, later)
+
+
+def test_data_that_does_not_end_is_refused_without_steps(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(inputs, "_MOST_COUNTED", 20)
+    monkeypatch.setattr(inputs, "_TOLD_AFTER", 10)
+    data = tf.data.Dataset.from_generator(endless, output_signature=SPECS)
+    message = "`train` must end, .*Received: one of unknown length, .*20 .*`steps_per_epoch`"
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / "run", data=data, validation=None)
+    assert "`train` does not know how many batches it holds" in caplog.text
+    with pytest.raises(ValueError, match=r"`validation` must end, .*`\.take\(n\)`"):
+        train(tmp_path / "run", validation=data)
+    with pytest.raises(
+        ValueError, match=r"`train` must end, .*Received: an endless one\. .*`steps"
+    ):
+        train(tmp_path / "run", data=batches().repeat(), validation=None)
+
+
+@pytest.mark.parametrize(("steps", "error"), [(0, ValueError), (2.5, TypeError)])
+def test_steps_must_be_a_positive_integer(tmp_path, steps, error):
+    with pytest.raises(error, match=rf"`steps_per_epoch` .*Received: steps_per_epoch={steps}"):
+        train(tmp_path / "run", steps_per_epoch=steps)
+
+
+def test_steps_are_of_one_device(tmp_path):
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with pytest.raises(ValueError, match="`steps_per_epoch` .*Received: steps_per_epoch=2"):
+        train(tmp_path / "run", steps_per_epoch=2, strategy=strategy)
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        images, masks = pictures()
+        return images[2 * index : 2 * index + 2], masks[2 * index : 2 * index + 2]
+
+
+@pytest.mark.parametrize(
+    ("data", "received", "way"),
+    [
+        (pictures(), "tuple", "from_tensor_slices((images, masks)).shuffle(len(images)).batch(8)"),
+        (pictures()[0], "ndarray", "from_tensor_slices("),
+        (
+            Batches(),
+            "Batches",
+            "from_generator(lambda: (data[i] for i in range(len(data))), output_",
+        ),
+        (endless(), "generator", "from_generator(function, output_signature="),
+        (endless, "function", "with `steps_per_epoch` where it never ends"),
+        ("images", "str", "`make_dataset` makes one of two folders"),
+    ],
+)
+def test_what_is_no_data_set_is_refused_with_the_way_to_one(tmp_path, data, received, way):
+    with pytest.raises(TypeError, match=f"`train` must .*Received: {received}.*{re.escape(way)}"):
+        unetv2.train(network(), data, None, output_dir=tmp_path / "run")
+
+
+def test_the_ways_to_a_data_set_are_ways():
+    images, masks = pictures()
+    data = Batches()
+    of_batches = tf.data.Dataset.from_generator(
+        lambda: (data[i] for i in range(len(data))),
+        output_signature=(
+            tf.TensorSpec((None, None, None, 3)),
+            tf.TensorSpec((None, None, None, 1), tf.int32),
+        ),
+    )
+    of_arrays = tf.data.Dataset.from_tensor_slices((images, masks)).shuffle(len(images)).batch(8)
+    of_dicts = batches().map(lambda image, mask: {"x": image, "y": mask})
+    of_more = batches().map(lambda image, mask: (image, mask, 1.0))
+    for found in (
+        of_batches,
+        of_arrays,
+        of_dicts.map(lambda found: (found["x"], found["y"])),
+        of_more.map(lambda image, mask, *_: (image, mask)),
+    ):
+        assert inputs.examine(network(), found, None, PLAIN).n_pairs == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "received", "way"),
+    [
+        (lambda i, m: {"x": i, "y": m}, "dicts of 'x', 'y'", "(found['x'], found['y'])"),
+        (lambda i, m: {"x": i, "y": m, "z": i}, "dicts of 'x', 'y', 'z'", "(found['image'], "),
+        (lambda i, m: (i, m, tf.ones(2)), "3 parts", "lambda image, mask, *_: (image, mask)"),
+        (lambda i, m: ({"x": i}, m), "a dict of 'x' as image", "one input and one output"),
+        (lambda i, m: (i, {"x": m}), "a dict of 'x' as mask", "one input and one output"),
+        (lambda i, m: (tf.RaggedTensor.from_tensor(i), m), "a RaggedTensor as image", "resize"),
+        (lambda i, _: i, "single tensors", "tf.data.Dataset.zip"),
+    ],
+)  # fmt: skip
+def test_elements_of_another_structure_are_refused_with_the_way(tmp_path, change, received, way):
+    message = f"`train` must hold batches .*Received: {received}.*{re.escape(way)}"
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / "run", data=batches().map(change))
+    assert not (tmp_path / "run").exists()
