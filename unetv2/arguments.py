@@ -6,6 +6,11 @@ import math
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
+# What ids of 16 bits can tell apart.
+MOST_CLASSES = 2**16
+# A matrix of all pairs of so many has 2 GiB.
+MOST_COUNTED = 2**14
+
 
 def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
     """Returns ``value`` as an int, or says why it is none.
@@ -32,6 +37,31 @@ def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
     if value < minimum:
         raise ValueError(message)
     return int(value)
+
+
+def require_n_classes(value: object, most: int = MOST_CLASSES) -> int:
+    """Returns a number of classes as an int, or says why it is none.
+
+    Args:
+        value: What the caller passed as ``n_classes``.
+        most: int. The largest number allowed.
+
+    Returns:
+        int. ``value``.
+
+    Raises:
+        TypeError: If ``value`` is no integer.
+        ValueError: If ``value`` is below 2 or above ``most``.
+    """
+    n_classes = require_integer(
+        "n_classes", value, 2, "The background counts: a binary mask has 2 classes."
+    )
+    if n_classes > most:
+        raise ValueError(
+            f"`n_classes` must be at most {most}. Received: n_classes={n_classes}. "
+            "Ids of instances are not classes."
+        )
+    return n_classes
 
 
 def require_fraction(name: str, value: object, advice: str) -> float:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 Color = tuple[int, int, int]
+_COLORS = 2**24
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,18 @@ class ClassTable:
         Returns:
             ClassTable. ``class 0``, ``class 1``, ..., in colours that are far apart.
 
+        Raises:
+            ValueError: If there are more classes than colours of 24 bits.
+
         Example:
             >>> unetv2.ClassTable.numbered(2).names
             ('class 0', 'class 1')
         """
+        if n_classes > _COLORS:
+            raise ValueError(
+                f"`n_classes` must be at most {_COLORS}, the number of colours. "
+                f"Received: n_classes={n_classes}."
+            )
         # Steps of the golden ratio: neighbouring ids get hues far apart.
         colors = [hsv_to_rgb(number * 0.618034 % 1.0, 0.7, 0.9) for number in range(n_classes)]
         return cls(

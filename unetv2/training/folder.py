@@ -11,8 +11,9 @@ from typing import IO, Any
 
 import keras
 
-from unetv2 import files
+from unetv2 import files, keras_files
 from unetv2.preprocessing import Preprocessing
+from unetv2.sealing import read_json, reason, sealed, unsealed
 from unetv2.segmentation_model import SegmentationModel
 from unetv2.versions import versions
 
@@ -38,9 +39,9 @@ def _remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON, whole or not at all."""
-    text = json.dumps(content, indent=2) + "\n"
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON with a digest, whole or not at all."""
+    text = json.dumps(sealed(content), indent=2) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
 
 
@@ -65,7 +66,7 @@ def same_layers(model: keras.Model, shape: tuple[int | None, ...]) -> Segmentati
 
 def load_weights(model: keras.Model, path: Path) -> None:
     """Loads the weights of a saved model, and not its optimizer."""
-    same_layers(model, model.input_shape[1:]).load_weights(path)
+    keras_files.load_weights(same_layers(model, model.input_shape[1:]), path)
 
 
 def save_model(model: keras.Model, path: Path, preprocessing: Preprocessing | None) -> None:
@@ -156,12 +157,10 @@ def open_folder(
 
 def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
     try:
-        before = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        if not isinstance(before, dict):
-            raise ValueError(type(before).__name__)
+        before = unsealed(read_json((folder / RUN).read_bytes()))
     except ValueError as error:
         raise ValueError(
-            f"'{folder / RUN}' must describe the run. Received: no JSON object ({error}). "
+            f"'{folder / RUN}' must describe the run. Received: {reason(error)}. "
             "Pass overwrite=True to start again."
         ) from error
     found = list(differences(before, description))
