@@ -15,6 +15,7 @@ PACKAGE = Path(unetv2.__file__).parent
 FLOORS = [
     {
         "arguments",
+        "class_files",
         "classes",
         "dropout",
         "files",
@@ -58,6 +59,7 @@ WITHOUT_TENSORFLOW = {
     "architecture",
     "arguments",
     "block",
+    "class_files",
     "classes",
     "convolution",
     "dropout",

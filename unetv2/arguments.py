@@ -12,6 +12,11 @@ MOST_CLASSES = 2**16
 MOST_COUNTED = 2**14
 
 
+def is_integer(value: object) -> bool:
+    """Returns whether a value is an integer: NumPy's are, booleans are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
     """Returns ``value`` as an int, or says why it is none.
 
@@ -32,11 +37,12 @@ def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
         minimum, f"an integer of at least {minimum}"
     )
     message = f"`{name}` must be {kind}. Received: {name}={value!r}. {advice}"
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if not is_integer(value):
         raise TypeError(message)
-    if value < minimum:
+    number = int(value)  # type: ignore[call-overload]
+    if number < minimum:
         raise ValueError(message)
-    return int(value)
+    return number
 
 
 def require_n_classes(value: object, most: int = MOST_CLASSES) -> int:

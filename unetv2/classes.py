@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from collections.abc import Mapping
 from colorsys import hsv_to_rgb
@@ -11,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from unetv2.arguments import is_integer, require_ignore_class
+from unetv2.class_files import read_class_file, read_label_map
+from unetv2.sealing import reason
 
 Color = tuple[int, int, int]
 _COLORS = 2**24
@@ -31,6 +33,7 @@ class ClassTable:
     Raises:
         ValueError: If there is not one colour for each name, a colour is none, or
             ``ignore_color`` comes without ``ignore_class``.
+        TypeError: If a name is no string, or an id no integer.
 
     Example:
         >>> table = unetv2.ClassTable(("background", "cell"), ((0, 0, 0), (255, 0, 0)))
@@ -51,11 +54,14 @@ class ClassTable:
                 "`colors` must hold one colour for each name. "
                 f"Received: {len(self.names)} names and {len(self.colors)} colors."
             )
+        if unnamed := [name for name in self.names if not isinstance(name, str)]:
+            raise TypeError(f"`names` must be strings. Received: {unnamed[0]!r} in names.")
+        require_ignore_class(self.ignore_class)
         ignored = () if self.ignore_color is None else (self.ignore_color,)
         for color in (*self.colors, *ignored):
-            if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+            if len(color) != 3 or not all(is_integer(v) and 0 <= v <= 255 for v in color):
                 raise ValueError(
-                    "`colors` must be (red, green, blue) from 0 to 255. "
+                    "`colors` must be (red, green, blue) from 0 to 255, integers. "
                     f"Received: {color!r} in colors."
                 )
         if ignored and self.ignore_class is None:
@@ -130,6 +136,8 @@ class ClassTable:
             TypeError: If it holds something else besides, or a value of another type.
             ValueError: If a value is out of its range.
         """
+        if not isinstance(content, Mapping) or isinstance(content.get("names"), str):
+            raise TypeError("a table must be an object with lists `names` and `colors`")
         ignore_color = content.get("ignore_color")
         return cls(
             **{
@@ -137,9 +145,7 @@ class ClassTable:
                 "names": tuple(content["names"]),
                 "colors": tuple(tuple(color) for color in content["colors"]),
                 "ignore_color": None if ignore_color is None else tuple(ignore_color),
-                "label_map": {
-                    int(key): value for key, value in content.get("label_map", {}).items()
-                },
+                "label_map": read_label_map(content),
             }
         )
 
@@ -166,25 +172,14 @@ class ClassTable:
             raise ValueError(
                 f"A class table must be a .json or .csv file. Received: '{path}'. Convert it."
             )
-        text = path.read_text(encoding="utf-8-sig")
         try:
-            if path.suffix.lower() == ".csv":
-                return cls(**_from_rows(list(csv.DictReader(text.splitlines()))))
-            return cls.from_dict(json.loads(text))
+            return cls.from_dict(read_class_file(path))
         except (KeyError, TypeError, ValueError) as error:
+            said = f"{type(error).__name__}: {reason(error)}"
             raise ValueError(
                 "A class table must hold `names` and `colors` (JSON) or the columns name, red, "
-                f"green and blue (CSV). Received: '{path}', wrong by {error!r}."
+                f"green and blue (CSV), in UTF-8. Received: '{path}', wrong by {said}."
             ) from error
-
-
-def _from_rows(rows: list[dict[str, str]]) -> dict[str, Any]:
-    if not rows:
-        raise ValueError("no row")
-    return {
-        "names": tuple(row["name"] for row in rows),
-        "colors": tuple((int(row["red"]), int(row["green"]), int(row["blue"])) for row in rows),
-    }
 
 
 def _table(*classes: tuple[str, Color], **options: Any) -> ClassTable:
