@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from picture_folders import small_model
+from raising import refusal
 
 import unetv2
 from unetv2 import cli, keras_files
@@ -24,7 +26,7 @@ def saved(tmp_path_factory):
     return path
 
 
-def rewritten(saved, path, change=lambda name, content: content, method=zipfile.ZIP_STORED):
+def rewritten(saved, path, change=lambda _, content: content, method=zipfile.ZIP_STORED):
     """Writes a copy of an archive, with members that are changed, or left out where None."""
     with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w", method) as new:
         for name in old.namelist():
@@ -62,10 +64,9 @@ def test_what_is_stored_and_what_is_compressed_is_loaded(saved, tmp_path):
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_what_is_no_model_is_refused(tmp_path, content, found, advice, suffix):
     (tmp_path / f"model{suffix}").write_bytes(content)
-    lfs = "LFS" in found
-    refused(
-        tmp_path / f"model{suffix}", found if suffix == ".keras" or lfs else "signature", advice
-    )
+    if suffix == ".h5" and "LFS" not in found:
+        found = "file signature not found"
+    refused(tmp_path / f"model{suffix}", found, advice)
 
 
 def test_other_suffixes_and_folders_are_refused(tmp_path):
@@ -81,21 +82,21 @@ def test_a_changed_byte_is_refused_by_the_files_name(saved, tmp_path, share):
     content = bytearray(saved.read_bytes())
     content[int(share * len(content))] ^= 0x10
     (tmp_path / "model.keras").write_bytes(content)
-    try:
-        model = load(tmp_path / "model.keras")
-    except ValueError as error:
-        assert "model.keras'" in str(error)
-    else:
-        for one, other in zip(model.get_weights(), load(saved).get_weights(), strict=True):
-            np.testing.assert_array_equal(one, other)
+    said = refusal(lambda: load(tmp_path / "model.keras"))
+    if said:
+        assert "model.keras'" in said
+        return
+    model = load(tmp_path / "model.keras")
+    for one, other in zip(model.get_weights(), load(saved).get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("member", ["config.json", "metadata.json", "model.weights.h5"])
 def test_a_missing_member_is_named(saved, tmp_path, member):
-    path = rewritten(
-        saved, tmp_path / "m.keras", lambda name, data: data if name != member else None
-    )
-    refused(path, f"it has no member '{member}'")
+    def change(name, content):
+        return None if name == member else content
+
+    refused(rewritten(saved, tmp_path / "m.keras", change), f"it has no member '{member}'")
 
 
 def test_documents_are_bounded(saved, tmp_path, monkeypatch):
@@ -109,7 +110,7 @@ def test_documents_are_bounded(saved, tmp_path, monkeypatch):
         refused(path, "'config.json' has more than 10000 bytes")
 
 
-def test_what_declares_less_than_it_expands_to_is_not_expanded(saved, tmp_path, monkeypatch):
+def test_what_declares_less_than_it_expands_to_is_not_expanded(saved, tmp_path):
     packed = rewritten(
         saved, tmp_path / "m.keras", lambda _, content: content + bytes(2**20), zipfile.ZIP_DEFLATED
     )
@@ -165,8 +166,6 @@ def test_an_archive_of_a_layer_is_no_model(saved, tmp_path):
     config = keras.saving.serialize_keras_object(keras.layers.Dense(2))
 
     def change(name, content):
-        import json
-
         return json.dumps(config).encode() if name == "config.json" else content
 
     refused(rewritten(saved, tmp_path / "m.keras", change), "")

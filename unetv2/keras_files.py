@@ -89,19 +89,21 @@ def _checked(path: Path, name: str) -> Iterator[Path]:
         with path.open("rb") as file:
             start = file.read(len(_LFS))
         if start == _LFS:
-            raise _Refused("a pointer of Git LFS in its place", "Run `git lfs pull`.")
+            raise _OtherFileError("a pointer of Git LFS in its place", "Run `git lfs pull`.")
         if path.suffix == _ARCHIVE:
             if not zipfile.is_zipfile(path):
-                raise _Refused(f"{size} bytes that are none" if size else "an empty file", _AGAIN)
+                raise _OtherFileError(
+                    f"{size} bytes that are none" if size else "an empty file", _AGAIN
+                )
             with _archive(path, size) as checked:
                 yield checked
             return
         if path.suffix not in (".h5", ".hdf5"):
-            raise _Refused("which ends in neither .keras nor .h5", "Pass another path.")
+            raise _OtherFileError("which ends in neither .keras nor .h5", "Pass another path.")
         with h5py.File(path, "r") as weights:
             _require_stored(weights, size)
         yield path
-    except _Refused as refused:
+    except _OtherFileError as refused:
         raise _error(name, path, *refused.args) from None
     # What a damaged file raises, in zipfile, zlib, h5py and Keras, has no common base.
     except Exception as error:
@@ -114,7 +116,7 @@ def _checked(path: Path, name: str) -> Iterator[Path]:
         raise _error(name, path, f"which cannot be loaded: {said}", advice) from error
 
 
-class _Refused(Exception):
+class _OtherFileError(Exception):
     """What a file is in place of a model, and what to do."""
 
 

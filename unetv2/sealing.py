@@ -26,6 +26,7 @@ MOST_EXPANDED = 2**28
 _MOST_COMPRESSED = 2**27
 _LONGEST_REASON = 300
 _AT_ONCE = 2**20
+_WITHOUT = f"it has no digest `{SEAL}`: an earlier version wrote it, or it is damaged"
 
 
 def reason(error: Exception) -> str:
@@ -74,9 +75,7 @@ def unsealed(document: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError(f"it is no JSON object, but of the type {type(document).__name__}")
     if SEAL not in document:
-        raise ValueError(
-            f"it has no digest `{SEAL}`: an earlier version wrote it, or it is damaged"
-        )
+        raise ValueError(_WITHOUT)
     content = {name: value for name, value in document.items() if name != SEAL}
     if document[SEAL] != _digest(content):
         raise ValueError("its content is not what was written, by its SHA-256")
@@ -126,9 +125,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             raise ValueError(f"it is no archive of arrays, or damaged: {reason(error)}") from error
     seal = arrays.pop(SEAL, None)
     if seal is None:
-        raise ValueError(
-            f"it has no digest `{SEAL}`: an earlier version wrote it, or it is damaged"
-        )
+        raise ValueError(_WITHOUT)
     if seal.tobytes() != _digest_of_arrays(arrays):
         raise ValueError("its arrays are not what was written, by their SHA-256")
     return arrays

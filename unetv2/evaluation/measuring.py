@@ -67,8 +67,8 @@ def measure(
         dict of ``confusion``, ``rows`` and ``examples`` of an ``Evaluation``.
 
     Raises:
-        ValueError: If there is no picture, something is wrong with one, with its place, or there are
-            more classes than can be counted.
+        ValueError: If there is no picture, there are more classes than can be counted, or something
+            is wrong with a picture, with its place.
     """
     require_n_classes(n_classes, MOST_COUNTED)
     count = partial(
