@@ -12,6 +12,7 @@ from typing import IO, Any
 import keras
 
 from unetv2 import files, keras_files
+from unetv2.fingerprint import layers_of, unnumbered
 from unetv2.preprocessing import Preprocessing
 from unetv2.sealing import read_json, reason, sealed, unsealed
 from unetv2.segmentation_model import SegmentationModel
@@ -101,10 +102,8 @@ def describe_run(
         "data": dict(data),
         "class_weights": class_weights,
         "precision": model.dtype_policy.name,
-        "weights": [[_plain(weight.path), list(weight.shape)] for weight in model.weights],
-        "layers": [
-            _plain([layer.name, type(layer).__name__, layer.get_config()]) for layer in model.layers
-        ],
+        "weights": [[unnumbered(weight.path), list(weight.shape)] for weight in model.weights],
+        "layers": layers_of(model),
         "versions": versions(),
     }
     # As it will be read again: tuples become lists, keys strings.
@@ -200,18 +199,3 @@ def _first_difference(name: str, old: list[Any], new: list[Any], where: tuple[st
         if one != other:
             return f"{name} such as {one!r} {where[0]} and {other!r} {where[1]}"
     return name
-
-
-def _plain(config: Any) -> Any:
-    """Returns a configuration without what a second, equal model has otherwise.
-
-    That is the seeds, as those of the first start are in the checkpoint, and the numbers that
-    Keras gives to layers without a name.
-    """
-    if isinstance(config, str):
-        return re.sub(r"_\d+(?=/|$)", "", config)
-    if isinstance(config, Mapping):
-        return {name: _plain(value) for name, value in config.items() if name != "seed"}
-    if isinstance(config, list | tuple):
-        return [_plain(value) for value in config]
-    return config
