@@ -22,6 +22,7 @@ from unetv2.data.cache import FolderCache
 from unetv2.data.decoding import decode_image, decode_mask, read_header
 from unetv2.inference.film import open_film
 from unetv2.inference.predict import load
+from unetv2.keras_files import load_weights
 from unetv2.training.folder import RUN, open_folder
 from unetv2.training.state import State
 
@@ -242,8 +243,8 @@ def _read_entry(path: Path) -> Any:
 
 
 def _keras(folder: Path) -> Path:
-    model = unetv2.build_unetv2((*SIZE, 3), 3, filters=2, depth=2, seed=0)
-    model.preprocessing = unetv2.Preprocessing(image_size=SIZE, classes=None)
+    model = _network_of_three()
+    model.preprocessing = unetv2.Preprocessing(image_size=SIZE)
     model.save(folder / "model.keras")
     return folder / "model.keras"
 
@@ -252,6 +253,21 @@ def _read_keras(path: Path) -> Any:
     model = load(path)
     layers = [json.dumps(layer.get_config(), sort_keys=True, default=str) for layer in model.layers]
     return layers, model.get_weights(), repr(model.preprocessing)
+
+
+def _network_of_three() -> Any:
+    return unetv2.build_unetv2((*SIZE, 3), 3, filters=2, depth=2, seed=0)
+
+
+def _weights(folder: Path) -> Path:
+    _network_of_three().save_weights(folder / "a.weights.h5")
+    return folder / "a.weights.h5"
+
+
+def _read_weights(path: Path) -> Any:
+    model = _network_of_three()
+    load_weights(model, path)
+    return model.get_weights()
 
 
 def _video(folder: Path) -> Path:
@@ -290,6 +306,7 @@ def kinds() -> list[Kind]:
         Kind("run.json", _run, _read_run, sealed=True, digest=True),
         Kind("cache", _entry, _read_entry, sealed=True, digest=True),
         Kind(".keras", _keras, _read_keras, sealed=True, share=0.4),
+        Kind(".weights.h5", _weights, _read_weights, share=0.3),
     ]
     with contextlib.suppress(ImportError):
         if importlib.util.find_spec("av"):
