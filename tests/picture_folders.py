@@ -13,10 +13,10 @@ NAMES = ["a.png", "b.jpg", "in/a.png", "in/deep/c.webp", "in/deep/d.bmp", "z.png
 MASKS = ["a.png", "b.png", "in/a.png", "in/deep/c.png", "in/deep/d.png", "z.png"]
 
 
-def small_model():
-    keras.utils.set_random_seed(0)
-    network = unetv2.build_unetv2((None, None, 3), 4, filters=2, depth=2)
-    network.preprocessing = unetv2.Preprocessing(image_size=(16, 24))
+def small_model(seed=0, *, size=(16, 24), **options):
+    keras.utils.set_random_seed(seed)
+    network = unetv2.build_unetv2((None, None, 3), 4, filters=2, depth=2, **options)
+    network.preprocessing = unetv2.Preprocessing(image_size=size)
     return network
 
 

@@ -103,3 +103,12 @@ def raised_by(thing: Any) -> set[str]:
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
                 found.add(ast.unparse(node.exc.func))
     return found & exceptions().keys()
+
+
+def refusal(call):
+    """Returns the text of the ValueError that a call raises, or None if it raises none."""
+    try:
+        call()
+    except ValueError as error:
+        return str(error)
+    return None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,3 +52,62 @@ def test_numbered_classes_have_colours_that_are_far_apart():
     assert unetv2.ClassTable.numbered(5).ignore_class is None
     # A data set of 5 classes and a report of 23 draw the same class alike.
     assert unetv2.ClassTable.numbered(5).colors == unetv2.ClassTable.numbered(23).colors[:5]
+
+
+def content(**changes):
+    table = {"names": ["sky", "road"], "colors": [[1, 2, 3], [4, 5, 6]], "ignore_class": 9}
+    return json.dumps({**table, **changes}).encode()
+
+
+WRONG_FILES = {
+    "a list": ("t.json", b"[1, 2]"),
+    "a number": ("t.json", b"5"),
+    "no UTF-8": ("t.json", b'{"names": ["\xff"], "colors": [[1, 2, 3]]}'),
+    "UTF-16": ("t.json", content().decode().encode("utf-16")),
+    "a key twice": ("t.json", b'{"names": ["a"], "names": ["b"], "colors": [[1, 2, 3]]}'),
+    "names in a string": ("t.json", content(names="ab")),
+    "a name that is a number": ("t.json", content(names=["sky", 5])),
+    "a fraction": ("t.json", content(colors=[[1, 2, 3], [4, 5, 6.5]])),
+    "NaN": ("t.json", content(colors=[[1, 2, 3], [4, 5, float("nan")]])),
+    "true": ("t.json", content(colors=[[1, 2, 3], [4, 5, True]])),
+    "an ignored fraction": ("t.json", content(ignore_class=1.5)),
+    "a huge integer": ("t.json", b'{"names": [' + b"1" * 5000 + b"]}"),
+    "deep nesting": ("t.json", b"[" * 100_000),
+    "ids that are one": ("t.json", content(label_map={"7": 1, "07": 0})),
+    "a map to a fraction": ("t.json", content(label_map={"7": 0.5})),
+    "a map that is a list": ("t.json", content(label_map=[1])),
+    "semicolons": ("t.csv", b"name;red;green;blue\nsky;1;2;3\n"),
+    "a column twice": ("t.csv", b"name,red,red,green,blue\nsky,1,2,3,4\n"),
+    "more values than columns": ("t.csv", b"name,red,green,blue\nsky,1,2,3,4\n"),
+    "fewer values than columns": ("t.csv", b"name,red,green,blue\nsky,1,2\n"),
+    "an open quote": ("t.csv", b'name,red,green,blue\n"sky,1,2,3\n'),
+    "a NUL": ("t.csv", b"name,red,green,blue\nsky,1,2,\x00\n"),
+    "a long field": ("t.csv", b"name,red,green,blue\n" + b"s" * 200_000 + b",1,2,3\n"),
+    "Latin-1": ("t.csv", "name,red,green,blue\nGebäude,1,2,3\n".encode("latin-1")),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), WRONG_FILES.values(), ids=WRONG_FILES)
+def test_a_wrong_file_of_classes_is_refused_by_its_name(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ValueError, match=rf"A class table must hold .* Received: '.*{name}', wr"):
+        unetv2.ClassTable.from_file(tmp_path / name)
+
+
+def test_a_byte_order_mark_and_names_of_several_lines_are_read(tmp_path):
+    (tmp_path / "t.csv").write_bytes('\ufeffname,red,green,blue\r\n"a\nb",1,2,3\r\n'.encode())
+    assert unetv2.ClassTable.from_file(tmp_path / "t.csv").names == ("a\nb",)
+    (tmp_path / "t.json").write_bytes(b"\xef\xbb\xbf" + content())
+    assert unetv2.ClassTable.from_file(tmp_path / "t.json").ignore_class == 9
+
+
+def test_the_number_of_classes_is_bounded():
+    for build in (
+        lambda: unetv2.build_unetv2((8, 8, 3), 10**9, filters=2, depth=1),
+        lambda: unetv2.metrics.ConfusionMatrix(10**9),
+        lambda: unetv2.metrics.MeanIoU(20_000),
+        lambda: unetv2.ClassTable.numbered(10**9),
+        lambda: unetv2.check_dataset("images", "masks", n_classes=10**9),
+    ):
+        with pytest.raises(ValueError, match="`n_classes` must be at most .* Received: n_classes="):
+            build()

@@ -12,10 +12,23 @@ import tensorflow as tf
 from exporting import recorded, whole
 from hypothesis import given
 from hypothesis import strategies as st
+from raising import refusal
 
 import unetv2
 from unetv2.artefacts.description import Description
-from unetv2.artefacts.storage import DESCRIPTION, describe_files, join, read, write_description
+from unetv2.artefacts.formats import FORMATS
+from unetv2.artefacts.storage import (
+    DESCRIPTION,
+    describe_files,
+    join,
+    network_of,
+    read,
+    write_description,
+)
+from unetv2.sealing import sealed, unsealed
+
+SAVED = ("saved_model.pb", "fingerprint.pb", "variables/variables.index",
+         "variables/variables.data-00000-of-00001")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -101,23 +114,75 @@ def test_what_is_no_artefact_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema": 99}, "its schema is 99, and this version reads up to 1: install a later"),
-        ({"schema": "1"}, "it has no `schema`"),
+        ({"schema": 99}, "its schema is 99, and this version reads 2: install a later"),
+        ({"schema": 1}, "its schema is 1, and this version reads 2"),
+        ({"schema": "2"}, "its schema is '2', and this version reads 2"),
         ({"format": "pickle"}, "of the wrong kind"),
         ({"precision": "int8"}, "of the wrong kind"),
         ({"n_classes": 1}, "of the wrong kind"),
+        ({"n_classes": 10**9}, "of the wrong kind"),
+        ({"n_classes": True}, "of the wrong kind"),
         ({"frame_size": [0, 4]}, r"\[0, 4\] is no size"),
         ({"preprocessing": {}}, "`preprocessing` must be what"),
         ({"files": {}}, "it names no network"),
         ({"files": {"../other": {}}}, "it names the file '../other', outside"),
         ({"files": {"/etc/passwd": {}}}, "outside of it"),
-        ({"files": {"saved_model.pb": {}}}, "cannot be read"),
+        ({"files": {"saved_model.pb": {}}}, "'fingerprint.pb' is in it, and was not written"),
+        ({"files": {name: {} for name in SAVED}}, "cannot be read"),
     ],
 )
 def test_a_forged_description_is_refused(artefact, change, reason):
     path = artefact / DESCRIPTION
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    content = unsealed(json.loads(path.read_text()))
+    path.write_text(json.dumps(sealed({**content, **change})))
     refused(artefact, reason)
+
+
+def test_any_changed_byte_of_a_description_is_refused(artefact):
+    path = artefact / DESCRIPTION
+    content, expected = path.read_bytes(), read(artefact)
+    for where in range(0, len(content), 7):
+        changed = bytearray(content)
+        changed[where] ^= 1
+        path.write_bytes(changed)
+        said = refusal(lambda: read(artefact))
+        assert str(artefact) in said if said else read(artefact) == expected
+    path.write_bytes(content.replace(b"\n", b"\r\n"))
+    assert read(artefact) == expected
+
+
+@pytest.mark.parametrize("format", ["litert", "onnx"])
+def test_any_changed_byte_of_an_only_file_is_refused_or_changes_nothing(tmp_path, format):
+    (tmp_path / FORMATS[format].main).write_bytes(b"network" * 9)
+    write_description(tmp_path, described(format))
+    path = join(tmp_path, format)
+    content, expected = path.read_bytes(), read(path)
+    network = network_of(expected[1], expected[0])
+    # Around the description each byte, and within it some.
+    n = len(content)
+    steps = sorted({*range(150), *range(0, n, 11), *range(n - 150, n)})
+    changes = [
+        *(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] for at in steps),
+        *(content[:at] + b"more" + content[at:] for at in steps[::5]),
+        *(content[:at] for at in steps[::5]),
+    ]  # fmt: skip
+    for changed in changes:
+        path.write_bytes(changed)
+        said = refusal(lambda: read(path))
+        assert str(path) in said if said else read(path) == expected
+        assert said or network_of(expected[1], expected[0]) == network
+
+
+@pytest.mark.parametrize("name", ["saved_model.cpb", "variables/other.data", "assets/words.txt"])
+def test_a_file_that_was_not_written_with_it_is_not_read(artefact, name):
+    (artefact / name).parent.mkdir(exist_ok=True)
+    (artefact / name).write_bytes(b"other")
+    refused(artefact, f"'{name}' is in it, and was not written with it")
+
+
+def test_notes_beside_the_network_are_left_alone(artefact):
+    (artefact / "README.md").write_text("mine")
+    assert unetv2.load_exported(artefact).n_classes == 5
 
 
 def forged(artefact, module, **signature):

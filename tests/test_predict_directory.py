@@ -94,7 +94,6 @@ def test_what_lacks_a_file_that_is_asked_for_is_done_again(model, images, tmp_pa
 
 def test_overwrite_does_all_again(model, images, tmp_path):
     save(np.zeros((2, 2), np.uint8), tmp_path / "masks" / "a.png")
-    assert len(predict(model, images, tmp_path / "masks").skipped) == 1
     result = predict(model, images, tmp_path / "masks", overwrite=True)
     assert len(result.written) == len(MASKS)
     assert decode_mask(str(tmp_path / "masks" / "a.png")).shape == SIZES[0]
@@ -106,11 +105,11 @@ def test_an_interrupted_run_leaves_whole_files_and_the_next_one_does_the_rest(
     calls = []
     write = pipeline.write_products
 
-    def interrupted(prediction, outputs):
+    def interrupted(prediction, outputs, note):
         calls.append(outputs)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        write(prediction, outputs)
+        write(prediction, outputs, note)
 
     with monkeypatch.context() as patched:
         patched.setattr(pipeline, "write_products", interrupted)
@@ -131,6 +130,84 @@ def test_half_written_files_do_not_count_and_are_removed(model, images, tmp_path
         (tmp_path / "masks" / name).write_bytes(b"half")
     assert len(predict(model, images, tmp_path / "masks").written) == len(MASKS)
     assert files(tmp_path / "masks") == sorted([*MASKS, ".72.other.png"])
+
+
+CHANGES = {
+    "weights": (lambda: small_model(1), {}, "another model"),
+    "activation": (lambda: small_model(activation="elu"), {}, "another model"),
+    "preprocessing": (lambda: small_model(size=(20, 24)), {}, "another preprocessing"),
+    "window": (small_model, {"window": (16, 16)}, "window=None"),
+    "tta": (small_model, {"tta": True}, r"tta=\[1.0\]"),
+    "scale": (small_model, {"scale": 0.5}, "scale=None"),
+    "samples": (small_model, {"mc_samples": 2}, "mc_samples=0, seed=None"),
+}
+
+
+@pytest.mark.parametrize(("build", "options", "found"), CHANGES.values(), ids=CHANGES)
+def test_what_another_model_or_other_options_made_is_refused(
+    model, images, tmp_path, build, options, found
+):
+    predict(model, images, tmp_path / "masks")
+    before = {path: path.read_bytes() for path in (tmp_path / "masks").rglob("*.png")}
+    with pytest.raises(
+        ValueError,
+        match=rf"`output_dir` must hold no files of .* Received: 6 files, such as '.*a.png', made "
+        rf"with {found}. Pass overwrite=True",
+    ):
+        predict(build(), images, tmp_path / "masks", **options)
+    assert {path: path.read_bytes() for path in (tmp_path / "masks").rglob("*.png")} == before
+    assert len(predict(build(), images, tmp_path / "masks", overwrite=True, **options).written) == 6
+    assert len(predict(build(), images, tmp_path / "masks", **options).skipped) == 6
+
+
+def test_the_same_model_from_a_file_and_the_same_options_go_on(images, tmp_path):
+    options = {"window": (16, 16), "tta": True, "overlap": 0.5}
+    predict(small_model(), images, tmp_path / "masks", **options)
+    (tmp_path / "masks" / "z.png").unlink()
+    small_model().save(tmp_path / "model.keras")
+    again = {"window": [16, 16], "tta": ["horizontal"], "overlap": np.float64(0.5), "batch_size": 1}
+    result = predict(tmp_path / "model.keras", images, tmp_path / "masks", **again)
+    assert (len(result.written), len(result.skipped)) == (1, 5)
+
+
+def test_a_mask_that_something_else_made_is_refused(model, images, tmp_path):
+    path = tmp_path / "masks" / "in" / "a.png"
+    for content in (b"", b"text", b"\x89PNG\r\n\x1a\n" + bytes(30)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"`output_dir` must hold .*in/a.png', without a note"):
+            predict(model, images, tmp_path / "masks")
+    save(np.zeros((13, 31), np.uint8), path)
+    with pytest.raises(ValueError, match=r"`output_dir` must hold .*in/a.png', without a note"):
+        predict(model, images, tmp_path / "masks")
+    assert decode_mask(str(path)).max() == 0
+
+
+def test_an_overlay_of_another_model_is_refused(model, images, tmp_path):
+    predict(small_model(1), images, tmp_path / "one", overlays_dir=tmp_path / "overlays")
+    with pytest.raises(ValueError, match="`overlays_dir` must hold no files of another model"):
+        predict(model, images, tmp_path / "masks", overlays_dir=tmp_path / "overlays")
+
+
+def test_a_picture_that_was_replaced_is_predicted_again(model, images, tmp_path):
+    predict(model, images, tmp_path / "masks")
+    (images / "b.jpg").write_bytes((images / "b.jpg").read_bytes() + b"more")
+    result = predict(model, images, tmp_path / "masks")
+    assert result.written == (tmp_path / "masks" / "b.png",)
+
+
+def test_a_killed_overwriting_is_noticed_by_the_next_run(model, images, tmp_path):
+    predict(small_model(1), images, tmp_path / "masks")
+    predict(model, images, tmp_path / "masks", overwrite=True, shard=(0, 2))
+    with pytest.raises(ValueError, match="Received: 3 files, .*b.png', made with another"):
+        predict(model, images, tmp_path / "masks")
+    assert len(predict(model, images, tmp_path / "masks", shard=(0, 2)).skipped) == 3
+
+
+def test_a_large_mask_carries_its_note_too(model, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "_LARGEST_IN_MEMORY", 1)
+    predict(model, images, tmp_path / "masks")
+    assert len(predict(model, images, tmp_path / "masks").skipped) == 6
 
 
 @given(n=st.integers(0, 30), count=st.integers(1, 9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -93,10 +94,10 @@ def test_a_run_of_something_else_is_not_resumed(untouched, options, difference):
         train(untouched, resume=True, **options)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "", "\x00\xff"])
+@pytest.mark.parametrize("content", ["{", "[]", "", "\x00\xff", '{"epochs": 2}', "[" * 99_999])
 def test_a_description_that_is_none_is_told(tmp_path, content):
     (tmp_path / "run.json").write_text(content, encoding="latin-1")
-    message = "run.json' must describe the run. Received: no JSON object .* overwrite=True to start"
+    message = "run.json' must describe the run. Received: .* overwrite=True to start"
     with pytest.raises(ValueError, match=message):
         train(tmp_path, resume=True)
     assert train(tmp_path, epochs=1, overwrite=True).epoch == [0]
@@ -121,6 +122,23 @@ def test_a_checkpoint_of_something_else_is_told(tmp_path, content):
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     with pytest.raises(ValueError, match="other.npz' must be a checkpoint of a training."):
         State.load(tmp_path / "other.npz")
+
+
+def test_a_changed_number_of_a_checkpoint_is_told(tmp_path, finished):
+    with np.load(finished / "checkpoint.npz") as stored:
+        arrays = dict(stored)
+    arrays["model/000000"] = arrays["model/000000"] + 1
+    np.savez(tmp_path / "checkpoint.npz", **arrays)
+    with pytest.raises(ValueError, match="checkpoint.npz' must be a checkpoint .* by their SHA-"):
+        State.load(tmp_path / "checkpoint.npz")
+
+
+def test_a_changed_description_of_a_run_is_told(untouched, tmp_path):
+    shutil.copytree(untouched, tmp_path, dirs_exist_ok=True)
+    text = (tmp_path / "run.json").read_text()
+    (tmp_path / "run.json").write_text(text.replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(ValueError, match="run.json' must describe the run. Received: its content"):
+        train(tmp_path, resume=True)
 
 
 def test_a_checkpoint_is_read_as_it_was_written(finished, tmp_path):

@@ -6,6 +6,16 @@ import math
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
+# What ids of 16 bits can tell apart.
+MOST_CLASSES = 2**16
+# A matrix of all pairs of so many has 2 GiB.
+MOST_COUNTED = 2**14
+
+
+def is_integer(value: object) -> bool:
+    """Returns whether a value is an integer: NumPy's are, booleans are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
 
 def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
     """Returns ``value`` as an int, or says why it is none.
@@ -27,11 +37,37 @@ def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
         minimum, f"an integer of at least {minimum}"
     )
     message = f"`{name}` must be {kind}. Received: {name}={value!r}. {advice}"
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if not is_integer(value):
         raise TypeError(message)
-    if value < minimum:
+    number = int(value)  # type: ignore[call-overload]
+    if number < minimum:
         raise ValueError(message)
-    return int(value)
+    return number
+
+
+def require_n_classes(value: object, most: int = MOST_CLASSES) -> int:
+    """Returns a number of classes as an int, or says why it is none.
+
+    Args:
+        value: What the caller passed as ``n_classes``.
+        most: int. The largest number allowed.
+
+    Returns:
+        int. ``value``.
+
+    Raises:
+        TypeError: If ``value`` is no integer.
+        ValueError: If ``value`` is below 2 or above ``most``.
+    """
+    n_classes = require_integer(
+        "n_classes", value, 2, "The background counts: a binary mask has 2 classes."
+    )
+    if n_classes > most:
+        raise ValueError(
+            f"`n_classes` must be at most {most}. Received: n_classes={n_classes}. "
+            "Ids of instances are not classes."
+        )
+    return n_classes
 
 
 def require_fraction(name: str, value: object, advice: str) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from collections.abc import Mapping
 from colorsys import hsv_to_rgb
@@ -12,7 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from unetv2.arguments import is_integer, require_ignore_class
+from unetv2.class_files import read_class_file, read_label_map
+from unetv2.sealing import reason
+
 Color = tuple[int, int, int]
+_COLORS = 2**24
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class ClassTable:
     Raises:
         ValueError: If there is not one colour for each name, a colour is none, or
             ``ignore_color`` comes without ``ignore_class``.
+        TypeError: If a name is no string, or an id no integer.
 
     Example:
         >>> table = unetv2.ClassTable(("background", "cell"), ((0, 0, 0), (255, 0, 0)))
@@ -50,11 +54,14 @@ class ClassTable:
                 "`colors` must hold one colour for each name. "
                 f"Received: {len(self.names)} names and {len(self.colors)} colors."
             )
+        if unnamed := [name for name in self.names if not isinstance(name, str)]:
+            raise TypeError(f"`names` must be strings. Received: {unnamed[0]!r} in names.")
+        require_ignore_class(self.ignore_class)
         ignored = () if self.ignore_color is None else (self.ignore_color,)
         for color in (*self.colors, *ignored):
-            if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+            if len(color) != 3 or not all(is_integer(v) and 0 <= v <= 255 for v in color):
                 raise ValueError(
-                    "`colors` must be (red, green, blue) from 0 to 255. "
+                    "`colors` must be (red, green, blue) from 0 to 255, integers. "
                     f"Received: {color!r} in colors."
                 )
         if ignored and self.ignore_class is None:
@@ -81,10 +88,18 @@ class ClassTable:
             ClassTable. ``class 0``, ``class 1``, ..., in colors of which those of neighboring ids
             are far apart; an id has the same color in a table of any length.
 
+        Raises:
+            ValueError: If there are more classes than colours of 24 bits.
+
         Example:
             >>> unetv2.ClassTable.numbered(2).names
             ('class 0', 'class 1')
         """
+        if n_classes > _COLORS:
+            raise ValueError(
+                f"`n_classes` must be at most {_COLORS}, the number of colours. "
+                f"Received: n_classes={n_classes}."
+            )
         # Steps of the golden ratio: neighbouring ids get hues far apart.
         colors = [hsv_to_rgb(number * 0.618034 % 1.0, 0.7, 0.9) for number in range(n_classes)]
         return cls(
@@ -122,6 +137,8 @@ class ClassTable:
             TypeError: If it holds something else besides, or a value of another type.
             ValueError: If a value is out of its range.
         """
+        if not isinstance(content, Mapping) or isinstance(content.get("names"), str):
+            raise TypeError("a table must be an object with lists `names` and `colors`")
         ignore_color = content.get("ignore_color")
         return cls(
             **{
@@ -129,9 +146,7 @@ class ClassTable:
                 "names": tuple(content["names"]),
                 "colors": tuple(tuple(color) for color in content["colors"]),
                 "ignore_color": None if ignore_color is None else tuple(ignore_color),
-                "label_map": {
-                    int(key): value for key, value in content.get("label_map", {}).items()
-                },
+                "label_map": read_label_map(content),
             }
         )
 
@@ -158,25 +173,14 @@ class ClassTable:
             raise ValueError(
                 f"A class table must be a .json or .csv file. Received: '{path}'. Convert it."
             )
-        text = path.read_text(encoding="utf-8-sig")
         try:
-            if path.suffix.lower() == ".csv":
-                return cls(**_from_rows(list(csv.DictReader(text.splitlines()))))
-            return cls.from_dict(json.loads(text))
+            return cls.from_dict(read_class_file(path))
         except (KeyError, TypeError, ValueError) as error:
+            said = f"{type(error).__name__}: {reason(error)}"
             raise ValueError(
                 "A class table must hold `names` and `colors` (JSON) or the columns name, red, "
-                f"green and blue (CSV). Received: '{path}', wrong by {error!r}."
+                f"green and blue (CSV), in UTF-8. Received: '{path}', wrong by {said}."
             ) from error
-
-
-def _from_rows(rows: list[dict[str, str]]) -> dict[str, Any]:
-    if not rows:
-        raise ValueError("no row")
-    return {
-        "names": tuple(row["name"] for row in rows),
-        "colors": tuple((int(row["red"]), int(row["green"]), int(row["blue"])) for row in rows),
-    }
 
 
 def _table(*classes: tuple[str, Color], **options: Any) -> ClassTable:

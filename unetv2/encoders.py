@@ -10,6 +10,7 @@ import keras
 
 from unetv2.arguments import require_choice
 from unetv2.convolution import DATA_FORMAT, Shape, require_features
+from unetv2.keras_files import load_weights
 from unetv2.sizes import PadToMultiple
 
 # Each family with the module of its `preprocess_input`. Left out: those whose strides do not all
@@ -167,7 +168,7 @@ def _network(name: str, weights: str | os.PathLike[str] | None) -> keras.Model:
         )
     network = factory(weights=None, **arguments)
     try:
-        network.load_weights(str(path))
+        load_weights(network, path, "encoder_weights")
     # Keras and h5py raise whatever comes to them from a file of another kind.
     except Exception as error:
         raise ValueError(

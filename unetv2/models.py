@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from unetv2.architecture import Architecture
-from unetv2.arguments import require_ignore_class, require_integer
+from unetv2.arguments import require_ignore_class, require_integer, require_n_classes
 from unetv2.metrics import MeanIoU, PixelAccuracy
 from unetv2.segmentation_model import SegmentationModel
 
@@ -53,7 +53,7 @@ def build_unetv2(
     Args:
         input_shape: ``(height, width, channels)``. Height and width are any size from 1 up,
             or ``None`` for a model that takes all sizes. Three channels with an ``encoder``.
-        n_classes: int, at least 2. Number of classes; mask ids are ``0 .. n_classes - 1``.
+        n_classes: int, 2 to 65,536. Number of classes; mask ids are ``0 .. n_classes - 1``.
         filters: int, at least 1. Filters of the finest level, 0. Each level below has twice as
             many.
         depth: int, at least 1. Number of poolings, so that the levels are ``0 .. depth``. At most
@@ -107,9 +107,7 @@ def build_unetv2(
         - Residual: `He et al., 2016 <https://arxiv.org/abs/1512.03385>`_
     """
     input_shape = _require_input_shape(input_shape)
-    n_classes = require_integer(
-        "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
-    )
+    n_classes = require_n_classes(n_classes)
     require_ignore_class(ignore_class)
     policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
     architecture = Architecture(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
@@ -15,6 +16,7 @@ from unetv2.arguments import (
     require_integer,
 )
 from unetv2.classes import ClassTable
+from unetv2.sealing import reason
 
 INTERPOLATIONS = ("area", "nearest", "bilinear", "bicubic", "lanczos3")
 RESIZES = ("stretch", "pad", "crop")
@@ -154,10 +156,11 @@ class Preprocessing:
                     {name: value for name, value in values["classes"].items() if name in table}
                 )
             return cls(**known)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            shown = textwrap.shorten(repr(values), 300, placeholder=" ...")
             raise ValueError(
                 "`preprocessing` must be what `Preprocessing.as_dict` returns. "
-                f"Received: {values!r}, wrong by: {error} Write it again."
+                f"Received: {shown}, wrong by: {reason(error)} Write it again."
             ) from error
 
 

@@ -125,7 +125,7 @@ class Recipe:
 
         Args:
             input_shape: ``(height, width, channels)``, as of :func:`unetv2.build_unetv2`.
-            n_classes: int, at least 2. Number of classes.
+            n_classes: int, 2 to 65,536. Number of classes.
             **options: Of :func:`unetv2.build_unetv2`; they win over the recipe's.
 
         Returns:

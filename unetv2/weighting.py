@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_choice, require_integer
+from unetv2.arguments import require_choice, require_n_classes
 from unetv2.data.origin import origin_of
 from unetv2.plurals import counted
 
@@ -33,7 +33,7 @@ def class_weights(
 
     Args:
         dataset: Batches of ``(image, mask)``, gone through once.
-        n_classes: int, at least 2, or None. None takes that of ``make_dataset``.
+        n_classes: int, 2 to 65,536, or None. None takes that of ``make_dataset``.
         ignore_class: int or None. Id of pixels that have no label. None takes that of
             ``make_dataset``.
         method: str. One of the three above.
@@ -72,7 +72,7 @@ def class_weights(
             "`n_classes` must be known to weigh classes. Received: n_classes=None and a data "
             "set that does not tell. Pass it here, or to `make_dataset`."
         )
-    n_classes = require_integer("n_classes", n_classes, 2, "The background counts.")
+    n_classes = require_n_classes(n_classes)
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
         raise ValueError("`dataset` must end, to be counted. Received: an endless one.")
     masks = (mask for _, masks in dataset for mask in np.asarray(masks))

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from unetv2.arguments import MOST_CLASSES
 from unetv2.artefacts.formats import FORMATS
 from unetv2.preprocessing import Preprocessing
+from unetv2.sealing import read_json, sealed, unsealed
 
-# Of this layout. A later one that this version cannot read has a higher number.
-SCHEMA = 1
+# Of this layout. A later one that this version cannot read has a higher number. From 2 on it has a
+# digest.
+SCHEMA = 2
 KEY = "unetv2"
 
 Size = tuple[int | None, int | None]
@@ -48,40 +51,39 @@ class Description:
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Returns it as JSON, with what a reader without this library needs."""
+        """Returns it as JSON, with what a reader without this library needs, and a digest."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         classes = self.preprocessing.classes
-        return json.dumps(
-            {
-                "schema": SCHEMA,
-                **values,
-                "preprocessing": self.preprocessing.as_dict(),
-                "input": "frames: uint8 (batch, height, width, channels)",
-                "outputs": {
-                    "mask": "class ids (batch, height, width), of the frames' size",
-                    "confidence": "float32, the class's probability, of the frames' size",
-                    "logits": "float32 (batch, height, width, n_classes), of the network's size",
-                },
-                "class_names": None if classes is None else list(classes.names),
+        content = {
+            "schema": SCHEMA,
+            **values,
+            "preprocessing": self.preprocessing.as_dict(),
+            "input": "frames: uint8 (batch, height, width, channels)",
+            "outputs": {
+                "mask": "class ids (batch, height, width), of the frames' size",
+                "confidence": "float32, the class's probability, of the frames' size",
+                "logits": "float32 (batch, height, width, n_classes), of the network's size",
             },
-            indent=2,
-        )
+            "class_names": None if classes is None else list(classes.names),
+        }
+        return json.dumps(sealed(content), indent=2)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Description:
         """Reads what :meth:`to_json` wrote.
 
         Raises:
-            ValueError: If it is something else, or of a later version.
+            ValueError: If it is something else, damaged, or of another version.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
-            raise ValueError("it has no `schema`")
-        if values["schema"] > SCHEMA:
+        document = read_json(text)
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if isinstance(schema, int) and schema > SCHEMA:
             raise ValueError(
-                f"its schema is {values['schema']}, and this version reads up to {SCHEMA}: "
-                "install a later unetv2"
+                f"its schema is {schema}, and this version reads {SCHEMA}: install a later unetv2"
             )
+        values = unsealed(document)
+        if schema != SCHEMA or isinstance(schema, bool):
+            raise ValueError(f"its schema is {schema!r}, and this version reads {SCHEMA}")
         try:
             known = {one.name: values[one.name] for one in fields(cls)}
         except KeyError as error:
@@ -93,8 +95,8 @@ class Description:
             known["format"] in FORMATS
             and known["precision"] in FORMATS[known["format"]].precisions
             and isinstance(known["name"], str)
-            and isinstance(known["n_classes"], int)
-            and known["n_classes"] >= 2
+            and type(known["n_classes"]) is int
+            and 2 <= known["n_classes"] <= MOST_CLASSES
             and isinstance(known["resizes"], bool)
             and all(isinstance(known[name], dict) for name in ("parity", "versions", "files"))
         ):
@@ -106,7 +108,7 @@ def _size(value: Any) -> Size:
     if (
         not isinstance(value, list)
         or len(value) != 2
-        or any(one is not None and (not isinstance(one, int) or one < 1) for one in value)
+        or any(one is not None and (type(one) is not int or one < 1) for one in value)
     ):
         raise ValueError(f"{value!r} is no size")
     return value[0], value[1]

@@ -22,6 +22,7 @@ class Format:
         runtime: str. The module that runs it.
         tools: The modules that write it besides.
         open_sizes: bool. Whether the sizes of pictures may be open.
+        read: Patterns of the files of a folder that the runtime may read, by their names alone.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Format:
     runtime: str
     tools: tuple[str, ...] = ()
     open_sizes: bool = True
+    read: tuple[str, ...] = ()
 
 
 FORMATS = {
@@ -39,19 +41,19 @@ FORMATS = {
     for one in (
         Format(
             "saved_model", ("float32", "float16", "bfloat16"), "", "saved_model.pb", "",
-            "tensorflow",
+            "tensorflow", read=("saved_model.*", "variables/*", "assets/*", "fingerprint.pb"),
         ),
         Format(
             "litert", ("float32", "float16", "int8"), ".tflite", "model.tflite", "litert",
-            "ai_edge_litert.interpreter", open_sizes=False,
+            "ai_edge_litert.interpreter", open_sizes=False, read=("model.tflite",),
         ),
         Format(
             "onnx", ("float32", "float16", "int8"), ".onnx", "model.onnx", "onnx", "onnxruntime",
-            ("onnx", "tf2onnx"),
+            ("onnx", "tf2onnx"), read=("model.onnx",),
         ),
         Format(
             "openvino", ("float32", "float16", "bfloat16", "int8"), "", "model.xml", "openvino",
-            "openvino",
+            "openvino", read=("model.xml", "model.bin"),
         ),
     )
 }  # fmt: skip

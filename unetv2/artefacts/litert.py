@@ -10,6 +10,7 @@ import numpy as np
 from unetv2.artefacts.description import Description
 from unetv2.artefacts.formats import FORMATS, require_module
 from unetv2.artefacts.running import Outputs
+from unetv2.artefacts.storage import network_of
 
 _FORMAT = FORMATS["litert"]
 
@@ -30,8 +31,7 @@ class Runner:
         self, files: Mapping[str, Path], description: Description, threads: int | None
     ) -> None:
         module = require_module(_FORMAT.runtime, _FORMAT.extra, "to run LiteRT models")
-        # Without the description that may stand behind it.
-        content = files[_FORMAT.main].read_bytes()[: description.files[_FORMAT.main]["bytes"]]
+        content = network_of(files, description)
         self._interpreter = module.Interpreter(model_content=content, num_threads=threads)
         self._interpreter.allocate_tensors()
         self._run = self._interpreter.get_signature_runner()

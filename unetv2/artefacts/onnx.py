@@ -10,6 +10,7 @@ import numpy as np
 from unetv2.artefacts.description import Description
 from unetv2.artefacts.formats import FORMATS, require_module
 from unetv2.artefacts.running import Outputs
+from unetv2.artefacts.storage import network_of
 
 _FORMAT = FORMATS["onnx"]
 _ERRORS_ONLY = 3
@@ -33,7 +34,7 @@ class Runner:
         options.log_severity_level = _ERRORS_ONLY
         # From memory: so no file beside it is read, whatever it names.
         self._session = runtime.InferenceSession(
-            files[_FORMAT.main].read_bytes(), options, providers=["CPUExecutionProvider"]
+            network_of(files, description), options, providers=["CPUExecutionProvider"]
         )
 
     def __call__(self, frames: np.ndarray) -> Outputs:

@@ -39,7 +39,8 @@ class Runner:
             settings["INFERENCE_PRECISION_HINT"] = hint
         else:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
-        model = core.read_model(files[_FORMAT.main])
+        # Both are named, so that no other file is read.
+        model = core.read_model(files[_FORMAT.main], files["model.bin"])
         self._compiled = core.compile_model(model, "CPU", settings)
 
     def __call__(self, frames: np.ndarray) -> Outputs:

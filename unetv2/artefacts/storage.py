@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from unetv2.artefacts.description import KEY, Description
 from unetv2.artefacts.formats import FORMATS
+from unetv2.sealing import read_member, reason
 
 DESCRIPTION = "unetv2.json"
 
@@ -24,10 +26,10 @@ _AT_ONCE = 2**20
 class BrokenArtefactError(ValueError):
     """What was to be loaded is no artefact, or a damaged one."""
 
-    def __init__(self, path: Any, reason: str) -> None:
+    def __init__(self, path: Any, why: str) -> None:
         super().__init__(
             f"`path` must be an artefact of `unetv2.export`. Received: '{path}': "
-            f"{' '.join(reason.split())}. Export the model again."
+            f"{' '.join(why.split())}. Export the model again."
         )
 
 
@@ -66,9 +68,8 @@ def join(folder: Path, format: str) -> Path:
             # Without a time, so that the same model gives the same bytes.
             archive.writestr(zipfile.ZipInfo(DESCRIPTION), text)
     else:
-        entry = _ONNX_KEY + _varint(len(text)) + text
         with path.open("ab") as file:
-            file.write(_ONNX_FIELD + _varint(len(entry)) + entry)
+            file.write(_onnx_metadata(text))
     return path
 
 
@@ -91,14 +92,19 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
             f"`path` must be an artefact. Received: '{path}', where there is none. Check the path."
         )
     try:
-        text = _text(path)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise BrokenArtefactError(path, f"it has no description ({error})") from error
+        text, end = _text(path)
+    # What a damaged archive raises has no common base.
+    except Exception as error:
+        raise BrokenArtefactError(path, f"it has no description ({reason(error)})") from error
     try:
         description = Description.from_json(text)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise BrokenArtefactError(path, f"its description cannot be read ({error})") from error
-    return description, _checked(path, description)
+    except (ValueError, TypeError) as error:
+        why = f"its description cannot be read ({reason(error)})"
+        raise BrokenArtefactError(path, why) from error
+    files = _named(path, description)
+    for name, file in files.items():
+        _require_written(path, name, file, description.files[name], end)
+    return description, files
 
 
 def is_artefact(path: str | os.PathLike[str]) -> bool:
@@ -109,47 +115,71 @@ def is_artefact(path: str | os.PathLike[str]) -> bool:
     return path.suffix in {one.suffix for one in FORMATS.values() if one.suffix}
 
 
-def _text(path: Path) -> bytes:
+def network_of(files: Mapping[str, Path], description: Description) -> bytes:
+    """Returns the file of the network, without the description that may follow it."""
+    main = FORMATS[description.format].main
+    return files[main].read_bytes()[: description.files[main]["bytes"]]
+
+
+def _text(path: Path) -> tuple[bytes, int | None]:
+    """Returns the description, and where the network before it ends in an only file."""
     if path.is_dir():
-        return (path / DESCRIPTION).read_bytes()
+        file = path / DESCRIPTION
+        if file.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"'{DESCRIPTION}' is too long")
+        return file.read_bytes(), None
     if path.suffix == FORMATS["litert"].suffix:
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo(DESCRIPTION).file_size > _MOST_BYTES:
-                raise ValueError("it is too long")
-            return archive.read(DESCRIPTION)
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _MOST_BYTES))
-        end = file.read()
-    start = end.rfind(_ONNX_KEY)
+            (member,) = archive.infolist()
+            if member.filename != DESCRIPTION or member.file_size > _MOST_BYTES:
+                raise ValueError(f"'{member.filename}' of {member.file_size} bytes follows it")
+            return read_member(archive, member), member.header_offset
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - _MOST_BYTES))
+        tail = stream.read()
+    start = tail.rfind(_ONNX_KEY)
     if start < 0:
         raise ValueError("no metadata at its end")
-    length, begin = _read_varint(end, start + len(_ONNX_KEY))
-    if begin + length != len(end):
+    length, begin = _read_varint(tail, start + len(_ONNX_KEY))
+    if begin + length != len(tail):
         raise ValueError("its metadata is cut off")
-    return end[begin:]
+    metadata = _onnx_metadata(tail[begin:])
+    if not tail.endswith(metadata):
+        raise ValueError("its metadata is damaged")
+    return tail[begin:], path.stat().st_size - len(metadata)
 
 
-def _checked(path: Path, description: Description) -> dict[str, Path]:
+def _named(path: Path, description: Description) -> dict[str, Path]:
+    """Returns the files that a description names, which are all that its runtime may read."""
     files: dict[str, Path] = {}
-    for name, known in description.files.items():
+    for name in description.files:
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts or "\\" in name:
             raise BrokenArtefactError(path, f"it names the file '{name}', outside of it")
         files[name] = path / name if path.is_dir() else path
-        try:
-            size, digest = int(known["bytes"]), str(known["sha256"])
-            found = files[name].stat().st_size
-            # Behind a single file's network comes the description.
-            whole = found == size if path.is_dir() else found > size
-            if not whole or _sha256(files[name], size) != digest:
-                raise BrokenArtefactError(path, f"'{name}' is not the file that was written")
-        except (OSError, KeyError, TypeError) as error:
-            raise BrokenArtefactError(path, f"'{name}' cannot be read ({error})") from error
-    if FORMATS[description.format].main not in files:
+    format = FORMATS[description.format]
+    if format.main not in files:
         raise BrokenArtefactError(path, "it names no network")
-    if not path.is_dir() and len(files) != 1:
-        raise BrokenArtefactError(path, "it names other files")
+    if not path.is_dir():
+        if len(files) != 1 or path.suffix != format.suffix:
+            raise BrokenArtefactError(path, "it names other files")
+        return files
+    for name, _ in files_of(path):
+        if name not in files and any(fnmatchcase(name, pattern) for pattern in format.read):
+            raise BrokenArtefactError(path, f"'{name}' is in it, and was not written with it")
     return files
+
+
+def _require_written(
+    path: Path, name: str, file: Path, known: Mapping[str, Any], end: int | None
+) -> None:
+    try:
+        size, digest = int(known["bytes"]), str(known["sha256"])
+        found = file.stat().st_size if end is None else end
+        if found != size or _sha256(file, size) != digest:
+            raise BrokenArtefactError(path, f"'{name}' is not the file that was written")
+    except (OSError, KeyError, TypeError) as error:
+        raise BrokenArtefactError(path, f"'{name}' cannot be read ({reason(error)})") from error
 
 
 def _sha256(path: Path, size: int) -> str:
@@ -159,6 +189,12 @@ def _sha256(path: Path, size: int) -> str:
             digest.update(part)
             size -= len(part)
     return digest.hexdigest()
+
+
+def _onnx_metadata(text: bytes) -> bytes:
+    """Returns the entry of an ONNX model's metadata that holds a description."""
+    entry = _ONNX_KEY + _varint(len(text)) + text
+    return _ONNX_FIELD + _varint(len(entry)) + entry
 
 
 def _varint(number: int) -> bytes:

@@ -77,7 +77,7 @@ def make_dataset(
             ``(height, width)``.
         mask_dir: Folder of the masks, in a lossless format or as ``.npy``: integers or bool
             ``(height, width)`` or ``(height, width, 1)``, colours uint8 ``(height, width, 3)``.
-        n_classes: int, at least 2, or None. Number of classes; another id in a mask is an error.
+        n_classes: int, 2 to 65,536, or None. Number of classes; another id in a mask is an error.
             None takes the number of ``classes``, or any id, and refuses masks of colours.
         ignore_class: int or None. Id of pixels that have no label, allowed besides. None takes
             that of ``classes``.

@@ -8,7 +8,7 @@ from numbers import Integral
 
 import numpy as np
 
-from unetv2.arguments import require_choice, require_ignore_class, require_integer
+from unetv2.arguments import require_choice, require_ignore_class, require_n_classes
 from unetv2.classes import ClassTable, Color
 from unetv2.data.decoding import ArrayFile, decode_colors, decode_mask
 from unetv2.data.picture import PictureFile
@@ -164,9 +164,7 @@ def resolve_labels(
         ValueError: If the arguments contradict each other or are out of range.
     """
     if n_classes is not None:
-        n_classes = require_integer(
-            "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
-        )
+        n_classes = require_n_classes(n_classes)
     if label_map and encoding != "ids":
         raise ValueError(
             "`label_map` must come with encoding='ids'; it maps the ids in the files. "

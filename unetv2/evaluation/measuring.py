@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from unetv2.arguments import MOST_COUNTED, require_n_classes
 from unetv2.evaluation.counting import PictureCounts, count_picture
 from unetv2.evaluation.examples import Gallery, make_example
 from unetv2.evaluation.models import Answer
@@ -66,8 +67,10 @@ def measure(
         dict of ``confusion``, ``rows`` and ``examples`` of an ``Evaluation``.
 
     Raises:
-        ValueError: If there is no picture, or something is wrong with one, with its place.
+        ValueError: If there is no picture, there are more classes than can be counted, or something
+            is wrong with a picture, with its place.
     """
+    require_n_classes(n_classes, MOST_COUNTED)
     count = partial(
         count_picture, n_classes=n_classes, ignore_class=ignore_class, tolerance=tolerance
     )

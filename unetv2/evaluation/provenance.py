@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
+from unetv2.sealing import read_json, reason, unsealed
 from unetv2.versions import versions
 
 _RUN = "run.json"
@@ -31,10 +31,10 @@ def provenance(path: Path | None) -> dict[str, Any]:
     if run is None or not run.exists():
         return known
     try:
-        content = json.loads(run.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise TypeError(type(content).__name__)
+        content = unsealed(read_json(run.read_bytes()))
         known["training"] = {name: content[name] for name in _TOLD if name in content}
-    except (ValueError, TypeError) as error:
-        _log.warning("'%s' describes no training (%s); the evaluation goes on without.", run, error)
+    except (OSError, ValueError) as error:
+        _log.warning(
+            "'%s' describes no training (%s); the evaluation goes on without.", run, reason(error)
+        )
     return known

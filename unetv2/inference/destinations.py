@@ -7,9 +7,11 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from unetv2.data.listing import EXTENSIONS, list_pictures, require_folder, take_shard
+from unetv2.inference.notes import Made, Maker
+from unetv2.plurals import counted
 
 _UNFINISHED = re.compile(r"\.\d+\.(.+?)(\.rows)?")
 
@@ -118,17 +120,54 @@ def plan_jobs(
     return list(jobs if shard is None else take_shard(jobs, shard, "pictures"))
 
 
-def done(jobs: Sequence[Job]) -> set[int]:
-    """Returns the numbers of the jobs of which every file is there; a look at each folder once."""
+def done(jobs: Sequence[Job], maker: Maker) -> set[int]:
+    """Returns the numbers of the jobs of which every file is there, of the same maker.
+
+    Args:
+        jobs: The images, and what is written of each.
+        maker: Who predicts them.
+
+    Raises:
+        ValueError: If a file is there that something else made.
+    """
     there: dict[Path, set[str]] = {}
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
         with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
             there[parent] = {entry.name for entry in entries}
-    return {
-        number
-        for number, job in enumerate(jobs)
-        if all(path.name in there.get(path.parent, ()) for path in job.outputs.values())
-    }
+    ready: set[int] = set()
+    others: list[tuple[str, Path]] = []
+    for number, job in enumerate(jobs):
+        found = {
+            argument: maker.made(path, job.image)
+            for argument, path in job.outputs.items()
+            if path.name in there.get(path.parent, ())
+        }
+        others += [
+            (argument, job.outputs[argument])
+            for argument, made in found.items()
+            if made is Made.OTHER
+        ]
+        if len(found) == len(job.outputs) and set(found.values()) == {Made.SAME}:
+            ready.add(number)
+    if others:
+        _refuse(others, maker)
+    return ready
+
+
+def _refuse(others: Sequence[tuple[str, Path]], maker: Maker) -> NoReturn:
+    argument, path = others[0]
+    differences = maker.differences(path)
+    made = (
+        "without a note of the model and the options that made it"
+        if differences is None
+        else f"made with {', '.join(differences)}"
+    )
+    count = counted(sum(name == argument for name, _ in others), "file")
+    raise ValueError(
+        f"`{argument}` must hold no files of another model or of other options. "
+        f"Received: {count}, such as '{path}', {made}. "
+        "Pass overwrite=True to predict all of them again, or another folder."
+    )
 
 
 def make_folders(jobs: Sequence[Job]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ import keras
 from unetv2.arguments import require_integer
 from unetv2.artefacts.exported_model import ExportedModel
 from unetv2.data.decoding import MAX_PIXELS
+from unetv2.fingerprint import fingerprint
 from unetv2.inference.destinations import done, plan_jobs
+from unetv2.inference.notes import Maker
 from unetv2.inference.pipeline import Pipeline
 from unetv2.inference.predict import load
 from unetv2.inference.predictor import Predictor
@@ -97,8 +100,10 @@ def predict_directory(
     it computes.
 
     Every file is written beside its place and renamed into it: run it again where it was stopped
-    or killed, and it does the rest. A picture counts as done where all that is asked for is there,
-    whatever made it.
+    or killed, and it does the rest. A picture counts as done where all that is asked for is there.
+    Each file carries a note of the model, the options and the picture that it was made of, as the
+    text ``unetv2`` of the PNG: what another model or other options made is refused, and a picture
+    that was replaced by one of another size in bytes is predicted again.
 
     Args:
         model: A Keras model that gives logits, or the path of its ``.keras`` file; an
@@ -110,7 +115,8 @@ def predict_directory(
         overlays_dir: Folder of the pictures under these colours, RGB PNG, or None.
         uncertainty_dir: Folder of the uncertainty, or None: grey PNG of 16 bits, the entropy of
             the probabilities, from 0 to 65535 at its maximum ``log(n_classes)``.
-        overwrite: bool. Whether pictures that are done are done again.
+        overwrite: bool. Whether pictures that are done are done again, and files that something
+            else made are replaced.
         shard: ``(index, count)`` or None. Of all pictures, sorted by name, each ``count``-th from
             number ``index`` on: ``count`` workers do disjoint parts.
         window: As of :func:`unetv2.predict`, like the following ones.
@@ -131,8 +137,9 @@ def predict_directory(
         FileNotFoundError: If the folder, a file of a list, or the model is missing.
         NotADirectoryError: If a folder is a file.
         ValueError: If there is no picture; two have one name but for the extension; something
-            would be written among the pictures, or outside its folder; or an argument is out of
-            its range. Nothing is written then.
+            would be written among the pictures, or outside its folder; another model, other
+            options or something else made a file that is there; or an argument is out of its
+            range. Nothing is written then.
         TypeError: If an argument is of the wrong type.
         OSError: If a file cannot be written; those before are whole.
 
@@ -159,10 +166,11 @@ def predict_directory(
         model, window=window, overlap=overlap, scale=scale, tta=tta, mc_samples=mc_samples,
         batch_size=batch_size, seed=seed,
     )  # fmt: skip
-    ready = set() if overwrite else done(jobs)
+    maker = Maker(_digest(model), predictor.preprocessing.as_dict(), predictor.options)
+    ready = set() if overwrite else done(jobs, maker)
     todo = [job for number, job in enumerate(jobs) if number not in ready]
     pipeline = Pipeline(
-        predictor, todo, max_pixels, Progress(len(todo), "pictures", shown=progress)
+        predictor, todo, maker, max_pixels, Progress(len(todo), "pictures", shown=progress)
     )
     pipeline.run(batch_size)
     return PredictedDirectory(
@@ -171,3 +179,10 @@ def predict_directory(
         pipeline.failed,
         time.monotonic() - start,
     )
+
+
+def _digest(model: keras.Model | ExportedModel) -> str:
+    """Returns what tells a model from others."""
+    if isinstance(model, ExportedModel):
+        return hashlib.sha256(model.description.to_json().encode()).hexdigest()
+    return fingerprint(model)

@@ -131,7 +131,8 @@ def open_film(path: Path, channels: int) -> Iterator[Film]:
             f"Received: a model of {channels} channels."
         )
     try:
-        container = av.open(str(path))
+        # Texts in the file, such as its title, need not be UTF-8.
+        container = av.open(str(path), metadata_errors="replace")
     except av.FFmpegError as error:
         raise ValueError(
             f"`path` must be a video. Received: '{path}', which is none ({error})."

@@ -24,13 +24,19 @@ class Gathering:
         predictor: What predicts it.
         wanted: What is made of each pixel.
         path: The mask's file, or None to keep it in memory.
+        note: str or None. What made it, kept in a PNG file.
     """
 
     def __init__(
-        self, picture: Picture, predictor: Predictor, wanted: Wanted, path: Path | None
+        self,
+        picture: Picture,
+        predictor: Predictor,
+        wanted: Wanted,
+        path: Path | None,
+        note: str | None = None,
     ) -> None:
         self._picture, self._predictor, self._wanted = picture, predictor, wanted
-        self._path = path
+        self._path, self._note = path, note
         self._file: MaskFile | None = None
         self._whole: dict[str, np.ndarray] = {}
 
@@ -41,7 +47,7 @@ class Gathering:
             yield
             return
         dtype = mask_dtype(self._predictor.network.n_classes)
-        with mask_file(self._path, self._picture.size, dtype) as self._file:
+        with mask_file(self._path, self._picture.size, dtype, self._note) as self._file:
             yield
 
     def add(self, part: Part) -> None:

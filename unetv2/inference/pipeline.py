@@ -13,6 +13,7 @@ from unetv2.inference.ahead import ahead
 from unetv2.inference.destinations import Job, make_folders
 from unetv2.inference.figures import Part, Wanted
 from unetv2.inference.gathering import Gathering
+from unetv2.inference.notes import Maker
 from unetv2.inference.pictures import Picture
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor, Ready
@@ -34,6 +35,7 @@ class Pipeline:
     Args:
         predictor: What predicts them.
         jobs: The pictures, and what is written of each.
+        maker: Who predicts them, noted in what is written.
         max_pixels: int. Larger picture files fail.
         progress: Where it is told how far it is.
 
@@ -43,9 +45,15 @@ class Pipeline:
     """
 
     def __init__(
-        self, predictor: Predictor, jobs: list[Job], max_pixels: int, progress: Progress
+        self,
+        predictor: Predictor,
+        jobs: list[Job],
+        maker: Maker,
+        max_pixels: int,
+        progress: Progress,
     ) -> None:
         self._predictor, self._jobs, self._max_pixels = predictor, jobs, max_pixels
+        self._maker = maker
         self._progress = progress
         self._wanted = Wanted(uncertainty=any(UNCERTAINTY in job.outputs for job in jobs))
         self._fed: deque[Job] = deque()
@@ -70,9 +78,10 @@ class Pipeline:
             try:
                 for picture, parts in self._predictor.all(read, self._wanted):
                     job = self._fed.popleft()
-                    prediction = self._gathered(job, picture, parts)
+                    note = self._maker.note(job.image)
+                    prediction = self._gathered(job, picture, parts, note)
                     self._writing.append(
-                        (job, writers.submit(write_products, prediction, job.outputs))
+                        (job, writers.submit(write_products, prediction, job.outputs, note))
                     )
                     # A large one with its colours needs much memory.
                     behind = 0 if _is_large(picture) else 2 * threads
@@ -85,9 +94,9 @@ class Pipeline:
                 for _, future in self._writing:
                     future.cancel()
 
-    def _gathered(self, job: Job, picture: Picture, parts: Iterable[Part]) -> Prediction:
+    def _gathered(self, job: Job, picture: Picture, parts: Iterable[Part], note: str) -> Prediction:
         path = job.outputs[MASKS] if _is_large(picture) else None
-        result = Gathering(picture, self._predictor, self._wanted, path)
+        result = Gathering(picture, self._predictor, self._wanted, path, note)
         with result.writing():
             for part in parts:
                 result.add(part)

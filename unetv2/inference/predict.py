@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -21,6 +20,7 @@ from unetv2.inference.pictures import Picture
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor
 from unetv2.inference.writing import require_mask_path
+from unetv2.keras_files import load_model
 from unetv2.plurals import counted
 from unetv2.progress import Progress
 
@@ -193,7 +193,7 @@ def load(path: Any) -> Any:
     Raises:
         TypeError: If it is no path.
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged.
+        ValueError: If it is damaged, or something else.
     """
     if isinstance(path, ExportedModel):
         return path
@@ -204,20 +204,7 @@ def load(path: Any) -> Any:
         )
     if is_artefact(path):
         return load_exported(path)
-    if not Path(path).is_file():
-        found = (
-            "a folder. Pass a .keras file of it, of a training model.keras"
-            if Path(path).is_dir()
-            else "where there is none. Check the path"
-        )
-        raise FileNotFoundError(f"`model` must be a file. Received: '{path}', {found}.")
-    if Path(path).suffix == ".keras" and not zipfile.is_zipfile(path):
-        # Keras says that there is no such file.
-        raise ValueError(
-            "`model` must be a file that Keras saved. "
-            f"Received: '{path}', {Path(path).stat().st_size} bytes that are none. Save it again."
-        )
-    return keras.models.load_model(path, compile=False)
+    return load_model(path)
 
 
 def _require_another_file(output: Path, path: str | None) -> None:

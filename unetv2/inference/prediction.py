@@ -12,7 +12,7 @@ import numpy as np
 from unetv2.classes import ClassTable
 from unetv2.data.decoding import decode_mask
 from unetv2.inference.pictures import Picture
-from unetv2.inference.writing import mask_file, require_mask_path
+from unetv2.inference.writing import require_mask_path, write_mask
 from unetv2.visualization.masks import overlay
 
 _ANY = 2**62
@@ -96,7 +96,4 @@ class Prediction:
             OSError: If it cannot be written; what was there stays.
         """
         mask = self.mask
-        where = require_mask_path("path", path, mask.dtype)
-        height, width = mask.shape
-        with mask_file(where, (height, width), mask.dtype) as file:
-            file.add(0, mask)
+        write_mask(require_mask_path("path", path, mask.dtype), mask)

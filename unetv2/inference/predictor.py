@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from unetv2.data.resizing import pixels_needed
 from unetv2.inference.canvas import Canvas, place
 from unetv2.inference.figures import Band, Part, Wanted, enlarge, part_of
 from unetv2.inference.network import Network
-from unetv2.inference.passes import Field, Passes
+from unetv2.inference.passes import FLIPS, Field, Passes
 from unetv2.inference.pictures import Picture
 from unetv2.inference.plan import Plan, Planner
 from unetv2.inference.stitching import Block, join, stitch
@@ -82,11 +83,25 @@ class Predictor:
         self.network = Network.of(model)
         self._planner = Planner(model, self.network, window=window, scale=scale)
         self.preprocessing = self._planner.preprocessing
+        self._window, self._scale = window, scale
         self._overlap = require_fraction(
             "overlap", overlap, "It is the share of a window that the next one covers too."
         )
         self._passes = Passes(self.network, tta, mc_samples, seed)
         self._batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options that change a prediction, of types that JSON knows."""
+        passes = self._passes
+        return {
+            "window": None if self._window is None else list(map(int, self._window)),
+            "overlap": self._overlap,
+            "scale": None if self._scale is None else float(self._scale),
+            "tta": [*itertools.compress(FLIPS, passes.flips), *passes.scales],
+            "mc_samples": int(passes.mc_samples),
+            "seed": int(passes.seed) if passes.mc_samples else None,
+        }
 
     def prepare(self, size: tuple[int, int]) -> None:
         """Compiles what pictures of a size need.

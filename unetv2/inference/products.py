@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from unetv2.files import beside
+from unetv2.inference.notes import with_note
 from unetv2.inference.prediction import Prediction
+from unetv2.inference.writing import write_mask
 from unetv2.visualization import colorize
 
 MASKS, COLORS, OVERLAYS, UNCERTAINTY = "output_dir", "colors_dir", "overlays_dir", "uncertainty_dir"
@@ -30,12 +32,15 @@ _PICTURES: Mapping[str, Callable[[Prediction], np.ndarray]] = {
 }
 
 
-def write_products(prediction: Prediction, outputs: Mapping[str, Path]) -> None:
+def write_products(
+    prediction: Prediction, outputs: Mapping[str, Path], note: str | None = None
+) -> None:
     """Writes what is asked for, each file whole or not at all.
 
     Args:
         prediction: The prediction; its mask is not written if it is in a file already.
         outputs: Where to, by kind.
+        note: str or None. What made it, kept in each file.
 
     Raises:
         OSError: If a file cannot be written.
@@ -44,6 +49,7 @@ def write_products(prediction: Prediction, outputs: Mapping[str, Path]) -> None:
         if kind in _PICTURES:
             with beside(path, "run it again: what is whole is kept") as other:
                 # More compression takes longer than the prediction, for files an eighth smaller.
-                Image.fromarray(_PICTURES[kind](prediction)).save(other, compress_level=1)
+                image = Image.fromarray(_PICTURES[kind](prediction))
+                image.save(other, compress_level=1, pnginfo=with_note(note))
         elif prediction.path is None:
-            prediction.save(path)
+            write_mask(path, prediction.mask, note)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from unetv2.files import beside
+from unetv2.inference.notes import with_note
 
 SUFFIXES = (".npy", ".png", ".tif", ".tiff")
 
@@ -81,13 +82,16 @@ class MaskFile:
 
 
 @contextlib.contextmanager
-def mask_file(path: Path, size: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[MaskFile]:
+def mask_file(
+    path: Path, size: tuple[int, int], dtype: np.dtype[Any], note: str | None = None
+) -> Iterator[MaskFile]:
     """Writes a mask beside its place and renames it into it, if nothing fails.
 
     Args:
         path: Where to, as of :func:`require_mask_path`.
         size: ``(height, width)``.
         dtype: np.dtype. Of the ids.
+        note: str or None. What made it, kept in a PNG file.
 
     Raises:
         OSError: If it cannot be written; what was there stays.
@@ -103,15 +107,32 @@ def mask_file(path: Path, size: tuple[int, int], dtype: np.dtype[Any]) -> Iterat
         try:
             with rows.open("wb") as file:
                 yield MaskFile(file, size, dtype)
-            _encode(rows, other, size, dtype)
+            _encode(rows, other, size, dtype, note)
         finally:
             rows.unlink(missing_ok=True)
 
 
-def _encode(rows: Path, path: Path, size: tuple[int, int], dtype: np.dtype[Any]) -> None:
+def write_mask(path: Path, mask: np.ndarray, note: str | None = None) -> None:
+    """Writes a whole mask; see :func:`mask_file`.
+
+    Args:
+        path: Where to.
+        mask: ids ``(height, width)``.
+        note: str or None.
+    """
+    height, width = mask.shape
+    with mask_file(path, (height, width), mask.dtype, note) as file:
+        file.add(0, mask)
+
+
+def _encode(
+    rows: Path, path: Path, size: tuple[int, int], dtype: np.dtype[Any], note: str | None
+) -> None:
     """Encodes ids that lie in a file, without a copy of them in memory."""
     ids = np.memmap(rows, dtype, "r", shape=size)
     mode = _MODES[dtype.itemsize]
     picture = Image.frombuffer(mode, size[::-1], ids, "raw", mode, 0, 1)
-    options = {} if path.suffix.lower() == ".png" else {"compression": "tiff_deflate"}
-    picture.save(path, **options)
+    if path.suffix.lower() == ".png":
+        picture.save(path, pnginfo=with_note(note))
+    else:
+        picture.save(path, compression="tiff_deflate")

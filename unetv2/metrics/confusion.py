@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from unetv2.arguments import require_ignore_class, require_integer
+from unetv2.arguments import MOST_COUNTED, require_ignore_class, require_n_classes
 from unetv2.metrics import formulas
 from unetv2.metrics.prediction import most_probable
 from unetv2.metrics.scores import Scores
@@ -40,13 +40,13 @@ class ConfusionMatrix(keras.metrics.Metric):
     the result NaN as well.
 
     Args:
-        n_classes: int, at least 2. Number of classes.
+        n_classes: int, 2 to 16,384. Number of classes.
         ignore_class: int or None. Mask id of pixels that do not count.
         name: str or None. Name in logs; ``"confusion_matrix"`` by default.
         dtype: Precision of figures that are shares, such as those of the subclasses.
 
     Raises:
-        ValueError: If ``n_classes`` is below 2.
+        ValueError: If ``n_classes`` is out of its range.
         TypeError: If ``n_classes`` or ``ignore_class`` is no integer.
 
     Example:
@@ -69,9 +69,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name or self._default_name, dtype=dtype)
-        self.n_classes = require_integer(
-            "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
-        )
+        self.n_classes = require_n_classes(n_classes, MOST_COUNTED)
         require_ignore_class(ignore_class)
         self.ignore_class = None if ignore_class is None else int(ignore_class)
         # Floats lose count: 2**24 + 1 is 2**24 in float32. JAX has 64 bits only if told so.

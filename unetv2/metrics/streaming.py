@@ -49,7 +49,7 @@ class MeanIoU(_Share):
     silence; here they are an error, see :class:`unetv2.metrics.ConfusionMatrix`.
 
     Args:
-        n_classes: int, at least 2. Number of classes.
+        n_classes: int, 2 to 16,384. Number of classes.
         ignore_class: int or None. Mask id of pixels that do not count.
         name: str or None. Name in logs; ``"mean_iou"`` by default.
         dtype: Precision of the result.
@@ -80,7 +80,7 @@ class MeanDice(_Share):
     out of the mean.
 
     Args:
-        n_classes: int, at least 2. Number of classes.
+        n_classes: int, 2 to 16,384. Number of classes.
         ignore_class: int or None. Mask id of pixels that do not count.
         name: str or None. Name in logs; ``"mean_dice"`` by default.
         dtype: Precision of the result.
@@ -109,7 +109,7 @@ class FrequencyWeightedIoU(_Share):
     :math:`\sum_c t_c \mathrm{IoU}_c / \sum_c t_c`, with a class's true pixels :math:`t_c`.
 
     Args:
-        n_classes: int, at least 2. Number of classes.
+        n_classes: int, 2 to 16,384. Number of classes.
         ignore_class: int or None. Mask id of pixels that do not count.
         name: str or None. Name in logs; ``"frequency_weighted_iou"`` by default.
         dtype: Precision of the result.
@@ -144,7 +144,7 @@ class SegmentationMetrics(_Share):
     the same names. Callbacks that monitor one of these names need ``mode="max"``.
 
     Args:
-        n_classes: int, at least 2. Number of classes.
+        n_classes: int, 2 to 16,384. Number of classes.
         ignore_class: int or None. Mask id of pixels that do not count.
         per_class: bool. Adds ``iou_0``, ``iou_1`` and so on, the IoU of every class; NaN for a
             class that is neither in the truth nor predicted.

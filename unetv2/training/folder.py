@@ -11,9 +11,11 @@ from typing import IO, Any
 
 import keras
 
-from unetv2 import files
+from unetv2 import files, keras_files
+from unetv2.fingerprint import layers_of, unnumbered
 from unetv2.precision import precision_of
 from unetv2.preprocessing import Preprocessing
+from unetv2.sealing import read_json, reason, sealed, unsealed
 from unetv2.segmentation_model import SegmentationModel
 from unetv2.versions import versions
 
@@ -39,9 +41,9 @@ def _remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON, whole or not at all."""
-    text = json.dumps(content, indent=2) + "\n"
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON with a digest, whole or not at all."""
+    text = json.dumps(sealed(content), indent=2) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
 
 
@@ -66,7 +68,7 @@ def same_layers(model: keras.Model, shape: tuple[int | None, ...]) -> Segmentati
 
 def load_weights(model: keras.Model, path: Path) -> None:
     """Loads the weights of a saved model, and not its optimizer."""
-    same_layers(model, model.input_shape[1:]).load_weights(path)
+    keras_files.load_weights(same_layers(model, model.input_shape[1:]), path)
 
 
 def save_model(model: keras.Model, path: Path, preprocessing: Preprocessing | None) -> None:
@@ -101,10 +103,8 @@ def describe_run(
         "data": dict(data),
         "class_weights": class_weights,
         "precision": precision_of(model).name,
-        "weights": [[_plain(weight.path), list(weight.shape)] for weight in model.weights],
-        "layers": [
-            _plain([layer.name, type(layer).__name__, layer.get_config()]) for layer in model.layers
-        ],
+        "weights": [[unnumbered(weight.path), list(weight.shape)] for weight in model.weights],
+        "layers": layers_of(model),
         "versions": versions(),
     }
     # As it will be read again: tuples become lists, keys strings.
@@ -157,12 +157,10 @@ def open_folder(
 
 def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
     try:
-        before = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        if not isinstance(before, dict):
-            raise ValueError(type(before).__name__)
+        before = unsealed(read_json((folder / RUN).read_bytes()))
     except ValueError as error:
         raise ValueError(
-            f"'{folder / RUN}' must describe the run. Received: no JSON object ({error}). "
+            f"'{folder / RUN}' must describe the run. Received: {reason(error)}. "
             "Pass overwrite=True to start again."
         ) from error
     found = list(differences(before, description))
@@ -202,18 +200,3 @@ def _first_difference(name: str, old: list[Any], new: list[Any], where: tuple[st
         if one != other:
             return f"{name} such as {one!r} {where[0]} and {other!r} {where[1]}"
     return name
-
-
-def _plain(config: Any) -> Any:
-    """Returns a configuration without what a second, equal model has otherwise.
-
-    That is the seeds, as those of the first start are in the checkpoint, and the numbers that
-    Keras gives to layers without a name.
-    """
-    if isinstance(config, str):
-        return re.sub(r"_\d+(?=/|$)", "", config)
-    if isinstance(config, Mapping):
-        return {name: _plain(value) for name, value in config.items() if name != "seed"}
-    if isinstance(config, list | tuple):
-        return [_plain(value) for value in config]
-    return config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from unetv2.sealing import read_arrays, read_json, reason, write_arrays
 from unetv2.training.folder import write_whole
 from unetv2.training.guard import JUMP
 
@@ -117,8 +117,7 @@ class State:
             for number, array in enumerate(found)
         }
         arrays[_NOTES] = np.frombuffer(json.dumps(notes).encode(), np.uint8)
-        # NumPy's types take every keyword for its own `allow_pickle`.
-        write_whole(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+        write_whole(path, lambda file: write_arrays(file, arrays))
 
     @classmethod
     def load(cls, path: Path) -> State:
@@ -128,16 +127,15 @@ class State:
             ValueError: If it is no such file.
         """
         try:
-            # NumPy leaves a path that is no archive open.
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                notes: dict[str, Any] = json.loads(file[_NOTES].tobytes())
-                variables: dict[str, list[np.ndarray]] = {}
-                for name in sorted(set(file.files) - {_NOTES}):
-                    variables.setdefault(name.split("/")[0], []).append(file[name])
+            arrays = read_arrays(path)
+            notes: dict[str, Any] = read_json(arrays.pop(_NOTES).tobytes())
+            variables: dict[str, list[np.ndarray]] = {}
+            for name in sorted(arrays):
+                variables.setdefault(name.split("/")[0], []).append(arrays[name])
             return cls(**notes, variables=variables)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"'{path}' must be a checkpoint of a training. Received: "
-                f"{path.stat().st_size} bytes that are none ({error}). "
+                f"{path.stat().st_size} bytes that are none ({reason(error)}). "
                 "Start again with overwrite=True; model.keras beside it holds the best weights."
             ) from error

@@ -60,7 +60,7 @@ def check_dataset(
         image_dir: Folder of the images, pictures or ``.npy`` arrays, as in
             :func:`unetv2.make_dataset`.
         mask_dir: Folder of the masks, likewise.
-        n_classes: int, at least 2, or None. Number of classes; other ids are errors. None takes
+        n_classes: int, 2 to 65,536, or None. Number of classes; other ids are errors. None takes
             the number of ``classes``, or any id.
         ignore_class: int or None. Id of pixels without a label. None takes that of ``classes``.
         classes: ClassTable or None. Names and colours.

@@ -1,0 +1,196 @@
+"""Models that Keras saved: loaded, or refused by name."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from picture_folders import small_model
+from raising import refusal
+
+import unetv2
+from unetv2 import cli, keras_files
+from unetv2.inference.predict import load
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model.keras"
+    small_model().save(path)
+    return path
+
+
+def rewritten(saved, path, change=lambda _, content: content, method=zipfile.ZIP_STORED):
+    """Writes a copy of an archive, with members that are changed, or left out where None."""
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w", method) as new:
+        for name in old.namelist():
+            content = change(name, old.read(name))
+            if content is not None:
+                new.writestr(name, content)
+    return path
+
+
+def refused(path, found="", advice=""):
+    message = f"`model` must be a file that Keras saved. Received: '{re.escape(str(path))}'"
+    with pytest.raises(ValueError, match=rf"{message}.*{found}.*{advice}"):
+        load(path)
+
+
+def test_what_is_stored_and_what_is_compressed_is_loaded(saved, tmp_path):
+    packed = rewritten(saved, tmp_path / "packed.keras", method=zipfile.ZIP_DEFLATED)
+    models = [keras.models.load_model(saved, compile=False), load(saved), load(packed)]
+    for model in models[1:]:
+        assert model.preprocessing == models[0].preprocessing
+        for one, other in zip(model.get_weights(), models[0].get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "advice"),
+    [
+        (b"", "an empty file", "Copy it again"),
+        (b"some text", "9 bytes that are none", "Copy it again"),
+        (b"PK\x03\x04" + bytes(99), "103 bytes that are none", "Copy it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS", "lfs pull"),
+    ],
+    ids=["empty", "text", "cut", "lfs"],
+)
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_what_is_no_model_is_refused(tmp_path, content, found, advice, suffix):
+    (tmp_path / f"model{suffix}").write_bytes(content)
+    if suffix == ".h5" and "LFS" not in found:
+        found = "file signature not found"
+    refused(tmp_path / f"model{suffix}", found, advice)
+
+
+def test_other_suffixes_and_folders_are_refused(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
+    refused(tmp_path / "model.pt", "ends in neither .keras nor .h5")
+    (tmp_path / "folder.keras").mkdir()
+    with pytest.raises(FileNotFoundError, match="`model` must be a file. .* a folder. Pass a .ker"):
+        load(tmp_path / "folder.keras")
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 0.999, 12))
+def test_a_changed_byte_is_refused_by_the_files_name(saved, tmp_path, share):
+    content = bytearray(saved.read_bytes())
+    content[int(share * len(content))] ^= 0x10
+    (tmp_path / "model.keras").write_bytes(content)
+    said = refusal(lambda: load(tmp_path / "model.keras"))
+    if said:
+        assert "model.keras'" in said
+        return
+    model = load(tmp_path / "model.keras")
+    for one, other in zip(model.get_weights(), load(saved).get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("member", ["config.json", "metadata.json", "model.weights.h5"])
+def test_a_missing_member_is_named(saved, tmp_path, member):
+    def change(name, content):
+        return None if name == member else content
+
+    refused(rewritten(saved, tmp_path / "m.keras", change), f"it has no member '{member}'")
+
+
+def test_documents_are_bounded(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras_files, "_MOST_JSON", 10_000)
+
+    def larger(name, content):
+        return content + b" " * 100_000 if name == "config.json" else content
+
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        path = rewritten(saved, tmp_path / "m.keras", larger, method)
+        refused(path, "'config.json' has more than 10000 bytes")
+
+
+def test_what_declares_less_than_it_expands_to_is_not_expanded(saved, tmp_path):
+    packed = rewritten(
+        saved, tmp_path / "m.keras", lambda _, content: content + bytes(2**20), zipfile.ZIP_DEFLATED
+    )
+    content = packed.read_bytes()
+    with zipfile.ZipFile(packed) as archive:
+        size = archive.getinfo("config.json").file_size.to_bytes(4, "little")
+    packed.write_bytes(content.replace(size, (10).to_bytes(4, "little")))
+    refused(packed, "cannot be loaded: .*CRC")
+
+
+def test_weights_that_are_larger_than_their_file_are_refused(saved, tmp_path):
+    hollow = io.BytesIO()
+    with h5py.File(hollow, "w") as file:
+        file.create_dataset("weights", shape=(10**11,), dtype="f4", chunks=(1024,))
+
+    def change(name, content):
+        return hollow.getvalue() if name.endswith(".h5") else content
+
+    refused(rewritten(saved, tmp_path / "m.keras", change), "arrays are larger than its .* bytes")
+    (tmp_path / "m.h5").write_bytes(hollow.getvalue())
+    refused(tmp_path / "m.h5", "its arrays are larger than its .* bytes")
+
+
+def test_weights_in_another_file_are_refused(tmp_path):
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        external = [(str(tmp_path / "other"), 0, 400)]
+        file.create_dataset("weights", shape=(100,), dtype="f4", external=external)
+    refused(tmp_path / "m.h5", "its array 'weights' is in another file")
+
+
+def test_names_that_lead_out_of_the_archive_are_refused(saved, tmp_path):
+    path = rewritten(saved, tmp_path / "m.keras")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("assets/../../words.txt", "x")
+    refused(path, "outside of it")
+
+
+def test_what_needs_code_of_the_users_says_how_to_load_it(tmp_path):
+    class Unregistered(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    image = keras.Input((8, 8, 3))
+    for name, layer, found, advice in (
+        ("lambda", keras.layers.Lambda(lambda x: 2 * x), "Lambda", "safe_mode=False"),
+        ("class", Unregistered(), "Could not locate class 'Unregistered'", "custom_objects=..."),
+    ):
+        keras.Model(image, layer(image)).save(tmp_path / f"{name}.keras")
+        refused(tmp_path / f"{name}.keras", found, advice)
+
+
+def test_an_archive_of_a_layer_is_no_model(saved, tmp_path):
+    config = keras.saving.serialize_keras_object(keras.layers.Dense(2))
+
+    def change(name, content):
+        return json.dumps(config).encode() if name == "config.json" else content
+
+    refused(rewritten(saved, tmp_path / "m.keras", change), "")
+
+
+def test_the_command_says_it_in_one_line(saved, tmp_path, capsys):
+    content = bytearray(saved.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "model.keras").write_bytes(content)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"")
+    words = ["predict", str(tmp_path / "model.keras"), str(tmp_path / "images")]
+    assert cli.main([*words, "--output", str(tmp_path / "masks")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert (
+        said.startswith("error: `MODEL` must be a file that Keras saved") or "model.keras" in said
+    )
+    assert "Traceback" not in said
+
+
+def test_the_weights_of_a_run_are_refused_by_their_name(saved, tmp_path):
+    (tmp_path / "model.keras").write_bytes(saved.read_bytes()[:-500])
+    with pytest.raises(ValueError, match="`path` must be a file that Keras saved. .*model.keras'"):
+        keras_files.load_weights(small_model(), tmp_path / "model.keras")
+    other = unetv2.build_unetv2((16, 24, 3), 4, filters=3, depth=2)
+    with pytest.raises(ValueError, match="`path` must be a file that Keras saved. .*model.keras'"):
+        keras_files.load_weights(other, saved)
