@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from unetv2.data.listing import EXTENSIONS, list_pictures, require_folder, take_shard
-
-_UNFINISHED = re.compile(r"\.\d+\.(.+?)(\.rows)?")
+from unetv2.files import told
+from unetv2.scratch import sweep
 
 
 class Job(NamedTuple):
@@ -119,9 +118,13 @@ def plan_jobs(
 
 
 def done(jobs: Sequence[Job]) -> set[int]:
-    """Returns the numbers of the jobs of which every file is there; a look at each folder once."""
+    """Returns the numbers of the jobs of which every file is there; a look at each folder once.
+
+    Removes what a killed run left there.
+    """
     there: dict[Path, set[str]] = {}
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
+        sweep(parent)
         with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
             there[parent] = {entry.name for entry in entries}
     return {
@@ -132,28 +135,14 @@ def done(jobs: Sequence[Job]) -> set[int]:
 
 
 def make_folders(jobs: Sequence[Job]) -> None:
-    """Makes the folders of all that is written, and removes what a killed run left there.
+    """Makes the folders of all that is written.
 
     Raises:
         OSError: If that cannot be done.
     """
-    names: dict[Path, set[str]] = {}
-    for job in jobs:
-        for path in job.outputs.values():
-            names.setdefault(path.parent, set()).add(path.name)
-    for parent, own in names.items():
-        parent.mkdir(parents=True, exist_ok=True)
-        with os.scandir(parent) as entries:
-            left = [parent / entry.name for entry in entries if _unfinished(entry.name) in own]
-        # Other shards' files are theirs: they may be writing them now.
-        for unfinished in left:
-            unfinished.unlink(missing_ok=True)
-
-
-def _unfinished(name: str) -> str | None:
-    """Returns whose unfinished file one is, by its name."""
-    match = _UNFINISHED.fullmatch(name)
-    return match and match[1]
+    for parent in {path.parent for job in jobs for path in job.outputs.values()}:
+        with told(parent):
+            parent.mkdir(parents=True, exist_ok=True)
 
 
 def _real(path: Path) -> Path:

@@ -159,7 +159,8 @@ def predict_directory(
         model, window=window, overlap=overlap, scale=scale, tta=tta, mc_samples=mc_samples,
         batch_size=batch_size, seed=seed,
     )  # fmt: skip
-    ready = set() if overwrite else done(jobs)
+    there = done(jobs)
+    ready = set() if overwrite else there
     todo = [job for number, job in enumerate(jobs) if number not in ready]
     pipeline = Pipeline(
         predictor, todo, max_pixels, Progress(len(todo), "pictures", shown=progress)

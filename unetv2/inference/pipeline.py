@@ -16,7 +16,7 @@ from unetv2.inference.gathering import Gathering
 from unetv2.inference.pictures import Picture
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor, Ready
-from unetv2.inference.products import MASKS, UNCERTAINTY, write_products
+from unetv2.inference.products import MASKS, UNCERTAINTY, withdraw, write_products
 from unetv2.progress import Progress
 
 # More threads decode no faster than a network predicts.
@@ -91,6 +91,8 @@ class Pipeline:
         with result.writing():
             for part in parts:
                 result.add(part)
+            if path is not None:
+                withdraw(job.outputs)
         return result.prediction()
 
     def _wait(self) -> None:

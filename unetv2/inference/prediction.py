@@ -11,8 +11,9 @@ import numpy as np
 
 from unetv2.classes import ClassTable
 from unetv2.data.decoding import decode_mask
+from unetv2.files import beside
 from unetv2.inference.pictures import Picture
-from unetv2.inference.writing import mask_file, require_mask_path
+from unetv2.inference.writing import encode, require_mask_path
 from unetv2.visualization.masks import overlay
 
 _ANY = 2**62
@@ -97,6 +98,5 @@ class Prediction:
         """
         mask = self.mask
         where = require_mask_path("path", path, mask.dtype)
-        height, width = mask.shape
-        with mask_file(where, (height, width), mask.dtype) as file:
-            file.add(0, mask)
+        with beside(where, "predict it again") as other:
+            encode(mask, other)

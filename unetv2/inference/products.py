@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from unetv2.files import beside
+from unetv2.files import beside, told
 from unetv2.inference.prediction import Prediction
+from unetv2.inference.writing import encode
 from unetv2.visualization import colorize
 
 MASKS, COLORS, OVERLAYS, UNCERTAINTY = "output_dir", "colors_dir", "overlays_dir", "uncertainty_dir"
@@ -33,6 +35,9 @@ _PICTURES: Mapping[str, Callable[[Prediction], np.ndarray]] = {
 def write_products(prediction: Prediction, outputs: Mapping[str, Path]) -> None:
     """Writes what is asked for, each file whole or not at all.
 
+    Where several are replaced, a kill in the middle leaves one of them missing: no run takes old
+    ones and new ones for the same prediction's.
+
     Args:
         prediction: The prediction; its mask is not written if it is in a file already.
         outputs: Where to, by kind.
@@ -40,10 +45,31 @@ def write_products(prediction: Prediction, outputs: Mapping[str, Path]) -> None:
     Raises:
         OSError: If a file cannot be written.
     """
-    for kind, path in outputs.items():
-        if kind in _PICTURES:
-            with beside(path, "run it again: what is whole is kept") as other:
+    advice = "run it again: what is whole is kept"
+    # What is opened first appears last.
+    with contextlib.ExitStack() as files:
+        if prediction.path is None:
+            encode(prediction.mask, files.enter_context(beside(outputs[MASKS], advice)))
+        for kind, path in outputs.items():
+            if kind in _PICTURES:
+                other = files.enter_context(beside(path, advice))
                 # More compression takes longer than the prediction, for files an eighth smaller.
                 Image.fromarray(_PICTURES[kind](prediction)).save(other, compress_level=1)
-        elif prediction.path is None:
-            prediction.save(path)
+        if prediction.path is None:
+            withdraw(outputs, MASKS)
+
+
+def withdraw(outputs: Mapping[str, Path], kind: str | None = None) -> None:
+    """Removes one file of several before others are replaced, so that they do not count as done.
+
+    Args:
+        outputs: The files, by kind.
+        kind: str. Which one; None for any but the mask's.
+
+    Raises:
+        OSError: If it cannot be removed.
+    """
+    if len(outputs) > 1:
+        path = outputs[kind or next(one for one in outputs if one != MASKS)]
+        with told(path):
+            path.unlink(missing_ok=True)
