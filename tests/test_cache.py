@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from conftest import save
+from full_disks import full_disk
 from test_dataset import collect
 
 import unetv2
@@ -108,28 +109,93 @@ def test_a_damaged_entry_is_read_again(write_pairs, tmp_path, reads):
     assert len(reads) == 2
 
 
-def test_a_failed_write_leaves_nothing_and_says_why(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_nothing_and_says_why(tmp_path):
     path = str(save(np.zeros((2, 2), np.uint8), tmp_path / "a.png"))
     cache = FolderCache(tmp_path / "cache", "")
-
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError, match="The folder of `cache` must be writable.*No space left"):
-        cache.store(cache.entry(Pair("a", path, path)), (np.zeros(3), np.zeros(3)))
+    with (
+        full_disk(),
+        pytest.raises(OSError, match="The folder of `cache` must be writable.*too large"),
+    ):
+        cache.store(cache.entry(Pair("a", path, path)), (np.zeros(300), np.zeros(300)))
     assert not [entry for entry in (tmp_path / "cache").rglob("*") if entry.is_file()]
 
 
-def test_a_full_disk_is_no_fault_of_the_pair(write_pairs, tmp_path, monkeypatch):
+def test_a_full_disk_is_no_fault_of_the_pair(write_pairs, tmp_path):
     folders = write_pairs(3)
-
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError, match="The folder of `cache` must be writable.*No space left"):
+    with (
+        full_disk(),
+        pytest.raises(OSError, match="The folder of `cache` must be writable.*too large"),
+    ):
         unetv2.make_dataset(*folders, cache=tmp_path / "cache", on_error="skip", max_skipped=0.9)
+
+
+def test_a_file_of_the_same_size_and_time_of_change_is_noticed(write_pairs, tmp_path, reads):
+    images, masks = write_pairs(1)
+    path, times = masks / "0000.png", (315532800, 315532800)
+    for value in (0, 1):
+        # As archives are unpacked: beside, with the times of the archive, and renamed.
+        other = save(np.full((12, 16), value, np.uint8), masks / "new.png", compress_level=0)
+        os.utime(other, times)
+        other.replace(path)
+        assert (load((images, masks), tmp_path / "cache")[1] == value).all()
+    # In place, so that the inode stays as well.
+    content = save(np.full((12, 16), 2, np.uint8), tmp_path / "2.png", compress_level=0)
+    path.write_bytes(content.read_bytes())
+    os.utime(path, times)
+    assert (load((images, masks), tmp_path / "cache")[1] == 2).all()
+    assert len(reads) == 3
+
+
+def test_no_file_is_read_within_a_tick_of_its_change(tmp_path, monkeypatch):
+    # Until then another change has the same time.
+    path = save(np.zeros((2, 2), np.uint8), tmp_path / "a.png")
+    cache = FolderCache(tmp_path / "cache", "")
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    for age, seconds in ((0, 0.02), (5_000_000, 0.015), (30_000_000, None), (-(10**12), None)):
+        entry = cache.entry(Pair("a", str(path), str(path)))
+        monkeypatch.setattr(time, "time_ns", lambda age=age, entry=entry: entry.changed + age)
+        waited.clear()
+        assert cache.load(entry) is None
+        assert waited == ([] if seconds is None else [pytest.approx(seconds)])
+    coarse = entry._replace(changed=10**18)
+    monkeypatch.setattr(time, "time_ns", lambda: coarse.changed)
+    cache.load(coarse)
+    assert waited == [2.0]
+
+
+def test_no_changed_byte_of_an_entry_becomes_a_pixel(write_pairs, tmp_path, reads):
+    folders = write_pairs(1)
+    expected = load(folders, tmp_path / "cache")
+    (entry,) = (tmp_path / "cache").rglob("*.pair")
+    whole = entry.read_bytes()
+    for place in (0, 31, 33, 60, 100, len(whole) // 2, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x80
+        entry.write_bytes(damaged)
+        reads.clear()
+        for one, two in zip(expected, load(folders, tmp_path / "cache"), strict=True):
+            np.testing.assert_array_equal(one, two)
+        assert len(reads) == 1
+        assert entry.read_bytes() == whole
+    entry.write_bytes(whole + b"more")
+    load(folders, tmp_path / "cache")
+    assert entry.read_bytes() == whole
+
+
+def test_entries_are_of_the_dtype_and_shape_that_was_kept(tmp_path):
+    path = str(save(np.zeros((2, 2), np.uint8), tmp_path / "a.png"))
+    cache = FolderCache(tmp_path / "cache", "")
+    for dtype, channels in ((np.uint8, 3), (np.uint16, 7)):
+        kept = (np.ones((4, 6, channels), dtype), np.ones((4, 6, 1), np.int32))
+        entry = cache.entry(Pair("a", path, path))
+        cache.store(entry, kept)
+        for one, two in zip(kept, cache.load(entry), strict=True):
+            assert one.dtype == two.dtype
+            assert two.flags.writeable
+            np.testing.assert_array_equal(one, two)
+    cache.store(entry, (np.ones((4, 6, 3)), np.ones((6, 4, 1))))
+    assert cache.load(entry) is None
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(write_pairs, tmp_path, monkeypatch):

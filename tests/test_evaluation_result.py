@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from evaluations import evaluated, pictures
 from sklearn.metrics import jaccard_score
 
 import unetv2
+from unetv2.evaluation import saving
 from unetv2.evaluation.examples import SHOWN
 from unetv2.evaluation.figures import SCALARS
 
@@ -91,6 +93,9 @@ def test_a_saved_evaluation_loads_as_it_was(tmp_path):
         for part in range(2, 5):
             np.testing.assert_array_equal(one[part], other[part])
     content = json.loads((tmp_path / "new" / "evaluation.json").read_text(encoding="utf-8"))
+    # It names the file that it belongs to, too.
+    named = content.pop("counts_sha256")
+    assert hashlib.sha256((tmp_path / "new" / "evaluation.npz").read_bytes()).hexdigest() == named
     assert content == evaluation.as_dict()
     assert {path.name for path in (tmp_path / "new").iterdir()} == {
         "evaluation.json", "evaluation.npz"
@@ -106,3 +111,18 @@ def test_what_is_no_evaluation_says_so(tmp_path):
     np.savez(tmp_path / "evaluation.npz", content=np.zeros(3))
     with pytest.raises(ValueError, match="must be an evaluation of this version"):
         unetv2.Evaluation.load(tmp_path)
+
+
+def test_files_of_two_evaluations_are_not_taken_for_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(saving, "_WAIT_SECONDS", 0)
+    one, other = (evaluated(pictures(3, seed=seed)) for seed in (0, 1))
+    one.save(tmp_path / "one")
+    other.save(tmp_path / "other")
+    (tmp_path / "one" / "evaluation.npz").write_bytes(
+        (tmp_path / "other" / "evaluation.npz").read_bytes()
+    )
+    with pytest.raises(ValueError, match="one/evaluation.npz' must belong to the 'evaluation.json"):
+        unetv2.Evaluation.load(tmp_path / "one")
+    # The counts alone are a whole evaluation.
+    (tmp_path / "one" / "evaluation.json").unlink()
+    assert unetv2.Evaluation.load(tmp_path / "one").as_dict() == other.as_dict()

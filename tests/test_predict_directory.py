@@ -12,6 +12,7 @@ import pytest
 from conftest import save
 from hypothesis import given
 from hypothesis import strategies as st
+from leftovers import left_behind
 from picture_folders import MASKS, NAMES, SIZES, files, predict, small_model, write_images
 from PIL import Image
 
@@ -19,6 +20,7 @@ import unetv2
 from unetv2.data.decoding import decode_mask
 from unetv2.data.listing import take_shard
 from unetv2.inference import pipeline
+from unetv2.scratch import scratch_file
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +126,35 @@ def test_an_interrupted_run_leaves_whole_files_and_the_next_one_does_the_rest(
 
 
 def test_half_written_files_do_not_count_and_are_removed(model, images, tmp_path):
-    # As a killed process leaves them, and another shard's.
+    # As a killed process leaves them, and another shard that is alive.
     (tmp_path / "masks").mkdir()
-    for name in (".71.a.png", ".71.b.png.rows", ".72.other.png"):
-        (tmp_path / "masks" / name).write_bytes(b"half")
-    assert len(predict(model, images, tmp_path / "masks").written) == len(MASKS)
-    assert files(tmp_path / "masks") == sorted([*MASKS, ".72.other.png"])
+    left_behind(tmp_path / "masks")
+    with scratch_file(tmp_path / "masks", ".png") as other:
+        assert len(predict(model, images, tmp_path / "masks").written) == len(MASKS)
+        assert files(tmp_path / "masks") == sorted([*MASKS, other.name])
+    left_behind(tmp_path / "masks")
+    assert not predict(model, images, tmp_path / "masks").written
+    assert files(tmp_path / "masks") == MASKS
+
+
+def test_old_and_new_files_of_a_picture_never_count_as_one(model, images, tmp_path, monkeypatch):
+    options = {"colors_dir": tmp_path / "colors", "overlays_dir": tmp_path / "overlays"}
+    predict(model, images, tmp_path / "masks", **options)
+    replaced = []
+
+    def killed(source, target):
+        # In the middle of the second picture.
+        if len(replaced) == 4:
+            raise KeyboardInterrupt
+        replaced.append(target)
+        shutil.move(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(tmp_path), "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            predict(model, images, tmp_path / "masks", overwrite=True, **options)
+    again = predict(model, images, tmp_path / "masks", **options)
+    assert replaced[3].stem in {path.stem for path in again.written}
 
 
 CHANGES = {

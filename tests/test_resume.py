@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -13,9 +15,11 @@ import keras
 import numpy as np
 import pytest
 import resuming
+from leftovers import left_behind
 from small_training import PLAIN, network, train
 
 import unetv2
+from unetv2.training.folder import open_folder
 from unetv2.training.state import State
 
 CHILD = [sys.executable, resuming.__file__]
@@ -143,14 +147,37 @@ def test_a_stage_entered_anew_has_a_loss_of_its_own(tmp_path):
 
 def test_what_a_kill_left_half_written_is_ignored_and_removed(tmp_path):
     train(tmp_path, epochs=1)
-    left = [tmp_path / f".123.{name}" for name in ("checkpoint.npz", "model.keras", "run.json")]
-    left.append(tmp_path / "pictures" / ".123.epoch_0001.png")
-    kept = tmp_path / ".123.notes.txt"
-    for path in (*left, kept):
-        path.write_bytes(b"half")
+    left = [left_behind(tmp_path), left_behind(tmp_path / "pictures")]
+    kept = tmp_path / ".notes.txt"
+    kept.write_bytes(b"mine")
     assert train(tmp_path, resume=True).epoch == [0, 1]
     assert kept.exists()
     assert not any(path.exists() for path in left)
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_a_kill_while_a_run_is_removed_leaves_no_part_of_it_to_the_next(
+    tmp_path, monkeypatch, count
+):
+    old = {"recipe": {"name": "old"}}
+    names = ("checkpoint.npz", "within_epoch.npz", "model.keras", "history.csv")
+    open_folder(tmp_path, old, resume=False, overwrite=False)
+    for name in names:
+        (tmp_path / name).write_bytes(b"old")
+    removed = []
+
+    def killed(path, **_):
+        if len(removed) == count:
+            raise KeyboardInterrupt
+        removed.append(path)
+        path.unlink()
+
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(type(tmp_path), "unlink", killed)
+        open_folder(tmp_path, {"recipe": {"name": "new"}}, resume=False, overwrite=True)
+    described = json.loads((tmp_path / "run.json").read_text())
+    there = [name for name in names if (tmp_path / name).exists()]
+    assert described == old or not there
 
 
 def test_a_place_within_an_epoch_that_is_over_is_ignored(tmp_path):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 
 from unetv2.arguments import require_integer
 from unetv2.artefacts.exported_model import ExportedModel
 from unetv2.artefacts.storage import BrokenArtefactError, read
+
+# Of loading what others replace meanwhile.
+_ATTEMPTS = 10
 
 
 def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -> ExportedModel:
@@ -43,6 +47,31 @@ def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -
     """
     if threads is not None:
         threads = require_integer("threads", threads, 1, "None leaves it to the runtime.")
+    left = _ATTEMPTS
+    while True:
+        before = _identity(path)
+        left -= 1
+        # Where another process puts another artefact there meanwhile, parts may be of either.
+        try:
+            loaded = _load(path, threads)
+        except (FileNotFoundError, BrokenArtefactError):
+            if left and _identity(path) != before:
+                continue
+            raise
+        if not left or _identity(path) == before:
+            return loaded
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """Returns what an artefact has alone among all that were at its path."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_ctime_ns
+
+
+def _load(path: str | os.PathLike[str], threads: int | None) -> ExportedModel:
     description, files = read(path)
     runner = importlib.import_module(f"unetv2.artefacts.{description.format}").Runner
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from unetv2.artefacts.description import KEY, Description
 from unetv2.artefacts.formats import FORMATS
+from unetv2.scratch import recover
 from unetv2.sealing import read_member, reason
 
 DESCRIPTION = "unetv2.json"
@@ -87,6 +88,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
         BrokenArtefactError: If it is something else, or damaged.
     """
     path = Path(path)
+    recover(path)
     if not path.exists():
         raise FileNotFoundError(
             f"`path` must be an artefact. Received: '{path}', where there is none. Check the path."
@@ -110,6 +112,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
 def is_artefact(path: str | os.PathLike[str]) -> bool:
     """Returns whether a path looks like an artefact's."""
     path = Path(path)
+    recover(path)
     if path.is_dir():
         return (path / DESCRIPTION).is_file()
     return path.suffix in {one.suffix for one in FORMATS.values() if one.suffix}

@@ -23,6 +23,7 @@ from unetv2.benchmarking import alone
 from unetv2.inference.network import Network
 from unetv2.inference.predict import load
 from unetv2.precision import precision_of
+from unetv2.scratch import scratch_folder
 from unetv2.segmentation_model import preprocessing_of
 
 _OPEN = (256, 256)
@@ -58,10 +59,10 @@ class Entry:
         Raises:
             RuntimeError: If the process fails.
         """
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder(Path(tempfile.gettempdir())) as folder:
             file = self.file
             if file is None:
-                file = str(Path(folder) / "model.keras")
+                file = str(folder / "model.keras")
                 self.model.save(file)
             done = subprocess.run(
                 [sys.executable, alone.__file__, self.format, file, *map(str, self.shape)],

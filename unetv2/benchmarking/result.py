@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unetv2.benchmarking.plotting import accuracy_over_latency
-from unetv2.files import write_whole
+from unetv2.files import together
 
 JSON, TEXT, PICTURE = "benchmark.json", "benchmark.txt", "benchmark.png"
 
@@ -102,7 +102,7 @@ class Benchmark:
         return "\n".join(text)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``benchmark.json``, ``benchmark.txt`` and ``benchmark.png``, each whole.
+        """Writes ``benchmark.json``, ``benchmark.txt`` and ``benchmark.png``, which appear as one.
 
         The picture shows mean IoU against latency, or latency alone where there were no masks.
 
@@ -113,10 +113,9 @@ class Benchmark:
             ImportError: If matplotlib is not installed.
             OSError: If it cannot be written.
         """
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        content = json.dumps(self.as_dict(), indent=2) + "\n"
-        write_whole(place / JSON, lambda file: file.write(content.encode()))
-        write_whole(place / TEXT, lambda file: file.write(f"{self}\n".encode()))
         figure = accuracy_over_latency(self.rows)
-        write_whole(place / PICTURE, lambda file: figure.savefig(file, format="png"))
+        content = json.dumps(self.as_dict(), indent=2) + "\n"
+        with together(Path(folder), "to keep the figures") as new:
+            (new / JSON).write_bytes(content.encode())
+            (new / TEXT).write_bytes(f"{self}\n".encode())
+            figure.savefig(new / PICTURE, format="png")

@@ -19,8 +19,11 @@ from unetv2.evaluation.measuring import measure
 from unetv2.evaluation.models import Answers, Segmenter
 from unetv2.evaluation.provenance import provenance
 from unetv2.evaluation.result import Evaluation
+from unetv2.evaluation.saving import write
+from unetv2.files import together, told
 from unetv2.progress import Progress
-from unetv2.report.page import REPORT, write_report
+from unetv2.report.page import REPORT, render
+from unetv2.report.subject import Subject
 
 
 def evaluate(
@@ -109,7 +112,8 @@ def evaluate(
         cases = DatasetPictures(answers, dataset, classes)
     if report is not None:
         # A folder that cannot be made is better known now than after the work.
-        Path(report).mkdir(parents=True, exist_ok=True)
+        with told(Path(report), "to keep the report"):
+            Path(report).mkdir(parents=True, exist_ok=True)
     counted = measure(
         cases,
         n_classes=answers.n_classes,
@@ -126,6 +130,8 @@ def evaluate(
     }
     evaluation = Evaluation(classes=cases.classes, settings=settings, **counted)
     if report is not None:
-        evaluation.save(report)
-        write_report(evaluation, Path(report) / REPORT)
+        with together(Path(report), "to keep the report") as folder:
+            write(evaluation, folder)
+            page = render(Subject.of([evaluation], None))
+            (folder / REPORT).write_bytes(page.encode("utf-8"))
     return evaluation

@@ -56,7 +56,7 @@ class Evaluation(Measurement):
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes ``evaluation.json``, for others, and ``evaluation.npz``, for :meth:`load`.
 
-        Each appears whole or not at all.
+        Both appear as one, and the first names the SHA-256 of the second.
 
         Args:
             folder: Where; made if it does not exist.
@@ -78,7 +78,7 @@ class Evaluation(Measurement):
 
         Raises:
             FileNotFoundError: If there is none.
-            ValueError: If the file is damaged.
+            ValueError: If a file is damaged, or the two are of different evaluations.
         """
         return cls(**saving.load(Path(folder)))
 

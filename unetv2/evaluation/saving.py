@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,29 @@ from unetv2.evaluation.description import describe
 from unetv2.evaluation.examples import Example
 from unetv2.evaluation.measurement import Measurement
 from unetv2.evaluation.rows import Rows
-from unetv2.files import write_whole
+from unetv2.files import together
+from unetv2.scratch import sweep
 from unetv2.sealing import read_arrays, read_json, reason, write_arrays
 
 JSON, COUNTS = "evaluation.json", "evaluation.npz"
 # Raised when what the file holds changes its meaning. From 2 on it has a digest.
 _VERSION = 2
+# In the JSON file: which file of counts it belongs to.
+_COUNTS_SHA256 = "counts_sha256"
+# So often, and so long, a reader waits for the two to belong together.
+_WAITS, _WAIT_SECONDS = 20, 0.05
 _COLUMNS = ("tallies", "boundaries", "calibration")
 _PICTURES = ("image", "truth", "predicted")
 
 
 def save(evaluation: Measurement, folder: Path) -> None:
     """Writes an evaluation; see ``Evaluation.save``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with together(folder, "to keep the evaluation") as new:
+        write(evaluation, new)
+
+
+def write(evaluation: Measurement, folder: Path) -> None:
+    """Writes the two files of an evaluation, which belong together, to a folder of no others."""
     rows = evaluation.rows
     content = {
         "version": _VERSION,
@@ -41,19 +53,22 @@ def save(evaluation: Measurement, folder: Path) -> None:
     arrays["content"] = np.frombuffer(json.dumps(content).encode("ascii"), np.uint8)
     for number, example in enumerate(evaluation.examples):
         arrays |= {f"{name}_{number}": getattr(example, name) for name in _PICTURES}
-    text = json.dumps(describe(evaluation), indent=2) + "\n"
-    write_whole(folder / COUNTS, lambda file: write_arrays(file, arrays, compressed=True))
-    write_whole(folder / JSON, lambda file: file.write(text.encode("ascii")))
+    with (folder / COUNTS).open("wb") as file:
+        write_arrays(file, arrays, compressed=True)
+    described = {**describe(evaluation), _COUNTS_SHA256: _sha256(folder / COUNTS)}
+    (folder / JSON).write_text(json.dumps(described, indent=2) + "\n", encoding="ascii")
 
 
 def load(folder: Path) -> dict[str, Any]:
     """Returns the arguments of the evaluation in a folder; see ``Evaluation.load``."""
     path = folder / COUNTS
+    sweep(folder)
     if not path.exists():
         raise FileNotFoundError(
             f"`folder` must hold an evaluation. Received: '{folder}' without '{COUNTS}'. "
             "`Evaluation.save` writes one."
         )
+    _require_pair(folder)
     try:
         arrays = read_arrays(path)
         content = read_json(arrays["content"].tobytes())
@@ -93,3 +108,28 @@ def _evaluation(content: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[
         ),
         "settings": dict(content["settings"]),
     }
+
+
+def _require_pair(folder: Path) -> None:
+    """Raises if a folder has the JSON of one evaluation and the counts of another.
+
+    The JSON alone may be missing, or be another program's.
+    """
+    for _ in range(_WAITS):
+        try:
+            named = json.loads((folder / JSON).read_bytes())[_COUNTS_SHA256]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        if named == _sha256(folder / COUNTS):
+            return
+        # Another process may be just putting both there.
+        time.sleep(_WAIT_SECONDS)
+    raise ValueError(
+        f"'{folder / COUNTS}' must belong to the '{JSON}' beside it. Received: two files of "
+        "different evaluations. Evaluate again, or copy both files."
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

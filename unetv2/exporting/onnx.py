@@ -33,7 +33,7 @@ def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.n
         path.write_bytes(model.SerializeToString())
         return
     quantization = require_module("onnxruntime.quantization", _FORMAT.extra, "to quantize")
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         plain, prepared = Path(scratch) / "plain.onnx", Path(scratch) / "prepared.onnx"
         plain.write_bytes(model.SerializeToString())
         require_module(

@@ -19,7 +19,7 @@ _FORMAT = FORMATS["openvino"]
 def write(graph: Graph, folder: Path, precision: str, calibration: Sequence[np.ndarray]) -> None:
     """Writes the files; see :mod:`unetv2.exporting.writing`."""
     openvino: Any = require_module("openvino", _FORMAT.extra, "to write OpenVINO models")
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         tf.saved_model.save(graph, scratch, signatures=graph.function)
         model = openvino.convert_model(scratch)
     if precision == "int8":

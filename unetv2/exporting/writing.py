@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from unetv2.artefacts.formats import Format
 from unetv2.artefacts.storage import is_artefact, read
-from unetv2.files import told
+from unetv2.files import publish, told
+from unetv2.scratch import recover, scratch_folder
 
 
 def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
@@ -29,6 +28,7 @@ def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
             f"`path` must be a folder{f' or end in {format.suffix}' if format.suffix else ''} for "
             f"format='{format.name}'. Received: path='{path}'. Pass another path."
         )
+    recover(path)
     if not path.exists():
         return
     if not overwrite:
@@ -49,31 +49,19 @@ def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
 @contextlib.contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """Gives a folder to write into, beside a path."""
-    folder = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        with told(path, "to export the model"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+    with told(path, "to export the model"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(path.parent) as folder:
             yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def put(written: Path, path: Path) -> None:
-    """Renames what was written to its place, where an earlier artefact may be."""
-    if not path.exists():
-        written.rename(path)
-        return
-    # A folder that is not empty cannot be renamed over.
-    earlier = path.with_name(f".{os.getpid()}.{path.name}.earlier")
-    path.rename(earlier)
-    try:
-        written.rename(path)
-    except OSError:
-        earlier.rename(path)
-        raise
-    if earlier.is_dir():
-        shutil.rmtree(earlier, ignore_errors=True)
-    else:
-        earlier.unlink()
+    """Puts what was written into its place, where an earlier artefact may be.
+
+    Args:
+        written: A folder in that of :func:`beside`, or a file in such a folder.
+        path: Where to.
+    """
+    if written.is_file():
+        written = written.rename(written.parent.parent / "file")
+    publish(written, path)

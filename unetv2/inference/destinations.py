@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from unetv2.data.listing import EXTENSIONS, list_pictures, require_folder, take_shard
+from unetv2.files import told
 from unetv2.inference.notes import Made, Maker
 from unetv2.plurals import counted
-
-_UNFINISHED = re.compile(r"\.\d+\.(.+?)(\.rows)?")
+from unetv2.scratch import sweep
 
 
 class Job(NamedTuple):
@@ -123,6 +122,8 @@ def plan_jobs(
 def done(jobs: Sequence[Job], maker: Maker) -> set[int]:
     """Returns the numbers of the jobs of which every file is there, of the same maker.
 
+    Removes what a killed run left there.
+
     Args:
         jobs: The images, and what is written of each.
         maker: Who predicts them.
@@ -132,6 +133,7 @@ def done(jobs: Sequence[Job], maker: Maker) -> set[int]:
     """
     there: dict[Path, set[str]] = {}
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
+        sweep(parent)
         with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
             there[parent] = {entry.name for entry in entries}
     ready: set[int] = set()
@@ -171,28 +173,14 @@ def _refuse(others: Sequence[tuple[str, Path]], maker: Maker) -> NoReturn:
 
 
 def make_folders(jobs: Sequence[Job]) -> None:
-    """Makes the folders of all that is written, and removes what a killed run left there.
+    """Makes the folders of all that is written.
 
     Raises:
         OSError: If that cannot be done.
     """
-    names: dict[Path, set[str]] = {}
-    for job in jobs:
-        for path in job.outputs.values():
-            names.setdefault(path.parent, set()).add(path.name)
-    for parent, own in names.items():
-        parent.mkdir(parents=True, exist_ok=True)
-        with os.scandir(parent) as entries:
-            left = [parent / entry.name for entry in entries if _unfinished(entry.name) in own]
-        # Other shards' files are theirs: they may be writing them now.
-        for unfinished in left:
-            unfinished.unlink(missing_ok=True)
-
-
-def _unfinished(name: str) -> str | None:
-    """Returns whose unfinished file one is, by its name."""
-    match = _UNFINISHED.fullmatch(name)
-    return match and match[1]
+    for parent in {path.parent for job in jobs for path in job.outputs.values()}:
+        with told(parent):
+            parent.mkdir(parents=True, exist_ok=True)
 
 
 def _real(path: Path) -> Path:

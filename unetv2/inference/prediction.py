@@ -11,8 +11,9 @@ import numpy as np
 
 from unetv2.classes import ClassTable
 from unetv2.data.decoding import decode_mask
+from unetv2.files import beside
 from unetv2.inference.pictures import Picture
-from unetv2.inference.writing import require_mask_path, write_mask
+from unetv2.inference.writing import encode, require_mask_path
 from unetv2.visualization.masks import overlay
 
 _ANY = 2**62
@@ -96,4 +97,6 @@ class Prediction:
             OSError: If it cannot be written; what was there stays.
         """
         mask = self.mask
-        write_mask(require_mask_path("path", path, mask.dtype), mask)
+        where = require_mask_path("path", path, mask.dtype)
+        with beside(where, "predict it again") as other:
+            encode(mask, other)

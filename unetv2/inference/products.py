@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 from unetv2.files import beside
 from unetv2.inference.notes import with_note
 from unetv2.inference.prediction import Prediction
-from unetv2.inference.writing import write_mask
+from unetv2.inference.writing import encode
 from unetv2.visualization import colorize
 
 MASKS, COLORS, OVERLAYS, UNCERTAINTY = "output_dir", "colors_dir", "overlays_dir", "uncertainty_dir"
@@ -45,11 +46,14 @@ def write_products(
     Raises:
         OSError: If a file cannot be written.
     """
-    for kind, path in outputs.items():
-        if kind in _PICTURES:
-            with beside(path, "run it again: what is whole is kept") as other:
+    advice = "run it again: what is whole is kept"
+    # What is opened first appears last.
+    with contextlib.ExitStack() as files:
+        if prediction.path is None:
+            encode(prediction.mask, files.enter_context(beside(outputs[MASKS], advice)), note)
+        for kind, path in outputs.items():
+            if kind in _PICTURES:
+                other = files.enter_context(beside(path, advice))
                 # More compression takes longer than the prediction, for files an eighth smaller.
                 image = Image.fromarray(_PICTURES[kind](prediction))
                 image.save(other, compress_level=1, pnginfo=with_note(note))
-        elif prediction.path is None:
-            write_mask(path, prediction.mask, note)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from unetv2.files import beside
 from unetv2.inference.notes import with_note
+from unetv2.scratch import scratch_file
 
 SUFFIXES = (".npy", ".png", ".tif", ".tiff")
 
@@ -99,39 +100,38 @@ def mask_file(
     with beside(path, "predict it again") as other:
         if path.suffix.lower() == ".npy":
             with other.open("wb") as file:
-                header = {"descr": dtype.str, "fortran_order": False, "shape": size}
-                np.lib.format.write_array_header_1_0(file, header)
+                _write_header(file, size, dtype)
                 yield MaskFile(file, size, dtype)
             return
-        rows = other.with_name(f"{other.name}.rows")
-        try:
+        with scratch_file(path.parent) as rows:
             with rows.open("wb") as file:
                 yield MaskFile(file, size, dtype)
-            _encode(rows, other, size, dtype, note)
-        finally:
-            rows.unlink(missing_ok=True)
+            # In a file, and not in memory as well.
+            encode(np.memmap(rows, dtype, "r", shape=size), other, note)
 
 
-def write_mask(path: Path, mask: np.ndarray, note: str | None = None) -> None:
-    """Writes a whole mask; see :func:`mask_file`.
+def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def encode(ids: np.ndarray, path: Path, note: str | None = None) -> None:
+    """Writes a mask to a path as it is, in the format of its extension.
 
     Args:
-        path: Where to.
-        mask: ids ``(height, width)``.
-        note: str or None.
+        ids: ``(height, width)``.
+        path: The file, of a name as of :func:`require_mask_path`.
+        note: str or None. What made it, kept in a PNG file.
     """
-    height, width = mask.shape
-    with mask_file(path, (height, width), mask.dtype, note) as file:
-        file.add(0, mask)
-
-
-def _encode(
-    rows: Path, path: Path, size: tuple[int, int], dtype: np.dtype[Any], note: str | None
-) -> None:
-    """Encodes ids that lie in a file, without a copy of them in memory."""
-    ids = np.memmap(rows, dtype, "r", shape=size)
-    mode = _MODES[dtype.itemsize]
-    picture = Image.frombuffer(mode, size[::-1], ids, "raw", mode, 0, 1)
+    pixels = np.ascontiguousarray(ids)
+    if path.suffix.lower() == ".npy":
+        with path.open("wb") as file:
+            _write_header(file, ids.shape, ids.dtype)
+            # The errors of `np.save` have no number.
+            file.write(pixels.data)
+        return
+    mode = _MODES[ids.dtype.itemsize]
+    picture = Image.frombuffer(mode, ids.shape[::-1], pixels, "raw", mode, 0, 1)
     if path.suffix.lower() == ".png":
         picture.save(path, pnginfo=with_note(note))
     else:

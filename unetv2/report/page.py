@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from unetv2.evaluation.measurement import Measurement
-from unetv2.files import write_whole
+from unetv2.files import told, write_whole
 from unetv2.report.calibration import calibration
 from unetv2.report.classes import classes
 from unetv2.report.confusion import confusion
@@ -72,8 +72,9 @@ def write_report(
         evaluations = [evaluations]
     subject = Subject.of(list(evaluations), names)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     page = render(subject)
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, lambda file: file.write(page.encode("utf-8")))
     return path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from unetv2 import files, keras_files
 from unetv2.fingerprint import layers_of, unnumbered
 from unetv2.precision import precision_of
 from unetv2.preprocessing import Preprocessing
+from unetv2.scratch import sweep
 from unetv2.sealing import read_json, reason, sealed, unsealed
 from unetv2.segmentation_model import SegmentationModel
 from unetv2.versions import versions
@@ -26,19 +26,11 @@ TENSORBOARD, PICTURES = "tensorboard", "pictures"
 # What a later version may add without making a run another one.
 _NOT_COMPARED = ("versions", "epochs")
 _ADVICE = "call `train` again with resume=True; what was saved before is whole"
-_OWN = "|".join((*map(re.escape, (RUN, STATE, WITHIN, MODEL, HISTORY)), r"epoch_\d+\.png"))
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Writes a file beside its place and renames it into it; an error says how to go on."""
     files.write_whole(path, write, _ADVICE)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Removes what a process that was killed had not finished writing."""
-    for path in (*folder.glob(".*"), *(folder / PICTURES).glob(".*")):
-        if re.fullmatch(rf"\.\d+\.({_OWN})", path.name):
-            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -137,7 +129,9 @@ def open_folder(
         raise ValueError(f"`output_dir` must be a folder. Received: the file '{folder}'.")
     there = (folder / RUN).exists()
     if there and overwrite:
-        for name in (RUN, STATE, WITHIN, MODEL, HISTORY):
+        # All but the description, which a new one replaces in one step: after a kill meanwhile
+        # nothing of this run passes for another's.
+        for name in (STATE, WITHIN, MODEL, HISTORY):
             (folder / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, PICTURES):
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -150,7 +144,8 @@ def open_folder(
     if there:
         _require_same(folder, description)
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
+    for one in (folder, folder / PICTURES):
+        sweep(one)
     write_json(folder / RUN, description)
     return there and (folder / STATE).exists()
 

@@ -8,11 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:
-    # Windows has no such locks; a module's name is typed as one.
-    fcntl = None  # type: ignore[assignment]
+from unetv2.locks import hold, let_go
 
 _LOCK = "lock"
 
@@ -28,43 +24,24 @@ def locked(folder: Path) -> Iterator[None]:
         ValueError: If another training, of this or another process, is at work in it.
         OSError: If it cannot be written.
     """
-    if fcntl is None or (folder.exists() and not folder.is_dir()):
+    if folder.exists() and not folder.is_dir():
         # A file in its place is refused with better words later.
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _LOCK
-    descriptor = _take(path)
     try:
-        os.truncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        held = hold(path)
+    except BlockingIOError as error:
+        holder = path.read_text(encoding="utf-8", errors="replace").strip()
+        raise ValueError(
+            "`output_dir` must not be in use by another training. Received: "
+            f"'{folder}', where {holder or 'another process'} is at work. "
+            "Wait for it, or pass another folder."
+        ) from error
+    try:
+        os.truncate(held.descriptor, 0)
+        os.write(held.descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
     finally:
-        # Removed while it is held, so that nobody's lock is removed but this one.
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _take(path: Path) -> int:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 200).decode("utf-8", "replace").strip()
-            os.close(descriptor)
-            raise ValueError(
-                "`output_dir` must not be in use by another training. Received: "
-                f"'{path.parent}', where {holder or 'another process'} is at work. "
-                "Wait for it, or pass another folder."
-            ) from error
-        except BaseException:
-            os.close(descriptor)
-            raise
-        try:
-            # The one before may have removed the file between opening and locking.
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
-        except FileNotFoundError:
-            pass
-        os.close(descriptor)
+        let_go(path, held)

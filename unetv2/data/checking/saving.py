@@ -1,11 +1,8 @@
-"""The doctor's report as files, each written beside and renamed into place."""
+"""The doctor's report as files, which appear together."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,12 +14,15 @@ from unetv2.data.arrays import array_image, is_array
 from unetv2.data.checking.findings import Finding
 from unetv2.data.decoding import MAX_PIXELS, decode_image, open_file
 from unetv2.data.labels import Labels
+from unetv2.files import together
 from unetv2.visualization.masks import colorize
 
 _PICTURES = 8
 _LONGEST_SIDE = 640
 # Of 16-bit masks.
 _LARGEST_ID = 65535
+# In bytes, of 255 that file systems allow.
+_LONGEST_NAME = 160
 
 
 def write_report(
@@ -40,22 +40,14 @@ def write_report(
     Raises:
         OSError: If it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".report-", dir=folder))
-    try:
+    with together(folder, "to keep the report") as beside:
         (beside / "report.txt").write_text(text + "\n", encoding="utf-8")
         (beside / "report.json").write_text(content + "\n", encoding="utf-8")
         (beside / "worst").mkdir()
         for number, (problem, picture) in enumerate(_worst(problems, labels), start=1):
             name = re.sub(r"[^\w.-]", "_", Path(problem.path or "").stem)
+            name = name.encode()[:_LONGEST_NAME].decode(errors="ignore")
             picture.save(beside / "worst" / f"{number}_{problem.kind}_{name}.png")
-        if (folder / "worst").exists():
-            # A folder that holds something is not replaced by renaming another.
-            (folder / "worst").rename(beside / "older")
-        for name in ("worst", "report.txt", "report.json"):
-            os.replace(beside / name, folder / name)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _worst(problems: Sequence[Finding], labels: Labels) -> Iterator[tuple[Finding, Image.Image]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
-import shutil
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from numpy.typing import NDArray
 
 from unetv2.arguments import require_image_size, require_integer
 from unetv2.data.synthetic.scene import driving_scene
+from unetv2.files import told
+from unetv2.scratch import scratch_folder, sweep
 
 _IMAGES = "CameraRGB"
 _MASKS = "CameraMask"
@@ -59,15 +60,15 @@ def write_driving_scenes(
     seed = require_integer("seed", seed, 0, "Every integer from 0 upwards is another data set.")
     size = require_image_size(image_size)
     target = Path(directory).resolve()
+    sweep(target.parent)
     _require_vacant(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
-        scratch.mkdir()
-        _write_all(scratch, count, size, seed)
+    with contextlib.ExitStack() as stack:
+        with told(target, "to hold the scenes"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch = stack.enter_context(scratch_folder(target.parent)) / "scenes"
+            scratch.mkdir()
+            _write_all(scratch, count, size, seed)
         _move(scratch, target, _names(count))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return Path(directory) / _IMAGES, Path(directory) / _MASKS
 
 

@@ -1,0 +1,17 @@
+"""A disk without space, for as long as a block runs."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+
+
+@contextlib.contextmanager
+def full_disk(left=100):
+    """Lets no file grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

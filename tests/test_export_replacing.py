@@ -1,0 +1,93 @@
+"""What is at an artefact's path while another one is put there, and after a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import threading
+
+import pytest
+from exporting import recorded
+from full_disks import full_disk
+
+import unetv2
+from unetv2 import renaming
+from unetv2.artefacts import storage
+from unetv2.exporting import writing
+
+
+@pytest.fixture(scope="module")
+def artefact(tmp_path_factory):
+    path = tmp_path_factory.mktemp("artefact") / "model"
+    unetv2.export(recorded(), path, format="saved_model", verbose=False)
+    return path
+
+
+def put(artefact, path, name):
+    """Exports as far as writing goes: an artefact of another name."""
+    with writing.beside(path) as folder:
+        shutil.copytree(artefact, folder / "0")
+        description = dataclasses.replace(storage.read(artefact)[0], name=name)
+        storage.write_description(folder / "0", description)
+        writing.put(folder / "0", path)
+
+
+@pytest.mark.parametrize("exchanging", [True, False], ids=["exchanging", "renaming"])
+def test_an_artefact_loads_while_others_replace_it(artefact, tmp_path, monkeypatch, exchanging):
+    if not exchanging:
+        monkeypatch.setattr(renaming, "_exchanged", lambda *_: False)
+    path = tmp_path / "model"
+    put(artefact, path, "0")
+    over = threading.Event()
+
+    def replace():
+        number = 0
+        while not over.is_set():
+            number += 1
+            put(artefact, path, str(number))
+
+    threads = [threading.Thread(target=replace) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(4):
+            loaded = unetv2.load_exported(path)
+            assert loaded.description.name.isdecimal()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert [one.name for one in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_artefact_is_found_after_a_kill_between_two_renames(artefact, tmp_path, monkeypatch):
+    monkeypatch.setattr(renaming, "_exchanged", lambda *_: False)
+    path = tmp_path / "model"
+    put(artefact, path, "old")
+    left = tmp_path / "left"
+    whole = type(path).replace
+
+    def killed(source, target):
+        if source.parent.name == "commit" and not left.exists():
+            # What a kill leaves is what is there now.
+            shutil.copytree(tmp_path, left)
+        return whole(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(path), "replace", killed)
+        put(artefact, path, "new")
+    assert not (left / "model").exists()
+    assert storage.read(left / "model")[0].name == "new"
+    assert [one.name for one in left.iterdir()] == ["model"]
+
+
+def test_a_full_disk_leaves_the_artefact_that_was_there(artefact, tmp_path):
+    path = tmp_path / "model"
+    put(artefact, path, "old")
+    with (
+        full_disk(),
+        pytest.raises(OSError, match="model' must be written to export the model.*Free some space"),
+    ):
+        put(artefact, path, "new")
+    assert storage.read(path)[0].name == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["model"]

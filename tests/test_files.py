@@ -1,0 +1,291 @@
+"""Files that are written whole, by any number of writers, and what kills leave."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import os
+import re
+import threading
+import time
+
+import pytest
+from full_disks import full_disk
+from leftovers import left_behind
+from test_house import sources
+
+from unetv2 import locks, renaming, scratch
+from unetv2.files import beside, publish, together, write_whole
+from unetv2.scratch import recover, scratch_file, scratch_folder, sweep
+
+LONGEST = 255
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write(path, text):
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def put_folder(path, text):
+    with scratch_folder(path.parent) as work:
+        (work / "0").mkdir()
+        (work / "0" / "file").write_text(text)
+        publish(work / "0", path)
+
+
+@pytest.fixture(params=[True, False], ids=["exchanging", "renaming"])
+def _systems(request, monkeypatch):
+    """Systems that can exchange two folders in one step, and others."""
+    if not request.param:
+        monkeypatch.setattr(renaming, "_exchanged", lambda *_: False)
+
+
+on_any_system = pytest.mark.usefixtures("_systems")
+
+
+def committed(folder, **files):
+    """Returns what a process leaves that was killed while it renamed a set into place."""
+    with scratch_folder(folder) as work:
+        pass
+    (work / "commit").mkdir(parents=True)
+    (work / "lock").touch()
+    for name, text in files.items():
+        (work / "commit" / name).write_text(text)
+    return work
+
+
+def test_what_fails_leaves_what_was_there(tmp_path):
+    write(tmp_path / "a.txt", "old")
+
+    def fail(file):
+        with file:
+            file.write(b"half")
+        raise ValueError("half")
+
+    def fail_together():
+        with together(tmp_path) as new:
+            fail((new / "a.txt").open("wb"))
+
+    for function in (lambda: write_whole(tmp_path / "a.txt", fail), fail_together):
+        with pytest.raises(ValueError, match="half"):
+            function()
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
+    def write_both():
+        with together(tmp_path) as new:
+            (new / "a.txt").write_text("new")
+            (new / "b.txt").write_text("x" * 5000)
+
+    write(tmp_path / "a.txt", "old")
+    message = re.escape(f"'{tmp_path / 'a.txt'}' must be written to go on. Received: ")
+    with full_disk():
+        with pytest.raises(OSError, match=f"{message}.*Free some space"):
+            write(tmp_path / "a.txt", "x" * 5000)
+        with pytest.raises(OSError, match=f"'{tmp_path}' must be written.*Free some space"):
+            write_both()
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path):
+    folder = tmp_path / "folder"
+    with pytest.raises(FileNotFoundError, match=f"'{folder}/a.txt' must be written"):
+        write(folder / "a.txt", "new")
+    folder.mkdir()
+
+    def remove(_):
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+
+    with pytest.raises(FileNotFoundError, match=f"'{folder}/a.txt' must be written"):
+        write_whole(folder / "a.txt", remove)
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path):
+    (tmp_path / "a.txt").mkdir()
+    (tmp_path / "a.txt" / "thesis").touch()
+    with pytest.raises(OSError, match="a.txt' must be written"):
+        write(tmp_path / "a.txt", "new")
+    assert names(tmp_path / "a.txt") == ["thesis"]
+    assert names(tmp_path) == ["a.txt"]
+
+
+@on_any_system
+@pytest.mark.parametrize("name", ["a" * 251 + ".txt", "a." + "b" * 253, "." + "ä" * 127])
+def test_names_may_be_as_long_as_the_system_allows(tmp_path, name):
+    assert len(name.encode()) == LONGEST
+    write(tmp_path / name, "file")
+    put_folder(tmp_path / "other", "folder")
+    with together(tmp_path) as new:
+        (new / name).write_text("together")
+        (new / "b").write_text("together")
+    assert (tmp_path / name).read_text() == "together"
+    (tmp_path / name).unlink()
+    for text in ("old", "new"):
+        put_folder(tmp_path / name, text)
+        assert (tmp_path / name / "file").read_text() == text
+
+
+def test_scratch_names_keep_the_extension_and_are_hidden(tmp_path):
+    with beside(tmp_path / "a.b.keras") as other:
+        other.write_text("new")
+        assert other.suffix == ".keras"
+        assert other.name.startswith(".")
+        assert len(other.name) < 50
+
+
+@on_any_system
+def test_a_folder_replaces_what_is_there(tmp_path):
+    path = tmp_path / "place"
+    for text in ("one", "two", "three"):
+        put_folder(path, text)
+        assert (path / "file").read_text() == text
+    (tmp_path / "link").symlink_to(path)
+    put_folder(tmp_path / "link", "own")
+    assert (path / "file").read_text() == "three"
+    assert (tmp_path / "link" / "file").read_text() == "own"
+    write(tmp_path / "was_a_file", "file")
+    put_folder(tmp_path / "was_a_file", "folder")
+    assert names(tmp_path) == ["link", "place", "was_a_file"]
+
+
+@on_any_system
+def test_any_number_of_threads_writes_one_target(tmp_path):
+    failed = []
+
+    def writer(number):
+        try:
+            for _ in range(10):
+                write(tmp_path / "alone", str(number))
+                put_folder(tmp_path / "folder", str(number))
+                with together(tmp_path) as new:
+                    (new / "one").write_text(str(number))
+                    (new / "two").write_text(str(number))
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=writer, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert names(tmp_path) == ["alone", "folder", "one", "two"]
+    assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
+
+
+def test_what_a_kill_left_is_removed_and_what_is_written_stays(tmp_path):
+    left = [left_behind(tmp_path), committed(tmp_path)]
+    (left[1] / "commit").rmdir()
+    mine = [tmp_path / ".unetv2-notes", tmp_path / ".7.a.png"]
+    for path in mine:
+        path.write_text("mine")
+    scratch._swept.clear()
+    with scratch_file(tmp_path) as file, scratch_folder(tmp_path) as folder:
+        write(tmp_path / "a.txt", "new")
+        sweep(tmp_path)
+        assert file.exists()
+        assert folder.exists()
+        assert not any(path.exists() for path in left)
+    assert names(tmp_path) == sorted(["a.txt", *(path.name for path in mine)])
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["another machine's", "without locks"])
+def test_where_locks_prove_nothing_leftovers_are_removed_after_an_hour(
+    tmp_path, monkeypatch, locked
+):
+    left = [left_behind(tmp_path), committed(tmp_path)]
+    (left[1] / "commit").rmdir()
+    if locked:
+        monkeypatch.setattr(scratch, "_kernel", lambda: "00000000")
+    else:
+        monkeypatch.setattr(locks, "fcntl", None)
+    sweep(tmp_path)
+    assert all(path.exists() for path in left)
+    before = time.time() - 4000
+    for path in (left[0], left[1] / "lock", left[1]):
+        os.utime(path, (before, before))
+    sweep(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    write(tmp_path / "a.txt", "new")
+    put_folder(tmp_path / "b", "new")
+    with together(tmp_path) as new:
+        (new / "a.txt").write_text("newer")
+        (new / "c.txt").write_text("newer")
+    assert (tmp_path / "a.txt").read_text() == "newer"
+    assert names(tmp_path) == ["a.txt", "b", "c.txt"]
+
+
+def test_a_set_of_which_a_kill_left_a_part_is_finished(tmp_path):
+    for name in ("one", "two", "three"):
+        (tmp_path / name).write_text("old")
+    committed(tmp_path, two="new", three="new")
+    (tmp_path / "one").write_text("new")  # As if it was renamed already.
+    os.utime(tmp_path / "one")
+    recover(tmp_path / "four")
+    assert names(tmp_path) == ["one", "three", "two"]
+    assert {(tmp_path / name).read_text() for name in names(tmp_path)} == {"new"}
+
+
+def test_a_folder_is_found_where_a_kill_came_between_two_renames(tmp_path):
+    put_folder(tmp_path / "place", "old")
+    work = committed(tmp_path)
+    (work / "old").mkdir()
+    (work / "commit" / "place").mkdir()
+    (work / "commit" / "place" / "file").write_text("new")
+    (tmp_path / "place").rename(work / "old" / "place")
+    recover(tmp_path / "place")
+    assert (tmp_path / "place" / "file").read_text() == "new"
+    assert names(tmp_path) == ["place"]
+
+
+def test_what_others_wrote_after_a_kill_stays(tmp_path):
+    committed(tmp_path, one="killed", two="killed")
+    # Later than the kill, also where the clock's ticks are long.
+    time.sleep(0.02)
+    for name in ("one", "two"):
+        write(tmp_path / name, "later")
+    sweep(tmp_path)
+    assert names(tmp_path) == ["one", "two"]
+    assert {(tmp_path / name).read_text() for name in names(tmp_path)} == {"later"}
+
+
+def test_nothing_of_other_users_is_touched_where_all_may_write(tmp_path, monkeypatch):
+    work = committed(tmp_path, mask="theirs")
+    left = left_behind(tmp_path)
+    tmp_path.chmod(0o1777)
+    owner = os.geteuid()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "geteuid", lambda: owner + 1)
+        sweep(tmp_path)
+        assert names(tmp_path) == sorted([work.name, left.name])
+    sweep(tmp_path)
+    assert names(tmp_path) == ["mask"]
+
+
+def test_only_the_writer_renames_and_makes_temporary_files():
+    # What is in a scratch folder may be moved within it.
+    known = {"scratch", "renaming", "exporting.writing", "data.synthetic.writing"}
+    calls = {"rename", "renames", "mkstemp", "mkdtemp", "NamedTemporaryFile", "mktemp", "getpid"}
+    found = {
+        module
+        for module, path in sources().items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in calls
+    }
+    # A lock says whose it is.
+    assert found - known == {"training.lock"}
