@@ -113,7 +113,7 @@ DERIVED = {
     "shuffle": lambda data: data.shuffle(1),
     "cache": lambda data: data.cache(),
     "repeat": lambda data: data.repeat(1),
-    "filter": lambda data: data.filter(lambda image, mask: tf.reduce_all(mask >= 0)),
+    "filter": lambda data: data.filter(lambda _, mask: tf.reduce_all(mask >= 0)),
     "unbatch": lambda data: data.unbatch().batch(2),
     "zip": lambda data: tf.data.Dataset.zip((data, tf.data.Dataset.range(9))).map(lambda a, _: a),
     "concatenate": lambda data: data.take(0).concatenate(data),

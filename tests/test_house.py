@@ -17,6 +17,7 @@ FLOORS = [
         "arguments",
         "classes",
         "dropout",
+        "escaping",
         "files",
         "plurals",
         "precision",

@@ -15,6 +15,7 @@ from unetv2.arguments import require_choice, require_fraction
 from unetv2.data.cache import CacheError, FolderCache, Pictures
 from unetv2.data.pairs import Pair
 from unetv2.data.reading import Preparation, check_headers, read_pair
+from unetv2.escaping import one_line
 
 # What is checked before the first batch is asked for: enough to find what is wrong with a
 # whole folder at once, without reading a large one twice.
@@ -179,7 +180,7 @@ class Source:
                 return
             self._skipped.add(number)
             count = len(self._skipped)
-        _log.warning("Skipped %d of %d pairs: %s", count, len(self), error)
+        _log.warning("Skipped %d of %d pairs: %s", count, len(self), one_line(error))
         if count > self._allowed * len(self):
             raise ValueError(
                 f"At most `max_skipped`={self._allowed} of the pairs may be skipped. Received: "

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from unetv2.escaping import one_line, printable
 from unetv2.versions import versions
 
 _RUN = "run.json"
@@ -36,5 +37,8 @@ def provenance(path: Path | None) -> dict[str, Any]:
             raise TypeError(type(content).__name__)
         known["training"] = {name: content[name] for name in _TOLD if name in content}
     except (ValueError, TypeError) as error:
-        _log.warning("'%s' describes no training (%s); the evaluation goes on without.", run, error)
+        _log.warning(
+            "'%s' describes no training (%s); the evaluation goes on without.",
+            printable(run), one_line(error),
+        )  # fmt: skip
     return known

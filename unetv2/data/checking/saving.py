@@ -22,6 +22,7 @@ from unetv2.visualization.masks import colorize
 
 _PICTURES = 8
 _LONGEST_SIDE = 640
+_NAME_LENGTH = 40
 
 
 def write_report(
@@ -46,7 +47,8 @@ def write_report(
         (beside / "report.json").write_text(content + "\n", encoding="utf-8")
         (beside / "worst").mkdir()
         for number, (problem, picture) in enumerate(_worst(problems, labels), start=1):
-            name = re.sub(r"[^\w.-]", "_", Path(problem.path or "").stem)
+            # File systems take names of 255 bytes; a letter may have four.
+            name = re.sub(r"[^\w.-]", "_", Path(problem.path or "").stem)[:_NAME_LENGTH]
             picture.save(beside / "worst" / f"{number}_{problem.kind}_{name}.png")
         if (folder / "worst").exists():
             # A folder that holds something is not replaced by renaming another.
