@@ -46,7 +46,8 @@ def test_what_is_shown_acts_on_nothing(text):
 
 
 @pytest.mark.parametrize(
-    "name", ["a b-1.png", "straße", "日本", "می‌خواهم", "שלום", "👩‍👩‍👧", r"C:\masks\n.png", "1\u202f%"]
+    "name",
+    ["a b-1.png", "straße", "日本", "می‌خواهم", "שלום", "👩‍👩‍👧", r"C:\masks\n.png", "1\u202f%"],
 )
 def test_names_in_any_script_are_shown_as_they_are(name):
     assert printable(name) == printable_lines(name) == name

@@ -66,4 +66,5 @@ class Wording(logging.Formatter):
             value = value[1:-1].replace(",", "")
         elif " " not in value:
             value = value.strip("'")
-        return f"{word} {value}"
+        # As an option's value, not as another option.
+        return f"{word}={value}" if value.startswith("-") else f"{word} {value}"
