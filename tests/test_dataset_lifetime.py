@@ -162,3 +162,31 @@ def test_a_model_fits_on_a_data_set_that_nobody_else_has(write_pairs, kept):
     model.fit(make(write_pairs(5)), epochs=2, verbose=0, shuffle=False, callbacks=[Collecting()])
     del model
     kept.require_nothing()
+
+
+@pytest.fixture
+def no_threads_left():
+    own = {thread for thread in threading.enumerate() if not thread.daemon}
+    yield
+    assert {thread for thread in threading.enumerate() if not thread.daemon} <= own
+
+
+@pytest.mark.usefixtures("no_threads_left")
+def test_checking_predicting_and_evaluating_leave_no_threads(write_pairs, tmp_path, kept):
+    images, masks = write_pairs(3)
+    model = unetv2.build_unetv2((12, 16, 3), 3, filters=1, depth=2)
+    unetv2.check_dataset(images, masks, n_classes=3, progress=False)
+    unetv2.predict_directory(model, images, tmp_path / "predicted", progress=False)
+    unetv2.evaluate(model, make((images, masks)), progress=False)
+    kept.require_nothing()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_threads_left")
+def test_training_leaves_no_threads(write_pairs, tmp_path, kept):
+    folders = write_pairs(3)
+    model = unetv2.build_unetv2((12, 16, 3), 3, filters=1, depth=2)
+    data = [make(folders) for _ in range(2)]
+    unetv2.train(model, *data, epochs=1, output_dir=tmp_path / "run", verbose=0)
+    del data, model
+    kept.require_nothing()

@@ -32,7 +32,7 @@ def acts(character):
     )
 
 
-def require_shown(text, name, lines=()):
+def require_shown(text, name):
     assert not any(map(acts, text.replace("\n", ""))), text
     assert SHOWN[NAMES.index(name)] in text
     assert not any(line.startswith("error: forged") for line in text.split("\n"))
@@ -58,7 +58,7 @@ def test_errors_are_one_line():
 
 
 @pytest.fixture(params=NAMES)
-def broken(request, tmp_path, write_pairs):
+def broken(request, write_pairs):
     """A data set with one file that is no image, of each name."""
     folders = write_pairs(2)
     for folder in folders:
@@ -105,11 +105,11 @@ def test_usage_shows_words_escaped(capsys):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_classes_are_shown_escaped(write, tmp_path, name):
+def test_classes_are_shown_escaped(write, name):
     folders = write(np.ones((24, 32), np.uint8))
     table = unetv2.ClassTable(("void", name, "rare"), ((0, 0, 0), (9, 9, 9), (7, 7, 7)))
     require_shown(str(check_dataset(*folders, classes=table, progress=False)), name)
-    scores = unetv2.metrics.SegmentationScores(np.diag([1, 2, 3]))
+    scores = unetv2.metrics.Scores(np.diag([1, 2, 3]))
     require_shown(scores.table(table.names), name)
     require_shown(str(element("p", name)), name)
 

@@ -9,7 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unetv2.data.listing import EXTENSIONS, list_pictures, require_folder, take_shard
+from unetv2.data.listing import (
+    EXTENSIONS,
+    composed,
+    list_pictures,
+    require_folder,
+    take_shard,
+)
 
 _UNFINISHED = re.compile(r"\.\d+\.(.+?)(\.rows)?")
 
@@ -54,7 +60,7 @@ def find_images(
                 f"`images` must be files or one folder. Received: '{path}', which is no file. "
                 "Check the path."
             )
-        key = Path(path).stem
+        key = composed(Path(path).stem)
         if Path(path).suffix.lower() not in EXTENSIONS:
             raise ValueError(
                 f"`images` must be pictures ({', '.join(EXTENSIONS)}). Received: '{path}'."
@@ -123,7 +129,7 @@ def done(jobs: Sequence[Job]) -> set[int]:
     there: dict[Path, set[str]] = {}
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
         with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
-            there[parent] = {entry.name for entry in entries}
+            there[parent] = {composed(entry.name) for entry in entries}
     return {
         number
         for number, job in enumerate(jobs)
