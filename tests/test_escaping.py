@@ -111,7 +111,8 @@ def test_classes_are_shown_escaped(write, name):
     require_shown(str(check_dataset(*folders, classes=table, progress=False)), name)
     scores = unetv2.metrics.Scores(np.diag([1, 2, 3]))
     require_shown(scores.table(table.names), name)
-    require_shown(str(element("p", name)), name)
+    page = str(element("p", name))
+    assert not any(map(acts, page.replace("\n", "")))
 
 
 def test_classes_that_never_occur_are_shown_escaped(write):

@@ -157,8 +157,9 @@ def _by_suffix(images: Collection[str], masks: Collection[str], least: float) ->
 
 
 def _by_prefix(images: Collection[str], masks: Collection[str], least: float) -> Proposal | None:
-    turned = [[_from_the_end(name) for name in names] for names in (images, masks)]
-    found = _by_suffix(*turned, least)
+    found = _by_suffix(
+        [_from_the_end(name) for name in images], [_from_the_end(name) for name in masks], least
+    )
     if found is None:
         return None
     beginnings = tuple(text[::-1] for text in found.masks)
@@ -215,7 +216,7 @@ def _by_words(images: Collection[str], masks: Collection[str], least: float) -> 
     for mask in masks:
         by_numbers.setdefault(_numbers(mask), []).append(mask)
     ideas: Counter[tuple[tuple[int, str, str], ...]] = Counter()
-    examples = {}
+    examples: dict[tuple[tuple[int, str, str], ...], tuple[str, str]] = {}
     ordered = sorted(images)
     for image in ordered[:: max(1, len(ordered) // _IMAGES)][:_IMAGES]:
         for mask in by_numbers.get(_numbers(image), [])[:_MASKS]:

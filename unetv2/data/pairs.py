@@ -94,22 +94,24 @@ def match_pictures(
         ValueError: If a folder holds no picture, two pictures have the same name but for
             the extension, or images and masks cannot be told apart.
     """
-    folders = {"image_dir": Path(image_dir), "mask_dir": Path(mask_dir)}
-    for argument, directory in folders.items():
+    image_dir, mask_dir = Path(image_dir), Path(mask_dir)
+    for argument, directory in (("image_dir", image_dir), ("mask_dir", mask_dir)):
         require_folder(argument, directory)
-    suffixes = (image_suffix, mask_suffix)
     if os.path.samefile(image_dir, mask_dir) and image_suffix == mask_suffix:
-        advice = advise(*folders.values()) or "Keep both in a folder each, or pass a suffix."
+        advice = advise(image_dir, mask_dir) or "Keep both in a folder each, or pass a suffix."
         raise ValueError(
             "`mask_dir` must be another folder than `image_dir`, or the names must differ by "
             f"`image_suffix` or `mask_suffix`. Received: '{image_dir}' for both. {advice}"
         )
-    images, masks = list_both(*folders.values(), *suffixes)
-    for argument, found, suffix in zip(folders, (images, masks), suffixes, strict=True):
+    images, masks = list_both(image_dir, mask_dir, image_suffix, mask_suffix)
+    for argument, directory, found, suffix in (
+        ("image_dir", image_dir, images, image_suffix),
+        ("mask_dir", mask_dir, masks, mask_suffix),
+    ):
         advice = ""
         if suffix and not found.pictures:
-            advice = advise_suffixes(*folders.values(), *suffixes)
-        require_pictures(argument, folders[argument], found, suffix=suffix, advice=advice)
+            advice = advise_suffixes(image_dir, mask_dir, image_suffix, mask_suffix)
+        require_pictures(argument, directory, found, suffix=suffix, advice=advice)
     pairs = [
         Pair(key, images.pictures[key], masks.pictures[key])
         for key in sorted(images.pictures.keys() & masks.pictures.keys())
@@ -120,10 +122,14 @@ def match_pictures(
         for key in other.unread
         if key not in other.pictures and (path := one.pictures.get(key))
     }
-    alone = [_alone(images, masks), _alone(masks, images)]
+    images_alone, masks_alone = _alone(images, masks), _alone(masks, images)
+    advice = ""
     # Where most have a partner, the names are not to blame.
-    advice = "" if min(map(len, alone)) <= len(pairs) else advise(*folders.values(), *suffixes)
-    return Matching(pairs, *alone, unread_partners, images.unread, masks.unread, advice)
+    if min(len(images_alone), len(masks_alone)) > len(pairs):
+        advice = advise(image_dir, mask_dir, image_suffix, mask_suffix)
+    return Matching(
+        pairs, images_alone, masks_alone, unread_partners, images.unread, masks.unread, advice
+    )
 
 
 def _alone(found: Listing, others: Listing) -> list[str]:
