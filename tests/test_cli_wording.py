@@ -38,6 +38,8 @@ def wording():
         ("Received: image_size=[3, 4, 5].", "Received: --image-size 3 4 5."),
         ("(image_size=0.5) is", "(--image-size 0.5) is"),
         ("Call it with `resume=True`.", "Call it with `--resume`."),
+        # As a value, which else would be an option.
+        ("Pass precision='-int8'.", "Pass --precision=-int8."),
         # What is somebody else's stays.
         ("`model.preprocessing` tells", "`model.preprocessing` tells"),
         ("Call `train(model, resume=True)`.", "Call `train(model, resume=True)`."),

@@ -18,6 +18,7 @@ FLOORS = [
         "class_files",
         "classes",
         "dropout",
+        "escaping",
         "files",
         "fingerprint",
         "keras_files",

@@ -3,6 +3,7 @@
 from unetv2 import startup
 
 # Before what follows loads TensorFlow.
+startup.leave_when_interrupted()
 startup.quieten_command()
 
 from unetv2 import augmentation, data, distributed, losses, metrics, recipes, visualization

@@ -18,6 +18,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from unetv2.escaping import one_line
+
 SEAL = "sha256"
 
 # What the compressed members of an archive may expand to, and what is written so: more is stored
@@ -31,7 +33,7 @@ _WITHOUT = f"it has no digest `{SEAL}`: an earlier version wrote it, or it is da
 
 def reason(error: Exception) -> str:
     """Returns what an error says, in one line of bounded length, or its type if it says nothing."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error) or type(error).__name__
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
 
 

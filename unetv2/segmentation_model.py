@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from unetv2.escaping import printable
 from unetv2.preprocessing import Preprocessing, of_dataset
 
 _log = logging.getLogger("unetv2")
@@ -130,7 +131,7 @@ def preprocessing_of(model: keras.Model) -> Preprocessing:
         _log.warning(
             "The model '%s' does not tell how its pictures were prepared. Assumed: %s. Set "
             "`model.preprocessing` to a `unetv2.Preprocessing` if that is wrong.",
-            model.name,
+            printable(model.name),
             "pictures at their own size"
             if assumed.image_size is None
             else "whole pictures stretched to {}x{}, as by `make_dataset`".format(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unetv2.benchmarking.plotting import accuracy_over_latency
+from unetv2.escaping import printable
 from unetv2.files import together
 
 JSON, TEXT, PICTURE = "benchmark.json", "benchmark.txt", "benchmark.png"
@@ -84,7 +85,7 @@ class Benchmark:
         for row in self.rows:
             lines.append(
                 (
-                    row.name, row.format, row.precision,
+                    printable(row.name), row.format, row.precision,
                     *(f"{value:.1f}" for value in row.latency_ms),
                     f"{row.throughput:.0f}/s", f"{row.file_bytes / 1e6:.1f}",
                     f"{row.peak_bytes / 1e6:.0f}", f"{row.startup_s:.1f} s",

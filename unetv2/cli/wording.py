@@ -9,6 +9,8 @@ from collections import ChainMap
 from collections.abc import MutableMapping
 from typing import Any
 
+from unetv2.escaping import printable_lines
+
 # A tuple or list, a quoted text, or what goes on to the next space without a sentence's end.
 _VALUE = r"\([^()]*\)|\[[^\[\]]*\]|'[^']*'|[^\s,;()]+?(?=[.,;:)]*(?:\s|$))"
 
@@ -34,7 +36,7 @@ class Wording(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns what is logged in the command's words."""
-        return self.of(super().format(record))
+        return printable_lines(self.of(super().format(record)))
 
     def of(self, text: str) -> str:
         """Returns a text of the library in the command's words.
@@ -64,4 +66,5 @@ class Wording(logging.Formatter):
             value = value[1:-1].replace(",", "")
         elif " " not in value:
             value = value.strip("'")
-        return f"{word} {value}"
+        # As an option's value, not as another option.
+        return f"{word}={value}" if value.startswith("-") else f"{word} {value}"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,14 +13,14 @@ from unetv2.arguments import require_image_size, require_integer
 from unetv2.augmentation import Augmentation
 from unetv2.augmentation import get as get_augmentation
 from unetv2.classes import ClassTable
-from unetv2.data.cache import Pictures
+from unetv2.data.batches import Batches
 from unetv2.data.decoding import MAX_PIXELS
-from unetv2.data.gate import Gate
+from unetv2.data.gate import owned
 from unetv2.data.labels import resolve_labels
 from unetv2.data.origin import Origin, digest, remember
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
 from unetv2.data.reading import Preparation
-from unetv2.data.sampling import EpochCounter, epochs, random_crop, without_waits
+from unetv2.data.sampling import EpochCounter, epochs, without_waits
 from unetv2.data.sharing import Place, Share
 from unetv2.data.source import Source
 
@@ -163,47 +161,7 @@ def make_dataset(
         crop_size=crop_size,
         one_size=image_size is None and crop_size is None and batch_size > 1,
     )
-    # More than cores, as some wait for the disk or for Python's lock.
-    threads = ThreadPoolExecutor(2 * (os.cpu_count() or 1), thread_name_prefix="unetv2")
-
-    def read(number: int, draw: int) -> Pictures | None:
-        pictures = source.read(number)
-        if pictures is None or crop_size is None:
-            return pictures
-        image, mask = pictures
-        return random_crop(
-            image, mask, crop_size,
-            draw=draw, balanced=balanced, ignore_class=labels.ignore_class,
-        )  # fmt: skip
-
-    gate = Gate()
-    # Also at the end of the process, while Python still answers.
-    weakref.finalize(source, gate.close)
-
-    # A batch a call, on threads of our own: TensorFlow's wait for each other in Python functions.
-    def read_batch(numbers: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        try:
-            with gate.passed():
-                found = list(threads.map(read, numbers.tolist(), draws.tolist()))
-        except OSError as error:
-            # TensorFlow passes a ValueError's text on, whatever it was that failed.
-            raise ValueError(str(error)) from error
-        pictures = [pair for pair in found if pair is not None]
-        if not pictures:
-            empty = np.zeros((0, *(crop_size or preparation.image_size or (1, 1)), 1))
-            image = empty.repeat(channels, axis=3).astype(source.pixel_dtype)
-            return image, empty.astype(np.int32)
-        images, masks = zip(*pictures, strict=True)
-        return np.stack(images), np.stack([mask.astype(np.int32) for mask in masks])
-
-    height, width = crop_size or preparation.image_size or (None, None)
-
-    def load(numbers: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, masks = tf.numpy_function(
-            read_batch, [numbers, draws], [source.pixel_dtype, tf.int32], stateful=False
-        )
-        images = tf.ensure_shape(images, (None, height, width, channels))
-        return images, tf.ensure_shape(masks, (None, height, width, 1))
+    batches = Batches(source, preparation, crop_size, balanced=balanced)
 
     def finish(
         image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first: tf.Tensor | int = 0
@@ -227,20 +185,21 @@ def make_dataset(
 
         def read_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
             numbers, draws, seeds = part
-            return (*load(numbers, draws), seeds[0]), place
+            return (*batches.load(numbers, draws), seeds[0]), place
 
         def finish_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
             images, masks, seeds = part
             return finish(images, masks, seeds, place.first), place
 
         parts = own.parts(seeded).map(read_part, num_parallel_calls=_BATCHES_AT_ONCE)
-        return parts.map(finish_part, num_parallel_calls=os.cpu_count())
+        return owned(parts, batches).map(finish_part, num_parallel_calls=os.cpu_count())
 
-    with source.checked(threads):
+    with source.checked(batches.threads):
         dataset = numbered(batch_size).map(
-            lambda numbers, draws: (*load(numbers, draws), _seed(draws)),
+            lambda numbers, draws: (*batches.load(numbers, draws), _seed(draws)),
             num_parallel_calls=_BATCHES_AT_ONCE,
         )
+        dataset = owned(dataset, batches)
         if on_error == "skip":
             dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
         dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 from unetv2.arguments import require_choice, require_integer
-from unetv2.data.listing import list_pictures, require_folder
+from unetv2.data.listing import (
+    Listing,
+    list_both,
+    require_folder,
+    require_pictures,
+    warn_of_unread,
+)
+from unetv2.data.naming import advise, advise_suffixes
 from unetv2.plurals import counted
 
 SUBSETS = ("train", "validation", "test")
@@ -44,11 +51,19 @@ class Matching(NamedTuple):
         pairs: list of Pair, sorted by key.
         images_alone: list of str. Paths of the images without a mask, sorted.
         masks_alone: list of str. Paths of the masks without an image, sorted.
+        unread_partners: dict. By such a path, that of its partner in a format that is not read.
+        images_unread: dict. Files of formats that are not read, among the images, by key.
+        masks_unread: dict. The same among the masks.
+        advice: str. What would pair nearly all, or nothing.
     """
 
     pairs: list[Pair]
     images_alone: list[str]
     masks_alone: list[str]
+    unread_partners: dict[str, str]
+    images_unread: dict[str, str]
+    masks_unread: dict[str, str]
+    advice: str
 
 
 def match_pictures(
@@ -82,22 +97,43 @@ def match_pictures(
     image_dir, mask_dir = Path(image_dir), Path(mask_dir)
     for argument, directory in (("image_dir", image_dir), ("mask_dir", mask_dir)):
         require_folder(argument, directory)
-    other_suffixes: tuple[str, str] = ("", "")
-    if os.path.samefile(image_dir, mask_dir):
-        if image_suffix == mask_suffix:
-            raise ValueError(
-                "`mask_dir` must be another folder than `image_dir`, or the names must differ by "
-                f"`image_suffix` or `mask_suffix`. Received: '{image_dir}' for both. "
-                "Keep images and masks in a folder each, or pass a suffix."
-            )
-        other_suffixes = (mask_suffix, image_suffix)
-    images = list_pictures("image_dir", image_dir, suffix=image_suffix, other=other_suffixes[0])
-    masks = list_pictures("mask_dir", mask_dir, suffix=mask_suffix, other=other_suffixes[1])
+    if os.path.samefile(image_dir, mask_dir) and image_suffix == mask_suffix:
+        advice = advise(image_dir, mask_dir) or "Keep both in a folder each, or pass a suffix."
+        raise ValueError(
+            "`mask_dir` must be another folder than `image_dir`, or the names must differ by "
+            f"`image_suffix` or `mask_suffix`. Received: '{image_dir}' for both. {advice}"
+        )
+    images, masks = list_both(image_dir, mask_dir, image_suffix, mask_suffix)
+    for argument, directory, found, suffix in (
+        ("image_dir", image_dir, images, image_suffix),
+        ("mask_dir", mask_dir, masks, mask_suffix),
+    ):
+        advice = ""
+        if suffix and not found.pictures:
+            advice = advise_suffixes(image_dir, mask_dir, image_suffix, mask_suffix)
+        require_pictures(argument, directory, found, suffix=suffix, advice=advice)
+    pairs = [
+        Pair(key, images.pictures[key], masks.pictures[key])
+        for key in sorted(images.pictures.keys() & masks.pictures.keys())
+    ]
+    unread_partners = {
+        path: other.unread[key]
+        for one, other in ((images, masks), (masks, images))
+        for key in other.unread
+        if key not in other.pictures and (path := one.pictures.get(key))
+    }
+    images_alone, masks_alone = _alone(images, masks), _alone(masks, images)
+    advice = ""
+    # Where most have a partner, the names are not to blame.
+    if min(len(images_alone), len(masks_alone)) > len(pairs):
+        advice = advise(image_dir, mask_dir, image_suffix, mask_suffix)
     return Matching(
-        [Pair(key, images[key], masks[key]) for key in sorted(images.keys() & masks.keys())],
-        sorted(path for key, path in images.items() if key not in masks),
-        sorted(path for key, path in masks.items() if key not in images),
+        pairs, images_alone, masks_alone, unread_partners, images.unread, masks.unread, advice
     )
+
+
+def _alone(found: Listing, others: Listing) -> list[str]:
+    return sorted(path for key, path in found.pictures.items() if key not in others.pictures)
 
 
 def find_pairs(
@@ -134,11 +170,16 @@ def find_pairs(
             for what, paths in alone.items()
             if paths
         )
+        advice = found.advice or (
+            "Add what is missing, move the others away, or pass `image_suffix` or `mask_suffix` "
+            "where names carry one."
+        )
         raise ValueError(
             "Every image needs a mask with the same file name, extensions and suffixes aside. "
-            f"Received: {received}. Add what is missing, move the others away, or pass "
-            "`image_suffix` or `mask_suffix` where names carry one."
+            f"Received: {received}.{_unread(found.unread_partners)} {advice}"
         )
+    warn_of_unread(image_dir, found.images_unread)
+    warn_of_unread(mask_dir, found.masks_unread)
     return found.pairs
 
 
@@ -187,6 +228,15 @@ def split_pairs(
             "Add pairs, enlarge its share in `split`, or take another `seed`."
         )
     return chosen
+
+
+def _unread(partners: Mapping[str, str]) -> str:
+    if not partners:
+        return ""
+    return (
+        f" The partners of {len(partners)} are there in formats that are not read "
+        f"({_some(sorted(partners.values()))}): convert them, as to PNG."
+    )
 
 
 def _some(paths: Sequence[str]) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import tensorflow as tf
+
+from unetv2.data.gate import call_python, owned
 
 _BATCHES_AHEAD = 2
 
@@ -25,6 +29,22 @@ class EpochCounter:
         return number
 
 
+@dataclass(frozen=True)
+class _Orders:
+    """Draws the orders of epochs, one after the other."""
+
+    n: int
+    seed: int
+    shuffle: bool
+    counter: EpochCounter
+
+    def take(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the next epoch's order and draws."""
+        rng = np.random.default_rng([self.seed, self.counter.take()])
+        order = rng.permutation(self.n) if self.shuffle else np.arange(self.n)
+        return order, rng.integers(0, 2**31, self.n)
+
+
 def epochs(
     n: int, *, seed: int, shuffle: bool, repeat: bool, counter: EpochCounter | None = None
 ) -> tf.data.Dataset:
@@ -43,20 +63,15 @@ def epochs(
     Returns:
         tf.data.Dataset of ``(number, draw)``, int64 scalars; draws lie in [0, 2**31).
     """
-    count = EpochCounter() if counter is None else counter
-
-    def one_epoch() -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng([seed, count.take()])
-        order = rng.permutation(n) if shuffle else np.arange(n)
-        return order, rng.integers(0, 2**31, n)
+    drawn = _Orders(n, seed, shuffle, EpochCounter() if counter is None else counter)
 
     def columns(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        order, draws = tf.numpy_function(one_epoch, [], [tf.int64, tf.int64])
+        order, draws = call_python(drawn.take, [], [tf.int64, tf.int64])
         return tf.ensure_shape(order, (n,)), tf.ensure_shape(draws, (n,))
 
     # Not `from_generator`: under Python 3.11 it has the whole process return every large block
     # of memory at once, which makes the reading of pictures slower by a fifth.
-    order = tf.data.Dataset.range(1).map(columns)
+    order = owned(tf.data.Dataset.range(1).map(columns), drawn)
     cardinality = n
     if repeat:
         order, cardinality = order.repeat(), tf.data.INFINITE_CARDINALITY

@@ -16,6 +16,7 @@ from unetv2.data.cache import CacheError, FolderCache, Pictures
 from unetv2.data.header import is_turn_ambiguous
 from unetv2.data.pairs import Pair
 from unetv2.data.reading import Preparation, check_headers, read_pair, warn_of_turns
+from unetv2.escaping import one_line
 
 # What is checked before the first batch is asked for: enough to find what is wrong with a
 # whole folder at once, without reading a large one twice.
@@ -184,7 +185,7 @@ class Source:
                 return
             self._skipped.add(number)
             count = len(self._skipped)
-        _log.warning("Skipped %d of %d pairs: %s", count, len(self), error)
+        _log.warning("Skipped %d of %d pairs: %s", count, len(self), one_line(error))
         if count > self._allowed * len(self):
             raise ValueError(
                 f"At most `max_skipped`={self._allowed} of the pairs may be skipped. Received: "

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from unetv2.escaping import printable
 from unetv2.sealing import read_json, reason, unsealed
 from unetv2.versions import versions
 
@@ -35,6 +36,7 @@ def provenance(path: Path | None) -> dict[str, Any]:
         known["training"] = {name: content[name] for name in _TOLD if name in content}
     except (OSError, ValueError) as error:
         _log.warning(
-            "'%s' describes no training (%s); the evaluation goes on without.", run, reason(error)
-        )
+            "'%s' describes no training (%s); the evaluation goes on without.",
+            printable(run), reason(error),
+        )  # fmt: skip
     return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from unetv2.escaping import printable
 from unetv2.evaluation.bootstrap import decimals
 from unetv2.evaluation.measurement import Measurement
 from unetv2.plurals import counted
@@ -34,7 +35,7 @@ def table(evaluation: Measurement) -> str:
     """Returns the figures by class, the means, and the intervals."""
     figures, intervals = evaluation.figures, evaluation.intervals
     support = evaluation.scores.support.tolist()
-    labels = [f"{number} {name}" for number, name in enumerate(evaluation.classes.names)]
+    labels = [f"{number} {printable(name)}" for number, name in enumerate(evaluation.classes.names)]
     rows = [["class", "pixels", "IoU", "interval", *list(_BY_CLASS.values())[1:]]]
     for number, label in enumerate(labels):
         values = [number_text(figures[name][number]) for name in _BY_CLASS]
@@ -77,7 +78,9 @@ def _notes(evaluation: Measurement, labels: list[str]) -> list[str]:
         lines.append(f"Left out of the means, as neither in the truth nor predicted: {left_out}.")
     if evaluation.worst:
         name, value = evaluation.worst[0]
-        lines.append(f"Worst picture by mean IoU of its classes: {name} ({number_text(value)}).")
+        lines.append(
+            f"Worst picture by mean IoU of its classes: {printable(name)} ({number_text(value)})."
+        )
     return lines
 
 

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from unetv2.data.listing import EXTENSIONS, list_pictures, require_folder, take_shard
+from unetv2.data.listing import (
+    EXTENSIONS,
+    composed,
+    list_pictures,
+    require_folder,
+    take_shard,
+)
 from unetv2.files import told
 from unetv2.inference.notes import Made, Maker
 from unetv2.plurals import counted
@@ -55,7 +61,7 @@ def find_images(
                 f"`images` must be files or one folder. Received: '{path}', which is no file. "
                 "Check the path."
             )
-        key = Path(path).stem
+        key = composed(Path(path).stem)
         if Path(path).suffix.lower() not in EXTENSIONS:
             raise ValueError(
                 f"`images` must be pictures ({', '.join(EXTENSIONS)}). Received: '{path}'."
@@ -135,7 +141,7 @@ def done(jobs: Sequence[Job], maker: Maker) -> set[int]:
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
         sweep(parent)
         with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
-            there[parent] = {entry.name for entry in entries}
+            there[parent] = {composed(entry.name) for entry in entries}
     ready: set[int] = set()
     others: list[tuple[str, Path]] = []
     for number, job in enumerate(jobs):

@@ -15,6 +15,7 @@ import keras
 from unetv2.arguments import require_integer
 from unetv2.artefacts.exported_model import ExportedModel
 from unetv2.data.decoding import MAX_PIXELS
+from unetv2.escaping import printable
 from unetv2.fingerprint import fingerprint
 from unetv2.inference.destinations import done, plan_jobs
 from unetv2.inference.notes import Maker
@@ -59,7 +60,7 @@ class PredictedDirectory:
         )
         # Most reasons name the file.
         lines = (why if path in why else f"'{path}': {why}" for path, why in self.failed.items())
-        return "\n".join([counts, *(f"  {line}" for line in lines)])
+        return "\n".join([counts, *(f"  {printable(line)}" for line in lines)])
 
     def as_dict(self) -> dict[str, Any]:
         """Returns it in types that JSON knows."""

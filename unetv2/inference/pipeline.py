@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from unetv2.escaping import printable
 from unetv2.inference.ahead import ahead
 from unetv2.inference.destinations import Job, make_folders
 from unetv2.inference.figures import Part, Wanted
@@ -149,7 +150,7 @@ class Pipeline:
     def _fail(self, job: Job, error: Exception) -> None:
         reason = " ".join(str(error).split())
         self.failed[job.image] = reason
-        _log.warning("Could not predict '%s': %s", job.image, reason)
+        _log.warning("Could not predict '%s': %s", printable(job.image), printable(reason))
         self._count()
 
     def _count(self) -> None:

@@ -13,6 +13,7 @@ import keras
 
 from unetv2.arguments import require_image_size
 from unetv2.data.resizing import Geometry
+from unetv2.escaping import printable
 from unetv2.inference.network import Network
 from unetv2.preprocessing import Preprocessing
 from unetv2.segmentation_model import preprocessing_of
@@ -152,5 +153,5 @@ class Planner:
         _log.warning(
             "The model '%s' was trained on pictures like this one at %dx%d, and is now fed with it "
             "at %dx%d: it may not know things of that size.",
-            self._model.name, *trained, *scaled,
+            printable(self._model.name), *trained, *scaled,
         )  # fmt: skip

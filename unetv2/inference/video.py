@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 from unetv2.artefacts.exported_model import ExportedModel
+from unetv2.escaping import printable
 from unetv2.files import beside
 from unetv2.inference.ahead import ahead
 from unetv2.inference.figures import Wanted
@@ -66,7 +67,7 @@ class PredictedVideo:
         shares = {"blinking": self.blinking, "unsteady": self.unsteady}
         words = [f"{share:.2%} {name}" for name, share in shares.items() if share is not None]
         words = [counted(self.frames, "frame"), f"{self.frames_per_second:.1f} a second", *words]
-        return f"{self.path}: {', '.join(words)}"
+        return f"{printable(self.path)}: {', '.join(words)}"
 
     def as_dict(self) -> dict[str, Any]:
         """Returns it in types that JSON knows."""

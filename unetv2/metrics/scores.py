@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from unetv2.escaping import printable
 from unetv2.metrics import formulas
 
 Floats = npt.NDArray[np.float64]
@@ -144,7 +145,7 @@ class Scores:
             )
         labels = [str(number) for number in range(n_classes)]
         if names is not None:
-            labels = [f"{number} {name}" for number, name in enumerate(names)]
+            labels = [f"{number} {printable(name)}" for number, name in enumerate(names)]
         by_class = (
             self.iou_per_class,
             self.dice_per_class,

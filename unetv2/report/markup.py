@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterable
 from typing import Any
 
+from unetv2.escaping import printable_lines
+
 # Elements without content and end.
 _VOID = ("br", "img", "input", "path", "line", "rect", "circle", "polyline")
 
@@ -20,13 +22,12 @@ def text(value: Any) -> Markup:
     """Returns a value as HTML that shows it.
 
     Args:
-        value: ``Markup``, which stays, or anything else, of which ``str`` is shown. What is no
-            Unicode, as in names of files, becomes a question mark.
+        value: ``Markup``, which stays, or anything else, of which ``str`` is shown, as of
+            :func:`unetv2.escaping.printable`.
     """
     if isinstance(value, Markup):
         return value
-    shown = str(value).encode("utf-8", "replace").decode("utf-8")
-    return Markup(html.escape(shown, quote=True))
+    return Markup(html.escape(printable_lines(str(value)), quote=True))
 
 
 def join(parts: Iterable[Any]) -> Markup:

@@ -21,6 +21,7 @@ from unetv2.data.checking.suggestions import (
 from unetv2.data.checking.tally import Tally
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
+from unetv2.data.listing import by_format
 from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, Matching, Pair, match_pictures, split_pairs
 from unetv2.plurals import counted
 from unetv2.progress import Progress
@@ -144,16 +145,31 @@ def _subsets(
 
 def _alone(found: Matching) -> list[Finding]:
     findings = [
-        Finding("error", "image_alone", path, "no mask of that name", image=path)
+        Finding("error", "image_alone", path, _missing("mask", path, found), image=path)
         for path in found.images_alone
     ]
     findings += [
-        Finding("error", "mask_alone", path, "no image of that name", mask=path)
+        Finding("error", "mask_alone", path, _missing("image", path, found), mask=path)
         for path in found.masks_alone
     ]
-    if not found.pairs:
-        findings.append(Finding("error", "no_pair", None, "no image has a mask of its name"))
+    if found.advice or not found.pairs:
+        message = "no image has a mask of its name" if not found.pairs else "most have no partner"
+        findings.append(
+            Finding("error", "no_pair", None, f"{message}. {found.advice}".removesuffix(". "))
+        )
+    for what, unread in (("images", found.images_unread), ("masks", found.masks_unread)):
+        if unread:
+            example = os.path.basename(next(iter(unread.values())))
+            message = f"{by_format(unread)} among the {what}, such as '{example}'"
+            findings.append(Finding("warning", "unread_files", None, message))
     return findings
+
+
+def _missing(what: str, path: str, found: Matching) -> str:
+    partner = found.unread_partners.get(path)
+    if partner is None:
+        return f"no {what} of that name"
+    return f"its {what} '{os.path.basename(partner)}' is of a format that is not read"
 
 
 def _examined(

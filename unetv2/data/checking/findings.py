@@ -19,6 +19,7 @@ ADVICE = {
     "foreign_colors": "Add them to the table, or make the mask again if they mix at edges.",
     "not_binary": "Make the mask again without smoothing, or pass encoding='ids'.",
     "binary_masks": "Pass encoding='binary'.",
+    "unread_files": "Convert them to a format that is read, such as PNG, or move them away.",
     "leakage": "Remove one of the two, or keep them together with `group_by`.",
     "contradiction": "Keep the pair whose mask is right.",
     "duplicate": "Remove one of the two.",

@@ -13,6 +13,7 @@ from unetv2.classes import Color
 from unetv2.data.checking.findings import ADVICE, ClassStatistics, Finding
 from unetv2.data.checking.saving import write_report
 from unetv2.data.labels import Labels
+from unetv2.escaping import printable
 from unetv2.plurals import counted
 
 _FILES_SHOWN = 3
@@ -133,7 +134,14 @@ class DatasetReport:
             weights = [f"{x:.3g}" if x is not None else "-" for x in (row.weight, row.root_weight)]
             share = f"{row.share:.2%}"
             rows.append(
-                (str(row.id), row.name, str(row.pixels), share, str(row.pictures), *weights)
+                (
+                    str(row.id),
+                    printable(row.name),
+                    str(row.pixels),
+                    share,
+                    str(row.pictures),
+                    *weights,
+                )
             )
         return _aligned(rows, right=(0, 2, 3, 4, 5, 6))
 
@@ -159,7 +167,7 @@ class DatasetReport:
             lines.append(f"{severity}: {kind} ({len(group)}). {ADVICE[kind]}")
             for problem in group[:_FILES_SHOWN]:
                 where = f"{problem.path}: " if problem.path else ""
-                lines.append(f"  {where}{problem.message}")
+                lines.append(f"  {printable(where + problem.message)}")
             if len(group) > _FILES_SHOWN:
                 lines.append(f"  ... and {len(group) - _FILES_SHOWN} more")
         return "\n".join(lines)

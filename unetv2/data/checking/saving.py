@@ -21,8 +21,7 @@ _PICTURES = 8
 _LONGEST_SIDE = 640
 # Of 16-bit masks.
 _LARGEST_ID = 65535
-# In bytes, of 255 that file systems allow.
-_LONGEST_NAME = 160
+_NAME_LENGTH = 40
 
 
 def write_report(
@@ -45,8 +44,8 @@ def write_report(
         (beside / "report.json").write_text(content + "\n", encoding="utf-8")
         (beside / "worst").mkdir()
         for number, (problem, picture) in enumerate(_worst(problems, labels), start=1):
-            name = re.sub(r"[^\w.-]", "_", Path(problem.path or "").stem)
-            name = name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+            # File systems take names of 255 bytes; a letter may have four.
+            name = re.sub(r"[^\w.-]", "_", Path(problem.path or "").stem)[:_NAME_LENGTH]
             picture.save(beside / "worst" / f"{number}_{problem.kind}_{name}.png")
 
 
