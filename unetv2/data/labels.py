@@ -1,23 +1,38 @@
-"""What a mask's numbers mean: ids, colours of a table, or black and white."""
+"""What a mask's numbers mean: ids, colors of a table, or black and white."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 import numpy as np
 
 from unetv2.arguments import require_choice, require_ignore_class, require_integer
 from unetv2.classes import ClassTable, Color
-from unetv2.data.decoding import ArrayFile, decode_colors, decode_mask
+from unetv2.data.advice import advice_for
+from unetv2.data.decoding import ArrayFile, open_file
+from unetv2.data.notation import (
+    Notation,
+    Stored,
+    gray_values,
+    in_spread_order,
+    is_gray,
+    longer,
+    max_channel,
+    palette_notation,
+    read_ids,
+)
 from unetv2.data.picture import PictureFile
-from unetv2.data.pixels import only_red
+from unetv2.data.refusal import MaskError
 from unetv2.plurals import counted
 
-ENCODINGS = ("ids", "colors", "binary")
+ENCODINGS = ("ids", "colors", "binary", "max_channel")
 
 _SHOWN = 8
+# As many headers as `make_dataset` checks.
+_HEADERS_READ = 10_000
+_FULL_PALETTE = 256
 
 
 @dataclass(frozen=True)
@@ -25,12 +40,15 @@ class Labels:
     """Turns what a mask file holds into class ids.
 
     Args:
-        encoding: ``"ids"``, in the only channel, as palette indices or as the largest of red,
-            green and blue; ``"colors"`` of the table; ``"binary"``, 0 and 255 (or 0 and 1).
+        encoding: ``"ids"``, as gray, in one channel, or as indices of a palette; ``"colors"`` of
+            the table; ``"binary"``, 0 and 255 (or 0 and 1); ``"max_channel"``, the largest of
+            red, green and blue, whatever the color.
         n_classes: int or None. Ids from here on are an error; None takes any.
         ignore_class: int or None. An id allowed besides.
         label_map: Other ids for those in the file; what it does not list stays.
-        classes: ClassTable or None. The table of the colours.
+        classes: ClassTable or None. The table of the colors.
+        notation: Notation or None. How the masks of the set store ids; None takes each mask by
+            itself.
     """
 
     encoding: str = "ids"
@@ -38,6 +56,7 @@ class Labels:
     ignore_class: int | None = None
     label_map: Mapping[int, int] = field(default_factory=dict)
     classes: ClassTable | None = None
+    notation: Notation | None = None
 
     def __post_init__(self) -> None:
         """Checks what depends on each other."""
@@ -58,6 +77,68 @@ class Labels:
                     f"Received: {pair[0]!r}: {pair[1]!r}."
                 )
 
+    @property
+    def color_ids(self) -> dict[Color, int]:
+        """The id of each color of the table, and of the one that is ignored."""
+        if self.classes is None:
+            return {}
+        known = dict(zip(self.classes.colors, range(len(self.classes)), strict=True))
+        if self.classes.ignore_color is not None and self.ignore_class is not None:
+            known[self.classes.ignore_color] = self.ignore_class
+        return known
+
+    def settled(self, paths: Sequence[str], max_pixels: int) -> Labels:
+        """Returns the same labels, with the notation of a set of masks.
+
+        It is that of the first mask that shows one: one with another id than 0. Masks that
+        cannot be read are passed over, as they are reported where they are read.
+
+        Args:
+            paths: The masks of the set.
+            max_pixels: int. Larger pictures are passed over.
+
+        Returns:
+            Labels.
+        """
+        if self.encoding != "ids":
+            return self
+        notation = None
+        for number in in_spread_order(len(paths)):
+            notation = self._notation(paths[number], max_pixels)
+            if notation is not None:
+                break
+        if notation is not None and notation.kind == "palette":
+            # A file's palette may hold no more colors than the file needs.
+            for path in paths[:_HEADERS_READ]:
+                if len(notation.palette) == _FULL_PALETTE:
+                    break
+                notation = longer(notation, self._notation(path, max_pixels, header_only=True))
+        return replace(self, notation=notation)
+
+    def _notation(
+        self, path: str, max_pixels: int, *, header_only: bool = False
+    ) -> Notation | None:
+        try:
+            with open_file(path, max_pixels) as file:
+                notation = palette_notation(path, file.palette(), self.classes)
+                if notation is None and not header_only:
+                    _, notation = read_ids(path, self.stored(file), self.classes)
+                return notation
+        except (ValueError, OSError):
+            return None
+
+    def require_notation(self, path: str, file: PictureFile | ArrayFile) -> None:
+        """Raises a MaskError if a mask's palette, as its header has it, is not that of the set.
+
+        Args:
+            path: str. The file, for messages.
+            file: What :func:`unetv2.data.decoding.open_file` opens.
+        """
+        if self.encoding == "ids" and self.notation is not None:
+            found = palette_notation(path, file.palette(), self.classes)
+            if found is not None:
+                self.notation.require(found)
+
     def read(self, path: str, max_pixels: int) -> np.ndarray:
         """Reads a mask file.
 
@@ -72,44 +153,57 @@ class Labels:
         Raises:
             ValueError: If it is no picture, or holds something else than labels.
         """
+        with open_file(path, max_pixels) as file:
+            stored = self.stored(file)
         if self.encoding == "colors":
-            ids = self._from_colors(path, max_pixels)
-        elif self.encoding == "binary":
-            values = decode_mask(path, max_pixels=max_pixels, spare=True)
-            ids = _from_binary(path, _largest_channel(values))
+            ids = self._from_colors(path, stored.values)
         else:
-            values = decode_mask(path, max_pixels=max_pixels, spare=True)
-            if self.n_classes is None:
-                _require_no_colors(path, values)
-            ids = _remapped(_largest_channel(values), self.label_map)
-        self._require_in_range(path, ids)
+            ids = self.meaning(path, stored)
+        self._require_in_range(path, ids, stored)
         return _smallest(ids)
 
-    def stored(self, file: PictureFile | ArrayFile) -> np.ndarray:
+    def meaning(self, path: str, stored: Stored) -> np.ndarray:
+        """Returns the ids that stored numbers mean, whether in range or not.
+
+        Args:
+            path: str. The file, for messages.
+            stored: What it holds, or each different value of it once.
+
+        Returns:
+            np.ndarray. Integers ``(height, width)``.
+
+        Raises:
+            MaskError: If they mean none.
+        """
+        if self.encoding == "binary":
+            return _from_binary(path, gray_values(path, stored), stored.bits)
+        if self.encoding == "max_channel":
+            ids = max_channel(stored)
+        else:
+            ids, notation = read_ids(path, stored, self.classes)
+            if notation is not None and self.notation is not None:
+                self.notation.require(notation)
+        return _remapped(path, ids, self.label_map, self.classes)
+
+    def stored(self, file: PictureFile | ArrayFile) -> Stored:
         """Decodes a mask without asking what its numbers mean.
 
         Args:
             file: What :func:`unetv2.data.decoding.open_file` opens.
 
         Returns:
-            np.ndarray. As :func:`unetv2.data.decoding.decode_mask` returns, maybe with an alpha
-            channel; the colours of an array where masks hold colours.
+            Stored. Colors where masks hold colors, also of a palette.
 
         Raises:
             ValueError: If it is no mask.
         """
-        # A picture tells ids from colours; an array of three channels may be either.
-        if self.encoding == "colors" and isinstance(file, ArrayFile):
-            return file.colors()
-        return file.mask(spare=True)
+        if self.encoding == "colors":
+            return Stored(file.colors(), np.zeros((0, 3), np.uint8), 8)
+        return Stored(file.mask(spare=True), file.palette(), file.gray_bits)
 
-    def _from_colors(self, path: str, max_pixels: int) -> np.ndarray:
-        assert self.classes is not None
-        values = decode_colors(path, max_pixels=max_pixels)
+    def _from_colors(self, path: str, values: np.ndarray) -> np.ndarray:
         codes = _codes(values)
-        known = dict(zip(self.classes.colors, range(len(self.classes)), strict=True))
-        if self.classes.ignore_color is not None and self.ignore_class is not None:
-            known[self.classes.ignore_color] = self.ignore_class
+        known = self.color_ids
         keys = _codes(np.array(list(known), np.uint8))
         order = np.argsort(keys)
         place = np.clip(np.searchsorted(keys[order], codes), 0, len(keys) - 1)
@@ -118,7 +212,7 @@ class Labels:
             _raise_foreign_colors(path, values[foreign], values.shape[0] * values.shape[1])
         return np.array(list(known.values()))[order][place]
 
-    def _require_in_range(self, path: str, ids: np.ndarray) -> None:
+    def _require_in_range(self, path: str, ids: np.ndarray, stored: Stored) -> None:
         if self.n_classes is None or not ids.size:
             return
         # Nearly always; without a temporary array, which costs more than the comparison.
@@ -137,7 +231,10 @@ class Labels:
             allowed += f" or `ignore_class` ({self.ignore_class})"
         raise ValueError(
             f"Mask ids must be in {allowed}. Received: {shown} in {int(wrong.sum())} of "
-            f"{ids.size} pixels of '{path}'. {_advice(foreign)}"
+            f"{ids.size} pixels of '{path}'. "
+            + advice_for(
+                foreign.tolist(), np.unique(ids).tolist(), self.n_classes, gray=is_gray(stored)
+            )
         )
 
 
@@ -167,9 +264,20 @@ def resolve_labels(
         n_classes = require_integer(
             "n_classes", n_classes, 2, "The background counts: a binary mask has 2 classes."
         )
-    if label_map and encoding != "ids":
+    if encoding == "binary":
+        found = n_classes if classes is None else len(classes)
+        if found not in (None, 2):
+            name = "n_classes" if classes is None else "len(classes)"
+            raise ValueError(
+                "`encoding` must be another one than 'binary' for more than two classes, "
+                f"background and foreground. Received: encoding='binary' and {name}={found}. "
+                "Pass encoding='ids' or 'colors', or leave the other out."
+            )
+        n_classes = 2
+    if label_map and encoding not in ("ids", "max_channel"):
         raise ValueError(
-            "`label_map` must come with encoding='ids'; it maps the ids in the files. "
+            "`label_map` must come with encoding='ids' or 'max_channel'; it maps the ids in the "
+            "files. "
             f"Received: encoding={encoding!r}. Change the order in `classes` instead."
         )
     if classes is not None:
@@ -180,7 +288,8 @@ def resolve_labels(
             )
         n_classes = len(classes)
         ignore_class = classes.ignore_class if ignore_class is None else ignore_class
-        label_map = classes.label_map if label_map is None else label_map
+        if label_map is None and encoding in ("ids", "max_channel"):
+            label_map = classes.label_map
     return Labels(encoding, n_classes, ignore_class, dict(label_map or {}), classes)
 
 
@@ -194,68 +303,53 @@ def _require_unique(classes: ClassTable) -> None:
         )
 
 
-def _advice(foreign: np.ndarray) -> str:
-    if foreign.tolist() == [255]:
-        return (
-            "Pass encoding='binary' if 255 is the foreground of a black and white mask, or "
-            "ignore_class=255 if it marks unlabelled pixels."
-        )
-    return (
-        "Raise `n_classes`, pass the id of unlabelled pixels as `ignore_class`, other ids in "
-        "`label_map`, or encoding='colors' with `classes` if the mask holds colours."
-    )
-
-
-def _largest_channel(values: np.ndarray) -> np.ndarray:
-    """Returns the ids of CARLA's masks, where only red is not 0, and of grey stored as RGB."""
-    if values.ndim == 2:
-        return values
-    red = only_red(values)
-    if red is not None:
-        return red
-    red, green, blue = np.moveaxis(values, 2, 0)[:3]
-    # Much faster than `values.max(axis=2)`, which goes by threes.
-    largest = np.maximum(red, green)
-    return np.maximum(largest, blue, out=largest)
-
-
-def _require_no_colors(path: str, values: np.ndarray) -> None:
-    if values.ndim == 2:
-        return
-    values = values[..., :3]
-    ids = _largest_channel(values)[..., np.newaxis]
-    colored = ((values != 0) & (values != ids)).any(axis=2)
-    if colored.any():
-        row, column = np.argwhere(colored)[0]
-        color = tuple(int(value) for value in values[row, column])
-        raise ValueError(
-            f"Masks must hold class ids. Received: the colour {color} at row {row}, "
-            f"column {column} of '{path}'. Pass encoding='colors' with `classes`; if the largest "
-            "channel is the id, say so by passing `n_classes`."
-        )
-
-
-def _from_binary(path: str, values: np.ndarray) -> np.ndarray:
+def _from_binary(path: str, values: np.ndarray, bits: int) -> np.ndarray:
     found = np.unique(values)
     foreground = found[found != 0]
-    if len(foreground) > 1 or (len(foreground) and foreground[0] not in (1, 255)):
+    # White has all bits; of 1 bit it is 1.
+    white = (1, 255, 65_535, (1 << bits) - 1)
+    if len(foreground) > 1 or (len(foreground) and foreground[0] not in white):
         shown = ", ".join(str(value) for value in found[:_SHOWN])
         shown += ", ..." if len(found) > _SHOWN else ""
-        raise ValueError(
+        raise MaskError(
+            "not_binary",
             "A binary mask must hold 0 and 255, or 0 and 1. "
             f"Received: {shown} in '{path}'. Grey in between is what blurred or resized masks "
-            "have; make it again without."
+            "have; make it again without.",
+            "other values than 0 and 255",
         )
     return (values != 0).astype(np.uint8)
 
 
-def _remapped(ids: np.ndarray, label_map: Mapping[int, int]) -> np.ndarray:
+def _remapped(
+    path: str, ids: np.ndarray, label_map: Mapping[int, int], classes: ClassTable | None
+) -> np.ndarray:
     if not label_map:
         return ids
     remapped = ids.astype(np.int32)
     for old, new in label_map.items():
         remapped[ids == old] = new
+    for target in sorted(set(label_map.values()) - label_map.keys()):
+        where = ids == target
+        if where.any():
+            _raise_collision(path, target, where, classes is None or classes.label_map != label_map)
     return remapped
+
+
+def _raise_collision(path: str, target: int, where: np.ndarray, own: bool) -> None:
+    advice = f"Add {target}: {target} to `label_map` if it means the same, or map it to another id."
+    if not own:
+        # Such as Cityscapes' _labelTrainIds, read with the table for _labelIds.
+        advice = (
+            "If masks hold the ids of `classes` already, pass label_map={0: 0}, which maps nothing."
+        )
+    raise MaskError(
+        "label_map_collision",
+        "An id that `label_map` maps others to must be in it as well, where masks hold it. "
+        f"Received: {target} in {counted(int(where.sum()), 'pixel')} of '{path}'. {advice}",
+        f"id {target}, which `label_map` maps others to, is not in it",
+        where,
+    )
 
 
 def _codes(colors: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from unetv2.data.arrays import MAGIC
+from unetv2.data.refusal import MaskError
 
 _MOST_CHANNELS = 4
 # Pillow's names of what it takes channel by channel; with alpha it multiplies colours by it.
@@ -40,12 +41,44 @@ def grey_stretch(picture: Image.Image) -> int:
     return {"L;2": 85, "L;4": 17}.get(stored.removesuffix("R").removesuffix("I"), 1)
 
 
-def is_grey_gif(picture: Image.Image) -> bool:
-    """Returns whether a GIF is grey: it knows none, and writers number its colours anew."""
-    if picture.format != "GIF" or picture.mode != "P":
-        return False
-    colors = np.asarray(picture.convert("RGB"))
-    return bool((colors == colors[..., :1]).all())
+def gray_bits(picture: Image.Image) -> int:
+    """Returns the bits of a gray value in the file, 8 also for what has more."""
+    return 1 if picture.mode == "1" else {85: 2, 17: 4}.get(grey_stretch(picture), 8)
+
+
+def palette_of(picture: Image.Image) -> np.ndarray:
+    """Returns a palette's colors, uint8 ``(n, 3)``, from the header alone; none without one."""
+    palette = picture.palette
+    if picture.mode not in ("P", "PA") or palette is None:
+        return np.zeros((0, 3), np.uint8)
+    # Pillow converts a palette to RGB only as it decodes the pixels; this one has one pixel.
+    converter = Image.new("P", (1, 1))
+    converter.putpalette(palette.palette, palette.rawmode or palette.mode)
+    return np.array(converter.getpalette("RGB"), np.uint8).reshape(-1, 3)
+
+
+def require_colors_vary(path: str, colors: np.ndarray, alpha: np.ndarray) -> None:
+    """Raises a MaskError if a mask is drawn in the alpha channel alone.
+
+    Args:
+        path: str. The file.
+        colors: One row for each pixel or palette index in use, ``(n, channels)``.
+        alpha: Its opacity, ``(n,)``.
+    """
+    # Nearly always the first pixels differ already.
+    for sample in (slice(None, None, max(1, len(colors) // 64)), slice(None)):
+        if (colors[sample] != colors[0]).any():
+            return
+    if (alpha == alpha[0]).all():
+        return
+    color = tuple(colors[0].tolist())
+    summary = f"alpha from {alpha.min()} to {alpha.max()}, and {color} everywhere"
+    raise MaskError(
+        "alpha_mask",
+        "A mask must hold its labels in its gray or color channels. Received: "
+        f"{summary} in '{path}', drawn in the alpha channel alone. Save that channel as the mask.",
+        summary,
+    )
 
 
 def is_plain_png(picture: Image.Image) -> bool:

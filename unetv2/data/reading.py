@@ -52,13 +52,20 @@ class Preparation:
             )
 
 
-def check_headers(pair: Pair, max_pixels: int = MAX_PIXELS, *, channels: int | None = None) -> int:
+def check_headers(
+    pair: Pair,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    channels: int | None = None,
+    labels: Labels | None = None,
+) -> int:
     """Checks that a pair's files are pictures of one size, from their headers alone.
 
     Args:
         pair: The pair.
         max_pixels: int. Larger pictures are refused.
         channels: int or None. The channels that the image must give.
+        labels: Labels or None. What masks hold, to check a palette.
 
     Returns:
         int. Bits of a channel of the image: 16 or up to 8.
@@ -68,7 +75,11 @@ def check_headers(pair: Pair, max_pixels: int = MAX_PIXELS, *, channels: int | N
             mask is stored with losses, or the two differ in size.
     """
     image = read_header(pair.image, max_pixels, channels=channels)
-    mask = read_header(pair.mask, max_pixels, lossless=True)
+    with open_file(pair.mask, max_pixels) as file:
+        file.require_mask()
+        mask = file.header
+        if labels is not None:
+            labels.require_notation(pair.mask, file)
     _require_one_size(pair, image.size, mask.size)
     return image.bits
 

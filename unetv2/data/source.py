@@ -102,7 +102,9 @@ class Source:
         limit, channels = self._preparation.max_pixels, self._preparation.channels
         for number, pair in enumerate(self._pairs[:_HEADERS_CHECKED]):
             try:
-                bits = check_headers(pair, limit, channels=channels)
+                bits = check_headers(
+                    pair, limit, channels=channels, labels=self._preparation.labels
+                )
             except (ValueError, OSError) as error:
                 self._skip(number, error)
                 continue

@@ -79,10 +79,11 @@ class FolderPictures:
         )
         image_dir, mask_dir = folders
         pairs = find_pairs(image_dir, mask_dir, **{name: options[name] for name in _FINDING})
+        self._labels = self._labels.settled([pair.mask for pair in pairs], self._max_pixels)
         pairs = split_pairs(pairs, **{name: options[name] for name in _SPLITTING})
         self._pairs = pairs if shard is None else _sharded(pairs, shard)
         for pair in self._pairs[:_HEADERS_CHECKED]:
-            check_headers(pair, self._max_pixels, channels=answers.channels)
+            check_headers(pair, self._max_pixels, channels=answers.channels, labels=self._labels)
         self.total = len(self._pairs)
         self.settings: dict[str, Any] = {
             "images": str(image_dir),
