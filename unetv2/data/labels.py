@@ -11,28 +11,21 @@ import numpy as np
 from unetv2.arguments import require_choice, require_ignore_class, require_integer
 from unetv2.classes import ClassTable, Color
 from unetv2.data.advice import advice_for
+from unetv2.data.colors import ids_of_colors
 from unetv2.data.decoding import ArrayFile, open_file
+from unetv2.data.label_map import remapped_ids
 from unetv2.data.notation import (
     Notation,
-    Stored,
-    gray_values,
-    in_spread_order,
-    is_gray,
-    longer,
-    max_channel,
+    notation_of,
     palette_notation,
     read_ids,
 )
 from unetv2.data.picture import PictureFile
-from unetv2.data.refusal import MaskError
-from unetv2.plurals import counted
+from unetv2.data.stored import Stored, binary_ids, is_gray, max_channel, stored_in
 
 ENCODINGS = ("ids", "colors", "binary", "max_channel")
 
 _SHOWN = 8
-# As many headers as `make_dataset` checks.
-_HEADERS_READ = 10_000
-_FULL_PALETTE = 256
 
 
 @dataclass(frozen=True)
@@ -87,45 +80,24 @@ class Labels:
             known[self.classes.ignore_color] = self.ignore_class
         return known
 
+    @property
+    def table(self) -> ClassTable | None:
+        """The table of the ids in the files, which a map makes others of."""
+        return None if self.label_map else self.classes
+
     def settled(self, paths: Sequence[str], max_pixels: int) -> Labels:
         """Returns the same labels, with the notation of a set of masks.
-
-        It is that of the first mask that shows one: one with another id than 0. Masks that
-        cannot be read are passed over, as they are reported where they are read.
 
         Args:
             paths: The masks of the set.
             max_pixels: int. Larger pictures are passed over.
 
         Returns:
-            Labels.
+            Labels. For other encodings than ``"ids"`` they stay as they are.
         """
         if self.encoding != "ids":
             return self
-        notation = None
-        for number in in_spread_order(len(paths)):
-            notation = self._notation(paths[number], max_pixels)
-            if notation is not None:
-                break
-        if notation is not None and notation.kind == "palette":
-            # A file's palette may hold no more colors than the file needs.
-            for path in paths[:_HEADERS_READ]:
-                if len(notation.palette) == _FULL_PALETTE:
-                    break
-                notation = longer(notation, self._notation(path, max_pixels, header_only=True))
-        return replace(self, notation=notation)
-
-    def _notation(
-        self, path: str, max_pixels: int, *, header_only: bool = False
-    ) -> Notation | None:
-        try:
-            with open_file(path, max_pixels) as file:
-                notation = palette_notation(path, file.palette(), self.classes)
-                if notation is None and not header_only:
-                    _, notation = read_ids(path, self.stored(file), self.classes)
-                return notation
-        except (ValueError, OSError):
-            return None
+        return replace(self, notation=notation_of(paths, self.table, max_pixels))
 
     def require_notation(self, path: str, file: PictureFile | ArrayFile) -> None:
         """Raises a MaskError if a mask's palette, as its header has it, is not that of the set.
@@ -135,7 +107,7 @@ class Labels:
             file: What :func:`unetv2.data.decoding.open_file` opens.
         """
         if self.encoding == "ids" and self.notation is not None:
-            found = palette_notation(path, file.palette(), self.classes)
+            found = palette_notation(path, file.palette(), self.table)
             if found is not None:
                 self.notation.require(found)
 
@@ -156,7 +128,7 @@ class Labels:
         with open_file(path, max_pixels) as file:
             stored = self.stored(file)
         if self.encoding == "colors":
-            ids = self._from_colors(path, stored.values)
+            ids = ids_of_colors(path, stored.values, self.color_ids)
         else:
             ids = self.meaning(path, stored)
         self._require_in_range(path, ids, stored)
@@ -176,14 +148,14 @@ class Labels:
             MaskError: If they mean none.
         """
         if self.encoding == "binary":
-            return _from_binary(path, gray_values(path, stored), stored.bits)
+            return binary_ids(path, stored)
         if self.encoding == "max_channel":
-            ids = max_channel(stored)
+            ids = max_channel(path, stored)
         else:
-            ids, notation = read_ids(path, stored, self.classes)
+            ids, notation = read_ids(path, stored, self.table)
             if notation is not None and self.notation is not None:
                 self.notation.require(notation)
-        return _remapped(path, ids, self.label_map, self.classes)
+        return remapped_ids(path, ids, self.label_map, self.classes)
 
     def stored(self, file: PictureFile | ArrayFile) -> Stored:
         """Decodes a mask without asking what its numbers mean.
@@ -199,18 +171,7 @@ class Labels:
         """
         if self.encoding == "colors":
             return Stored(file.colors(), np.zeros((0, 3), np.uint8), 8)
-        return Stored(file.mask(spare=True), file.palette(), file.gray_bits)
-
-    def _from_colors(self, path: str, values: np.ndarray) -> np.ndarray:
-        codes = _codes(values)
-        known = self.color_ids
-        keys = _codes(np.array(list(known), np.uint8))
-        order = np.argsort(keys)
-        place = np.clip(np.searchsorted(keys[order], codes), 0, len(keys) - 1)
-        foreign = keys[order][place] != codes
-        if foreign.any():
-            _raise_foreign_colors(path, values[foreign], values.shape[0] * values.shape[1])
-        return np.array(list(known.values()))[order][place]
+        return stored_in(file)
 
     def _require_in_range(self, path: str, ids: np.ndarray, stored: Stored) -> None:
         if self.n_classes is None or not ids.size:
@@ -301,75 +262,6 @@ def _require_unique(classes: ClassTable) -> None:
             "`classes` must have a colour of its own for each class, and for what is ignored, "
             f"where masks hold colours. Received: {twice[0]} twice. Change one of the two."
         )
-
-
-def _from_binary(path: str, values: np.ndarray, bits: int) -> np.ndarray:
-    found = np.unique(values)
-    foreground = found[found != 0]
-    # White has all bits; of 1 bit it is 1.
-    white = (1, 255, 65_535, (1 << bits) - 1)
-    if len(foreground) > 1 or (len(foreground) and foreground[0] not in white):
-        shown = ", ".join(str(value) for value in found[:_SHOWN])
-        shown += ", ..." if len(found) > _SHOWN else ""
-        raise MaskError(
-            "not_binary",
-            "A binary mask must hold 0 and 255, or 0 and 1. "
-            f"Received: {shown} in '{path}'. Grey in between is what blurred or resized masks "
-            "have; make it again without.",
-            "other values than 0 and 255",
-        )
-    return (values != 0).astype(np.uint8)
-
-
-def _remapped(
-    path: str, ids: np.ndarray, label_map: Mapping[int, int], classes: ClassTable | None
-) -> np.ndarray:
-    if not label_map:
-        return ids
-    remapped = ids.astype(np.int32)
-    for old, new in label_map.items():
-        remapped[ids == old] = new
-    for target in sorted(set(label_map.values()) - label_map.keys()):
-        where = ids == target
-        if where.any():
-            _raise_collision(path, target, where, classes is None or classes.label_map != label_map)
-    return remapped
-
-
-def _raise_collision(path: str, target: int, where: np.ndarray, own: bool) -> None:
-    advice = f"Add {target}: {target} to `label_map` if it means the same, or map it to another id."
-    if not own:
-        # Such as Cityscapes' _labelTrainIds, read with the table for _labelIds.
-        advice = (
-            "If masks hold the ids of `classes` already, pass label_map={0: 0}, which maps nothing."
-        )
-    raise MaskError(
-        "label_map_collision",
-        "An id that `label_map` maps others to must be in it as well, where masks hold it. "
-        f"Received: {target} in {counted(int(where.sum()), 'pixel')} of '{path}'. {advice}",
-        f"id {target}, which `label_map` maps others to, is not in it",
-        where,
-    )
-
-
-def _codes(colors: np.ndarray) -> np.ndarray:
-    red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
-    return (red << 16) | (green << 8) | blue
-
-
-def _raise_foreign_colors(path: str, colors: np.ndarray, pixels: int) -> None:
-    found, counts = np.unique(colors, axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_SHOWN]
-    named: list[tuple[Color, int]] = [
-        ((int(r), int(g), int(b)), int(count))
-        for (r, g, b), count in zip(found[order], counts[order], strict=True)
-    ]
-    shown = ", ".join(f"{color} in {counted(count, 'pixel')}" for color, count in named)
-    shown += ", ..." if len(found) > _SHOWN else ""
-    raise ValueError(
-        f"A mask's colours must be those of `classes`. Received: {shown} of {pixels} in "
-        f"'{path}'. Add them to the table, or make the mask again if they are mixtures at edges."
-    )
 
 
 def _smallest(ids: np.ndarray) -> np.ndarray:

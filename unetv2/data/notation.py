@@ -9,36 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from unetv2.classes import ClassTable, Color
+from unetv2.data.decoding import open_file
+from unetv2.data.palettes import CHANNELS, colors_used, palette_kind, require_order
 from unetv2.data.pixels import only_red
 from unetv2.data.refusal import MaskError
+from unetv2.data.stored import Stored, first_color, gray_pixels, shown, stored_in
 from unetv2.plurals import counted
 
-# Ids in one channel of a palette's colors are all below: a palette to be looked at is brighter.
-DARK = 64
 # No set of classes has as many colors: they number instances, or are a photo's.
 MOST_COLORS = 256
-CHANNELS = ("red", "green", "blue")
+# As many headers as `make_dataset` checks.
+_HEADERS_READ = 10_000
+_FULL_PALETTE = 256
 _MAX_CHANNEL = "encoding='max_channel' if the largest channel of each color is the id"
-
-
-class Stored(NamedTuple):
-    """What a mask file holds.
-
-    Attributes:
-        values: Integers ``(height, width)``, or colors ``(height, width, 3 or 4)``.
-        palette: uint8 ``(n, 3)``. Where ``values`` are indices of a palette, its colors; empty
-            otherwise.
-        bits: int. Bits of a gray value: 1, 2, 4, or 8 also for what has more.
-    """
-
-    values: np.ndarray
-    palette: np.ndarray
-    bits: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +47,8 @@ class Notation:
 
     def require(self, other: Notation) -> None:
         """Raises a MaskError unless a mask has this notation."""
+        if self == other:
+            return
         if (self.kind, self.bits) == (other.kind, other.bits):
             places = range(min(len(self.palette), len(other.palette)))
             place = next((n for n in places if self.palette[n] != other.palette[n]), None)
@@ -104,7 +93,8 @@ def read_ids(
     Args:
         path: str. The file, for messages.
         stored: What it holds.
-        classes: ClassTable or None. Where its colors are the palette's, indices are the ids.
+        classes: ClassTable or None. The table of the ids in the file: where its colors are the
+            palette's, indices are the ids.
 
     Returns:
         tuple ``(ids, notation)``. None where all ids are 0, as in any notation.
@@ -114,11 +104,11 @@ def read_ids(
     """
     values, palette, bits = stored
     if len(palette):
-        kind = _palette_kind(palette, classes)
+        kind = palette_kind(palette, classes)
         if kind == "palette":
-            _require_order(path, palette, classes)
-            return values, Notation(kind, palette=_used(palette), path=path)
-        ids = _looked_up(path, values, palette)
+            require_order(path, palette, classes)
+            return values, Notation(kind, palette=colors_used(palette), path=path)
+        ids = _looked_up(path, stored)
     elif values.ndim == 2:
         kind, ids = "gray", values
     else:
@@ -127,53 +117,63 @@ def read_ids(
     return ids, Notation(kind, 8 if len(palette) else bits, path=path) if ids.any() else None
 
 
-def max_channel(stored: Stored) -> np.ndarray:
-    """Returns the largest of red, green and blue, also of a palette's colors."""
-    values, palette, _ = stored
-    if len(palette):
-        return palette.max(axis=1)[np.minimum(values, len(palette) - 1)]
-    if values.ndim == 2:
-        return values
-    red = only_red(values)
-    if red is not None:
-        return red
-    red, green, blue = np.moveaxis(values, 2, 0)[:3]
-    # Much faster than `values.max(axis=2)`, which goes by threes.
-    largest = np.maximum(red, green)
-    return np.maximum(largest, blue, out=largest)
+def palette_notation(path: str, palette: np.ndarray, classes: ClassTable | None) -> Notation | None:
+    """Returns the notation of a palette whose indices are the ids, or None for another one."""
+    if not len(palette) or palette_kind(palette, classes) != "palette":
+        return None
+    return Notation("palette", palette=colors_used(palette), path=path)
 
 
-def gray_values(path: str, stored: Stored) -> np.ndarray:
-    """Returns the gray values that a mask shows, or raises a MaskError for colors."""
-    values, palette, _ = stored
-    if len(palette):
-        values = palette[np.minimum(values, len(palette) - 1)]
-    if values.ndim == 2:
-        return values
-    colored = ~_is_gray(values)
-    if not colored.any():
-        return values[..., 0]
-    row, column = np.argwhere(colored)[0]
-    color = tuple(values[row, column, :3].tolist())
-    raise MaskError(
-        "not_binary",
-        "A binary mask must be black and white, its red, green and blue equal. Received: the "
-        f"color {color} at row {row}, column {column} of '{path}'. Pass encoding='colors' with "
-        "`classes`, or encoding='ids' if it holds class ids.",
-        "colors, not black and white",
-    )
+def notation_of(
+    paths: Sequence[str], classes: ClassTable | None, max_pixels: int
+) -> Notation | None:
+    """Returns the notation of a set of masks: of the first one that shows it.
+
+    Args:
+        paths: The masks. Those that cannot be read are passed over.
+        classes: ClassTable or None. As for :func:`read_ids`.
+        max_pixels: int. Larger pictures are passed over.
+
+    Returns:
+        Notation or None. None where all ids are 0.
+    """
+    for number in _in_spread_order(len(paths)):
+        found = _shown_by(paths[number], classes, max_pixels, header_only=False)
+        if found is not None and found.kind == "palette":
+            return _with_all_colors(found, paths[:_HEADERS_READ], classes, max_pixels)
+        if found is not None:
+            return found
+    return None
 
 
-def is_gray(stored: Stored) -> bool:
-    """Returns whether a mask shows gray values only."""
+def _shown_by(
+    path: str, classes: ClassTable | None, max_pixels: int, *, header_only: bool
+) -> Notation | None:
     try:
-        gray_values("", stored)
-    except MaskError:
-        return False
-    return True
+        with open_file(path, max_pixels) as file:
+            notation = palette_notation(path, file.palette(), classes)
+            if notation is None and not header_only:
+                _, notation = read_ids(path, stored_in(file), classes)
+            return notation
+    except (ValueError, OSError):
+        return None
 
 
-def in_spread_order(count: int) -> Iterator[int]:
+def _with_all_colors(
+    notation: Notation, paths: Sequence[str], classes: ClassTable | None, max_pixels: int
+) -> Notation:
+    """Returns a notation with the longest palette: a file's may have no more than it needs."""
+    for path in paths:
+        if len(notation.palette) == _FULL_PALETTE:
+            break
+        other = _shown_by(path, classes, max_pixels, header_only=True)
+        shown = len(notation.palette)
+        if other is not None and other.palette[:shown] == notation.palette:
+            notation = other
+    return notation
+
+
+def _in_spread_order(count: int) -> Iterator[int]:
     """Yields 0 to ``count - 1``, any first few of them spread over all: files are often sorted."""
     step = max(1, round(0.618 * count))
     while math.gcd(step, count) > 1:
@@ -181,79 +181,19 @@ def in_spread_order(count: int) -> Iterator[int]:
     return (number * step % count for number in range(count))
 
 
-def longer(one: Notation, other: Notation | None) -> Notation:
-    """Returns the one of two notations of a set that shows more colors of the palette."""
-    if other is None or len(other.palette) <= len(one.palette):
-        return one
-    return other if other.palette[: len(one.palette)] == one.palette else one
-
-
-def palette_notation(path: str, palette: np.ndarray, classes: ClassTable | None) -> Notation | None:
-    """Returns the notation of a palette whose indices are the ids, or None for another one."""
-    if not len(palette) or _palette_kind(palette, classes) != "palette":
-        return None
-    return Notation("palette", palette=_used(palette), path=path)
-
-
-def _palette_kind(palette: np.ndarray, classes: ClassTable | None) -> str:
-    """Returns how a palette's colors store ids, or ``"palette"`` where its indices do."""
-    colors = _used(palette)
-    if classes is not None and _agree(colors, classes.colors):
-        return "palette"
-    # A whole palette: among the colors in use there may be grays only, such as VOC's car.
-    if all(red == green == blue for red, green, blue in colors):
-        return "gray"
-    used = [place for place in range(3) if any(color[place] for color in colors)]
-    if len(used) == 1 and max(max(color) for color in colors) < DARK:
-        return CHANNELS[used[0]]
-    return "palette"
-
-
-def _agree(one: Sequence[Color], other: Sequence[Color]) -> bool:
-    return all(first == second for first, second in zip(one, other, strict=False))
-
-
-def _used(palette: np.ndarray) -> tuple[Color, ...]:
-    """Returns a palette's colors without those that fill it up: at the end, there before."""
-    colors: list[Color] = [(int(red), int(green), int(blue)) for red, green, blue in palette]
-    first = {color: place for place, color in reversed(list(enumerate(colors)))}
-    return tuple(colors[: max(first.values()) + 1])
-
-
-def _require_order(path: str, palette: np.ndarray, classes: ClassTable | None) -> None:
-    """Raises if a palette holds a table's colors, in another order."""
-    colors = _used(palette)
-    if classes is None or classes.label_map or _agree(colors, classes.colors):
-        return
-    known = {color: place for place, color in enumerate(classes.colors)}
-    if classes.ignore_color is not None and classes.ignore_class is not None:
-        known.setdefault(classes.ignore_color, classes.ignore_class)
-    if not all(color in known for color in colors):
-        return
-    place = next((n for n, color in enumerate(colors) if known[color] != n), None)
-    if place is not None:
-        summary = f"index {place} of the palette has the color of id {known[colors[place]]}"
+def _looked_up(path: str, stored: Stored) -> np.ndarray:
+    """Returns the ids that the colors of a palette are."""
+    found = np.unique(stored.values)
+    colors = shown(path, stored._replace(values=found[np.newaxis]))
+    if len(np.unique(colors.max(axis=2))) < len(found):
+        summary = "indices of the palette that have one color"
         raise MaskError(
             "mixed_masks",
-            "A palette with the colors of `classes` must have them in the order of the ids. "
-            f"Received: {summary} in '{path}'. Pass encoding='colors'.",
-            summary,
-        )
-
-
-def _looked_up(path: str, values: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Returns the ids that a palette of ids stands for."""
-    found = np.unique(values)
-    ids = palette.max(axis=1)
-    if found[-1] >= len(ids) or len(np.unique(ids[found])) < len(found):
-        summary = "indices of the palette without a color of their own"
-        raise MaskError(
-            "mixed_masks",
-            "A palette of grays must have one gray for each index. "
+            "A palette must have another color for each id. "
             f"Received: {summary} in '{path}'. Save the ids as a gray mask.",
             summary,
         )
-    return ids[values]
+    return stored.palette.max(axis=1)[stored.values]
 
 
 def _of_colors(path: str, values: np.ndarray) -> tuple[str, np.ndarray]:
@@ -264,10 +204,11 @@ def _of_colors(path: str, values: np.ndarray) -> tuple[str, np.ndarray]:
     used = [place for place in range(3) if values[..., place].any()]
     if len(used) <= 1:
         place = used[0] if used else 0
-        return CHANNELS[place], values[..., place]
-    gray = _is_gray(values)
+        # A copy: a view would keep all channels in memory.
+        return CHANNELS[place], values[..., place].copy()
+    gray = gray_pixels(values)
     if gray.all():
-        return "gray", values[..., 0]
+        return "gray", values[..., 0].copy()
     colored = ~gray
     number = len(np.unique(_codes(values[colored])))
     advice = f"Pass encoding='colors' with `classes`, or {_MAX_CHANNEL}."
@@ -276,19 +217,12 @@ def _of_colors(path: str, values: np.ndarray) -> tuple[str, np.ndarray]:
             f"{number} colors are no classes: take the file of class ids if these number "
             f"instances, or pass {_MAX_CHANNEL}."
         )
-    row, column = np.argwhere(colored)[0]
-    color = tuple(values[row, column, :3].tolist())
+    color = first_color(values, colored)
     raise MaskError(
         "colors_for_ids",
-        f"Masks must hold class ids. Received: the color {color} at row {row}, column {column} of "
-        f"'{path}'. {advice}",
+        f"Masks must hold class ids. Received: {color} of '{path}'. {advice}",
         "colors, not ids",
     )
-
-
-def _is_gray(colors: np.ndarray) -> np.ndarray:
-    red, green, blue = np.moveaxis(colors, -1, 0)[:3]
-    return (red == green) & (green == blue)
 
 
 def _codes(colors: np.ndarray) -> np.ndarray:

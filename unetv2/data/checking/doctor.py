@@ -232,7 +232,7 @@ def _about_all(tally: Tally, labels: Labels, unread: bool) -> Iterator[Finding]:
     if number_instances(tally.pixels):
         message = f"{len(tally.pixels)} ids, up to {max(tally.pixels)}"
         yield Finding("warning", "instance_ids", None, message)
-    if len(tally.colors) > MOST_COLORS:
+    if unread and len(tally.colors) > MOST_COLORS:
         message = f"{len(tally.colors)} colors and more, too many for classes"
         yield Finding("warning", "instance_ids", None, message)
     if looks_colored(tally.pixels, labels) and not unread:

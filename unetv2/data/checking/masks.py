@@ -11,9 +11,10 @@ from unetv2.classes import Color
 from unetv2.data.checking.runs import Runs
 from unetv2.data.checking.smoothing import looks_smoothed
 from unetv2.data.labels import Labels
-from unetv2.data.notation import Stored
+from unetv2.data.palettes import palette_kind
 from unetv2.data.pixels import only_red
 from unetv2.data.refusal import MaskError
+from unetv2.data.stored import Stored
 from unetv2.plurals import counted
 
 _SHOWN = 5
@@ -59,8 +60,11 @@ def examine_mask(stored: Stored, labels: Labels, path: str) -> MaskFacts:
     )
     ids = _summed(meaning[known], runs.counts()[known])
     problems += _out_of_range(ids, labels)
-    # A palette's indices have no order that smoothing could follow.
-    if not len(palette) and looks_smoothed(runs, _without_boundary(parts)):
+    # A palette's indices have no order that smoothing could follow; its colors may be the ids.
+    ordered = not len(palette) or palette_kind(palette, labels.table) != "palette"
+    if len(palette) and ordered:
+        parts = palette[np.minimum(parts, len(palette) - 1)].max(axis=2)
+    if ordered and looks_smoothed(runs, _without_boundary(parts)):
         problems.append(("warning", "antialiased", "values in between along the edges"))
     if not problems:
         problems += _monotony(ids, labels)

@@ -18,8 +18,8 @@ from unetv2.data.arrays import array_image, is_array
 from unetv2.data.checking.findings import Finding
 from unetv2.data.decoding import MAX_PIXELS, decode_image, open_file
 from unetv2.data.labels import Labels
-from unetv2.data.notation import Stored
 from unetv2.data.refusal import MaskError
+from unetv2.data.stored import Stored
 from unetv2.visualization.masks import colorize
 
 _PICTURES = 8

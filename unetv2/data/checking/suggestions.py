@@ -10,7 +10,7 @@ from unetv2.data.advice import ignoring, looks_white, marking, number_instances
 from unetv2.data.checking.findings import ClassStatistics
 from unetv2.data.checking.tally import Tally
 from unetv2.data.labels import Labels
-from unetv2.data.notation import CHANNELS, DARK
+from unetv2.data.palettes import CHANNELS, DARK
 
 _FAR = 10
 
