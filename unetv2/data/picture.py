@@ -14,6 +14,7 @@ from unetv2.data.header import Header
 from unetv2.data.pixels import (
     convert_16_bit,
     converted,
+    correct_bmp,
     gray_bits,
     grey_stretch,
     is_16_bit,
@@ -222,6 +223,7 @@ def open_picture(path: str, max_pixels: int) -> Iterator[PictureFile]:
                     f"{picture.height}x{picture.width} pixels by its header"
                 )
             require_whole_tiff(picture)
+            correct_bmp(path, picture)
             yield PictureFile(path, picture)
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise

@@ -192,6 +192,26 @@ def require_whole_tiff(picture: Image.Image) -> None:
         raise UnidentifiedImageError(f"{channels} channels of {bits} bits")
 
 
+def correct_bmp(path: str, picture: Image.Image) -> None:
+    """Has Pillow read a BMP with a palette of grays by its own bits a pixel, or raises.
+
+    Pillow takes black and white for 1 bit and other grays for 8, whatever the header says.
+    """
+    if picture.format != "BMP" or picture.mode not in ("1", "L"):
+        return
+    with open(path, "rb") as file:
+        start = file.read(30)
+    # An older header has shorter sizes.
+    place = 24 if start[14] == 12 else 28
+    bits = int.from_bytes(start[place : place + 2], "little")
+    if bits == (1 if picture.mode == "1" else 8):
+        return
+    (tile,) = picture.tile if isinstance(picture, ImageFile.ImageFile) else ()
+    if bits != 8 or tile.codec_name != "raw":
+        raise UnidentifiedImageError(f"a palette of grays, and {bits} bits a pixel")
+    picture.tile = [tile._replace(args=("1;8", *tile.args[1:]))]
+
+
 def what_it_is(path: str, error: Exception) -> str:
     """Returns what to do with a file that Pillow does not read, a sentence or two."""
     with open(path, "rb") as file:
