@@ -21,6 +21,7 @@ from unetv2.data.notation import (
     read_ids,
 )
 from unetv2.data.picture import PictureFile
+from unetv2.data.refusal import for_callers
 from unetv2.data.stored import Stored, binary_ids, is_gray, max_channel, stored_in
 
 ENCODINGS = ("ids", "colors", "binary", "max_channel")
@@ -100,7 +101,7 @@ class Labels:
         return replace(self, notation=notation_of(paths, self.table, max_pixels))
 
     def require_notation(self, path: str, file: PictureFile | ArrayFile) -> None:
-        """Raises a MaskError if a mask's palette, as its header has it, is not that of the set.
+        """Raises a ValueError if a mask's palette, as its header has it, is not that of the set.
 
         Args:
             path: str. The file, for messages.
@@ -109,7 +110,8 @@ class Labels:
         if self.encoding == "ids" and self.notation is not None:
             found = palette_notation(path, file.palette(), self.table)
             if found is not None:
-                self.notation.require(found)
+                with for_callers():
+                    self.notation.require(found)
 
     def read(self, path: str, max_pixels: int) -> np.ndarray:
         """Reads a mask file.
@@ -125,12 +127,13 @@ class Labels:
         Raises:
             ValueError: If it is no picture, or holds something else than labels.
         """
-        with open_file(path, max_pixels) as file:
-            stored = self.stored(file)
-        if self.encoding == "colors":
-            ids = ids_of_colors(path, stored.values, self.color_ids)
-        else:
-            ids = self.meaning(path, stored)
+        with for_callers():
+            with open_file(path, max_pixels) as file:
+                stored = self.stored(file)
+            if self.encoding == "colors":
+                ids = ids_of_colors(path, stored.values, self.color_ids)
+            else:
+                ids = self.meaning(path, stored)
         self._require_in_range(path, ids, stored)
         return _smallest(ids)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 
@@ -22,3 +25,12 @@ class MaskError(ValueError):
         self.kind = kind
         self.summary = summary
         self.where = where
+
+
+@contextmanager
+def for_callers() -> Iterator[None]:
+    """Makes a MaskError the plain ValueError that callers of the library are promised."""
+    try:
+        yield
+    except MaskError as error:
+        raise ValueError(str(error)) from None
