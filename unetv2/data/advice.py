@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from unetv2.data.palettes import DARK
+
 _MARKERS = (255, 65_535)
 _INSTANCES = 1_000
 _WHITE = ({255}, {65_535})
@@ -32,6 +34,12 @@ def looks_white(ids: Collection[int]) -> bool:
     return set(ids) - {0} in _WHITE
 
 
+def look_colored(ids: Collection[int]) -> bool:
+    """Returns whether ids that are stored in one channel are rather bright tones of a color."""
+    tones = set(ids) - {0, 255}
+    return max(tones) >= DARK if tones else 255 in ids
+
+
 def number_instances(ids: Collection[int]) -> bool:
     """Returns whether ids number instances: far larger than there are different ones."""
     labels = [number for number in ids if number not in marking(ids)]
@@ -55,7 +63,7 @@ def advice_for(
         n_classes: int. How many there should be.
         gray: bool. Whether the mask shows gray values only.
     """
-    if not gray:
+    if not gray and look_colored(found):
         return (
             "Raise `n_classes` if these are ids; pass encoding='colors' with `classes` if the "
             "mask holds colors."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import BmpImagePlugin, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from unetv2.data.arrays import MAGIC
 from unetv2.data.refusal import MaskError
@@ -197,7 +197,7 @@ def correct_bmp(path: str, picture: Image.Image) -> None:
 
     Pillow takes black and white for 1 bit and other grays for 8, whatever the header says.
     """
-    if picture.format != "BMP" or picture.mode not in ("1", "L"):
+    if not isinstance(picture, BmpImagePlugin.BmpImageFile) or picture.mode not in ("1", "L"):
         return
     with open(path, "rb") as file:
         start = file.read(30)
@@ -206,8 +206,8 @@ def correct_bmp(path: str, picture: Image.Image) -> None:
     bits = int.from_bytes(start[place : place + 2], "little")
     if bits == (1 if picture.mode == "1" else 8):
         return
-    (tile,) = picture.tile if isinstance(picture, ImageFile.ImageFile) else ()
-    if bits != 8 or tile.codec_name != "raw":
+    (tile,) = picture.tile
+    if bits != 8 or tile.codec_name != "raw" or not isinstance(tile.args, tuple):
         raise UnidentifiedImageError(f"a palette of grays, and {bits} bits a pixel")
     picture.tile = [tile._replace(args=("1;8", *tile.args[1:]))]
 

@@ -85,13 +85,12 @@ def _read_numbers(stored: Stored, counts: np.ndarray, labels: Labels, path: str)
         where = np.ones(len(parts), bool) if error.where is None else error.where[:, 0]
         if len(palette):
             parts = palette[np.minimum(parts[:, 0], len(palette) - 1)]
-        colored = parts.shape[1] > 1 and error.kind in _OF_COLORS
-        listed = _histogram(parts, counts).items() if colored else None
-        if listed is None:
-            listed = _summed(parts.max(axis=1)[where], counts[where]).items()
-        message = f"{error.summary}: {_listed(listed)}"
+        in_color = parts.shape[1] > 1 and error.kind in _OF_COLORS
+        found = _histogram(parts, counts) if in_color else {}
+        numbers = _summed(parts.max(axis=1)[where], counts[where])
+        message = f"{error.summary}: {_listed(found.items() or numbers.items())}"
         nothing = np.full(len(parts), -1), np.zeros(len(parts), bool)
-        return *nothing, dict(listed) if colored else {}, [("error", error.kind, message)]
+        return *nothing, found, [("error", error.kind, message)]
     # Ids here may be colors, as other masks of the set show.
     colors = _histogram(parts, counts) if parts.shape[1] > 1 and labels.encoding == "ids" else {}
     return meaning[:, 0].astype(np.int64), np.ones(len(parts), bool), colors, []

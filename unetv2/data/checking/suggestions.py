@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
-from unetv2.data.advice import ignoring, looks_white, marking, number_instances
+from unetv2.data.advice import ignoring, look_colored, looks_white, marking, number_instances
 from unetv2.data.checking.findings import ClassStatistics
 from unetv2.data.checking.tally import Tally
 from unetv2.data.labels import Labels
-from unetv2.data.palettes import CHANNELS, DARK
+from unetv2.data.palettes import CHANNELS
 
 _FAR = 10
 
@@ -72,9 +72,7 @@ def looks_colored(ids: Collection[int], labels: Labels) -> bool:
     """Tells whether masks that store ids in one channel are rather black and tones of one color."""
     if labels.n_classes is not None or labels.notation is None:
         return False
-    tones = set(ids) - {0, 255}
-    bright = max(tones) >= DARK if tones else 255 in ids
-    return labels.notation.kind in CHANNELS and bright
+    return labels.notation.kind in CHANNELS and look_colored(ids)
 
 
 def _guess_markers(ids: Collection[int], labels: Labels) -> tuple[int, ...]:
