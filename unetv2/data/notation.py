@@ -80,7 +80,9 @@ class Notation:
 
 _NAMES = {
     "gray": "as gray values",
-    **{channel: f"in {channel} alone" for channel in CHANNELS},
+    "red": "in red alone",
+    "green": "in green alone",
+    "blue": "in blue alone",
     "palette": "as indices of a palette of colors",
 }
 
