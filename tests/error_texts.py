@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[A-Za-z][a-z']*[,.;:]?")
 _PLACEHOLDER = re.compile(r"%[sdgrf]|\{[^{}]*\}")
 _ENDS = ".,;:"
 _MOST_VARIANTS = 32
-_CANDIDATES = 30
+_CANDIDATES = 60
 # The longest value, in words.
 _LONGEST_VALUE = 12
 

@@ -78,7 +78,7 @@ def test_a_file_replaced_by_one_of_its_size_is_noticed(write_pairs, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [{"image_size": (3, 4)}, {"interpolation": "nearest"}, {"channels": 1}, {"n_classes": 9},
-     {"label_map": {1: 0}}, {"resize": "crop"}],
+     {"label_map": {1: 0, 0: 0}}, {"resize": "crop"}],
 )  # fmt: skip
 def test_another_preparation_is_another_entry(write_pairs, tmp_path, reads, options):
     folders = write_pairs(2)

@@ -143,7 +143,8 @@ def test_alpha_changes_nothing(write, red):
     ids = regions(0, 1, 2)[..., np.newaxis]
     # As CARLA stores ids, or as grey does.
     mask = np.pad(ids, ((0, 0), (0, 0), (0, 2))) if red else ids.repeat(3, axis=2)
-    other = regions(2, 1)[..., np.newaxis].repeat(3, axis=2)
+    other = np.pad(regions(2, 1)[..., np.newaxis], ((0, 0), (0, 0), (0, 2)))
+    other = other if red else other[..., :1].repeat(3, axis=2)
     plain = check(write(mask, other, images=[image, image[::-1]]), n_classes=3)
     folders = write(
         with_alpha(mask, 9), with_alpha(other, 255), names="ab",

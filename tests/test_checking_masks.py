@@ -36,7 +36,7 @@ def test_ids_out_of_range_are_errors_with_file_and_count(write):
     report = check(folders, n_classes=3)
     assert only(report, "out_of_range") == "ids outside [0, 3): 7 in 192 pixels"
     assert report.problems[0].path == str(folders[1] / "1.png")
-    assert check(folders, n_classes=3, label_map={7: 0}).ok
+    assert check(folders, n_classes=3, label_map={7: 0, 0: 0}).ok
     assert check(folders, n_classes=3, ignore_class=7).ok
 
 
@@ -44,7 +44,7 @@ def test_colours_instead_of_ids_are_errors_and_are_counted(write):
     colors = unetv2.visualization.colorize(regions(0, 1, 1, 2), TABLE)
     report = check(write(colors, regions(0, 1)))
     message = only(report, "colors_for_ids")
-    assert message.startswith("colours, not ids: (128, 64, 128) in 384 pixels")
+    assert message.startswith("colors, not ids: (128, 64, 128) in 384 pixels")
     assert dict(report.colors) == {(128, 64, 128): 384, (0, 0, 200): 192, (200, 0, 0): 192}
     assert "(128, 64, 128)     384" in str(report)
     assert [row.id for row in report.classes] == [0, 1]
@@ -59,15 +59,20 @@ def test_the_largest_channel_may_be_meant_as_the_id(write):
     mask = np.zeros((*SIZE, 3), np.uint8)
     mask[..., 0], mask[..., 1] = 2, regions(0, 1)
     mask[:, :5, 0] = 1
-    report = check(write(mask), n_classes=3)
+    folders = write(mask)
+    # Which has to be said, as different colors then share an id.
+    assert kinds(check(folders, n_classes=3)) == ["colors_for_ids"]
+    report = check(folders, n_classes=3, encoding="max_channel")
     assert report.ok
-    assert "colors_for_ids" in kinds(report)
+    assert [row.id for row in report.classes] == [1, 2]
 
 
-def test_ids_in_the_red_channel_and_grey_stored_as_rgb_are_ids(write):
-    red, grey = np.zeros((*SIZE, 3), np.uint8), np.repeat(regions(0, 2)[..., None], 3, axis=2)
-    red[..., 0] = regions(0, 1, 2)
-    report = check(write(red, grey))
+@pytest.mark.parametrize("notation", ["red", "grey"])
+def test_ids_in_the_red_channel_or_grey_stored_as_rgb_are_ids(write, notation):
+    masks = [np.zeros((*SIZE, 3), np.uint8) for _ in range(2)]
+    for mask, ids in zip(masks, (regions(0, 1, 2), regions(0, 2)), strict=True):
+        mask[..., : 1 if notation == "red" else 3] = ids[..., None]
+    report = check(write(*masks))
     assert report.problems == ()
     assert [row.id for row in report.classes] == [0, 1, 2]
 
@@ -131,7 +136,11 @@ def test_masks_of_one_kind_of_pixel_are_named(write):
         ((0, 1, 33, 255), {}, 255, 34),
         ((0, 1, 2, 200), {}, 200, 3),
         ((0, 7, 22), {}, None, 23),
-        ((0, 1, 254, 255), {}, None, 256),
+        ((0, 1, 254, 255), {}, 255, 2),
+        ((0, 1, 253, 254, 255), {}, None, 256),
+        ((1, 255), {}, 255, 2),
+        ((0, 1, 2, 254, 255), {"n_classes": 3}, 255, 3),
+        ((0, 1, 2, 9), {"n_classes": 3, "encoding": "max_channel"}, None, 10),
         ((0, 1, 2, 3), {"n_classes": 3}, 3, 3),
         ((0, 1, 2, 9), {"n_classes": 3}, None, 10),
         ((0, 1, 2, 9, 255), {"n_classes": 10}, 255, 10),
@@ -157,9 +166,11 @@ def test_a_mask_has_an_error_exactly_where_reading_raises(write, options):
         np.repeat(regions(0, 1)[..., None], 3, axis=2),
         regions(0, 1, size=(24, 30)),
     )
-    preparation = Preparation(labels=Labels(**options))
+    pairs = find_pairs(*folders)
+    labels = Labels(**options).settled([pair.mask for pair in pairs], 10_000)
+    preparation = Preparation(labels=labels)
     refused = set()
-    for pair in find_pairs(*folders):
+    for pair in pairs:
         try:
             read_pair(pair, preparation)
         except ValueError:

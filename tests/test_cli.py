@@ -47,7 +47,7 @@ def test_every_option_reaches_the_doctor(folders, capsys, tmp_path):
 
 def test_ids_are_mapped_and_the_split_and_the_limit_are_the_callers(folders, capsys):
     words = ["check", *folders, "--json", "--n-classes", "2", "--split", "0", "0.5", "0.5"]
-    assert main([*words, "--label-map", "2:1", "--label-map", "1:0"]) == 0
+    assert main([*words, "--label-map", "2:1", "--label-map", "1:0", "--label-map", "0:0"]) == 0
     content = json.loads(capsys.readouterr().out)
     # 2 becomes 1 and 1 becomes 0, not 2 by way of 1.
     assert [row["id"] for row in content["classes"]] == [0, 1]
@@ -153,6 +153,16 @@ def test_train_trains_and_resumes(folders, tmp_path, capsys):
     assert "Pass --resume to go on with it, --overwrite to remove it" in capsys.readouterr().err
     assert main([*words, "--epochs", "2", "--resume"]) == 0
     assert len((tmp_path / "run" / "history.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_train_needs_no_number_of_classes_for_black_and_white(write, tmp_path, capsys):
+    folders = write(*[np.repeat(np.uint8([[0, 255]]), 16, axis=1).repeat(24, axis=0)] * 3)
+    words = ["train", *map(str, folders), "--encoding", "binary", "--epochs", "1", "--quiet"]
+    words += ["--image-size", "12", "16", "--filters", "2", "--output", str(tmp_path / "run")]
+    words += ["--val-images", str(folders[0]), "--val-masks", str(folders[1])]
+    assert main([*words, "--n-classes", "3"]) == 2
+    assert "`--encoding` must be another one than" in capsys.readouterr().err
+    assert main(words) == 0
 
 
 def test_train_says_what_is_missing(folders, tmp_path, capsys):

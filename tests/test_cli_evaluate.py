@@ -51,7 +51,8 @@ def test_the_report_lies_in_its_folder_and_another_one_is_compared_with_it(words
 
 def test_every_option_reaches_the_evaluation(words, capsys, tmp_path):
     (tmp_path / "table.csv").write_text(TABLE)
-    options = ["--classes", str(tmp_path / "table.csv"), "--label-map", "2:0", "--json"]
+    options = ["--classes", str(tmp_path / "table.csv"), "--json"]
+    options += ["--label-map", "2:0", "--label-map", "0:0"]
     options += ["--ignore-class", "7", "--boundary-tolerance", "3", "--seed", "5"]
     options += ["--image-suffix", "", "--mask-suffix", "", "--encoding", "ids"]
     options += ["--group-by", "0", "--split", "0", "0", "1", "--subset", "test"]
@@ -62,7 +63,7 @@ def test_every_option_reaches_the_evaluation(words, capsys, tmp_path):
     assert content["ignore_class"] == 7
     settings = content["settings"]
     assert (settings["boundary_tolerance"], settings["seed"]) == (3, 5)
-    assert settings["reading"]["label_map"] == {"2": 0}
+    assert settings["reading"]["label_map"] == {"2": 0, "0": 0}
     assert settings["reading"]["subset"] == "test"
     assert main([*words, "--json", "--boundary-tolerance", "0.25"]) == 0
     content = json.loads(capsys.readouterr().out)

@@ -21,6 +21,7 @@ def wording():
     command.add_argument("--image-size", nargs=2)
     command.add_argument("--resume", action="store_true")
     command.add_argument("--precision")
+    command.add_argument("--label-map")
     return Wording(command, {"image_dir": "IMAGES"})
 
 
@@ -36,6 +37,7 @@ def wording():
         ("Received: precision='int 9'.", "Received: --precision 'int 9'."),
         ("Received: image_size=(3, 4).", "Received: --image-size 3 4."),
         ("Received: image_size=[3, 4, 5].", "Received: --image-size 3 4 5."),
+        ("Pass label_map={7: 0, 254: -1}.", "Pass --label-map 7:0 --label-map 254:-1."),
         ("(image_size=0.5) is", "(--image-size 0.5) is"),
         ("Call it with `resume=True`.", "Call it with `--resume`."),
         # As a value, which else would be an option.

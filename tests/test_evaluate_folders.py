@@ -92,7 +92,7 @@ def test_folders_are_read_as_make_dataset_reads_them(write_pairs, tmp_path):
     np.testing.assert_array_equal(painted.confusion, plain.confusion)
     assert painted.settings["reading"] == reading
 
-    mapped = evaluate(small_model(), (images, masks), reading={"label_map": {2: 0}})
+    mapped = evaluate(small_model(), (images, masks), reading={"label_map": {2: 0, 0: 0}})
     assert mapped.scores.support.tolist() == [
         plain.scores.support[0] + plain.scores.support[2], plain.scores.support[1], 0
     ]  # fmt: skip

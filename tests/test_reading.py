@@ -201,8 +201,12 @@ def test_a_mask_of_colours_is_no_mask_of_ids(tmp_path):
         ValueError, match=r"Masks must hold class ids. .*\(128, 64, 0\) at row 1, column 2 of"
     ):
         read_pair(pair, (3, 4))
+    # `n_classes` is no wish for the largest channel: different colors would give one id.
+    with pytest.raises(ValueError, match=r"Masks must hold class ids. .*encoding='max_channel'"):
+        read_pair(pair, (3, 4), n_classes=200)
     with pytest.raises(ValueError, match=r"Mask ids must be in \[0, 23\). Received: 128"):
-        read_pair(pair, (3, 4), n_classes=23)
+        read_pair(pair, (3, 4), n_classes=23, encoding="max_channel")
+    assert read_pair(pair, (3, 4), encoding="max_channel")[1].max() == 128
 
 
 def test_a_jpeg_is_no_mask(tmp_path):

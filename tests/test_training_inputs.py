@@ -196,6 +196,13 @@ def test_the_ignored_class_is_the_datas_or_the_models(tmp_path, write_pairs):
     holes = changed(mask=lambda masks: tf.where(masks == 1, 255, masks))
     with pytest.raises(ValueError, match="or `ignore_class` .None.. Received: 255 in .* pixels"):
         train(tmp_path / "run", data=holes)
+    # `map` and others lose what `make_dataset` was told: the model has to be told too.
+    lost = of_files(write_pairs, ignore_class=9, label_map={1: 9}).map(lambda x, y: (x, y))
+    advice = r"Received: 9 in .*`map`.* Pass `ignore_class=9` to the model, by `build_unetv2"
+    with pytest.raises(ValueError, match=advice):
+        examine(network(), lost, None, PLAIN)
+    followed = unetv2.build_unetv2((*SIZE, 3), 3, filters=2, depth=2, ignore_class=9)
+    assert examine(followed, lost, None, PLAIN).ignore_class == 9
     model = network()
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True, ignore_class=255))
     training = train(tmp_path / "run", model, holes, epochs=1)

@@ -9,9 +9,12 @@ from typing import Any
 from unetv2 import recipes
 from unetv2.cli.options import Answer, add_command, add_data, data
 from unetv2.data.dataset import make_dataset
+from unetv2.data.labels import resolve_labels
 from unetv2.distributed import connect
 from unetv2.plurals import counted
 from unetv2.training.trainer import train
+
+_LABELS = ("n_classes", "ignore_class", "classes", "encoding", "label_map")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -78,7 +81,7 @@ def run(options: argparse.Namespace) -> Answer:
             "`--val-images` and `--val-masks` must come together. "
             f"Received: {options.val_images} and {options.val_masks}."
         )
-    n_classes = options.n_classes or len(read["classes"] or ())
+    n_classes = resolve_labels(**{name: read[name] for name in _LABELS}).n_classes
     if not n_classes:
         raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
     own = bool(options.val_images)

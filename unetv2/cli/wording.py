@@ -11,8 +11,8 @@ from typing import Any
 
 from unetv2.escaping import printable_lines
 
-# A tuple or list, a quoted text, or what goes on to the next space without a sentence's end.
-_VALUE = r"\([^()]*\)|\[[^\[\]]*\]|'[^']*'|[^\s,;()]+?(?=[.,;:)]*(?:\s|$))"
+# A tuple, list or map, a quoted text, or what goes on to the next space without a sentence's end.
+_VALUE = r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}|'[^']*'|[^\s,;()]+?(?=[.,;:)]*(?:\s|$))"
 
 
 class Wording(logging.Formatter):
@@ -62,6 +62,10 @@ class Wording(logging.Formatter):
         if value in ("False", "None"):
             return f"no {word}"
         # As one would type it.
+        if value[0] == "{":
+            # An option for each entry.
+            entries = value[1:-1].replace(" ", "").split(",")
+            return " ".join(f"{word} {entry}" for entry in entries)
         if value[0] in "([":
             value = value[1:-1].replace(",", "")
         elif " " not in value:

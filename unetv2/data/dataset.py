@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,10 @@ def make_dataset(
 ) -> tf.data.Dataset:
     """Makes batches of images and masks from two folders.
 
-    Image and mask belong together by path and name without extension. Masks hold class ids: in
-    their only channel, as palette indices, or as the maximum over red, green and blue, as
-    in CARLA's files; or, by ``encoding``, colours or black and white. Ids are never
-    interpolated.
+    Image and mask belong together by path and name without extension. Masks hold class ids: as
+    gray values, as indices of a palette of colors, or in red alone, as in CARLA's files, all
+    masks of the folder in one of these ways; or, by ``encoding``, colors or black and white.
+    Ids are never interpolated.
 
     The headers of the first 10,000 pairs and all of the first 32 pairs are checked here;
     everything else when it is read, in the first epoch. An error then is a
@@ -76,13 +77,15 @@ def make_dataset(
         mask_dir: Folder of the masks, in a lossless format or as ``.npy``: integers or bool
             ``(height, width)`` or ``(height, width, 1)``, colours uint8 ``(height, width, 3)``.
         n_classes: int, 2 to 65,536, or None. Number of classes; another id in a mask is an error.
-            None takes the number of ``classes``, or any id, and refuses masks of colours.
+            None takes the number of ``classes``, 2 for ``encoding="binary"``, or any id.
         ignore_class: int or None. Id of pixels that have no label, allowed besides. None takes
             that of ``classes``.
         classes: ClassTable or None. Gives what the three arguments around it leave open.
-        encoding: ``"ids"``; ``"colors"`` of ``classes``, exactly; ``"binary"``, 0 and 255.
+        encoding: ``"ids"``, which refuses colors; ``"colors"`` of ``classes``, exactly;
+            ``"binary"``, 0 and 255; ``"max_channel"``, the largest of red, green and blue, so
+            that different colors may give one id.
         label_map: Other ids for those in the files, integers to integers; what it does not list
-            stays. None takes that of ``classes``.
+            stays, but must not be one that others are mapped to. None takes that of ``classes``.
         image_size: ``(height, width)`` to which both are resized. None keeps every picture's
             own; they must then be of one size, or ``crop_size`` or ``batch_size=1`` be given.
         resize: ``"stretch"``; ``"pad"``, keeping the aspect ratio, padded with black and
@@ -151,6 +154,9 @@ def make_dataset(
         )
     augment = get_augmentation(augmentation, labels.ignore_class, channels=channels)
     pairs = find_pairs(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
+    # Of all pairs, so that all subsets are read alike.
+    labels = labels.settled([pair.mask for pair in pairs], preparation.max_pixels)
+    preparation = replace(preparation, labels=labels)
     pairs = split_pairs(pairs, subset, split=split, seed=seed, group_by=group_by)
     source = Source(
         pairs,

@@ -52,8 +52,10 @@ class ArrayFile:
         """Returns the colours of a mask."""
         return array_colors(self._path, self._max_pixels)
 
+    gray_bits = 8
+
     def palette(self) -> np.ndarray:
-        """Returns no colours: an array has no palette."""
+        """Returns no colors: an array has no palette."""
         return np.zeros((0, 3), np.uint8)
 
 

@@ -1,21 +1,30 @@
-"""What a mask's numbers mean: ids, colours of a table, or black and white."""
+"""What a mask's numbers mean: ids, colors of a table, or black and white."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 import numpy as np
 
 from unetv2.arguments import require_choice, require_ignore_class, require_n_classes
 from unetv2.classes import ClassTable, Color
-from unetv2.data.decoding import ArrayFile, decode_colors, decode_mask
+from unetv2.data.advice import advice_for
+from unetv2.data.colors import ids_of_colors
+from unetv2.data.decoding import ArrayFile, open_file
+from unetv2.data.label_map import remapped_ids
+from unetv2.data.notation import (
+    Notation,
+    notation_of,
+    palette_notation,
+    read_ids,
+)
 from unetv2.data.picture import PictureFile
-from unetv2.data.pixels import only_red
-from unetv2.plurals import counted
+from unetv2.data.refusal import for_callers
+from unetv2.data.stored import Stored, binary_ids, is_gray, max_channel, stored_in
 
-ENCODINGS = ("ids", "colors", "binary")
+ENCODINGS = ("ids", "colors", "binary", "max_channel")
 
 _SHOWN = 8
 
@@ -25,12 +34,15 @@ class Labels:
     """Turns what a mask file holds into class ids.
 
     Args:
-        encoding: ``"ids"``, in the only channel, as palette indices or as the largest of red,
-            green and blue; ``"colors"`` of the table; ``"binary"``, 0 and 255 (or 0 and 1).
+        encoding: ``"ids"``, as gray, in one channel, or as indices of a palette; ``"colors"`` of
+            the table; ``"binary"``, 0 and 255 (or 0 and 1); ``"max_channel"``, the largest of
+            red, green and blue, whatever the color.
         n_classes: int or None. Ids from here on are an error; None takes any.
         ignore_class: int or None. An id allowed besides.
         label_map: Other ids for those in the file; what it does not list stays.
-        classes: ClassTable or None. The table of the colours.
+        classes: ClassTable or None. The table of the colors.
+        notation: Notation or None. How the masks of the set store ids; None takes each mask by
+            itself.
     """
 
     encoding: str = "ids"
@@ -38,6 +50,7 @@ class Labels:
     ignore_class: int | None = None
     label_map: Mapping[int, int] = field(default_factory=dict)
     classes: ClassTable | None = None
+    notation: Notation | None = None
 
     def __post_init__(self) -> None:
         """Checks what depends on each other."""
@@ -58,6 +71,48 @@ class Labels:
                     f"Received: {pair[0]!r}: {pair[1]!r}."
                 )
 
+    @property
+    def color_ids(self) -> dict[Color, int]:
+        """The id of each color of the table, and of the one that is ignored."""
+        if self.classes is None:
+            return {}
+        known = dict(zip(self.classes.colors, range(len(self.classes)), strict=True))
+        if self.classes.ignore_color is not None and self.ignore_class is not None:
+            known[self.classes.ignore_color] = self.ignore_class
+        return known
+
+    @property
+    def table(self) -> ClassTable | None:
+        """The table of the ids in the files, which a map makes others of."""
+        return None if self.label_map else self.classes
+
+    def settled(self, paths: Sequence[str], max_pixels: int) -> Labels:
+        """Returns the same labels, with the notation of a set of masks.
+
+        Args:
+            paths: The masks of the set.
+            max_pixels: int. Larger pictures are passed over.
+
+        Returns:
+            Labels. For other encodings than ``"ids"`` they stay as they are.
+        """
+        if self.encoding != "ids":
+            return self
+        return replace(self, notation=notation_of(paths, self.table, max_pixels))
+
+    def require_notation(self, path: str, file: PictureFile | ArrayFile) -> None:
+        """Raises a ValueError if a mask's palette, as its header has it, is not that of the set.
+
+        Args:
+            path: str. The file, for messages.
+            file: What :func:`unetv2.data.decoding.open_file` opens.
+        """
+        if self.encoding == "ids" and self.notation is not None:
+            found = palette_notation(path, file.palette(), self.table)
+            if found is not None:
+                with for_callers():
+                    self.notation.require(found)
+
     def read(self, path: str, max_pixels: int) -> np.ndarray:
         """Reads a mask file.
 
@@ -72,53 +127,56 @@ class Labels:
         Raises:
             ValueError: If it is no picture, or holds something else than labels.
         """
-        if self.encoding == "colors":
-            ids = self._from_colors(path, max_pixels)
-        elif self.encoding == "binary":
-            values = decode_mask(path, max_pixels=max_pixels, spare=True)
-            ids = _from_binary(path, _largest_channel(values))
-        else:
-            values = decode_mask(path, max_pixels=max_pixels, spare=True)
-            if self.n_classes is None:
-                _require_no_colors(path, values)
-            ids = _remapped(_largest_channel(values), self.label_map)
-        self._require_in_range(path, ids)
+        with for_callers():
+            with open_file(path, max_pixels) as file:
+                stored = self.stored(file)
+            if self.encoding == "colors":
+                ids = ids_of_colors(path, stored.values, self.color_ids)
+            else:
+                ids = self.meaning(path, stored)
+        self._require_in_range(path, ids, stored)
         return _smallest(ids)
 
-    def stored(self, file: PictureFile | ArrayFile) -> np.ndarray:
+    def meaning(self, path: str, stored: Stored) -> np.ndarray:
+        """Returns the ids that stored numbers mean, whether in range or not.
+
+        Args:
+            path: str. The file, for messages.
+            stored: What it holds, or each different value of it once.
+
+        Returns:
+            np.ndarray. Integers ``(height, width)``.
+
+        Raises:
+            MaskError: If they mean none.
+        """
+        if self.encoding == "binary":
+            return binary_ids(path, stored)
+        if self.encoding == "max_channel":
+            ids = max_channel(path, stored)
+        else:
+            ids, notation = read_ids(path, stored, self.table)
+            if notation is not None and self.notation is not None:
+                self.notation.require(notation)
+        return remapped_ids(path, ids, self.label_map, self.classes)
+
+    def stored(self, file: PictureFile | ArrayFile) -> Stored:
         """Decodes a mask without asking what its numbers mean.
 
         Args:
             file: What :func:`unetv2.data.decoding.open_file` opens.
 
         Returns:
-            np.ndarray. As :func:`unetv2.data.decoding.decode_mask` returns, maybe with an alpha
-            channel; the colours of an array where masks hold colours.
+            Stored. Colors where masks hold colors, also of a palette.
 
         Raises:
             ValueError: If it is no mask.
         """
-        # A picture tells ids from colours; an array of three channels may be either.
-        if self.encoding == "colors" and isinstance(file, ArrayFile):
-            return file.colors()
-        return file.mask(spare=True)
+        if self.encoding == "colors":
+            return Stored(file.colors(), np.zeros((0, 3), np.uint8), 8)
+        return stored_in(file)
 
-    def _from_colors(self, path: str, max_pixels: int) -> np.ndarray:
-        assert self.classes is not None
-        values = decode_colors(path, max_pixels=max_pixels)
-        codes = _codes(values)
-        known = dict(zip(self.classes.colors, range(len(self.classes)), strict=True))
-        if self.classes.ignore_color is not None and self.ignore_class is not None:
-            known[self.classes.ignore_color] = self.ignore_class
-        keys = _codes(np.array(list(known), np.uint8))
-        order = np.argsort(keys)
-        place = np.clip(np.searchsorted(keys[order], codes), 0, len(keys) - 1)
-        foreign = keys[order][place] != codes
-        if foreign.any():
-            _raise_foreign_colors(path, values[foreign], values.shape[0] * values.shape[1])
-        return np.array(list(known.values()))[order][place]
-
-    def _require_in_range(self, path: str, ids: np.ndarray) -> None:
+    def _require_in_range(self, path: str, ids: np.ndarray, stored: Stored) -> None:
         if self.n_classes is None or not ids.size:
             return
         # Nearly always; without a temporary array, which costs more than the comparison.
@@ -137,7 +195,10 @@ class Labels:
             allowed += f" or `ignore_class` ({self.ignore_class})"
         raise ValueError(
             f"Mask ids must be in {allowed}. Received: {shown} in {int(wrong.sum())} of "
-            f"{ids.size} pixels of '{path}'. {_advice(foreign)}"
+            f"{ids.size} pixels of '{path}'. "
+            + advice_for(
+                foreign.tolist(), np.unique(ids).tolist(), self.n_classes, gray=is_gray(stored)
+            )
         )
 
 
@@ -165,9 +226,20 @@ def resolve_labels(
     """
     if n_classes is not None:
         n_classes = require_n_classes(n_classes)
-    if label_map and encoding != "ids":
+    if encoding == "binary":
+        found = n_classes if classes is None else len(classes)
+        if found not in (None, 2):
+            name = "n_classes" if classes is None else "len(classes)"
+            raise ValueError(
+                "`encoding` must be another one than 'binary' for more than two classes, "
+                f"background and foreground. Received: encoding='binary' and {name}={found}. "
+                "Pass encoding='ids' or 'colors', or leave the other out."
+            )
+        n_classes = 2
+    if label_map and encoding not in ("ids", "max_channel"):
         raise ValueError(
-            "`label_map` must come with encoding='ids'; it maps the ids in the files. "
+            "`label_map` must come with encoding='ids' or 'max_channel'; it maps the ids in the "
+            "files. "
             f"Received: encoding={encoding!r}. Change the order in `classes` instead."
         )
     if classes is not None:
@@ -178,7 +250,8 @@ def resolve_labels(
             )
         n_classes = len(classes)
         ignore_class = classes.ignore_class if ignore_class is None else ignore_class
-        label_map = classes.label_map if label_map is None else label_map
+        if label_map is None and encoding in ("ids", "max_channel"):
+            label_map = classes.label_map
     return Labels(encoding, n_classes, ignore_class, dict(label_map or {}), classes)
 
 
@@ -190,90 +263,6 @@ def _require_unique(classes: ClassTable) -> None:
             "`classes` must have a colour of its own for each class, and for what is ignored, "
             f"where masks hold colours. Received: {twice[0]} twice. Change one of the two."
         )
-
-
-def _advice(foreign: np.ndarray) -> str:
-    if foreign.tolist() == [255]:
-        return (
-            "Pass encoding='binary' if 255 is the foreground of a black and white mask, or "
-            "ignore_class=255 if it marks unlabelled pixels."
-        )
-    return (
-        "Raise `n_classes`, pass the id of unlabelled pixels as `ignore_class`, other ids in "
-        "`label_map`, or encoding='colors' with `classes` if the mask holds colours."
-    )
-
-
-def _largest_channel(values: np.ndarray) -> np.ndarray:
-    """Returns the ids of CARLA's masks, where only red is not 0, and of grey stored as RGB."""
-    if values.ndim == 2:
-        return values
-    red = only_red(values)
-    if red is not None:
-        return red
-    red, green, blue = np.moveaxis(values, 2, 0)[:3]
-    # Much faster than `values.max(axis=2)`, which goes by threes.
-    largest = np.maximum(red, green)
-    return np.maximum(largest, blue, out=largest)
-
-
-def _require_no_colors(path: str, values: np.ndarray) -> None:
-    if values.ndim == 2:
-        return
-    values = values[..., :3]
-    ids = _largest_channel(values)[..., np.newaxis]
-    colored = ((values != 0) & (values != ids)).any(axis=2)
-    if colored.any():
-        row, column = np.argwhere(colored)[0]
-        color = tuple(int(value) for value in values[row, column])
-        raise ValueError(
-            f"Masks must hold class ids. Received: the colour {color} at row {row}, "
-            f"column {column} of '{path}'. Pass encoding='colors' with `classes`; if the largest "
-            "channel is the id, say so by passing `n_classes`."
-        )
-
-
-def _from_binary(path: str, values: np.ndarray) -> np.ndarray:
-    found = np.unique(values)
-    foreground = found[found != 0]
-    if len(foreground) > 1 or (len(foreground) and foreground[0] not in (1, 255)):
-        shown = ", ".join(str(value) for value in found[:_SHOWN])
-        shown += ", ..." if len(found) > _SHOWN else ""
-        raise ValueError(
-            "A binary mask must hold 0 and 255, or 0 and 1. "
-            f"Received: {shown} in '{path}'. Grey in between is what blurred or resized masks "
-            "have; make it again without."
-        )
-    return (values != 0).astype(np.uint8)
-
-
-def _remapped(ids: np.ndarray, label_map: Mapping[int, int]) -> np.ndarray:
-    if not label_map:
-        return ids
-    remapped = ids.astype(np.int32)
-    for old, new in label_map.items():
-        remapped[ids == old] = new
-    return remapped
-
-
-def _codes(colors: np.ndarray) -> np.ndarray:
-    red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
-    return (red << 16) | (green << 8) | blue
-
-
-def _raise_foreign_colors(path: str, colors: np.ndarray, pixels: int) -> None:
-    found, counts = np.unique(colors, axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_SHOWN]
-    named: list[tuple[Color, int]] = [
-        ((int(r), int(g), int(b)), int(count))
-        for (r, g, b), count in zip(found[order], counts[order], strict=True)
-    ]
-    shown = ", ".join(f"{color} in {counted(count, 'pixel')}" for color, count in named)
-    shown += ", ..." if len(found) > _SHOWN else ""
-    raise ValueError(
-        f"A mask's colours must be those of `classes`. Received: {shown} of {pixels} in "
-        f"'{path}'. Add them to the table, or make the mask again if they are mixtures at edges."
-    )
 
 
 def _smallest(ids: np.ndarray) -> np.ndarray:

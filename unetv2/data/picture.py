@@ -18,16 +18,18 @@ from unetv2.data.pixels import (
     as_stored,
     convert_16_bit,
     converted,
+    correct_bmp,
+    gray_bits,
     grey_stretch,
     is_16_bit,
-    is_grey_gif,
     is_plain_png,
+    palette_of,
     png_pixels,
     raw_mode,
     require_channels,
+    require_colors_vary,
     require_lossless,
     require_one_image,
-    require_stored_bmp,
     what_it_is,
 )
 from unetv2.data.tiff import Tiff, is_tiff, read_tiff, require_intact_tiff
@@ -52,6 +54,7 @@ class PictureFile:
 
     Attributes:
         header: Header. What the file says of itself.
+        gray_bits: int. Bits of a gray value in the file, 8 also for what has more.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class PictureFile:
         self._orientation = orientation
         self._tiff = tiff
         self._deep = is_16_bit(picture)
+        self.gray_bits = gray_bits(picture)
         height, width = picture.height, picture.width
         if is_sideways(self._orientation):
             height, width = width, height
@@ -120,13 +124,20 @@ class PictureFile:
             values = self._pixels_16_bit()
         elif is_plain_png(self._picture):
             values = png_pixels(self._path, 0, tf.uint8)
-            if spare and values.shape[2] == 4:
-                return self._upright(values)
         else:
             values = self._plain_values()
         if values.ndim == 3:
+            channels = values.shape[2]
+            if channels in (2, 4):
+                pixels = values.reshape(-1, channels)
+                require_colors_vary(self._path, pixels[:, :-1], pixels[:, -1])
             # Alpha is no label.
-            values = values[..., :3] if values.shape[2] >= 3 else values[..., 0]
+            if channels < 3:
+                values = values[..., 0]
+            elif not (spare and is_plain_png(self._picture)):
+                values = values[..., :3]
+        else:
+            self._require_palette_varies(values)
         return self._upright(values)
 
     def colors(self) -> np.ndarray:
@@ -137,16 +148,38 @@ class PictureFile:
             raise ValueError(
                 f"Masks of colours must have 8 bits. Received: '{self._path}'. Convert it."
             )
-        return self._upright(np.asarray(converted(self._picture, "RGB")))
+        picture = self._picture
+        if picture.mode in ("P", "PA", "LA", "RGBA") or "transparency" in picture.info:
+            pixels = np.asarray(converted(picture, "RGBA"))
+            require_colors_vary(self._path, pixels[..., :3].reshape(-1, 3), pixels[..., 3].ravel())
+            return self._upright(pixels[..., :3])
+        return self._upright(np.asarray(converted(picture, "RGB")))
 
     def palette(self) -> np.ndarray:
-        """Returns the colours of the indices that :meth:`mask` gives, uint8 ``(n, 3)``.
+        """Returns the colors of the indices that :meth:`mask` gives, uint8 ``(n, 3)``.
 
         Empty where it gives something else.
         """
-        if self._picture.mode not in ("P", "PA") or is_grey_gif(self._picture):
-            return np.zeros((0, 3), np.uint8)
-        return np.array(self._picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return palette_of(self._picture)
+
+    def _require_palette_varies(self, indices: np.ndarray) -> None:
+        """Raises if the indices of a palette differ by their transparency alone."""
+        picture, colors = self._picture, self.palette()
+        opacity = picture.info.get("transparency")
+        if picture.mode == "PA" and indices.max() < len(colors):
+            alpha = np.asarray(picture.getchannel("A"))
+            require_colors_vary(self._path, colors[indices].reshape(-1, 3), alpha.ravel())
+        if picture.mode != "P" or opacity is None:
+            return
+        # One index is transparent, or each has an opacity of its own.
+        alphas = np.full(256, 255, np.uint8)
+        if isinstance(opacity, bytes):
+            alphas[: len(opacity)] = np.frombuffer(opacity, np.uint8)
+        else:
+            alphas[opacity] = 0
+        found = np.unique(indices)
+        if found[-1] < len(colors):
+            require_colors_vary(self._path, colors[found], alphas[found])
 
     def _upright(self, pixels: np.ndarray) -> np.ndarray:
         return turned(pixels, self._orientation)
@@ -190,8 +223,6 @@ class PictureFile:
         picture = self._picture
         stretch = grey_stretch(picture)
         picture.load()
-        if is_grey_gif(picture):
-            return np.asarray(picture.convert("L"))
         if picture.mode == "PA":
             return np.asarray(picture.getchannel("P"))
         if picture.mode == "1":
@@ -265,7 +296,7 @@ def open_picture(path: str, max_pixels: int) -> Iterator[PictureFile]:
                         f"{picture.height}x{picture.width} pixels by its header"
                     )
                 require_one_image(path, picture)
-                require_stored_bmp(path, picture, file)
+                correct_bmp(path, picture)
                 if not tiff and start != PNG:
                     orientation = orientation_of(picture)
                 yield PictureFile(path, file, picture, orientation, tiff)

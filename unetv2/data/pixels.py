@@ -7,10 +7,11 @@ from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageFile
+from PIL import BmpImagePlugin, Image, ImageFile, UnidentifiedImageError
 
 from unetv2.data.arrays import MAGIC
 from unetv2.data.containers import is_lossless_webp
+from unetv2.data.refusal import MaskError
 from unetv2.data.tiff import Tiff
 
 # As Pillow calls a JPEG, and one with others behind it.
@@ -22,7 +23,6 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBX"}
 PILLOWS_CHANNELS = tuple(_MODES)
 _GREEN_AND_BLUE = 0xFFFF00
 _MPO = 0xB002
-_BMP_HEADER = 14
 # Five or six bits a color, which Pillow stretches to eight.
 _STRETCHED = ("BGR;15", "BGR;16")
 
@@ -74,12 +74,44 @@ def as_stored(path: str, values: np.ndarray, tiff: Tiff) -> np.ndarray:
     return values.astype(np.int32)
 
 
-def is_grey_gif(picture: Image.Image) -> bool:
-    """Returns whether a GIF is grey: it knows none, and writers number its colours anew."""
-    if picture.format != "GIF" or picture.mode != "P":
-        return False
-    colors = np.asarray(picture.convert("RGB"))
-    return bool((colors == colors[..., :1]).all())
+def gray_bits(picture: Image.Image) -> int:
+    """Returns the bits of a gray value in the file, 8 also for what has more."""
+    return 1 if picture.mode == "1" else {85: 2, 17: 4}.get(grey_stretch(picture), 8)
+
+
+def palette_of(picture: Image.Image) -> np.ndarray:
+    """Returns a palette's colors, uint8 ``(n, 3)``, from the header alone; none without one."""
+    palette = picture.palette
+    if picture.mode not in ("P", "PA") or palette is None:
+        return np.zeros((0, 3), np.uint8)
+    # Pillow converts a palette to RGB only as it decodes the pixels; this one has one pixel.
+    converter = Image.new("P", (1, 1))
+    converter.putpalette(palette.palette, palette.rawmode or palette.mode)
+    return np.array(converter.getpalette("RGB"), np.uint8).reshape(-1, 3)
+
+
+def require_colors_vary(path: str, colors: np.ndarray, alpha: np.ndarray) -> None:
+    """Raises a MaskError if a mask is drawn in the alpha channel alone.
+
+    Args:
+        path: str. The file.
+        colors: One row for each pixel or palette index in use, ``(n, channels)``.
+        alpha: Its opacity, ``(n,)``.
+    """
+    # Nearly always the first pixels differ already.
+    for sample in (slice(None, None, max(1, len(colors) // 64)), slice(None)):
+        if (colors[sample] != colors[0]).any():
+            return
+    if (alpha == alpha[0]).all():
+        return
+    color = tuple(colors[0].tolist())
+    summary = f"alpha from {alpha.min()} to {alpha.max()}, and {color} everywhere"
+    raise MaskError(
+        "alpha_mask",
+        "A mask must hold its labels in its gray or color channels. Received: "
+        f"{summary} in '{path}', drawn in the alpha channel alone. Save that channel as the mask.",
+        summary,
+    )
 
 
 def is_plain_png(picture: Image.Image) -> bool:
@@ -195,21 +227,24 @@ def require_one_image(path: str, picture: Image.Image) -> None:
         )
 
 
-def require_stored_bmp(path: str, picture: Image.Image, file: BinaryIO) -> None:
-    """Raises for a BMP that Pillow takes for another depth, by its palette of black and white."""
-    if picture.format != "BMP":
+def correct_bmp(path: str, picture: Image.Image) -> None:
+    """Has Pillow read a BMP with a palette of grays by its own bits a pixel, or raises.
+
+    Pillow takes black and white for 1 bit and other grays for 8, whatever the header says.
+    """
+    if not isinstance(picture, BmpImagePlugin.BmpImageFile) or picture.mode not in ("1", "L"):
         return
-    place = file.tell()
-    file.seek(_BMP_HEADER)
-    # The oldest header has shorter fields.
-    file.seek(_BMP_HEADER + (10 if file.read(1) == b"\x0c" else 14))
-    bits = int.from_bytes(file.read(2), "little")
-    file.seek(place)
-    if (picture.mode == "1") != (bits == 1) and picture.mode in ("1", "L"):
-        raise ValueError(
-            f"'{path}' must be a BMP whose numbers are read as they are stored. Received: {bits} "
-            "bits a pixel and a palette of two colors. Save it as PNG."
-        )
+    with open(path, "rb") as file:
+        start = file.read(30)
+    # An older header has shorter sizes.
+    place = 24 if start[14] == 12 else 28
+    bits = int.from_bytes(start[place : place + 2], "little")
+    if bits == (1 if picture.mode == "1" else 8):
+        return
+    (tile,) = picture.tile
+    if bits != 8 or tile.codec_name != "raw" or not isinstance(tile.args, tuple):
+        raise UnidentifiedImageError(f"a palette of grays, and {bits} bits a pixel")
+    picture.tile = [tile._replace(args=("1;8", *tile.args[1:]))]
 
 
 def what_it_is(path: str) -> str:

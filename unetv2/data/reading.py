@@ -57,7 +57,11 @@ class Preparation:
 
 
 def check_headers(
-    pair: Pair, max_pixels: int = MAX_PIXELS, *, channels: int | None = None
+    pair: Pair,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    channels: int | None = None,
+    labels: Labels | None = None,
 ) -> tuple[Header, Header]:
     """Checks that a pair's files are pictures of one size, from their headers alone.
 
@@ -65,6 +69,7 @@ def check_headers(
         pair: The pair.
         max_pixels: int. Larger pictures are refused.
         channels: int or None. The channels that the image must give.
+        labels: Labels or None. What masks hold, to check a palette.
 
     Returns:
         tuple of the image's and the mask's header.
@@ -74,7 +79,11 @@ def check_headers(
             mask is stored with losses, or the two differ in size.
     """
     image = read_header(pair.image, max_pixels, channels=channels)
-    mask = read_header(pair.mask, max_pixels, lossless=True)
+    with open_file(pair.mask, max_pixels) as file:
+        file.require_mask()
+        mask = file.header
+        if labels is not None:
+            labels.require_notation(pair.mask, file)
     _require_one_size(pair, image.size, mask.size)
     return image, mask
 

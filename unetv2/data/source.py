@@ -105,7 +105,9 @@ class Source:
         checked, turned = self._pairs[:_HEADERS_CHECKED], []
         for number, pair in enumerate(checked):
             try:
-                image, mask = check_headers(pair, limit, channels=channels)
+                image, mask = check_headers(
+                    pair, limit, channels=channels, labels=self._preparation.labels
+                )
             except (ValueError, OSError) as error:
                 self._skip(number, error)
                 continue

@@ -91,6 +91,7 @@ class FolderPictures:
             pairs = find_pairs(image_dir, mask_dir, **{name: options[name] for name in _FINDING})
         except ValueError as error:
             raise ValueError(f"{error}{_told_of(recorded, _FINDING)}") from error
+        self._labels = self._labels.settled([pair.mask for pair in pairs], self._max_pixels)
         pairs = split_pairs(pairs, **{name: options[name] for name in _SPLITTING})
         self._pairs = pairs if shard is None else _sharded(pairs, shard)
         checked = self._pairs[:_HEADERS_CHECKED]
@@ -124,8 +125,10 @@ class FolderPictures:
 
     def _is_turn_ambiguous(self, pair: Pair) -> bool:
         """Checks the headers of a pair."""
-        channels = self._answers.channels
-        return is_turn_ambiguous(*check_headers(pair, self._max_pixels, channels=channels))
+        headers = check_headers(
+            pair, self._max_pixels, channels=self._answers.channels, labels=self._labels
+        )
+        return is_turn_ambiguous(*headers)
 
     def _pictures(self) -> Iterator[tuple[Pair, Picture]]:
         for pair in self._pairs:

@@ -9,24 +9,29 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from unetv2.arguments import require_integer
 from unetv2.classes import ClassTable
+from unetv2.data.advice import number_instances
 from unetv2.data.checking.examination import Examination, examine_pair
 from unetv2.data.checking.findings import ADVICE, Finding
 from unetv2.data.checking.report import DatasetReport
 from unetv2.data.checking.suggestions import (
+    Suggestion,
     class_statistics,
-    guess_ignore_class,
     looks_binary,
-    suggest_n_classes,
+    looks_colored,
+    suggest,
 )
 from unetv2.data.checking.tally import Tally
 from unetv2.data.decoding import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
 from unetv2.data.listing import by_format
+from unetv2.data.notation import MOST_COLORS
 from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, Matching, Pair, match_pictures, split_pairs
 from unetv2.plurals import counted
 from unetv2.progress import Progress
 
 _COLORS_REPORTED = 64
+_OF_COLORS = ("colors_for_ids", "mixed_masks", "foreign_colors", "not_binary")
+_UNREAD = ("colors_for_ids", "mixed_masks", "alpha_mask", "label_map_collision")
 # Enough that no thread waits for the next pair; more would pile up results.
 _PAIRS_AHEAD_PER_THREAD = 4
 
@@ -65,7 +70,8 @@ def check_dataset(
             the number of ``classes``, or any id.
         ignore_class: int or None. Id of pixels without a label. None takes that of ``classes``.
         classes: ClassTable or None. Names and colours.
-        encoding: ``"ids"``, ``"colors"`` or ``"binary"``, as in :func:`unetv2.make_dataset`.
+        encoding: ``"ids"``, ``"colors"``, ``"binary"`` or ``"max_channel"``, as in
+            :func:`unetv2.make_dataset`.
         label_map: Other ids for those in the files. None takes that of ``classes``.
         channels: int, at least 1. Channels of the images: 1 to 4 for picture files, which are
             converted; any number for arrays, which must have exactly as many.
@@ -106,6 +112,7 @@ def check_dataset(
     max_pixels = require_integer("max_pixels", max_pixels, 1, "It guards against broken headers.")
     channels = require_integer("channels", channels, 1, "The default is 3, for RGB.")
     found = match_pictures(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
+    labels = labels.settled([pair.mask for pair in found.pairs], max_pixels)
     subsets = _subsets(found.pairs, split, seed, group_by)
     if output is not None:
         # A folder that cannot be made is better known now than after the work.
@@ -200,14 +207,18 @@ def _cores() -> int:
 def _report(
     folders: tuple[str, str], n_pairs: int, subsets: dict[str, int], tally: Tally, labels: Labels
 ) -> DatasetReport:
-    guess = guess_ignore_class(tally.pixels, labels)
+    # Ids of masks that cannot be read as they are meant suggest nothing about the others.
+    unread = any(finding.kind in _UNREAD for finding in tally.findings)
+    suggested = Suggestion(labels.n_classes) if unread else suggest(tally.pixels, labels)
+    guess = suggested.ignore_class
     ignored = labels.ignore_class if guess is None else guess
-    suggested = suggest_n_classes(tally.pixels, labels, ignored)
     figures = tally.mean_and_std()
-    rows = class_statistics(tally, labels, labels.n_classes or suggested, ignored)
+    rows = class_statistics(tally, labels, labels.n_classes or suggested.n_classes, ignored)
     kinds = list(ADVICE)
+    problems = [*tally.findings, *_about_all(tally, labels, unread)]
+    colored = any(finding.kind in _OF_COLORS for finding in problems)
     findings = sorted(
-        [*tally.findings, *_about_all(tally, labels)],
+        problems,
         key=lambda finding: (finding.severity != "error", kinds.index(finding.kind)),
     )
     return DatasetReport(
@@ -222,18 +233,29 @@ def _report(
         mean=None if figures is None else figures[0],
         std=None if figures is None else figures[1],
         classes=rows,
-        colors=tuple(tally.colors.most_common(_COLORS_REPORTED)),
-        suggested_n_classes=suggested,
+        colors=tuple(tally.colors.most_common(_COLORS_REPORTED)) if colored else (),
+        suggested_n_classes=suggested.n_classes,
         suggested_ignore_class=guess,
+        suggested_label_map=suggested.label_map,
+        suggested_encoding=suggested.encoding,
         problems=tuple(findings),
         labels=labels,
     )
 
 
-def _about_all(tally: Tally, labels: Labels) -> Iterator[Finding]:
+def _about_all(tally: Tally, labels: Labels, unread: bool) -> Iterator[Finding]:
     """Yields what is wrong with the data set as a whole."""
-    if looks_binary(tally.pixels, labels):
-        yield Finding("warning", "binary_masks", None, "all ids are 0 or 255")
+    if number_instances(tally.pixels):
+        message = f"{len(tally.pixels)} ids, up to {max(tally.pixels)}"
+        yield Finding("warning", "instance_ids", None, message)
+    if unread and len(tally.colors) > MOST_COLORS:
+        message = f"{len(tally.colors)} colors and more, too many for classes"
+        yield Finding("warning", "instance_ids", None, message)
+    if looks_colored(tally.pixels, labels) and not unread:
+        message = f"one color of {counted(len(tally.pixels.keys() - {0}), 'tone')} beside black"
+        yield Finding("warning", "colors_for_ids", None, message)
+    elif looks_binary(tally.pixels, labels) and not unread:
+        yield Finding("warning", "binary_masks", None, f"all ids are 0 or {max(tally.pixels)}")
     if labels.n_classes is None or not tally.pixels:
         return
     absent = [number for number in range(labels.n_classes) if number not in tally.pixels]

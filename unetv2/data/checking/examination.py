@@ -13,6 +13,7 @@ from unetv2.data.header import is_turn_ambiguous
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.data.picture import PictureFile
+from unetv2.data.refusal import MaskError
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,18 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3)
     except Exception as error:
         find("error", "unreadable_image", pair.image, _reason(error, pair.image))
     try:
-        values = None
+        stored = None
         with open_file(pair.mask, max_pixels) as file:
             mask_header = file.header
             if _is_lossy(file):
                 message = f"{mask_header.format} loses ids at every edge"
                 find("error", "lossy_mask", pair.mask, message)
             else:
-                values, colors = labels.stored(file), file.palette()
-        if values is not None:
-            mask = examine_mask(values, labels, colors)
+                stored = labels.stored(file)
+        if stored is not None:
+            mask = examine_mask(stored, labels, pair.mask)
+    except MaskError as error:
+        find("error", error.kind, pair.mask, error.summary)
     except Exception as error:
         find("error", "unreadable_mask", pair.mask, _reason(error, pair.mask))
     if image_header and mask_header and image_header.size != mask_header.size:

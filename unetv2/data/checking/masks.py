@@ -11,11 +11,16 @@ from unetv2.classes import Color
 from unetv2.data.checking.runs import Runs
 from unetv2.data.checking.smoothing import looks_smoothed
 from unetv2.data.labels import Labels
+from unetv2.data.palettes import palette_kind
 from unetv2.data.pixels import only_red
+from unetv2.data.refusal import MaskError
+from unetv2.data.stored import Stored
 from unetv2.plurals import counted
 
 _SHOWN = 5
 _COLORS_OF_A_MASK = 64
+# Problems with colors, which are then counted as such.
+_OF_COLORS = ("colors_for_ids", "not_binary", "mixed_masks")
 
 Problem = tuple[str, str, str]
 
@@ -26,7 +31,7 @@ class MaskFacts:
 
     Args:
         ids: Pixels by class id; empty where the mask cannot be read as ids.
-        colors: Pixels by colour, where it holds colours that are no ids; the most frequent.
+        colors: Pixels by color, where it holds colors; the most frequent.
         problems: Tuples ``(severity, kind, message)``.
         digest: bytes. Hash of its ids.
     """
@@ -37,24 +42,29 @@ class MaskFacts:
     digest: bytes
 
 
-def examine_mask(values: np.ndarray, labels: Labels, colors_in_palette: np.ndarray) -> MaskFacts:
+def examine_mask(stored: Stored, labels: Labels, path: str) -> MaskFacts:
     """Returns what a decoded mask holds.
 
     Args:
-        values: What :func:`unetv2.data.decoding.decode_mask` returns, maybe with alpha.
+        stored: What :meth:`unetv2.data.labels.Labels.stored` returns.
         labels: How it is meant.
-        colors_in_palette: The colours behind ``values`` where these are indices of a palette,
-            uint8 ``(n, 3)``; empty otherwise.
+        path: str. The file.
     """
+    values, palette, _ = stored
     channels = 1 if values.ndim == 2 else 3
     runs, codes = _runs(values)
     parts = _unpacked(codes, channels, values.dtype)
-    read = {"ids": _read_ids, "colors": _read_colors, "binary": _read_binary}[labels.encoding]
-    meaning, known, colors, problems = read(parts, runs.counts(), labels, colors_in_palette)
+    read = _read_colors if labels.encoding == "colors" else _read_numbers
+    meaning, known, colors, problems = read(
+        stored._replace(values=parts), runs.counts(), labels, path
+    )
     ids = _summed(meaning[known], runs.counts()[known])
     problems += _out_of_range(ids, labels)
-    # A palette's indices have no order that smoothing could follow.
-    if not len(colors_in_palette) and looks_smoothed(runs, parts):
+    # A palette's indices have no order that smoothing could follow; its colors may be the ids.
+    ordered = not len(palette) or palette_kind(palette, labels.table) != "palette"
+    if len(palette) and ordered:
+        parts = palette[np.minimum(parts, len(palette) - 1)].max(axis=2)
+    if ordered and looks_smoothed(runs, _without_boundary(parts)):
         problems.append(("warning", "antialiased", "values in between along the edges"))
     if not problems:
         problems += _monotony(ids, labels)
@@ -65,44 +75,41 @@ def examine_mask(values: np.ndarray, labels: Labels, colors_in_palette: np.ndarr
 _Reading = tuple[np.ndarray, np.ndarray, dict[Color, int], list[Problem]]
 
 
-def _read_ids(parts: np.ndarray, counts: np.ndarray, labels: Labels, _: np.ndarray) -> _Reading:
-    ids = parts.max(axis=1).astype(np.int64)
-    meaning = ids.copy()
-    for old, new in labels.label_map.items():
-        meaning[ids == old] = new
-    # What Labels refuses, and colours that are told apart by their channel only.
-    colored = ((parts != 0) & (parts != ids[:, None])).any(axis=1)
-    if not colored.any() and len(np.unique(ids)) == len(ids):
-        return meaning, np.ones(len(ids), bool), {}, []
-    fits = labels.n_classes is not None and not _out_of_range(_summed(meaning, counts), labels)
-    colors = _histogram(parts, counts)
-    message = f"colours, not ids: {_listed(colors.items())}"
-    severity = "warning" if fits else "error"
-    # Where the channels' maximum is taken for the id, the caller may mean just that.
-    return meaning, np.full(len(ids), fits), colors, [(severity, "colors_for_ids", message)]
+def _read_numbers(stored: Stored, counts: np.ndarray, labels: Labels, path: str) -> _Reading:
+    """Reads each different value once, as the mask itself is read."""
+    parts, palette, _ = stored
+    column = parts[:, np.newaxis] if parts.shape[1] > 1 else parts
+    try:
+        meaning = labels.meaning(path, stored._replace(values=column))
+    except MaskError as error:
+        where = np.ones(len(parts), bool) if error.where is None else error.where[:, 0]
+        if len(palette):
+            parts = palette[np.minimum(parts[:, 0], len(palette) - 1)]
+        in_color = parts.shape[1] > 1 and error.kind in _OF_COLORS
+        found = _histogram(parts, counts) if in_color else {}
+        numbers = _summed(parts.max(axis=1)[where], counts[where])
+        message = f"{error.summary}: {_listed(found.items() or numbers.items())}"
+        nothing = np.full(len(parts), -1), np.zeros(len(parts), bool)
+        return *nothing, found, [("error", error.kind, message)]
+    # Ids here may be colors, as other masks of the set show.
+    colors = _histogram(parts, counts) if parts.shape[1] > 1 and labels.encoding == "ids" else {}
+    return meaning[:, 0].astype(np.int64), np.ones(len(parts), bool), colors, []
 
 
-def _read_binary(parts: np.ndarray, counts: np.ndarray, _: Labels, __: np.ndarray) -> _Reading:
-    values = parts.max(axis=1).astype(np.int64)
-    meaning, everything = (values != 0).astype(np.int64), np.ones(len(values), bool)
-    found = set(values.tolist()) - {0}
-    if len(found) <= 1 and found <= {1, 255}:
-        return meaning, everything, {}, []
-    message = f"other values than 0 and 255: {_listed(_summed(values, counts).items())}"
-    return meaning, ~everything, {}, [("error", "not_binary", message)]
+def _without_boundary(parts: np.ndarray) -> np.ndarray:
+    """Returns ids with 254 and 65534, next to which the last one is, as that one."""
+    if parts.shape[1] > 1:
+        return parts
+    for last in (255, 65_535):
+        parts = (
+            np.where(parts == last - 1, parts.dtype.type(last), parts) if last in parts else parts
+        )
+    return parts
 
 
-def _read_colors(
-    parts: np.ndarray, counts: np.ndarray, labels: Labels, colors_in_palette: np.ndarray
-) -> _Reading:
-    table = _color_ids(labels)
-    if parts.shape[1] == 1:
-        places = parts[:, 0].astype(np.int64)
-        inside = places < len(colors_in_palette)
-        if len(colors_in_palette) and inside.all():
-            parts = colors_in_palette[places]
-        else:
-            parts = np.repeat(parts, 3, axis=1)
+def _read_colors(stored: Stored, counts: np.ndarray, labels: Labels, _: str) -> _Reading:
+    parts = stored.values
+    table = labels.color_ids
     ids = [table.get(_color(color)) for color in parts]
     known = np.array([number is not None for number in ids])
     meaning = np.array([-1 if number is None else number for number in ids], np.int64)
@@ -111,15 +118,6 @@ def _read_colors(
         return meaning, known, {}, []
     message = f"colours outside the table: {_listed(foreign.items())}"
     return meaning, known, foreign, [("error", "foreign_colors", message)]
-
-
-def _color_ids(labels: Labels) -> dict[Color, int]:
-    if labels.classes is None:
-        return {}
-    table = {color: number for number, color in enumerate(labels.classes.colors)}
-    if labels.classes.ignore_color is not None and labels.classes.ignore_class is not None:
-        table.setdefault(labels.classes.ignore_color, labels.classes.ignore_class)
-    return table
 
 
 def _out_of_range(ids: dict[int, int], labels: Labels) -> list[Problem]:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from unetv2.classes import Color
 from unetv2.data.checking.findings import ADVICE, ClassStatistics, Finding
@@ -36,10 +37,13 @@ class DatasetReport:
         mean: Mean of each channel in [0, 1]; None without images.
         std: Standard deviation of each over all pixels; None without images.
         classes: A :class:`~unetv2.data.checking.ClassStatistics` for each id found.
-        colors: Tuples ``(color, pixels)``, the most frequent first, where masks hold colours
+        colors: Tuples ``(color, pixels)``, the most frequent first, where masks hold colors
             that are no ids; of each mask its 64 most frequent count.
         suggested_n_classes: int or None. What the ids need.
-        suggested_ignore_class: int or None. An id that seems to mark unlabelled pixels.
+        suggested_ignore_class: int or None. An id that seems to mark unlabeled pixels.
+        suggested_label_map: The ids that seem to mark such pixels, each mapped to that one, if
+            there are several.
+        suggested_encoding: str or None. ``"binary"`` for black and white masks read as ids.
         problems: A :class:`~unetv2.data.checking.Finding` for each problem, the gravest first.
         labels: How masks were read.
 
@@ -65,6 +69,8 @@ class DatasetReport:
     colors: tuple[tuple[Color, int], ...]
     suggested_n_classes: int | None
     suggested_ignore_class: int | None
+    suggested_label_map: Mapping[int, int]
+    suggested_encoding: str | None
     problems: tuple[Finding, ...]
     labels: Labels = field(repr=False)
 
@@ -72,6 +78,17 @@ class DatasetReport:
     def ok(self) -> bool:
         """Whether there is no error; warnings may be."""
         return not any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def suggested(self) -> dict[str, Any]:
+        """Everything suggested, as arguments of :func:`unetv2.make_dataset`."""
+        values = {
+            "n_classes": self.suggested_n_classes,
+            "ignore_class": self.suggested_ignore_class,
+            "label_map": dict(self.suggested_label_map) or None,
+            "encoding": self.suggested_encoding,
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def class_weights(self) -> dict[int, float]:
@@ -150,12 +167,12 @@ class DatasetReport:
             return ""
         shown = [(str(color), str(pixels)) for color, pixels in self.colors[:_COLORS_SHOWN]]
         more = [("...", "")] if len(self.colors) > _COLORS_SHOWN else []
-        return _aligned([("colour", "pixels"), *shown, *more], right=(1,))
+        return _aligned([("color", "pixels"), *shown, *more], right=(1,))
 
     def _suggestions(self) -> str:
-        words = {"n_classes": self.suggested_n_classes, "ignore_class": self.suggested_ignore_class}
-        known = [f"{name}={value}" for name, value in words.items() if value is not None]
-        return f"suggested: {', '.join(known)}" if known else ""
+        # Without commas: the command shows them as options to be copied.
+        known = [f"{name}={value!r}" for name, value in self.suggested.items()]
+        return f"suggested: {' '.join(known)}" if known else ""
 
     def _problems(self) -> str:
         errors = sum(problem.severity == "error" for problem in self.problems)

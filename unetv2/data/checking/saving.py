@@ -14,6 +14,8 @@ from unetv2.data.arrays import array_image, is_array
 from unetv2.data.checking.findings import Finding
 from unetv2.data.decoding import MAX_PIXELS, decode_image, open_file
 from unetv2.data.labels import Labels
+from unetv2.data.refusal import MaskError
+from unetv2.data.stored import Stored
 from unetv2.files import together
 from unetv2.visualization.masks import colorize
 
@@ -99,21 +101,21 @@ def _rgb(path: str) -> np.ndarray:
     return np.ascontiguousarray(eight_bits)
 
 
-def _painted(values: np.ndarray, labels: Labels) -> np.ndarray:
-    """Returns a mask's colours: its own, or those of its ids."""
-    if values.ndim == 3:
-        # Alpha is no label.
-        values = values[..., :3]
-        ids = values.max(axis=2)
-        colored = ((values != 0) & (values != ids[..., None])).any()
-        if labels.encoding == "colors" or colored:
-            return values.astype(np.uint8)
-        values = ids
-    if labels.encoding == "binary":
-        values = np.minimum(values, 1)
-    for old, new in labels.label_map.items() if labels.encoding == "ids" else ():
-        values = np.where(values == old, np.int64(new), values)
-    return colorize(values, labels.classes or _numbered(values, labels))
+def _painted(stored: Stored, labels: Labels) -> np.ndarray:
+    """Returns a mask's colors: its own, or those of its ids."""
+    try:
+        if labels.encoding != "colors":
+            ids = labels.meaning("", stored)
+            return colorize(ids, labels.classes or _numbered(ids, labels))
+    except MaskError:
+        pass
+    values, palette, _ = stored
+    if len(palette):
+        values = palette[np.minimum(values, len(palette) - 1)]
+    if values.ndim == 2:
+        values = values[..., np.newaxis].repeat(3, axis=2)
+    # Alpha is no label.
+    return values[..., :3].astype(np.uint8)
 
 
 def _numbered(values: np.ndarray, labels: Labels) -> ClassTable:

@@ -3,61 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from statistics import median
 
+from unetv2.data.advice import ignoring, look_colored, looks_white, marking, number_instances
 from unetv2.data.checking.findings import ClassStatistics
 from unetv2.data.checking.tally import Tally
 from unetv2.data.labels import Labels
+from unetv2.data.palettes import CHANNELS
 
-_MARKERS = (255, 65_535)
 _FAR = 10
 
 
-def guess_ignore_class(ids: Collection[int], labels: Labels) -> int | None:
-    """Guesses which id marks pixels without a label.
+@dataclass(frozen=True)
+class Suggestion:
+    """What to pass for the ids found; None, or nothing, for what they do not show.
 
-    Where the number of classes is known, that is the first id after the last class, or else 255
-    or 65535. Where it is not, one of the two, or an id of ten times all others, provided that
-    there are two others and a gap before it.
+    Args:
+        n_classes: int or None. The number of classes.
+        ignore_class: int or None. An id that seems to mark unlabeled pixels.
+        label_map: Ids to be ignored besides, as a map; empty without.
+        encoding: str or None. ``"binary"`` for black and white masks read as ids.
+    """
+
+    n_classes: int | None = None
+    ignore_class: int | None = None
+    label_map: Mapping[int, int] = field(default_factory=dict)
+    encoding: str | None = None
+
+
+def suggest(ids: Collection[int], labels: Labels) -> Suggestion:
+    """Returns what the ids of a whole set suggest.
 
     Args:
         ids: The ids found.
         labels: What is known.
-
-    Returns:
-        int or None. None also where ``ignore_class`` is given.
     """
-    if labels.ignore_class is not None or labels.encoding != "ids" or looks_binary(ids, labels):
-        return None
-    if labels.n_classes is not None:
-        marking = (labels.n_classes, *_MARKERS)
-        return next((n for n in marking if n in ids and n >= labels.n_classes), None)
-    if len(ids) < 3:
-        return None
-    *_, second, top = sorted(ids)
-    marked = top in _MARKERS and second < top - 1
-    return top if marked or top >= _FAR * (second + 1) else None
+    if looks_colored(ids, labels):
+        return Suggestion()
+    if looks_binary(ids, labels):
+        return Suggestion(n_classes=2, encoding="binary")
+    markers = _guess_markers(ids, labels)
+    ignored, label_map = ignoring(markers) if markers else (labels.ignore_class, {})
+    classes = [number for number in ids if number not in (*markers, ignored)]
+    if labels.classes is not None:
+        n_classes: int | None = len(labels.classes)
+    elif labels.encoding == "binary":
+        n_classes = 2
+    else:
+        n_classes = max(2, max(classes) + 1) if classes and not number_instances(ids) else None
+    return Suggestion(n_classes, ignored if markers else None, label_map)
 
 
 def looks_binary(ids: Collection[int], labels: Labels) -> bool:
-    """Tells whether masks taken for ids hold 0 and 255 only."""
-    return labels.encoding == "ids" and labels.ignore_class != 255 and {255} <= set(ids) <= {0, 255}
+    """Tells whether masks taken for ids are black and white."""
+    return (
+        labels.encoding == "ids"
+        and labels.notation is not None
+        and labels.notation.kind == "gray"
+        and labels.ignore_class is None
+        and labels.n_classes in (None, 2)
+        and not labels.label_map
+        and looks_white(ids)
+    )
 
 
-def suggest_n_classes(ids: Collection[int], labels: Labels, ignored: int | None) -> int | None:
-    """Returns the number of classes: the table's, or that which the ids need.
+def looks_colored(ids: Collection[int], labels: Labels) -> bool:
+    """Tells whether masks that store ids in one channel are rather black and tones of one color."""
+    if labels.n_classes is not None or labels.notation is None:
+        return False
+    return labels.notation.kind in CHANNELS and look_colored(ids)
 
-    Args:
-        ids: The ids found.
-        labels: What is known.
-        ignored: int or None. The id that is no class.
+
+def _guess_markers(ids: Collection[int], labels: Labels) -> tuple[int, ...]:
+    """Guesses which ids mark pixels without a label.
+
+    255 or 65535, and the one below it beside it; negative ones; the first id after the last class,
+    where the number of classes is known; or else an id of ten times all others, provided that
+    there are two others.
     """
-    if labels.classes is not None:
-        return len(labels.classes)
-    if labels.encoding == "binary" or looks_binary(ids, labels):
-        return 2
-    counted = [number for number in ids if number != ignored]
-    return max(2, max(counted) + 1) if counted else None
+    if labels.ignore_class is not None or labels.encoding not in ("ids", "max_channel"):
+        return ()
+    if labels.label_map:
+        # It would have to be changed as well.
+        return ()
+    found = marking(ids)
+    if labels.n_classes is not None:
+        found = tuple(number for number in found if not 0 <= number < labels.n_classes)
+        return (labels.n_classes,) if labels.n_classes in ids else found
+    if found or len(ids) < 3:
+        return found
+    *_, second, top = sorted(ids)
+    return (top,) if top >= _FAR * (second + 1) and not number_instances(ids) else ()
 
 
 def class_statistics(

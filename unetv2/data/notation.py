@@ -1,0 +1,232 @@
+"""How a set of masks stores class ids: as gray, in one channel, or as indices of one palette.
+
+A single file does not show it: each of several masks may be black and one other color. So a set
+has one notation, that of the first mask that shows one, and every other mask must have it too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from unetv2.classes import ClassTable, Color
+from unetv2.data.decoding import open_file
+from unetv2.data.palettes import CHANNELS, colors_used, palette_kind, require_order
+from unetv2.data.pixels import only_red
+from unetv2.data.refusal import MaskError
+from unetv2.data.stored import Stored, first_color, gray_pixels, shown, stored_in
+from unetv2.plurals import counted
+
+# No set of classes has as many colors: they number instances, or are a photo's.
+MOST_COLORS = 256
+# As many headers as `make_dataset` checks.
+_HEADERS_READ = 10_000
+_FULL_PALETTE = 256
+_MAX_CHANNEL = "encoding='max_channel' if the largest channel of each color is the id"
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How the masks of a set store class ids.
+
+    Args:
+        kind: ``"gray"``; ``"red"``, ``"green"`` or ``"blue"``, the others 0, as CARLA's masks are
+            red; or ``"palette"``.
+        bits: int. Bits of a gray value, 8 also for what has more.
+        palette: The colors of a palette whose indices are the ids.
+        path: str. The mask that shows it.
+    """
+
+    kind: str
+    bits: int = 8
+    palette: tuple[Color, ...] = ()
+    path: str = field(default="", repr=False, compare=False)
+
+    def require(self, other: Notation) -> None:
+        """Raises a MaskError unless a mask has this notation."""
+        if self == other:
+            return
+        if (self.kind, self.bits) == (other.kind, other.bits):
+            places = range(min(len(self.palette), len(other.palette)))
+            place = next((n for n in places if self.palette[n] != other.palette[n]), None)
+            if place is None:
+                return
+            colors = self.palette[place], other.palette[place]
+            summary = f"index {place} of the palette is {colors[1]}, in other masks {colors[0]}"
+            advice = "Pass encoding='colors' with `classes`, which goes by the palettes' colors."
+        elif self.kind == other.kind:
+            summary = f"gray of {counted(other.bits, 'bit')}, in other masks of {self.bits}"
+            advice = (
+                "Save all with 8 bits: an optimizer stores 255 of 8 bits as 1 of 1 bit, and what "
+                "a number was cannot be seen any more."
+            )
+        else:
+            summary = f"ids {_NAMES[other.kind]}, in other masks {_NAMES[self.kind]}"
+            advice = (
+                "Pass encoding='colors' with `classes` if these are colors, or "
+                f"{_MAX_CHANNEL}; or save all in one way."
+            )
+        colors_alone = "palette" not in (self.kind, other.kind) and self.kind != other.kind
+        raise MaskError(
+            "colors_for_ids" if colors_alone else "mixed_masks",
+            f"The masks of a set must store ids in one way. Received: {summary}, in '{other.path}' "
+            f"and '{self.path}'. {advice}",
+            summary,
+        )
+
+
+_NAMES = {
+    "gray": "as gray values",
+    "red": "in red alone",
+    "green": "in green alone",
+    "blue": "in blue alone",
+    "palette": "as indices of a palette of colors",
+}
+
+
+def read_ids(
+    path: str, stored: Stored, classes: ClassTable | None = None
+) -> tuple[np.ndarray, Notation | None]:
+    """Returns the ids that a mask stores, and how.
+
+    Args:
+        path: str. The file, for messages.
+        stored: What it holds.
+        classes: ClassTable or None. The table of the ids in the file: where its colors are the
+            palette's, indices are the ids.
+
+    Returns:
+        tuple ``(ids, notation)``. None where all ids are 0, as in any notation.
+
+    Raises:
+        MaskError: If it holds colors that are no ids.
+    """
+    values, palette, bits = stored
+    if len(palette):
+        kind = palette_kind(palette, classes)
+        if kind == "palette":
+            require_order(path, palette, classes)
+            return values, Notation(kind, palette=colors_used(palette), path=path)
+        ids = _looked_up(path, stored)
+    elif values.ndim == 2:
+        kind, ids = "gray", values
+    else:
+        kind, ids = _of_colors(path, values)
+        bits = 8
+    return ids, Notation(kind, 8 if len(palette) else bits, path=path) if ids.any() else None
+
+
+def palette_notation(path: str, palette: np.ndarray, classes: ClassTable | None) -> Notation | None:
+    """Returns the notation of a palette whose indices are the ids, or None for another one."""
+    if not len(palette) or palette_kind(palette, classes) != "palette":
+        return None
+    return Notation("palette", palette=colors_used(palette), path=path)
+
+
+def notation_of(
+    paths: Sequence[str], classes: ClassTable | None, max_pixels: int
+) -> Notation | None:
+    """Returns the notation of a set of masks: of the first one that shows it.
+
+    Args:
+        paths: The masks. Those that cannot be read are passed over.
+        classes: ClassTable or None. As for :func:`read_ids`.
+        max_pixels: int. Larger pictures are passed over.
+
+    Returns:
+        Notation or None. None where all ids are 0.
+    """
+    for number in _in_spread_order(len(paths)):
+        found = _shown_by(paths[number], classes, max_pixels, header_only=False)
+        if found is not None and found.kind == "palette":
+            return _with_all_colors(found, paths[:_HEADERS_READ], classes, max_pixels)
+        if found is not None:
+            return found
+    return None
+
+
+def _shown_by(
+    path: str, classes: ClassTable | None, max_pixels: int, *, header_only: bool
+) -> Notation | None:
+    try:
+        with open_file(path, max_pixels) as file:
+            notation = palette_notation(path, file.palette(), classes)
+            if notation is None and not header_only:
+                _, notation = read_ids(path, stored_in(file), classes)
+            return notation
+    except (ValueError, OSError):
+        return None
+
+
+def _with_all_colors(
+    notation: Notation, paths: Sequence[str], classes: ClassTable | None, max_pixels: int
+) -> Notation:
+    """Returns a notation with the longest palette: a file's may have no more than it needs."""
+    for path in paths:
+        if len(notation.palette) == _FULL_PALETTE:
+            break
+        other = _shown_by(path, classes, max_pixels, header_only=True)
+        shown = len(notation.palette)
+        if other is not None and other.palette[:shown] == notation.palette:
+            notation = other
+    return notation
+
+
+def _in_spread_order(count: int) -> Iterator[int]:
+    """Yields 0 to ``count - 1``, any first few of them spread over all: files are often sorted."""
+    step = max(1, round(0.618 * count))
+    while math.gcd(step, count) > 1:
+        step += 1
+    return (number * step % count for number in range(count))
+
+
+def _looked_up(path: str, stored: Stored) -> np.ndarray:
+    """Returns the ids that the colors of a palette are."""
+    found = np.unique(stored.values)
+    colors = shown(path, stored._replace(values=found[np.newaxis]))
+    if len(np.unique(colors.max(axis=2))) < len(found):
+        summary = "indices of the palette that have one color"
+        raise MaskError(
+            "mixed_masks",
+            "A palette must have another color for each id. "
+            f"Received: {summary} in '{path}'. Save the ids as a gray mask.",
+            summary,
+        )
+    return stored.palette.max(axis=1)[stored.values]
+
+
+def _of_colors(path: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """Returns how colors store ids, and these."""
+    red = only_red(values)
+    if red is not None:
+        return "red", red
+    used = [place for place in range(3) if values[..., place].any()]
+    if len(used) <= 1:
+        place = used[0] if used else 0
+        # A copy: a view would keep all channels in memory.
+        return CHANNELS[place], values[..., place].copy()
+    gray = gray_pixels(values)
+    if gray.all():
+        return "gray", values[..., 0].copy()
+    colored = ~gray
+    number = len(np.unique(_codes(values[colored])))
+    advice = f"Pass encoding='colors' with `classes`, or {_MAX_CHANNEL}."
+    if number > MOST_COLORS:
+        advice = (
+            f"{number} colors are no classes: take the file of class ids if these number "
+            f"instances, or pass {_MAX_CHANNEL}."
+        )
+    color = first_color(values, colored)
+    raise MaskError(
+        "colors_for_ids",
+        f"Masks must hold class ids. Received: {color} of '{path}'. {advice}",
+        "colors, not ids",
+    )
+
+
+def _codes(colors: np.ndarray) -> np.ndarray:
+    red, green, blue = np.moveaxis(colors.astype(np.int64), -1, 0)[:3]
+    return (red << 32) | (green << 16) | blue
