@@ -130,7 +130,8 @@ def decode_image(
         maybe read-only.
 
     Raises:
-        ValueError: If it is no picture, too large, or of a kind that has no such channels.
+        ValueError: If it is no picture, too large, or of a kind that has no such channels; if it
+            holds several images, or numbers that are not read as they are stored.
     """
     with open_file(path, max_pixels) as file:
         return file.image(channels, at_least=at_least, spare=spare)
@@ -151,7 +152,8 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS, spare: bool = False)
         read-only.
 
     Raises:
-        ValueError: If it is no picture, too large, or stored with losses.
+        ValueError: If it is no picture, too large, or stored with losses; if it holds several
+            images, or numbers that are not read as they are stored.
     """
     with open_file(path, max_pixels) as file:
         return file.mask(spare=spare)
