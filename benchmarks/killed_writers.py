@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
 import keras
 import numpy as np
 import tensorflow as tf
@@ -33,6 +32,7 @@ from unetv2.training.state import State
 
 SIZE = (24, 32)
 N_CLASSES = 3
+HAS_AV = importlib.util.find_spec("av") is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,9 +251,10 @@ def writers(data: Path) -> list[Writer]:
         Writer("artefact put in place", swap, artefact, share=5, before=at_its_path),
         Writer("... by renaming", renamed, artefact, share=5),
         Writer("predict_directory", directory, pictures, share=3, may_lack=True),
-        Writer("predict_video", video, tree, share=1),
         Writer("train, resumed", train, trained, share=3),
     ]
+    if HAS_AV:
+        found.append(Writer("predict_video", video, tree, share=1))
     for kind in FORMATS.values():
         modules = (kind.runtime.split(".")[0], *kind.tools)
         if all(importlib.util.find_spec(module) for module in modules):
@@ -271,6 +272,10 @@ def prepare(data: Path) -> None:
         unetv2.export(
             network(version), data / f"artefact_{version}", format="saved_model", verbose=False
         )
+    if not HAS_AV:
+        return
+    import av
+
     with av.open(str(data / "drive.mp4"), "w") as container:
         stream: Any = container.add_stream("libx264", rate=10)
         stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"

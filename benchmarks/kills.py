@@ -91,7 +91,7 @@ def _count(root: Path, stop: int | None) -> Callable[[], int]:
         elif event in OPERATIONS:
             step()
 
-    def fsync(descriptor: int) -> None:
+    def fsync(descriptor: Any) -> None:
         step()
         flush(descriptor)
 

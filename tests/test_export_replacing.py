@@ -84,10 +84,13 @@ def test_an_artefact_is_found_after_a_kill_between_two_renames(artefact, tmp_pat
 def test_a_full_disk_leaves_the_artefact_that_was_there(artefact, tmp_path):
     path = tmp_path / "model"
     put(artefact, path, "old")
-    with (
-        full_disk(),
-        pytest.raises(OSError, match="model' must be written to export the model.*Free some space"),
-    ):
-        put(artefact, path, "new")
+    content = storage.DESCRIPTION, (artefact / storage.DESCRIPTION).read_bytes()
+
+    def fail():
+        with writing.beside(path) as folder, full_disk():
+            (folder / content[0]).write_bytes(content[1])
+
+    with pytest.raises(OSError, match="model' must be written to export the model.*Free some sp"):
+        fail()
     assert storage.read(path)[0].name == "old"
     assert [one.name for one in tmp_path.iterdir()] == ["model"]

@@ -39,11 +39,13 @@ def told(path: Path, purpose: str = "to go on", advice: str = "try again") -> It
             remedy = "Free some space"
         elif error.errno == errno.ENOENT:
             remedy = "Make its folder"
-        raise OSError(
-            error.errno,
+        message = (
             f"'{path}' must be written {purpose}. Received: {error.strerror or error}. "
-            f"{remedy}, and {advice}",
-        ) from error
+            f"{remedy}, and {advice}"
+        )
+        # Not every error of a library has a number.
+        known = () if error.errno is None else (error.errno,)
+        raise OSError(*known, message) from error
 
 
 @contextlib.contextmanager
