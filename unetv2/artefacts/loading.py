@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 
@@ -54,4 +55,5 @@ def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -
         if threads is not None and "`threads`" in str(error):
             raise
         raise BrokenArtefactError(path, f"its runtime says: {error}") from error
-    return ExportedModel(description, loaded, path)
+    again = functools.partial(load_exported, os.path.abspath(path), threads=threads)
+    return ExportedModel(description, loaded, path, load=again)

@@ -18,6 +18,7 @@ from unetv2.inference.pictures import Picture
 from unetv2.inference.predict import load
 from unetv2.inference.predictor import Predictor
 from unetv2.preprocessing import Preprocessing
+from unetv2.segmentation_model import preprocessing_of
 
 
 @runtime_checkable
@@ -99,8 +100,10 @@ class Answers:
     @property
     def record(self) -> Preprocessing | None:
         """How its pictures are prepared, and what its classes are; None if it does not tell."""
-        found = getattr(self._segmenter or self._model, "preprocessing", None)
-        return found if isinstance(found, Preprocessing) else None
+        model = self._segmenter or self._model
+        if isinstance(getattr(model, "preprocessing", None), Preprocessing):
+            return preprocessing_of(model, self.n_classes)
+        return None
 
     def to_batch(self, images: tf.Tensor) -> Iterator[Answer]:
         """Yields what the model says of prepared pictures, at their size.

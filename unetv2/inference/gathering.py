@@ -62,9 +62,7 @@ class Gathering:
         """Returns all of them."""
         known = self._predictor.preprocessing
         n_classes = self._predictor.network.n_classes
-        classes = known.classes
-        if classes is None or len(classes) != n_classes:
-            classes = ClassTable.numbered(n_classes, known.ignore_class)
+        classes = known.classes or ClassTable.numbered(n_classes, known.ignore_class)
         return Prediction(
             ids=self._whole.pop("mask", None), **self._whole, classes=classes,
             picture=self._picture, path=self._path,

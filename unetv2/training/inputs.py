@@ -14,8 +14,10 @@ from unetv2.augmentation import Augmentation
 from unetv2.augmentation import get as get_augmentation
 from unetv2.classes import ClassTable
 from unetv2.data.origin import Origin, origin_of
+from unetv2.inference.outputs import require_logits
 from unetv2.preprocessing import Preprocessing
 from unetv2.recipes import Recipe
+from unetv2.segmentation_model import preprocessing_of
 
 _PLURAL = "batches of (image, mask), as `make_dataset` makes them"
 
@@ -79,7 +81,7 @@ def examine(
         TypeError: If one is no ``tf.data.Dataset``.
         ValueError: If the data does not fit.
     """
-    n_classes = _n_classes(model)
+    n_classes = require_logits(model)
     origin = origin_of(train)
     ignore_class = _ignore_class(model, origin, validation)
     classes = None if origin is None else origin.preparation.labels.classes
@@ -98,26 +100,18 @@ def examine(
     wanted = recipe.batch_size or given
     return Inputs(
         n_classes, ignore_class, classes, n_pairs, wanted, not regular or wanted != given,
-        augmentation, shape, validation is not None, _preprocessing(model, origin),
+        augmentation, shape, validation is not None, _preprocessing(model, origin, n_classes),
     )  # fmt: skip
 
 
-def _n_classes(model: keras.Model) -> int:
-    shape = getattr(model, "output_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or not isinstance(shape[-1], int):
-        raise ValueError(
-            "`model` must be functional and give logits (batch, height, width, n_classes). "
-            f"Received: output of shape {shape}. `build_unetv2` builds such a model."
-        )
-    return shape[-1]
-
-
-def _preprocessing(model: keras.Model, origin: Origin | None) -> Preprocessing | None:
+def _preprocessing(
+    model: keras.Model, origin: Origin | None, n_classes: int
+) -> Preprocessing | None:
     """Returns the data's, or the one that the model had before."""
     if origin is not None:
         return origin.preprocessing
     before = getattr(model, "preprocessing", None)
-    return before if isinstance(before, Preprocessing) else None
+    return preprocessing_of(model, n_classes) if isinstance(before, Preprocessing) else None
 
 
 def _ignore_class(model: keras.Model, origin: Origin | None, validation: Any) -> int | None:
