@@ -151,7 +151,7 @@ def preprocessing_of(model: Any, n_classes: int) -> Preprocessing:
     found = getattr(model, "preprocessing", None)
     if isinstance(found, Preprocessing):
         return _with_fitting_table(found, model, n_classes)
-    assumed = Preprocessing.assumed(model.input_shape, value_range=_expected_range(model))
+    assumed = Preprocessing.assumed(model.input_shape, value_range=expected_range(model))
     size = (
         "images at their own size"
         if assumed.image_size is None
@@ -159,9 +159,9 @@ def preprocessing_of(model: Any, n_classes: int) -> Preprocessing:
     )
     _warn_once(
         model,
-        "The model '%s' does not tell how its images were prepared. Assumed: %s, with values "
-        "%s. Set `model.preprocessing` to a `unetv2.Preprocessing`, with its `image_size` and "
-        "`value_range`, if that is wrong.",
+        "`model.preprocessing` of the model '%s' is not set. Assumed: %s, with values %s. Set it "
+        "to a `unetv2.Preprocessing` with the `image_size` and `value_range` of the training, if "
+        "that is wrong.",
         model.name, size,
         "divided by 255, in [0, 1]" if assumed.value_range == (0.0, 1.0)
         else "in [0, 255], as the model scales them itself",
@@ -187,11 +187,18 @@ def _warn_once(model: Any, message: str, *values: Any) -> None:
         _log.warning(message, *values)
 
 
-def _expected_range(model: Any) -> tuple[float, float]:
-    """Returns the range of the images that a model's first layer takes, as far as it shows."""
+def expected_range(model: Any) -> tuple[float, float]:
+    """Returns the range of a model's images: that of its record, or what its first layer takes.
+
+    Args:
+        model: Any Keras model, or what has its ``preprocessing``.
+    """
+    known = getattr(model, "preprocessing", None)
+    if isinstance(known, Preprocessing):
+        return known.value_range
     first = next((one for one in model.layers if not _is_input(one)), None)
     if isinstance(first, keras.Model):
-        return _expected_range(first)
+        return expected_range(first)
     if isinstance(first, keras.layers.Rescaling):
         # 1 / 255 and 1 / 127.5 are made for images of 8 bits, 2 for those in [0, 1].
         scales_down = np.max(np.abs(np.asarray(first.scale, np.float64))) <= _LARGEST_SCALE

@@ -40,8 +40,6 @@ class Network:
         channels: int.
         size: ``(height, width)`` that the model was built for, None for any. Where its layers take
             others, so does this.
-        probabilities: bool. Whether the model gives probabilities of its own accord; see
-            :func:`unetv2.inference.outputs.gives_probabilities`.
 
     Raises:
         TypeError: If it is no Keras model.
@@ -53,13 +51,13 @@ class Network:
         self.size: tuple[int | None, int | None] = (given[1], given[2])
         self.channels: int = given[3]
         self.n_classes: int = found[3]
-        self.probabilities = gives_probabilities(model)
         self._name = model.name
         self._refusals: dict[tuple[int, int], str] = {}
         self._functions: dict[tuple[tuple[int | None, ...], bool], Any] = {}
         # By whether dropout is on.
         self._open: dict[bool, bool] = {}
         self._variants = Variants(model)
+        self._probabilities: bool | None = None
 
     @classmethod
     def of(cls, model: keras.Model) -> Network:
@@ -147,6 +145,19 @@ class Network:
             return self._variants.any_size
 
     @property
+    def probabilities(self) -> bool:
+        """Whether the model gives probabilities, and not logits; found out by running it once.
+
+        Raises:
+            ValueError: If it gives neither; see
+                :func:`unetv2.inference.outputs.gives_probabilities`.
+        """
+        with _lock:
+            if self._probabilities is None:
+                self._probabilities = gives_probabilities(self._variants.model)
+            return self._probabilities
+
+    @property
     def graphs(self) -> int:
         """Number of graphs that are compiled."""
         return len(self._functions)
@@ -222,9 +233,17 @@ class Network:
     def _compiled(self, size: tuple[int | None, ...], sampled: bool) -> Any:
         # Concrete, as to look for it anew costs each call half a millisecond.
         images = tf.TensorSpec((None, *size, self.channels), tf.float32)
+        probabilities = self.probabilities
+
+        def finished(outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            outputs = tf.cast(outputs, tf.float32)
+            broken = tf.reduce_any(tf.math.is_nan(outputs))
+            if probabilities:
+                outputs = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
+            return outputs, broken
 
         def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return self._finished(self._variants.of(size, False)(images, training=False))
+            return finished(self._variants.of(size, False)(images, training=False))
 
         if not sampled:
             return tf.function(forward, jit_compile=False).get_concrete_function(images)
@@ -235,17 +254,10 @@ class Network:
                 outputs = self._variants.of(size, True)(images, training=False)
             if not noise.draws:
                 raise _NoDropout
-            return self._finished(outputs)
+            return finished(outputs)
 
         seeds = tf.TensorSpec((None, 2), tf.int32)
         return tf.function(forward_sampled, jit_compile=False).get_concrete_function(images, seeds)
-
-    def _finished(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = tf.cast(outputs, tf.float32)
-        broken = tf.reduce_any(tf.math.is_nan(outputs))
-        if self.probabilities:
-            outputs = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
-        return outputs, broken
 
 
 class _NoDropout(Exception):  # noqa: N818 - raised and caught here.

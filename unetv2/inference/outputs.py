@@ -13,6 +13,8 @@ import tensorflow as tf
 _SIDES = (32, 64, 96, 128, 160, 192, 224, 240, 256, 299, 320, 384, 448, 480, 512, 513, 640)
 # How far interpolation may leave [0, 1]: cubic and Lanczos kernels have negative lobes.
 _LOWEST, _HIGHEST = -0.25, 1.25
+# How far from 1 probabilities may sum up: in float32, and rounded to two or three digits before.
+_EXACT, _ROUNDED = 1e-4, 0.03
 _RULE = (
     "map images (batch, height, width, channels) to logits (batch, height, width, n_classes) of "
     "the same size, one input to one output"
@@ -86,16 +88,15 @@ def gives_probabilities(model: keras.Model) -> bool:
     """
     images, outputs = _tried_on_noise(model)
     values = np.asarray(tf.cast(outputs, tf.float32))
-    # Halves have two or three digits.
-    tolerance = 1e-3 if outputs.dtype.size >= 4 else 0.03
     sane = bool(np.isfinite(values).all())
     if sane and not _LOWEST <= values.min() <= values.max() <= _HIGHEST:
         return False
-    if sane and np.abs(values.sum(axis=-1) - 1).max() <= tolerance:
+    error = float(np.abs(values.sum(axis=-1) - 1).max())
+    if error <= _EXACT:
         return True
     operation = _last_operation(model, images.shape)
-    if operation == "Softmax" and not sane:
-        # With broken weights only the structure is left to decide by.
+    # With broken weights, where the error is NaN, only the structure is left to decide by.
+    if (operation == "Softmax" and not sane) or (operation in _BOUNDED and error <= _ROUNDED):
         return True
     if operation in _BOUNDED:
         raise ValueError(
