@@ -55,7 +55,7 @@ def checked(folder):
     return unetv2.check_dataset(images, masks, n_classes=23, progress=False)
 
 
-def predicted(folder):
+def predicted(_):
     return unetv2.predict(network((8, 12, 3)), picture(8, 12), probabilities=True)
 
 
@@ -72,8 +72,15 @@ INSTANCES = {
     "Benchmark": lambda _: unetv2.Benchmark(
         rows=(
             Row(
-                name="a", format="keras", precision="float32", latency_ms=(1.0, 2.0, 3.0),
-                throughput=4.0, peak_bytes=5, file_bytes=6, startup_s=7.0, mean_iou=None,
+                name="a",
+                format="keras",
+                precision="float32",
+                latency_ms=(1.0, 2.0, 3.0),
+                throughput=4.0,
+                peak_bytes=5,
+                file_bytes=6,
+                startup_s=7.0,
+                mean_iou=None,
             ),
         ),
         settings={},

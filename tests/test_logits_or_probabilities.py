@@ -154,12 +154,12 @@ def batches():
 
 
 USES = {
-    "predict": lambda one, folder: unetv2.predict(one, picture(*SIZE)),
-    "evaluate": lambda one, folder: unetv2.evaluate(one, batches(), progress=False),
+    "predict": lambda one, _: unetv2.predict(one, picture(*SIZE)),
+    "evaluate": lambda one, _: unetv2.evaluate(one, batches(), progress=False),
     "export": lambda one, folder: unetv2.export(
         one, folder / "exported", format="saved_model", verbose=False
     ),
-    "benchmark": lambda one, folder: unetv2.benchmark(one, runs=1, batch_size=1),
+    "benchmark": lambda one, _: unetv2.benchmark(one, runs=1, batch_size=1),
     "train": lambda one, folder: unetv2.train(one, batches(), None, output_dir=folder / "run"),
 }
 

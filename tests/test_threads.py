@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from exporting import recorded, scenes
-from small_networks import picture
+from small_networks import network, picture
 
 import unetv2
 from unetv2.artefacts.formats import FORMATS
@@ -33,19 +33,12 @@ def assert_threads_get_the_answers_of_one(ask, images, rounds=3):
             np.testing.assert_array_equal(found.confidence, expected.confidence)
 
 
-def fresh(**options):
-    """A model that has not predicted yet, for images of ever new sizes."""
-    model = unetv2.build_unetv2((None, None, 3), 4, filters=2, depth=1, seed=0, **options)
-    model.preprocessing = unetv2.Preprocessing()
-    return model
-
-
 @pytest.mark.parametrize("options", [{}, {"mc_samples": 2}])
 def test_one_keras_model_serves_several_threads(options):
     # Of more sizes than graphs are kept for.
     images = [picture(8 + 2 * (number % 5), 12, seed=number) for number in range(10)]
-    model, other = fresh(dropout=0.3), fresh(dropout=0.3)
-    other.set_weights(model.get_weights())
+    dropout = keras.layers.Dropout(0.3)
+    model, other = network((None, None, 3), dropout), network((None, None, 3), dropout)
     alone = [unetv2.predict(other, image, **options) for image in images]
     # None of its graphs is compiled before the threads start.
     with ThreadPoolExecutor(THREADS) as pool:
@@ -57,10 +50,13 @@ def test_one_keras_model_serves_several_threads(options):
 
 def test_models_are_examined_by_several_threads_at_once():
     images = [picture(8, 12, seed=number) for number in range(4)]
-    models = [fresh() for _ in images]
-    ended = [keras.Model(one.input, keras.layers.Softmax()(one.output)) for one in models]
-    for one, plain in zip(ended, models, strict=True):
-        one.preprocessing = plain.preprocessing
+    models = [network(seed=seed) for seed in range(4)]
+    ended = [
+        unetv2.SegmentationModel(
+            one.input, keras.layers.Softmax()(one.output), preprocessing=one.preprocessing
+        )
+        for one in models
+    ]
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(unetv2.predict, ended, images))
     for one, plain, image in zip(found, models, images, strict=True):
@@ -71,9 +67,7 @@ def test_models_are_examined_by_several_threads_at_once():
 @pytest.mark.parametrize(
     ("format", "precision"),
     [
-        pytest.param(
-            one.name, precision, marks=[] if one.name == "saved_model" else OF_THE_EXTRA
-        )
+        pytest.param(one.name, precision, marks=[] if one.name == "saved_model" else OF_THE_EXTRA)
         for one in FORMATS.values()
         for precision in ("float32", "int8")
         if precision in one.precisions

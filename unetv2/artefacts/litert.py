@@ -36,7 +36,7 @@ class Runner:
         self._interpreter = module.Interpreter(model_content=content, num_threads=threads)
         self._interpreter.allocate_tensors()
         self._run = self._interpreter.get_signature_runner()
-        # An interpreter has one set of tensors: its input, `invoke` and its outputs belong together.
+        # An interpreter has one set of tensors, for one frame at a time.
         self._lock = threading.Lock()
 
     def __call__(self, frames: np.ndarray) -> Outputs:

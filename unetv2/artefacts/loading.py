@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+from pathlib import Path
 
 from unetv2.arguments import require_integer
 from unetv2.artefacts.exported_model import ExportedModel
@@ -55,5 +56,5 @@ def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -
         if threads is not None and "`threads`" in str(error):
             raise
         raise BrokenArtefactError(path, f"its runtime says: {error}") from error
-    again = functools.partial(load_exported, os.path.abspath(path), threads=threads)
+    again = functools.partial(load_exported, Path(path).resolve(), threads=threads)
     return ExportedModel(description, loaded, path, load=again)

@@ -269,7 +269,7 @@ def _origin(
                              strict=True))  # fmt: skip
             return _origin(
                 function.ret[output], {one.name: one for one in function.node_def}, library,
-                lambda name: _origin(outer[name], nodes, library, argument),
+                lambda name, outer=outer: _origin(outer[name], nodes, library, argument),
             )  # fmt: skip
         if node.op in _SCALING:
             moving = [one for one in inputs if not _is_constant(one, nodes)]
