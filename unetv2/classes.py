@@ -5,34 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unetv2.frozen import FrozenMapping
+
 Color = tuple[int, int, int]
-
-
-class _LabelMap(Mapping[int, int]):
-    """A mapping that cannot be changed; unlike ``MappingProxyType`` it can be pickled."""
-
-    __slots__ = ("_ids",)
-
-    def __init__(self, ids: Mapping[int, int]) -> None:
-        self._ids = dict(ids)
-
-    def __getitem__(self, file_id: int) -> int:
-        return self._ids[file_id]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __repr__(self) -> str:
-        return repr(self._ids)
 
 
 @dataclass(frozen=True)
@@ -83,7 +64,7 @@ class ClassTable:
                 f"Received: ignore_color={self.ignore_color}. Pass the id that it stands for."
             )
         # A copy that cannot be changed: tables are shared.
-        object.__setattr__(self, "label_map", _LabelMap(self.label_map))
+        object.__setattr__(self, "label_map", FrozenMapping(self.label_map))
 
     def __len__(self) -> int:
         """Returns the number of classes, without the ignored one."""

@@ -265,12 +265,14 @@ def _origin(
         if node.op in _CALLS:
             function = library[node.attr["f"].func.name]
             output = function.signature.output_arg[int(rest[-1]) if rest else 0].name
-            outer = dict(zip((one.name for one in function.signature.input_arg), inputs,
-                             strict=True))  # fmt: skip
-            return _origin(
-                function.ret[output], {one.name: one for one in function.node_def}, library,
-                lambda name, outer=outer: _origin(outer[name], nodes, library, argument),
-            )  # fmt: skip
+            names = [one.name for one in function.signature.input_arg]
+            outer = dict(zip(names, inputs, strict=True))
+
+            def given(name: str, outer: Mapping[str, str] = outer) -> str:
+                return _origin(outer[name], nodes, library, argument)
+
+            inner = {one.name: one for one in function.node_def}
+            return _origin(function.ret[output], inner, library, given)
         if node.op in _SCALING:
             moving = [one for one in inputs if not _is_constant(one, nodes)]
             if len(moving) != 1 or (node.op == "RealDiv" and moving[0] != inputs[0]):
