@@ -142,6 +142,20 @@ def test_broken_weights_do_not_change_what_a_model_gives():
         assert gives_probabilities(broken) is expected
 
 
+class Missing(layers.Layer):
+    def call(self, inputs):
+        return inputs + tf.strings.to_number(tf.io.read_file("/nowhere/number"))
+
+
+def test_what_a_model_gives_is_known_where_it_cannot_be_run():
+    image, logits = graph(size=(None, None))
+    read = Missing()(logits)
+    assert not gives_probabilities(keras.Model(image, read))
+    assert gives_probabilities(keras.Model(image, ops.softmax(read)))
+    with pytest.raises(ValueError, match="`model` must give logits, or"):
+        gives_probabilities(keras.Model(image, ops.sigmoid(read)))
+
+
 def test_untrained_networks_give_logits():
     for seed in range(5):
         assert require_logits(unetv2.build_unetv2((16, 16, 3), 2, filters=2, depth=1, seed=seed))

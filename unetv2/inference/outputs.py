@@ -86,16 +86,15 @@ def gives_probabilities(model: keras.Model) -> bool:
     Raises:
         ValueError: If it gives something else, or cannot be run.
     """
-    images, outputs = _tried_on_noise(model)
-    values = np.asarray(tf.cast(outputs, tf.float32))
+    values = _outputs_for_noise(model)
     sane = bool(np.isfinite(values).all())
     if sane and not _LOWEST <= values.min() <= values.max() <= _HIGHEST:
         return False
     error = float(np.abs(values.sum(axis=-1) - 1).max())
     if error <= _EXACT:
         return True
-    operation = _last_operation(model, images.shape)
-    # With broken weights, where the error is NaN, only the structure is left to decide by.
+    operation = _last_operation(model)
+    # Where the outputs, and so the error, are NaN, only the structure is left to decide by.
     if (operation == "Softmax" and not sane) or (operation in _BOUNDED and error <= _ROUNDED):
         return True
     if operation in _BOUNDED:
@@ -214,30 +213,33 @@ def _layers(model: Any) -> Iterator[Any]:
             yield from _layers(layer)
 
 
-def _tried_on_noise(model: keras.Model) -> tuple[np.ndarray, tf.Tensor]:
-    """Returns random numbers in [0, 1], and what a model gives for them."""
+def _outputs_for_noise(model: keras.Model) -> np.ndarray:
+    """Returns what a model gives for random numbers in [0, 1]; NaN where it cannot be run."""
     batch, *size, channels = model.input_shape
     rng = np.random.default_rng(0)
-    failure: Exception | None = None
     for side in _SIDES if None in size else _SIDES[:1]:
         shape = (batch or 1, *(own or side for own in size), channels)
-        images = rng.random(shape, np.float32)
         try:
-            return images, tf.convert_to_tensor(model(images, training=False))
+            outputs = model(rng.random(shape, np.float32), training=False)
+            return np.asarray(tf.cast(outputs, tf.float32))
         # Keras and TensorFlow raise whatever comes to them of sizes that do not fit.
-        except Exception as error:
-            failure = error
-    raise ValueError(
-        f"`model` must {_RULE}. Received: the model '{model.name}', which fails with "
-        f"{' '.join(str(failure).split())[:200]}. Call it on a batch of images to see where."
-    ) from failure
+        except Exception:
+            continue
+    return np.full((1, 1, 1, 1), np.nan)
 
 
-def _last_operation(model: keras.Model, shape: Any) -> str:
+def _last_operation(model: keras.Model) -> str:
     """Returns the TensorFlow operation that a model's outputs come from, moved and scaled since."""
-    spec = tf.TensorSpec(shape, tf.float32)
+    spec = tf.TensorSpec(model.input_shape, tf.float32)
     function = tf.function(lambda images: model(images, training=False), autograph=False)
-    concrete: Any = function.get_concrete_function(spec)
+    try:
+        concrete: Any = function.get_concrete_function(spec)
+    # Keras and TensorFlow raise whatever comes to them of layers that cannot be traced.
+    except Exception as error:
+        raise ValueError(
+            f"`model` must {_RULE}. Received: the model '{model.name}', which fails with "
+            f"{' '.join(str(error).split())[:200]}. Call it on a batch of images to see where."
+        ) from error
     graph = concrete.graph.as_graph_def()
     library = {one.signature.name: one for one in graph.library.function}
     nodes = {node.name: node for node in graph.node}
