@@ -187,7 +187,7 @@ def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
         evaluate(model, dataset, reading={"encoding": "ids"})
     with pytest.raises(ValueError, match="`shard` must be None unless `dataset` is two folders"):
         evaluate(model, dataset, shard=(0, 2))
-    with pytest.raises(ValueError, match="`model` must be functional, take pictures"):
+    with pytest.raises(ValueError, match="`model` must map images .*Received: .*Sequential"):
         evaluate(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), dataset)
     with pytest.raises(TypeError, match="`dataset` must be a tf.data.Dataset of batches"):
         evaluate(model, [1, 2, 3])

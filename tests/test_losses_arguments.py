@@ -118,12 +118,19 @@ def test_shapes_are_checked(mask, logits, message):
         CrossEntropy(class_weights=[1, 2, 3])(np.zeros(mask, int), np.zeros(logits))
 
 
-@pytest.mark.parametrize("shape", [(2, 6, 7), (3,), (2, 2), ()])
-def test_weights_of_pixels_are_refused(shape):
+# A cross-entropy takes weights of pixels too; an overlap has no cost of a single pixel.
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        *((CrossEntropy, shape) for shape in [(2, 6, 8), (3,), (2, 2), (), (2, 6, 7, 3)]),
+        *((Dice, shape) for shape in [(2, 6, 7), (2, 6, 7, 1), (3, 1), ()]),
+    ],
+)
+def test_weights_of_other_shapes_are_refused(kind, shape):
     with pytest.raises(
         ValueError, match=r"`sample_weight` must be one weight an image, \(batch,\)"
     ):
-        CrossEntropy(ignore_class=VOID)(*batch(0), np.ones(shape))
+        kind(ignore_class=VOID)(*batch(0), np.ones(shape))
 
 
 def test_a_sum_of_different_shapes_is_refused():

@@ -99,8 +99,8 @@ def test_other_models_are_fed_with_what_is_assumed(caplog):
                     probabilities(plain, image), probabilities(known, image)
                 )
     assert len(caplog.messages) == 2
-    assert "Assumed: whole pictures stretched to 6x8, as by `make_dataset`" in caplog.messages[0]
-    assert "Assumed: pictures at their own size" in caplog.messages[1]
+    assert "Assumed: whole images stretched to 6x8, as by `make_dataset`" in caplog.messages[0]
+    assert "Assumed: images at their own size" in caplog.messages[1]
 
 
 def test_half_precision_gives_numbers_of_full():
@@ -226,7 +226,7 @@ def test_free_models_whose_logits_are_smaller_are_told():
 
 
 def test_what_is_no_model_is_told(tmp_path):
-    with pytest.raises(ValueError, match="`model` must be functional, take pictures"):
+    with pytest.raises(ValueError, match="`model` must map images .*Received: .*Subclass"):
         unetv2.predict(Subclass(), picture(8, 8))
     message = "`model` must be a keras.Model, the path of a .keras file, or an exported model"
     with pytest.raises(TypeError, match=message):

@@ -219,7 +219,8 @@ def test_train_writes_it_whatever_the_model_is(tmp_path, write_pairs, make):
 
 
 def test_train_on_other_data_keeps_what_the_model_knew(tmp_path):
-    for number, known in enumerate((None, FULL)):
+    table = unetv2.ClassTable.numbered(N_CLASSES)
+    for number, known in enumerate((None, dataclasses.replace(FULL, classes=table))):
         model = small()
         model.preprocessing = known
         folder = tmp_path / str(number)
@@ -230,8 +231,8 @@ def test_train_on_other_data_keeps_what_the_model_knew(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "image_size", "text"),
     [
-        ((16, 24, 3), (16, 24), "whole pictures stretched to 16x24, as by `make_dataset`. Set"),
-        ((None, 24, 4), None, "pictures at their own size. Set `model.preprocessing` to a"),
+        ((16, 24, 3), (16, 24), "whole images stretched to 16x24, as by `make_dataset`, with val"),
+        ((None, 24, 4), None, "images at their own size, with values divided by 255, in [0, 1]"),
     ],
 )
 def test_what_a_model_does_not_tell_is_assumed_and_said_once(caplog, shape, image_size, text):
@@ -239,14 +240,14 @@ def test_what_a_model_does_not_tell_is_assumed_and_said_once(caplog, shape, imag
     model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
     with caplog.at_level(logging.WARNING, "unetv2"):
         for _ in range(2):
-            assert preprocessing_of(model) == Preprocessing(
+            assert preprocessing_of(model, 2) == Preprocessing(
                 image_size=image_size, channels=shape[2]
             )
     assert len(caplog.messages) == 1
     assert text in caplog.text
     caplog.clear()
     model.preprocessing = FULL
-    assert preprocessing_of(model) is FULL
+    assert preprocessing_of(model, len(FULL.classes)) is FULL
     assert not caplog.messages
 
 

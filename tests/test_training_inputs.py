@@ -116,10 +116,12 @@ def test_the_model_must_give_logits(tmp_path):
         pass
 
     image = keras.Input((*SIZE, 3))
-    for model in (Subclass(), keras.Model(image, keras.layers.Flatten()(image)), None):
-        message = "`model` must be functional and give logits .*`build_unetv2` builds such a model."
+    for model in (Subclass(), keras.Model(image, keras.layers.Flatten()(image))):
+        message = "`model` must map images .*`build_unetv2` builds such a model."
         with pytest.raises(ValueError, match=message):
             unetv2.train(model, batches(), None, output_dir=tmp_path / "run")
+    with pytest.raises(TypeError, match="`model` must be a keras.Model .*Received: NoneType"):
+        unetv2.train(None, batches(), None, output_dir=tmp_path / "run")
 
 
 def uneven():

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from unetv2.arguments import is_integer, require_ignore_class
 from unetv2.class_files import read_class_file, read_label_map
+from unetv2.frozen import FrozenMapping
 from unetv2.sealing import reason
 
 Color = tuple[int, int, int]
@@ -69,8 +69,8 @@ class ClassTable:
                 "`ignore_color` must come with an `ignore_class`. "
                 f"Received: ignore_color={self.ignore_color}. Pass the id that it stands for."
             )
-        # A copy that nobody can change: tables are shared.
-        object.__setattr__(self, "label_map", MappingProxyType(dict(self.label_map)))
+        # A copy that cannot be changed: tables are shared.
+        object.__setattr__(self, "label_map", FrozenMapping(self.label_map))
 
     def __len__(self) -> int:
         """Returns the number of classes, without the ignored one."""

@@ -9,6 +9,7 @@ import keras
 
 from unetv2.architecture import Architecture
 from unetv2.arguments import require_ignore_class, require_integer, require_n_classes
+from unetv2.losses import CrossEntropy
 from unetv2.metrics import MeanIoU, PixelAccuracy
 from unetv2.segmentation_model import SegmentationModel
 
@@ -46,8 +47,8 @@ def build_unetv2(
     ``2**depth``, scaled as the network expects, and the logits cropped.
 
     The model is compiled with Adam (learning rate 1e-3, gradients clipped to the global norm
-    1), sparse categorical cross-entropy from logits, pixel accuracy and mean IoU. Compile it
-    again for anything else, as every Keras model; in ``"mixed_float16"`` with an explicit
+    1), :class:`unetv2.losses.CrossEntropy`, pixel accuracy and mean IoU. Compile it again for
+    anything else, as every Keras model; in ``"mixed_float16"`` with an explicit
     ``keras.optimizers.LossScaleOptimizer``, as Keras does not save that it added one itself.
 
     Args:
@@ -138,9 +139,8 @@ def build_unetv2(
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, ignore_class=ignore_class
-        ),
+        # Not Keras's, which multiplies `sample_weight`, one an image, along the images' width.
+        loss=CrossEntropy(ignore_class=ignore_class),
         metrics=[
             PixelAccuracy(ignore_class=ignore_class, name="accuracy"),
             # Not Keras's, which drops ids that are no class in silence.

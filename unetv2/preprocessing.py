@@ -105,11 +105,17 @@ class Preprocessing:
         object.__setattr__(self, "label_map", _require_pairs(self.label_map))
 
     @classmethod
-    def assumed(cls, input_shape: tuple[int | None, ...]) -> Preprocessing:
+    def assumed(
+        cls,
+        input_shape: tuple[int | None, ...],
+        *,
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> Preprocessing:
         """Returns what is most likely for a model of which only the input is known.
 
         Args:
             input_shape: ``(batch, height, width, channels)``.
+            value_range: Two numbers, as of the class.
 
         Returns:
             Preprocessing. Whole pictures stretched to a fixed height and width, as
@@ -117,7 +123,11 @@ class Preprocessing:
         """
         _, height, width, channels = input_shape
         image_size = None if height is None or width is None else (height, width)
-        return cls(image_size=image_size, channels=3 if channels is None else channels)
+        return cls(
+            image_size=image_size,
+            channels=3 if channels is None else channels,
+            value_range=value_range,
+        )
 
     @property
     def input_size(self) -> tuple[int, int] | None:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from unetv2.escaping import printable
 from unetv2.preprocessing import Preprocessing, of_dataset
 
+# Of a layer that scales images of 8 bits down; one for images in [0, 1] has a scale near 1.
+_LARGEST_SCALE = 1 / 32
+
 _log = logging.getLogger("unetv2")
-# Whose assumption was told.
+# Models by the identity of their names' strings. Of a model that is not compiled,
+# `keras.models.clone_model` passes nothing on but the graph and this string.
+_by_name: weakref.WeakValueDictionary[int, SegmentationModel] = weakref.WeakValueDictionary()
+# Models that were warned of.
 _told: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -50,8 +58,24 @@ class SegmentationModel(keras.Model):
         preprocessing: Preprocessing | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        name = kwargs.get("name")
+        cloned = _by_name.get(id(name))
+        if preprocessing is None and cloned is not None and cloned.name is name:
+            preprocessing = cloned.preprocessing
         super().__init__(*args, **kwargs)
         self.preprocessing = preprocessing
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._own_name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        # A string of its own, except of a single character, which Python has only once.
+        self._own_name = (value + " ")[:-1]
+        if len(value) > 1:
+            _by_name[id(self._own_name)] = self
 
     @property
     def preprocessing(self) -> Preprocessing | None:
@@ -110,32 +134,81 @@ class SegmentationModel(keras.Model):
         return None if self.preprocessing is None else self.preprocessing.as_dict()
 
 
-def preprocessing_of(model: keras.Model) -> Preprocessing:
-    """Returns how a model's pictures were prepared.
+def preprocessing_of(model: Any, n_classes: int) -> Preprocessing:
+    """Returns how a model's images were prepared, and what its classes are.
 
-    Where the model does not tell, that is assumed from its input, and the logger ``unetv2`` says
-    so once.
+    Where the model does not have that, it is assumed from its input and its first layer. A class
+    table that does not fit the model's outputs is left out. The logger ``unetv2`` warns of either
+    once.
 
     Args:
-        model: Any Keras model of one input ``(batch, height, width, channels)``.
+        model: Any Keras model of one input ``(batch, height, width, channels)``, or what has its
+            ``preprocessing``.
+        n_classes: int. Number of its outputs.
 
     Returns:
-        Preprocessing.
+        Preprocessing, with a class table for ``n_classes`` or none.
     """
     found = getattr(model, "preprocessing", None)
     if isinstance(found, Preprocessing):
-        return found
-    assumed = Preprocessing.assumed(model.input_shape)
+        return _with_fitting_table(found, model, n_classes)
+    assumed = Preprocessing.assumed(model.input_shape, value_range=expected_range(model))
+    size = (
+        "images at their own size"
+        if assumed.image_size is None
+        else "whole images stretched to {}x{}, as by `make_dataset`".format(*assumed.image_size)
+    )
+    _warn_once(
+        model,
+        "`model.preprocessing` of the model '%s' is not set. Assumed: %s, with values %s. Set it "
+        "to a `unetv2.Preprocessing` with the `image_size` and `value_range` of the training, if "
+        "that is wrong.",
+        printable(model.name), size,
+        "divided by 255, in [0, 1]" if assumed.value_range == (0.0, 1.0)
+        else "in [0, 255], as the model scales them itself",
+    )  # fmt: skip
+    return assumed
+
+
+def _with_fitting_table(known: Preprocessing, model: Any, n_classes: int) -> Preprocessing:
+    if known.classes is None or len(known.classes) == n_classes:
+        return known
+    _warn_once(
+        model,
+        "The class table of `model.preprocessing` has %d classes and the model '%s' has %d. It is "
+        "left out. Set a `unetv2.ClassTable` of %d classes.",
+        len(known.classes), printable(model.name), n_classes, n_classes,
+    )  # fmt: skip
+    return replace(known, classes=None)
+
+
+def _warn_once(model: Any, message: str, *values: Any) -> None:
     if model not in _told:
         _told.add(model)
-        _log.warning(
-            "The model '%s' does not tell how its pictures were prepared. Assumed: %s. Set "
-            "`model.preprocessing` to a `unetv2.Preprocessing` if that is wrong.",
-            printable(model.name),
-            "pictures at their own size"
-            if assumed.image_size is None
-            else "whole pictures stretched to {}x{}, as by `make_dataset`".format(
-                *assumed.image_size
-            ),
-        )
-    return assumed
+        _log.warning(message, *values)
+
+
+def expected_range(model: Any) -> tuple[float, float]:
+    """Returns the range of a model's images: that of its record, or what its first layer takes.
+
+    Args:
+        model: Any Keras model, or what has its ``preprocessing``.
+    """
+    known = getattr(model, "preprocessing", None)
+    if isinstance(known, Preprocessing):
+        return known.value_range
+    first = next((one for one in model.layers if not _is_input(one)), None)
+    if isinstance(first, keras.Model):
+        return expected_range(first)
+    if isinstance(first, keras.layers.Rescaling):
+        # 1 / 255 and 1 / 127.5 are made for images of 8 bits, 2 for those in [0, 1].
+        scales_down = np.max(np.abs(np.asarray(first.scale, np.float64))) <= _LARGEST_SCALE
+        return (0.0, 255.0) if scales_down else (0.0, 1.0)
+    if isinstance(first, keras.layers.Normalization) and first.mean is not None:
+        mean = keras.ops.convert_to_numpy(first.mean)
+        return (0.0, 255.0) if np.max(np.abs(mean)) > 1 else (0.0, 1.0)
+    return 0.0, 1.0
+
+
+def _is_input(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.InputLayer)

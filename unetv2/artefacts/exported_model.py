@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -24,6 +24,7 @@ from unetv2.inference.pictures import Picture
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Predictor
 from unetv2.preprocessing import Preprocessing, class_table
+from unetv2.segmentation_model import preprocessing_of
 
 
 class ExportedModel:
@@ -31,12 +32,14 @@ class ExportedModel:
 
     :func:`unetv2.predict`, :func:`unetv2.predict_directory`, :func:`unetv2.predict_video` and
     :func:`unetv2.evaluate` take it as they take a Keras model, windows and flips included; samples
-    of dropout need the Keras model.
+    of dropout need the Keras model. Several threads may use one at once. A pickled or copied one
+    is loaded again from its files, which must still be there.
 
     Args:
         description: What it is.
         runner: What runs it.
         path: Where it lies.
+        load: Loads it again, or None. A copy, as by ``pickle``, is loaded from its files.
 
     Attributes:
         description: Format, precision, sizes, versions and how far it agrees with the Keras model.
@@ -61,19 +64,39 @@ class ExportedModel:
     """
 
     def __init__(
-        self, description: Description, runner: Runner, path: str | os.PathLike[str]
+        self,
+        description: Description,
+        runner: Runner,
+        path: str | os.PathLike[str],
+        *,
+        load: Callable[[], ExportedModel] | None = None,
     ) -> None:
         self.description = description
         self.path = os.fspath(path)
         self.name = description.name
         self.n_classes = description.n_classes
         self.preprocessing: Preprocessing = description.preprocessing
+        self.preprocessing = preprocessing_of(self, self.n_classes)
         self._runner = runner
+        self._load = load
         self._network = ArtefactNetwork(description, self.run)
 
     def __repr__(self) -> str:
         """Returns what it is."""
         return f"<ExportedModel '{self.path}' {self.description.format}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns how a copy is made: by loading the artifact's files again.
+
+        Raises:
+            TypeError: If it was not made by :func:`unetv2.load_exported`.
+        """
+        if self._load is None:
+            raise TypeError(
+                "An ExportedModel must come from `unetv2.load_exported` to be pickled or copied. "
+                f"Received: {self!r}, which was made of a runner. Load it from its path."
+            )
+        return self._load, ()
 
     def run(self, frames: np.ndarray) -> Outputs:
         """Runs the artefact itself.

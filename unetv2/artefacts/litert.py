@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,10 +36,16 @@ class Runner:
         self._interpreter = module.Interpreter(model_content=content, num_threads=threads)
         self._interpreter.allocate_tensors()
         self._run = self._interpreter.get_signature_runner()
+        # An interpreter has one set of tensors, for one frame at a time.
+        self._lock = threading.Lock()
 
     def __call__(self, frames: np.ndarray) -> Outputs:
         """Runs it; see :class:`unetv2.artefacts.running.Runner`."""
-        answers = [self._run(frames=frames[at : at + 1]) for at in range(len(frames))]
+        answers = []
+        for at in range(len(frames)):
+            # Frame by frame, so that threads take turns. The outputs are copies.
+            with self._lock:
+                answers.append(self._run(frames=frames[at : at + 1]))
         return Outputs(
             *(np.concatenate([one[name] for one in answers]) for name in Outputs._fields)
         )

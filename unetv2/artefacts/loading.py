@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from pathlib import Path
@@ -83,4 +84,5 @@ def _load(path: str | os.PathLike[str], threads: int | None) -> ExportedModel:
         if threads is not None and "`threads`" in str(error):
             raise
         raise BrokenArtefactError(path, f"its runtime says: {error}") from error
-    return ExportedModel(description, loaded, path)
+    again = functools.partial(load_exported, Path(path).resolve(), threads=threads)
+    return ExportedModel(description, loaded, path, load=again)

@@ -28,7 +28,10 @@ class ArtefactNetwork:
         n_classes: int.
         channels: int.
         size: ``(height, width)`` that the network in it takes, None for any.
+        probabilities: False: an artifact gives logits.
     """
+
+    probabilities = False
 
     def __init__(self, description: Description, run: Callable[[np.ndarray], Outputs]) -> None:
         self.n_classes = description.n_classes

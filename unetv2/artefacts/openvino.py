@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,14 @@ class Runner:
         # Both are named, so that no other file is read.
         model = core.read_model(files[_FORMAT.main], files["model.bin"])
         self._compiled = core.compile_model(model, "CPU", settings)
+        # A request has one set of tensors, so each thread needs its own.
+        self._own = threading.local()
 
     def __call__(self, frames: np.ndarray) -> Outputs:
         """Runs it; see :class:`unetv2.artefacts.running.Runner`."""
-        results = self._compiled({"frames": frames})
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        results = self._own.request.infer({"frames": frames})
         return Outputs(*(np.array(results[name]) for name in Outputs._fields))
 
 

@@ -26,7 +26,10 @@ class Outputs(NamedTuple):
 
 
 class Runner(Protocol):
-    """An artefact, loaded by its runtime; made of its files, its description and threads."""
+    """An artefact, loaded by its runtime; made of its files, its description and threads.
+
+    It may be called from several threads at once.
+    """
 
     def __init__(
         self, files: Mapping[str, Path], description: Description, threads: int | None

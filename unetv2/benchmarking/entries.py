@@ -116,17 +116,19 @@ def _artefact(model: ExportedModel, threads: int | None) -> Entry:
 
 def _keras(model: keras.Model, path: str | None) -> Iterator[Entry]:
     network = Network.of(model)
-    known = preprocessing_of(model)
+    known = preprocessing_of(model, network.n_classes)
     size = known.input_size or network.size
     height, width = (side or usual for side, usual in zip(size, _OPEN, strict=True))
     low, high = known.value_range
+    given = network.probabilities
 
     @tf.function(autograph=False, jit_compile=False)
     def compiled(frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images = tf.cast(frames, tf.float32) / 255.0 * (high - low) + low
-        logits = tf.cast(model(images, training=False), tf.float32)
-        confidence = tf.reduce_max(tf.nn.softmax(logits), axis=-1)
-        return tf.argmax(logits, axis=-1, output_type=tf.int32), confidence
+        outputs = tf.cast(model(images, training=False), tf.float32)
+        probabilities = outputs if given else tf.nn.softmax(outputs)
+        confidence = tf.reduce_max(probabilities, axis=-1)
+        return tf.argmax(outputs, axis=-1, output_type=tf.int32), confidence
 
     def predicted(frames: np.ndarray) -> Any:
         images = frames.astype(np.float32) / 255.0 * (high - low) + low

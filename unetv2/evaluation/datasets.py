@@ -42,6 +42,8 @@ class DatasetPictures:
         if origin is not None:
             _require_origin(origin, answers.n_classes)
         _require_shapes(dataset, answers.input_shape)
+        if origin is not None:
+            answers.require_range(origin.preprocessing.value_range)
         self._answers = answers
         self._dataset = dataset
         self._keys = None if origin is None else origin.keys

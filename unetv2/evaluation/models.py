@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from unetv2.inference.pictures import Picture
 from unetv2.inference.predict import load
 from unetv2.inference.predictor import Predictor
 from unetv2.preprocessing import Preprocessing
+from unetv2.segmentation_model import expected_range, preprocessing_of
+
+_log = logging.getLogger("unetv2")
 
 
 @runtime_checkable
@@ -99,8 +103,38 @@ class Answers:
     @property
     def record(self) -> Preprocessing | None:
         """How its pictures are prepared, and what its classes are; None if it does not tell."""
-        found = getattr(self._segmenter or self._model, "preprocessing", None)
-        return found if isinstance(found, Preprocessing) else None
+        model = self._segmenter or self._model
+        if isinstance(getattr(model, "preprocessing", None), Preprocessing):
+            return preprocessing_of(model, self.n_classes)
+        return None
+
+    def require_range(self, value_range: tuple[float, float]) -> None:
+        """Checks that prepared images have the range that the model takes.
+
+        Args:
+            value_range: Two numbers, as of :class:`unetv2.Preprocessing`.
+
+        Raises:
+            ValueError: If the model's record has another one. Where it has none and the first
+                layer scales images of 8 bits down, the logger ``unetv2`` warns.
+        """
+        if self._segmenter is not None or expected_range(self._model) == value_range:
+            return
+        received = (
+            f"images in {list(value_range)} for the model '{self.name}', which takes images in "
+            f"{list(expected_range(self._model))}"
+        )
+        if self.record is None:
+            _log.warning(
+                "%s by its first layer. If it was trained on such images, scale these with "
+                "`dataset.map`.", received[0].upper() + received[1:],
+            )  # fmt: skip
+            return
+        raise ValueError(
+            "Images in `dataset` must have the `value_range` of `model.preprocessing`. "
+            f"Received: {received}. Scale them with `dataset.map`, or pass two folders, whose "
+            "images are prepared as the record says."
+        )
 
     def to_batch(self, images: tf.Tensor) -> Iterator[Answer]:
         """Yields what the model says of prepared pictures, at their size.

@@ -11,7 +11,7 @@ import tensorflow as tf
 from unetv2.artefacts.running import Outputs
 from unetv2.exporting.plan import Plan
 from unetv2.exporting.resampling import Place, enlarge, shrink
-from unetv2.inference.network import SMALLEST_PROBABILITY, ends_in_softmax
+from unetv2.inference.network import SMALLEST_PROBABILITY
 
 INPUT = "frames"
 NETWORK = "network"
@@ -72,7 +72,6 @@ class _Held:
         self.model, self.plan = model, plan
         self._trainable = [variable.numpy() for variable in model.trainable_variables]
         self._others = [variable.numpy() for variable in model.non_trainable_variables]
-        self._softmax = ends_in_softmax(model)
 
     def images(self, frames: tf.Tensor) -> tuple[tf.Tensor, Place, tuple[Any, Any]]:
         """Returns what the network is fed with, where the frames lie in it, and their size."""
@@ -101,7 +100,7 @@ class _Held:
             )
         with tf.name_scope("answer"):
             logits = tf.cast(logits, tf.float32)
-            if self._softmax:
+            if self.plan.probabilities:
                 logits = tf.math.log(tf.maximum(logits, SMALLEST_PROBABILITY))
             values = enlarge(logits, place, size) if self.plan.resizes else logits
             mask = tf.argmax(values, axis=-1, output_type=tf.int32)

@@ -26,12 +26,14 @@ class Plan:
         network_size: ``(height, width)`` of what the network is fed with.
         resizes: bool. Whether the artefact brings the one to the other, and the answer back.
         preprocessing: How the network's pictures are prepared.
+        probabilities: bool. Whether the network gives probabilities, and not logits.
     """
 
     frame_size: Size
     network_size: Size
     resizes: bool
     preprocessing: Preprocessing
+    probabilities: bool
 
 
 def plan(
@@ -61,7 +63,7 @@ def plan(
         ValueError: If the sizes fit neither each other nor the model or the format.
     """
     network = Network.of(model)
-    known = _with_classes(preprocessing_of(model), classes, network.n_classes)
+    known = _with_classes(preprocessing_of(model, network.n_classes), classes, network.n_classes)
     whole = known.crop_size is None and known.resize != "crop" and known.image_size is not None
     wanted = None if image_size is None else require_image_size(image_size)
     if whole and wanted is not None:
@@ -76,8 +78,8 @@ def plan(
         )
     if frame_size is None:
         if whole and format.open_sizes:
-            return Plan((None, None), size, True, known)
-        return Plan(size, size, False, known)
+            return Plan((None, None), size, True, known, network.probabilities)
+        return Plan(size, size, False, known, network.probabilities)
     frames = require_image_size(frame_size, "frame_size")
     if not whole and frames != size:
         raise ValueError(
@@ -85,7 +87,7 @@ def plan(
             f"Received: frame_size={frame_size!r}. Pass `image_size` in its place."
         )
     # Of the network's own size they come prepared, and pictures of other sizes can be too.
-    return Plan(frames, size, whole and frames != size, known)
+    return Plan(frames, size, whole and frames != size, known, network.probabilities)
 
 
 def _with_classes(known: Preprocessing, classes: Any, n_classes: int) -> Preprocessing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.dropout import sampling
+from unetv2.inference.outputs import gives_probabilities, require_segmentation
 from unetv2.inference.sampling import Noise
 from unetv2.inference.variants import Variants
 
@@ -19,6 +21,8 @@ _MOST_SIZES = 4
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 _networks: weakref.WeakKeyDictionary[Any, Network] = weakref.WeakKeyDictionary()
+# Held while a model is examined or compiled, which threads that predict with it must not do twice.
+_lock = threading.RLock()
 
 
 class Network:
@@ -43,30 +47,17 @@ class Network:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        if not isinstance(model, keras.Model):
-            raise TypeError(
-                "`model` must be a keras.Model or the path of a .keras file. "
-                f"Received: {type(model).__name__}. `build_unetv2` builds a model."
-            )
-        _, *size, self.channels = _four(model, "input_shape")
-        self.size: tuple[int | None, int | None] = (size[0], size[1])
-        _, *outputs, self.n_classes = _four(model, "output_shape")
-        if self.n_classes < 2 or any(
-            None not in (one, other) and one != other
-            for one, other in zip(size, outputs, strict=True)
-        ):
-            raise ValueError(
-                "`model` must give logits (batch, height, width, n_classes), n_classes from 2, of "
-                f"its pictures' size. Received: output of shape {model.output_shape} for input of "
-                f"shape {model.input_shape}. `build_unetv2` builds such a model."
-            )
+        given, found = require_segmentation(model)
+        self.size: tuple[int | None, int | None] = (given[1], given[2])
+        self.channels: int = given[3]
+        self.n_classes: int = found[3]
         self._name = model.name
-        self._softmax = ends_in_softmax(model)
         self._refusals: dict[tuple[int, int], str] = {}
         self._functions: dict[tuple[tuple[int | None, ...], bool], Any] = {}
         # By whether dropout is on.
         self._open: dict[bool, bool] = {}
         self._variants = Variants(model)
+        self._probabilities: bool | None = None
 
     @classmethod
     def of(cls, model: keras.Model) -> Network:
@@ -77,13 +68,14 @@ class Network:
         own = getattr(model, "network", None)
         if own is not None and not isinstance(model, keras.Model):
             return own
-        try:
-            return _networks[model]
-        # What is no model may have no place in a dictionary.
-        except (KeyError, TypeError):
-            network = cls(model)
-        _networks[model] = network
-        return network
+        with _lock:
+            try:
+                return _networks[model]
+            # What is no model may have no place in a dictionary.
+            except (KeyError, TypeError):
+                network = cls(model)
+            _networks[model] = network
+            return network
 
     def prepare(self, size: tuple[int, int], *, sampled: bool = False) -> None:
         """Compiles what a size of pictures needs.
@@ -116,9 +108,10 @@ class Network:
 
     def _refusal(self, size: tuple[int, int]) -> str:
         """Returns why a size is not taken, empty if it is."""
-        if size not in self._refusals:
-            self._refusals[size] = self._ask(size)
-        return self._refusals[size]
+        with _lock:
+            if size not in self._refusals:
+                self._refusals[size] = self._ask(size)
+            return self._refusals[size]
 
     def _ask(self, size: tuple[int, int]) -> str:
         if not self._variants.built_for(size):
@@ -148,7 +141,21 @@ class Network:
 
         Which ones shows :meth:`takes`.
         """
-        return self._variants.any_size
+        with _lock:
+            return self._variants.any_size
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether the model gives probabilities, and not logits; found out by running it once.
+
+        Raises:
+            ValueError: If it gives neither; see
+                :func:`unetv2.inference.outputs.gives_probabilities`.
+        """
+        with _lock:
+            if self._probabilities is None:
+                self._probabilities = gives_probabilities(self._variants.model)
+            return self._probabilities
 
     @property
     def graphs(self) -> int:
@@ -197,7 +204,10 @@ class Network:
         return values
 
     def _function(self, size: Any, sampled: bool) -> Any:
-        key = (tuple(size), sampled)
+        with _lock:
+            return self._kept_or_compiled((tuple(size), sampled), sampled)
+
+    def _kept_or_compiled(self, key: tuple[tuple[int | None, ...], bool], sampled: bool) -> Any:
         if key not in self._functions and len(self._functions) >= _MOST_SIZES:
             if self._compiles_open(sampled):
                 key = (self._variants.loosest, sampled)
@@ -223,9 +233,17 @@ class Network:
     def _compiled(self, size: tuple[int | None, ...], sampled: bool) -> Any:
         # Concrete, as to look for it anew costs each call half a millisecond.
         images = tf.TensorSpec((None, *size, self.channels), tf.float32)
+        probabilities = self.probabilities
+
+        def finished(outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            outputs = tf.cast(outputs, tf.float32)
+            broken = tf.reduce_any(tf.math.is_nan(outputs))
+            if probabilities:
+                outputs = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
+            return outputs, broken
 
         def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return self._finished(self._variants.of(size, False)(images, training=False))
+            return finished(self._variants.of(size, False)(images, training=False))
 
         if not sampled:
             return tf.function(forward, jit_compile=False).get_concrete_function(images)
@@ -236,37 +254,10 @@ class Network:
                 outputs = self._variants.of(size, True)(images, training=False)
             if not noise.draws:
                 raise _NoDropout
-            return self._finished(outputs)
+            return finished(outputs)
 
         seeds = tf.TensorSpec((None, 2), tf.int32)
         return tf.function(forward_sampled, jit_compile=False).get_concrete_function(images, seeds)
-
-    def _finished(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = tf.cast(outputs, tf.float32)
-        broken = tf.reduce_any(tf.math.is_nan(outputs))
-        if self._softmax:
-            outputs = tf.math.log(tf.maximum(outputs, SMALLEST_PROBABILITY))
-        return outputs, broken
-
-
-def _four(model: keras.Model, name: str) -> tuple[Any, ...]:
-    shape = getattr(model, name, None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or not isinstance(shape[-1], int):
-        raise ValueError(
-            "`model` must be functional, take pictures (batch, height, width, channels) and give "
-            f"logits (batch, height, width, n_classes). Received: {name}={shape}. "
-            "`build_unetv2` builds such a model."
-        )
-    return shape
-
-
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Returns whether a model gives probabilities, and no logits."""
-    last = model.layers[-1]
-    if isinstance(last, keras.Model):
-        return ends_in_softmax(last)
-    activation = getattr(last, "activation", None)
-    return isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax
 
 
 class _NoDropout(Exception):  # noqa: N818 - raised and caught here.

@@ -71,7 +71,7 @@ class Planner:
         scale: float | None,
     ) -> None:
         self._model, self._network = model, network
-        self.preprocessing: Preprocessing = preprocessing_of(model)
+        self.preprocessing: Preprocessing = preprocessing_of(model, network.n_classes)
         self._window = None if window is None else require_image_size(window, "window")
         if scale is not None and (
             isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < 100

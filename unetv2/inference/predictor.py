@@ -81,6 +81,8 @@ class Predictor:
         seed: int = 0,
     ) -> None:
         self.network = Network.of(model)
+        # A model that gives neither logits nor probabilities is refused before an image is read.
+        _ = self.network.probabilities
         self._planner = Planner(model, self.network, window=window, scale=scale)
         self.preprocessing = self._planner.preprocessing
         self._window, self._scale = window, scale

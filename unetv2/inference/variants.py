@@ -36,7 +36,7 @@ class Variants:
         if self.size == (None, None):
             return True
         if (True, False) not in self._made:
-            self._made[True, False] = for_any_size(self._alive())
+            self._made[True, False] = for_any_size(self.model)
         return self._made[True, False] is not None
 
     @property
@@ -55,7 +55,7 @@ class Variants:
             size: ``(height, width)`` that the model or its layers take, None for any.
             sampled: bool. Whether dropout obeys :func:`unetv2.dropout.sampling`.
         """
-        model = self._alive()
+        model = self.model
         key = (not self.built_for(size) and self.any_size, sampled)
         if key not in self._made:
             plain = self._made[True, False] if key[0] else model
@@ -64,7 +64,9 @@ class Variants:
         found = self._made[key]
         return model if found is None else found
 
-    def _alive(self) -> keras.Model:
+    @property
+    def model(self) -> keras.Model:
+        """The model that they are made of, which must be alive."""
         model = self._model()
         assert model is not None
         return model

@@ -44,7 +44,9 @@ class CrossEntropy(SegmentationLoss):
     Call arguments:
         y_true: Mask ids, ``(batch, height, width, 1)`` or ``(batch, height, width)``.
         y_pred: Logits, ``(batch, height, width, n_classes)``, any floating-point type.
-        sample_weight: Weights of images, ``(batch,)``, or None.
+        sample_weight: Weights of images, ``(batch,)``, or of pixels, ``(batch, height, width)``,
+            or None. They multiply what images and pixels cost, and not what it is divided by, as
+            in all of Keras's losses.
 
     Returns:
         Scalar, at least 0; ``(batch,)`` with ``reduction=None``.
@@ -63,6 +65,8 @@ class CrossEntropy(SegmentationLoss):
     References:
         - `Szegedy et al., 2016 <https://arxiv.org/abs/1512.00567>`_ for label smoothing
     """
+
+    _weighs_pixels = True
 
     def __init__(
         self,
@@ -92,7 +96,7 @@ class CrossEntropy(SegmentationLoss):
         if self.label_smoothing:
             evenly = -ops.mean(log_probabilities, axis=-1)
             pixels = (1 - self.label_smoothing) * pixels + self.label_smoothing * evenly
-        return _weighted_mean(self, pixels, truth)
+        return _weighted_mean(self, pixels, truth, weights)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -135,7 +139,9 @@ class FocalCrossEntropy(SegmentationLoss):
     Call arguments:
         y_true: Mask ids, ``(batch, height, width, 1)`` or ``(batch, height, width)``.
         y_pred: Logits, ``(batch, height, width, n_classes)``, any floating-point type.
-        sample_weight: Weights of images, ``(batch,)``, or None.
+        sample_weight: Weights of images, ``(batch,)``, or of pixels, ``(batch, height, width)``,
+            or None. They multiply what images and pixels cost, and not what it is divided by, as
+            in all of Keras's losses.
 
     Returns:
         Scalar, at least 0; ``(batch,)`` with ``reduction=None``.
@@ -153,6 +159,8 @@ class FocalCrossEntropy(SegmentationLoss):
     References:
         - `Lin et al., 2017 <https://arxiv.org/abs/1708.02002>`_
     """
+
+    _weighs_pixels = True
 
     def __init__(
         self,
@@ -179,7 +187,7 @@ class FocalCrossEntropy(SegmentationLoss):
         pixels = _surprise(log_probabilities, truth)
         # 1 - p without losing the digits of a p near 1.
         doubt = ops.maximum(-ops.expm1(-pixels), _SMALLEST_DOUBT)
-        return _weighted_mean(self, doubt**self.gamma * pixels, truth)
+        return _weighted_mean(self, doubt**self.gamma * pixels, truth, weights)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -197,7 +205,7 @@ def _surprise(log_probabilities: Any, truth: Any) -> Any:
     return -ops.sum(is_true * log_probabilities, axis=-1)
 
 
-def _weighted_mean(loss: SegmentationLoss, pixels: Any, truth: Any) -> Any:
+def _weighted_mean(loss: SegmentationLoss, pixels: Any, truth: Any, of_samples: Any) -> Any:
     """Returns each image's share of the batch's weighted mean, times the number of images."""
     counted = truth >= 0
     weights = ops.cast(counted, pixels.dtype)
@@ -205,5 +213,10 @@ def _weighted_mean(loss: SegmentationLoss, pixels: Any, truth: Any) -> Any:
         by_class = ops.convert_to_tensor(loss.class_weights, dtype=pixels.dtype)
         weights = weights * ops.take(by_class, ops.maximum(truth, 0))
     images = ops.cast(ops.shape(pixels)[0], pixels.dtype)
-    (total,) = loss.pooled(ops.sum(weights))
+    divisor = weights
+    if of_samples is not None and len(of_samples.shape) > 1:
+        weights = weights * of_samples
+        if loss.reduction == "mean_with_sample_weight":
+            divisor = weights
+    (total,) = loss.pooled(ops.sum(divisor))
     return ops.divide_no_nan(images * ops.sum(weights * pixels, axis=(1, 2)), total)

@@ -36,6 +36,8 @@ class SegmentationLoss(keras.losses.Loss):
     """
 
     pool: Callable[[list[Any]], list[Any]] | None = None
+    # Whether a pixel costs something by itself, so that it can have a weight of its own.
+    _weighs_pixels = False
 
     def __init__(
         self,
@@ -64,19 +66,24 @@ class SegmentationLoss(keras.losses.Loss):
         Args:
             y_true: Mask ids, ``(batch, height, width, 1)`` or ``(batch, height, width)``.
             y_pred: Logits, ``(batch, height, width, n_classes)``.
-            sample_weight: Weights of images, ``(batch,)`` or ``(batch, 1)``, or None.
+            sample_weight: Weights of images, ``(batch,)`` or with axes of 1 behind it, or None;
+                of a cross-entropy also of pixels, ``(batch, height, width)`` or with an axis of 1
+                behind it.
 
         Raises:
             ValueError: If a shape does not fit the logits'.
         """
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         if sample_weight is not None:
-            sample_weight = _require_image_weights(
-                ops.convert_to_tensor(sample_weight, dtype=self.dtype), y_pred
+            sample_weight = _require_sample_weights(
+                ops.convert_to_tensor(sample_weight, dtype=self.dtype), y_pred, self._weighs_pixels
             )
             # Keras keeps the weights from `call`, but what is one ratio over the whole batch
             # needs them before it divides. Nested like this they reach it.
             y_true = (y_true, sample_weight)
+            if len(sample_weight.shape) > 1:
+                # Weights of pixels are in the images' values already.
+                sample_weight = None
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -113,7 +120,8 @@ class SegmentationLoss(keras.losses.Loss):
                 in the loss's precision.
             truth: int32, ``(batch, height, width)``. Class, or -1 where a pixel does not count.
             weights: Weights of images, ``(batch,)``, or None. Keras multiplies the result by
-                them, so only what does not split into images needs them here.
+                them, so only what does not split into images needs them here. Weights of pixels,
+                ``(batch, height, width)``, are to be in the result.
 
         Returns:
             ``(batch,)``, in the loss's precision.
@@ -165,18 +173,30 @@ def _require_shapes(mask_shape: Any, logits_shape: Any, class_weights: Any = Non
         )
 
 
-def _require_image_weights(weights: Any, logits: Any) -> Any:
-    shape, batch = tuple(weights.shape), logits.shape[0]
-    is_vector = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
-    if not is_vector or (None not in (shape[0], batch) and shape[0] != batch):
+def _require_sample_weights(weights: Any, logits: Any, of_pixels: bool) -> Any:
+    """Returns weights of images, ``(batch,)``, or of pixels, ``(batch, height, width)``."""
+    shape, expected = tuple(weights.shape), tuple(logits.shape[:3])
+    # Axes of 1 behind the first one are Keras's way to broadcast.
+    if shape and all(side == 1 for side in shape[1:]) and len(shape) <= 4:
+        fits, wanted = None in (shape[0], expected[0]) or shape[0] == expected[0], 1
+    else:
+        fits = of_pixels and (len(shape) == 3 or (len(shape) == 4 and shape[3] == 1))
+        fits = fits and all(
+            None in pair or pair[0] == pair[1] for pair in zip(shape[:3], expected, strict=True)
+        )
+        wanted = 3
+    if not fits:
+        pixels = ", or one a pixel, (batch, height, width)" if of_pixels else ""
         raise ValueError(
-            "`sample_weight` must be one weight an image, (batch,). "
+            f"`sample_weight` must be one weight an image, (batch,){pixels}. "
             f"Received: sample_weight of shape {shape} for y_pred of shape "
             f"{tuple(logits.shape)}. "
             "Weigh classes with the loss's `class_weights` and mark pixels that do not count "
             "with its `ignore_class`."
         )
-    return ops.squeeze(weights, 1) if len(shape) == 2 else weights
+    for axis in range(len(shape) - 1, wanted - 1, -1):
+        weights = ops.squeeze(weights, axis)
+    return weights
 
 
 def _require_class_weights(class_weights: Any) -> list[float] | None:

@@ -14,8 +14,10 @@ import tensorflow as tf
 from unetv2.augmentation import Augmentation
 from unetv2.augmentation import get as get_augmentation
 from unetv2.data.origin import Origin, origin_of
+from unetv2.inference.outputs import require_logits
 from unetv2.preprocessing import Preprocessing
 from unetv2.recipes import Recipe
+from unetv2.segmentation_model import preprocessing_of
 from unetv2.training.elements import require_dataset
 from unetv2.training.model_class import require_class
 
@@ -106,7 +108,7 @@ def examine(
         TypeError: If one is no ``tf.data.Dataset``.
         ValueError: If the data does not fit.
     """
-    n_classes = _n_classes(model)
+    n_classes = require_logits(model)
     require_class(model, shared=shared)
     require_dataset("train", train)
     _require_end("train", train, steps)
@@ -135,27 +137,19 @@ def examine(
     wanted = recipe.batch_size or given
     return Inputs(
         n_classes, ignore_class, n_pairs, wanted, not regular or wanted != given,
-        augmentation, shape, validation is not None, _preprocessing(model, origin),
+        augmentation, shape, validation is not None, _preprocessing(model, origin, n_classes),
         varied_before, steps,
     )  # fmt: skip
 
 
-def _n_classes(model: keras.Model) -> int:
-    shape = getattr(model, "output_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or not isinstance(shape[-1], int):
-        raise ValueError(
-            "`model` must be functional and give logits (batch, height, width, n_classes). "
-            f"Received: output of shape {shape}. `build_unetv2` builds such a model."
-        )
-    return shape[-1]
-
-
-def _preprocessing(model: keras.Model, origin: Origin | None) -> Preprocessing | None:
+def _preprocessing(
+    model: keras.Model, origin: Origin | None, n_classes: int
+) -> Preprocessing | None:
     """Returns the data's, or the one that the model had before."""
     if origin is not None:
         return origin.preprocessing
     before = getattr(model, "preprocessing", None)
-    return before if isinstance(before, Preprocessing) else None
+    return preprocessing_of(model, n_classes) if isinstance(before, Preprocessing) else None
 
 
 def _ignore_class(model: keras.Model, origin: Origin | None, validation: Any) -> int | None:
