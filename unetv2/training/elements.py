@@ -77,9 +77,9 @@ def _kind(spec: Any) -> tuple[str, str]:
         )
     for what, part in zip(("image", "mask"), spec, strict=True):
         if isinstance(part, Mapping):
-            names = ", ".join(map(repr, part))
+            keys = ", ".join(map(repr, part))
             return (
-                f"a dict of {names} as {what}",
+                f"a dict of {keys} as {what}",
                 "Take the tensor out by `.map`; a model has one input and one output here.",
             )
         if not isinstance(part, tf.TensorSpec):
