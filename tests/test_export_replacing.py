@@ -81,6 +81,15 @@ def test_an_artefact_is_found_after_a_kill_between_two_renames(artefact, tmp_pat
     assert [one.name for one in left.iterdir()] == ["model"]
 
 
+def test_a_full_disk_is_no_fault_of_the_model(tmp_path):
+    with (
+        full_disk(2000),
+        pytest.raises(OSError, match="model' must be written to export the model.*Free some space"),
+    ):
+        unetv2.export(recorded(), tmp_path / "model", format="saved_model", verbose=False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk_leaves_the_artefact_that_was_there(artefact, tmp_path):
     path = tmp_path / "model"
     put(artefact, path, "old")

@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
         write_whole(path, fails)
     assert path.read_bytes() == b"old"
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
-    with pytest.raises(OSError, match="Received: No such file or directory. Make the folder writ"):
+    with pytest.raises(OSError, match="Received: No such file or directory. Make its folder, and"):
         write_whole(tmp_path / "none" / "file", lambda file: file.write(b"new"))
 
 

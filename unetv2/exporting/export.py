@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import math
@@ -13,6 +14,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from unetv2.artefacts.description import Description
 from unetv2.artefacts.exported_model import ExportedModel
@@ -209,6 +211,11 @@ def _write(
         raise
     # Each converter has errors of its own for what it does not know.
     except Exception as error:
+        # TensorFlow's errors of writing name the file and say what the system said.
+        if isinstance(error, tf.errors.OpError) and str(folder.parent) in str(error):
+            said = str(error).rpartition("; ")[2]
+            numbers = [code for code in errno.errorcode if os.strerror(code) == said]
+            raise OSError(*numbers[:1], said) from error
         raise refusal(graph, kind.name, error) from error
 
 
