@@ -91,9 +91,9 @@ def _count(root: Path, stop: int | None) -> Callable[[], int]:
         elif event in OPERATIONS:
             step()
 
-    def fsync(descriptor: Any) -> None:
+    def fsync(fd: Any) -> None:
         step()
-        flush(descriptor)
+        flush(fd)
 
     os.fsync = fsync
     sys.addaudithook(hook)

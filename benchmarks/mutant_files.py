@@ -18,7 +18,7 @@ import unetv2
 from unetv2.artefacts.description import Description
 from unetv2.artefacts.formats import FORMATS
 from unetv2.artefacts.storage import DESCRIPTION, join, network_of, read, write_description
-from unetv2.data.cache import FolderCache
+from unetv2.data.cache import Entry, FolderCache
 from unetv2.data.decoding import decode_image, decode_mask, read_header
 from unetv2.inference.film import open_film
 from unetv2.inference.predict import load
@@ -231,12 +231,12 @@ def _read_run(path: Path) -> Any:
 
 
 def _entry(folder: Path) -> Path:
-    FolderCache(folder / "cache", "").store(folder / "a.pair", (_colors(), _ids(5)))
+    FolderCache(folder / "cache", "").store(Entry(folder / "a.pair", 0), (_colors(), _ids(5)))
     return folder / "a.pair"
 
 
 def _read_entry(path: Path) -> Any:
-    found = FolderCache(path.parent / "cache", "").load(path)
+    found = FolderCache(path.parent / "cache", "").load(Entry(path, 0))
     if found is None:
         raise ValueError(f"a miss: {path.name}")
     return list(found)
