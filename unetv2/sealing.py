@@ -208,9 +208,9 @@ def _array(content: bytes) -> np.ndarray:
     values = memoryview(content)[stream.tell() :]
     if math.prod(shape) * dtype.itemsize != len(values):
         raise ValueError(f"an array of shape {shape} has {len(values)} bytes")
-    order = "F" if fortran_order else "C"
     # A copy, as what `frombuffer` returns cannot be written to.
-    return np.frombuffer(values, dtype).reshape(shape, order=order).copy(order=order)
+    flat = np.frombuffer(values, dtype)
+    return flat.reshape(shape[::-1]).T.copy("F") if fortran_order else flat.reshape(shape).copy()
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
