@@ -14,6 +14,7 @@ from unetv2.training.state import State
 
 ONE = np.array([[0, 5, 0], [0, 3, 0], [0, 2, 0]])
 ALL = np.diag([5, 3, 2])
+MODEL = network()
 GOOD = np.linspace(0.1, 0.6, 20)
 
 
@@ -85,7 +86,7 @@ def epochs_warned_of(*confusions):
     state, last = State(), len(confusions) - 1
     epochs = []
     for epoch, counts in enumerate(confusions):
-        found = of_one_class(state, counts, epoch, last=epoch == last)
+        found = of_one_class(state, MODEL, counts, epoch, last=epoch == last)
         state.warnings += found
         epochs += [epoch] * len(found)
     return epochs

@@ -181,7 +181,7 @@ def test_a_checkpoint_of_keras_is_of_the_whole_model(tmp_path):
 def test_a_callback_may_end_it_in_any_stage(tmp_path, epoch, event):
     begun = []
 
-    def stop(*_: Any) -> None:
+    def stop(*_: Any, **__: Any) -> None:
         if begun[-1] == epoch:
             stopper.model.stop_training = True
 

@@ -50,9 +50,10 @@ def at_start(model: keras.Model, inputs: Inputs, *, epochs: int) -> list[str]:
     steps = epochs * per_epoch
     if steps < _FEW_STEPS and not _was_trained(model):
         found.append(
-            f"A model that has not been trained before learns little in {steps} steps "
-            f"({epochs} epochs of {per_epoch}). Pass epochs={math.ceil(_SOME_STEPS / per_epoch)} "
-            f"or more, which are {_SOME_STEPS} steps."
+            "A model that has not been trained before learns little in "
+            f"{counted(steps, 'step')} ({counted(epochs, 'epoch')} of {per_epoch}). "
+            f"Pass epochs={math.ceil(_SOME_STEPS / per_epoch)} or more, which are {_SOME_STEPS} "
+            "steps."
         )
     images = min(inputs.batch_size, inputs.n_pairs)
     if images < _FEW_IMAGES and _normalizes_batches(model):
@@ -71,13 +72,16 @@ def at_start(model: keras.Model, inputs: Inputs, *, epochs: int) -> list[str]:
     return found
 
 
-def of_one_class(state: State, counts: np.ndarray, epoch: int, *, last: bool) -> list[str]:
+def of_one_class(
+    state: State, model: keras.Model, counts: np.ndarray, epoch: int, *, last: bool
+) -> list[str]:
     """Returns a warning where the model calls all validation pixels the same class.
 
     Not in the first epochs, unless training ends there, and once, unless it ends with one class.
 
     Args:
         state: Counts such epochs, and keeps the warnings so far.
+        model: The model.
         counts: Confusion matrix of the validation, ``(n_classes, n_classes)``.
         epoch: int. Its number, from 0.
         last: bool. Whether it is the last one.
@@ -90,12 +94,16 @@ def of_one_class(state: State, counts: np.ndarray, epoch: int, *, last: bool) ->
     patient = _WARMING_UP if state.one_class == epoch + 1 else 1
     if not last and (state.warnings or state.one_class < patient):
         return []
+    normalization = (
+        "batch normalization has few images or steps, where normalization='group' does better; "
+        if _normalizes_batches(model)
+        else ""
+    )
     return [
         f"After epoch {epoch + 1} the model calls every validation pixel class {predicted[0]}. "
-        "Likely causes: it has hardly been trained yet; the learning rate is too high; batch "
-        "normalization has few images or steps, where normalization='group' does better; images "
-        "are not in [0, 1]; masks hold nearly one class only, so pass class weights; or they "
-        "belong to other images. `unetv2 check` looks at the data."
+        f"Likely causes: it has hardly been trained yet; {normalization}the learning rate is too "
+        "high; images are not in [0, 1]; masks hold nearly one class only, so pass class weights; "
+        "or they belong to other images. `unetv2 check` looks at the data."
     ]
 
 

@@ -8,23 +8,17 @@ from typing import Any
 
 import keras
 
-# What `train` does itself, and would be done twice or undone.
-_REFUSED: dict[type[keras.callbacks.Callback], tuple[str, str]] = {
+# What `train` does itself, and how it is told to.
+_REFUSED: dict[type[keras.callbacks.Callback], str] = {
     keras.callbacks.LearningRateScheduler: (
-        "leave the learning rate to the recipe",
-        "`unetv2.recipes.get(recipe, learning_rate=..., schedule='constant')` changes it",
+        "`unetv2.recipes.get(recipe, learning_rate=..., schedule=...)` changes the rate"
     ),
     keras.callbacks.ReduceLROnPlateau: (
-        "leave the learning rate to the recipe",
-        "Its schedule lowers the rate, and `patience` ends a stagnant training",
+        "The recipe's schedule lowers the rate, and `patience` ends a stagnant training"
     ),
-    keras.callbacks.BackupAndRestore: (
-        "leave checkpoints to `train`",
-        "It writes them to `output_dir`, and resume=True continues from them",
-    ),
+    keras.callbacks.BackupAndRestore: "With resume=True it continues from its own checkpoints",
     keras.callbacks.SwapEMAWeights: (
-        "leave averaged weights to the recipe",
-        "`unetv2.recipes.get(recipe, average=0.99)` has them validated and saved",
+        "`unetv2.recipes.get(recipe, average=0.99)` has averaged weights validated and saved"
     ),
 }
 
@@ -48,10 +42,11 @@ def require_callbacks(callbacks: Any) -> list[keras.callbacks.Callback]:
                 f"Received: {callback!r} of type {type(callback).__name__}. "
                 "`keras.callbacks.LambdaCallback` makes one from functions."
             )
-        for kind, (rule, advice) in _REFUSED.items():
+        for kind, advice in _REFUSED.items():
             if isinstance(callback, kind):
                 raise ValueError(
-                    f"`callbacks` must {rule}. Received: {type(callback).__name__}. {advice}."
+                    "`callbacks` must not do what `train` does itself. "
+                    f"Received: {type(callback).__name__}. {advice}."
                 )
         if isinstance(callback, keras.callbacks.EarlyStopping) and callback.restore_best_weights:
             raise ValueError(

@@ -140,7 +140,7 @@ class Recorder(keras.callbacks.Callback):
             counts = self._mean_iou.scores().counts
             state.trivial = trivial_score(counts)
             last = epoch + 1 == self._users.params["epochs"]
-            state.warnings += warn(of_one_class(state, counts, epoch, last=last))
+            state.warnings += warn(of_one_class(state, self.model, counts, epoch, last=last))
         with self._averaged():
             if state.best is None or score is None or score > state.best:
                 state.best, state.best_epoch = score, epoch
