@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -251,7 +250,6 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="for a mutant")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to write the faults")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args(words)
     chosen = [kind for kind in kinds() if arguments.only is None or kind.name in arguments.only]
     start = time.monotonic()
@@ -280,10 +278,6 @@ def main(words: Sequence[str] | None = None) -> int:
     _print(chosen, counts, faults)
     n_faults = sum(map(len, faults.values()))
     print(f"{len(tasks)} mutants, {n_faults} faults, {time.monotonic() - start:.0f} s")
-    if arguments.json is not None:
-        figures = {kind.name: dict(counts[number]) for number, kind in enumerate(chosen)}
-        content = {"seed": arguments.seed, "faults": n_faults, "kinds": figures}
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return 1 if n_faults else 0
 
 

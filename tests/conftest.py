@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import struct
 import zlib
@@ -13,6 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
+
+# TensorFlow sets it to 1 as it loads, which a command that a test starts would take for a choice of
+# its user.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 settings.register_profile(
     "unetv2",

@@ -152,16 +152,16 @@ def test_an_error_by_what_the_model_tells_of_masks_says_so(painted):
     [
         # The model's; the caller's, and none at all; that of the caller's table.
         ({}, {2: 0}),
-        ({"reading": {"label_map": {2: 1}}}, {2: 1}),
+        ({"reading": {"label_map": {2: 1, 1: 1}}}, {2: 1}),
         ({"reading": {"label_map": {}}}, {}),
         ({"classes": TABLE}, {2: 0}),
-        ({"classes": dataclasses.replace(TABLE, label_map={2: 1})}, {2: 1}),
+        ({"classes": dataclasses.replace(TABLE, label_map={2: 1, 1: 1})}, {2: 1}),
     ],
 )
 def test_the_label_map_is_the_callers_then_the_models(write_pairs, options, expected):
     folders = write_pairs(3)
     support = evaluate(small_model(), folders).scores.support
-    found = evaluate(small_model(label_map={2: 0}), folders, **options)
+    found = evaluate(small_model(label_map={2: 0, 0: 0}), folders, **options)
     wanted = np.zeros(3, int)
     for number, pixels in enumerate(support):
         wanted[expected.get(number, number)] += pixels
@@ -169,8 +169,9 @@ def test_the_label_map_is_the_callers_then_the_models(write_pairs, options, expe
 
 
 def test_the_label_map_of_the_models_table_is_not_told_twice(write_pairs):
-    mapped = dataclasses.replace(TABLE, label_map={2: 1})
-    evaluation = evaluate(small_model(classes=mapped, label_map={2: 1}), write_pairs(2))
+    mapped = dataclasses.replace(TABLE, label_map={2: 1, 1: 1})
+    record = small_model(classes=mapped, label_map={2: 1, 1: 1})
+    evaluation = evaluate(record, write_pairs(2))
     assert evaluation.scores.support[2] == 0
     assert "reading" not in evaluation.settings
     unmapped = evaluate(small_model(classes=mapped, label_map={}), write_pairs(2))

@@ -144,8 +144,3 @@ def test_only_public_keras_and_tensorflow_are_used(module):
     assert not {name for name in names if name.startswith(("keras.src", "tensorflow.python"))}
     if module.split(".")[0] in WITHOUT_TENSORFLOW:
         assert not {name for name in names if name.split(".")[0] == "tensorflow"}
-
-
-@pytest.mark.parametrize("module", list(sources()))
-def test_no_file_is_longer_than_300_lines(module):
-    assert len(sources()[module].read_text(encoding="utf-8").splitlines()) <= 300
