@@ -50,6 +50,28 @@ def test_each_picture_has_one_mask_the_one_of_predict(model, images, tmp_path, o
         np.testing.assert_array_equal(ids, alone.mask)
 
 
+class Doubled(keras.layers.Layer):
+    """A layer that Keras cannot serialize, as it has no ``get_config`` for its function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
+def test_a_model_that_cannot_be_saved_predicts_a_folder(images, tmp_path):
+    image = keras.Input((None, None, 3))
+    outputs = keras.layers.Conv2D(4, 1)(Doubled(lambda values: 2 * values)(image))
+    model = unetv2.SegmentationModel(image, outputs, preprocessing=unetv2.Preprocessing())
+    assert len(predict(model, images, tmp_path / "masks").written) == len(MASKS)
+    assert len(predict(model, images, tmp_path / "masks").skipped) == len(MASKS)
+    model.layers[-1].bias.assign([0, 1, 0, 0])
+    with pytest.raises(ValueError, match="`output_dir`.*another model"):
+        predict(model, images, tmp_path / "masks")
+
+
 def test_masks_and_pictures_are_a_data_set(model, images, tmp_path):
     predict(model, images, tmp_path / "masks")
     report = unetv2.check_dataset(images, tmp_path / "masks", n_classes=4, progress=False)
@@ -140,7 +162,7 @@ def test_half_written_files_do_not_count_and_are_removed(model, images, tmp_path
 def test_old_and_new_files_of_a_picture_never_count_as_one(model, images, tmp_path, monkeypatch):
     options = {"colors_dir": tmp_path / "colors", "overlays_dir": tmp_path / "overlays"}
     predict(model, images, tmp_path / "masks", **options)
-    replaced = []
+    other, replaced = small_model(1), []
 
     def killed(source, target):
         # In the middle of the second picture.
@@ -152,9 +174,12 @@ def test_old_and_new_files_of_a_picture_never_count_as_one(model, images, tmp_pa
     with monkeypatch.context() as patched:
         patched.setattr(type(tmp_path), "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            predict(model, images, tmp_path / "masks", overwrite=True, **options)
-    again = predict(model, images, tmp_path / "masks", **options)
-    assert replaced[3].stem in {path.stem for path in again.written}
+            predict(other, images, tmp_path / "masks", overwrite=True, **options)
+    # One has an overlay there, and the other its mask.
+    for one in (model, other):
+        with pytest.raises(ValueError, match="made with another model"):
+            predict(one, images, tmp_path / "masks", **options)
+    assert predict(other, images, tmp_path / "masks", overwrite=True, **options).ok
 
 
 CHANGES = {
