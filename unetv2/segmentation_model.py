@@ -19,7 +19,8 @@ _LARGEST_SCALE = 1 / 32
 
 _log = logging.getLogger("unetv2")
 # Models by the identity of their names' strings. Of a model that is not compiled,
-# `keras.models.clone_model` passes nothing on but the graph and this string.
+# `keras.models.clone_model` passes nothing on but the graph and this string; one of a subclass of
+# `str` would be simpler, but h5py writes none.
 _by_name: weakref.WeakValueDictionary[int, SegmentationModel] = weakref.WeakValueDictionary()
 # Models that were warned of.
 _told: weakref.WeakSet[Any] = weakref.WeakSet()
