@@ -20,6 +20,7 @@ import unetv2
 from unetv2.data.decoding import decode_mask
 from unetv2.data.listing import take_shard
 from unetv2.inference import pipeline
+from unetv2.inference.products import write_products
 from unetv2.scratch import scratch_file
 
 
@@ -244,6 +245,20 @@ def test_a_picture_that_was_replaced_is_predicted_again(model, images, tmp_path)
     (images / "b.jpg").write_bytes((images / "b.jpg").read_bytes() + b"more")
     result = predict(model, images, tmp_path / "masks")
     assert result.written == (tmp_path / "masks" / "b.png",)
+
+
+def test_a_picture_that_is_replaced_while_it_is_predicted_is_predicted_again(
+    model, images, tmp_path, monkeypatch
+):
+    def replaced(prediction, outputs, note):
+        (images / "b.jpg").write_bytes(before + b"more")
+        write_products(prediction, outputs, note)
+
+    before = (images / "b.jpg").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "write_products", replaced)
+        predict(model, [images / "b.jpg"], tmp_path / "masks")
+    assert predict(model, [images / "b.jpg"], tmp_path / "masks").written
 
 
 def test_a_killed_overwriting_is_noticed_by_the_next_run(model, images, tmp_path):
