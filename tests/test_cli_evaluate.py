@@ -73,7 +73,7 @@ def test_every_option_reaches_the_evaluation(words, capsys, tmp_path):
 def test_what_is_left_out_is_the_models(words, capsys, tmp_path):
     model = unetv2.build_unetv2((12, 16, 3), 3, filters=2, depth=2, seed=0)
     model.preprocessing = unetv2.Preprocessing(
-        image_size=(12, 16), label_map={2: 0, 0: 0}, mask_suffix="_label"
+        image_size=(12, 16), label_map={0: 0, 2: 0}, mask_suffix="_label"
     )
     model.save(tmp_path / "model.keras")
     assert main(words) == 2
@@ -82,7 +82,7 @@ def test_what_is_left_out_is_the_models(words, capsys, tmp_path):
         mask.rename(mask.with_name(f"{mask.stem}_label.png"))
     assert main([*words, "--json"]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]
-    assert settings["reading"] == {"label_map": {"2": 0, "0": 0}, "mask_suffix": "_label"}
+    assert settings["reading"] == {"label_map": {"0": 0, "2": 0}, "mask_suffix": "_label"}
     assert settings["as_in_training"] == ["label_map", "mask_suffix"]
     assert main([*words, "--json", "--label-map", "2:1", "--label-map", "1:1"]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]

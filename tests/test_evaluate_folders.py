@@ -151,17 +151,17 @@ def test_an_error_by_what_the_model_tells_of_masks_says_so(painted):
     ("options", "expected"),
     [
         # The model's; the caller's, and none at all; that of the caller's table.
-        ({}, {2: 0}),
-        ({"reading": {"label_map": {2: 1, 1: 1}}}, {2: 1}),
+        ({}, {0: 0, 2: 0}),
+        ({"reading": {"label_map": {1: 1, 2: 1}}}, {1: 1, 2: 1}),
         ({"reading": {"label_map": {}}}, {}),
-        ({"classes": TABLE}, {2: 0}),
-        ({"classes": dataclasses.replace(TABLE, label_map={2: 1, 1: 1})}, {2: 1}),
+        ({"classes": TABLE}, {0: 0, 2: 0}),
+        ({"classes": dataclasses.replace(TABLE, label_map={1: 1, 2: 1})}, {1: 1, 2: 1}),
     ],
 )
 def test_the_label_map_is_the_callers_then_the_models(write_pairs, options, expected):
     folders = write_pairs(3)
     support = evaluate(small_model(), folders).scores.support
-    found = evaluate(small_model(label_map={2: 0, 0: 0}), folders, **options)
+    found = evaluate(small_model(label_map={0: 0, 2: 0}), folders, **options)
     wanted = np.zeros(3, int)
     for number, pixels in enumerate(support):
         wanted[expected.get(number, number)] += pixels
@@ -169,9 +169,8 @@ def test_the_label_map_is_the_callers_then_the_models(write_pairs, options, expe
 
 
 def test_the_label_map_of_the_models_table_is_not_told_twice(write_pairs):
-    mapped = dataclasses.replace(TABLE, label_map={2: 1, 1: 1})
-    record = small_model(classes=mapped, label_map={2: 1, 1: 1})
-    evaluation = evaluate(record, write_pairs(2))
+    mapped = dataclasses.replace(TABLE, label_map={1: 1, 2: 1})
+    evaluation = evaluate(small_model(classes=mapped, label_map={1: 1, 2: 1}), write_pairs(2))
     assert evaluation.scores.support[2] == 0
     assert "reading" not in evaluation.settings
     unmapped = evaluate(small_model(classes=mapped, label_map={}), write_pairs(2))
@@ -226,6 +225,20 @@ def test_whatever_gives_probabilities_can_be_evaluated(write_pairs):
     assert evaluation.classes == TABLE
     dataset = unetv2.make_dataset(*folders, n_classes=3, image_size=(10, 20))
     np.testing.assert_array_equal(evaluate(Constant(), dataset).confusion, evaluation.confusion)
+
+
+@dataclasses.dataclass
+class Unhashable(Constant):
+    """One that is equal to others, and so is no key; it has no name either."""
+
+    preprocessing: unetv2.Preprocessing
+
+
+def test_a_class_table_that_does_not_fit_is_left_out_whatever_the_model_is(write_pairs, caplog):
+    model = Unhashable(unetv2.Preprocessing(classes=unetv2.CITYSCAPES))
+    evaluation = evaluate(model, write_pairs(3))
+    assert evaluation.classes == unetv2.ClassTable.numbered(3)
+    assert "has 19 classes and the model 'Unhashable' has 3" in caplog.text
 
 
 def test_a_mask_with_an_id_that_is_no_class_is_named(write_pairs):

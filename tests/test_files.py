@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from full_disks import full_disk
@@ -216,11 +217,25 @@ def test_where_locks_prove_nothing_leftovers_are_removed_after_an_hour(
     assert names(tmp_path) == []
 
 
-def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="shows open files on Linux only")
+def test_no_file_is_open_as_it_is_renamed_where_there_are_no_locks(tmp_path, monkeypatch):
+    # Windows, which has none, renames no open file.
+    monkeypatch.setattr(locks, "fcntl", None)
+    with scratch_file(tmp_path) as file, scratch_folder(tmp_path) as folder:
+        file.write_bytes(b"new")
+        opened = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+        assert not [path for path in opened if path.startswith((str(file), str(folder)))]
+
+
+@pytest.mark.parametrize("system", [True, False], ids=["file system", "operating system"])
+def test_what_has_no_locks_is_written_all_the_same(tmp_path, monkeypatch, system):
     def flock(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    if system:
+        monkeypatch.setattr(locks.fcntl, "flock", flock)
+    else:
+        monkeypatch.setattr(locks, "fcntl", None)
     write(tmp_path / "a.txt", "new")
     put_folder(tmp_path / "b", "new")
     with together(tmp_path) as new:

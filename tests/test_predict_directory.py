@@ -20,6 +20,7 @@ import unetv2
 from unetv2.data.decoding import decode_mask
 from unetv2.data.listing import take_shard
 from unetv2.inference import pipeline
+from unetv2.inference.products import write_products
 from unetv2.scratch import scratch_file
 
 
@@ -48,6 +49,28 @@ def test_each_picture_has_one_mask_the_one_of_predict(model, images, tmp_path, o
         assert ids.shape == size
         alone = unetv2.predict(model, images / name, **options)
         np.testing.assert_array_equal(ids, alone.mask)
+
+
+class Doubled(keras.layers.Layer):
+    """A layer that Keras cannot serialize, as it has no ``get_config`` for its function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
+def test_a_model_that_cannot_be_saved_predicts_a_folder(images, tmp_path):
+    image = keras.Input((None, None, 3))
+    outputs = keras.layers.Conv2D(4, 1)(Doubled(lambda values: 2 * values)(image))
+    model = unetv2.SegmentationModel(image, outputs, preprocessing=unetv2.Preprocessing())
+    assert len(predict(model, images, tmp_path / "masks").written) == len(MASKS)
+    assert len(predict(model, images, tmp_path / "masks").skipped) == len(MASKS)
+    model.layers[-1].bias.assign([0, 1, 0, 0])
+    with pytest.raises(ValueError, match="`output_dir`.*another model"):
+        predict(model, images, tmp_path / "masks")
 
 
 def test_masks_and_pictures_are_a_data_set(model, images, tmp_path):
@@ -137,10 +160,10 @@ def test_half_written_files_do_not_count_and_are_removed(model, images, tmp_path
     assert files(tmp_path / "masks") == MASKS
 
 
-def test_files_of_two_models_never_count_as_one_prediction(model, images, tmp_path, monkeypatch):
+def test_old_and_new_files_of_a_picture_never_count_as_one(model, images, tmp_path, monkeypatch):
     options = {"colors_dir": tmp_path / "colors", "overlays_dir": tmp_path / "overlays"}
     predict(model, images, tmp_path / "masks", **options)
-    replaced = []
+    other, replaced = small_model(1), []
 
     def killed(source, target):
         # In the middle of the second picture.
@@ -152,10 +175,12 @@ def test_files_of_two_models_never_count_as_one_prediction(model, images, tmp_pa
     with monkeypatch.context() as patched:
         patched.setattr(type(tmp_path), "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            predict(small_model(1), images, tmp_path / "masks", overwrite=True, **options)
-    for one in (model, small_model(1)):
-        with pytest.raises(ValueError, match="must hold no files of another model"):
+            predict(other, images, tmp_path / "masks", overwrite=True, **options)
+    # One has an overlay there, and the other its mask.
+    for one in (model, other):
+        with pytest.raises(ValueError, match="made with another model"):
             predict(one, images, tmp_path / "masks", **options)
+    assert predict(other, images, tmp_path / "masks", overwrite=True, **options).ok
 
 
 CHANGES = {
@@ -220,6 +245,20 @@ def test_a_picture_that_was_replaced_is_predicted_again(model, images, tmp_path)
     (images / "b.jpg").write_bytes((images / "b.jpg").read_bytes() + b"more")
     result = predict(model, images, tmp_path / "masks")
     assert result.written == (tmp_path / "masks" / "b.png",)
+
+
+def test_a_picture_that_is_replaced_while_it_is_predicted_is_predicted_again(
+    model, images, tmp_path, monkeypatch
+):
+    def replaced(prediction, outputs, note):
+        (images / "b.jpg").write_bytes(before + b"more")
+        write_products(prediction, outputs, note)
+
+    before = (images / "b.jpg").read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "write_products", replaced)
+        predict(model, [images / "b.jpg"], tmp_path / "masks")
+    assert predict(model, [images / "b.jpg"], tmp_path / "masks").written
 
 
 def test_a_killed_overwriting_is_noticed_by_the_next_run(model, images, tmp_path):

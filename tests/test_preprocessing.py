@@ -126,18 +126,18 @@ def test_what_masks_hold_and_how_files_are_named_is_kept(write_pairs):
         path.rename(masks / f"{path.stem}_label.png")
     table = unetv2.ClassTable.numbered(3)
     options = {"image_size": (16, 24), "mask_suffix": "_label"}
-    data = unetv2.make_dataset(images, masks, classes=table, label_map={2: 1, 1: 1}, **options)
+    data = unetv2.make_dataset(images, masks, classes=table, label_map={1: 1, 2: 1}, **options)
     known = of_dataset(data)
     assert (known.encoding, known.image_suffix, known.mask_suffix) == ("ids", "", "_label")
-    assert dict(known.label_map) == {2: 1, 1: 1}
+    assert dict(known.label_map) == {1: 1, 2: 1}
     plain = dataclasses.replace(known, classes=None)
     assert pickle.loads(pickle.dumps(plain)) == plain
     assert hash(plain) == hash(dataclasses.replace(plain))
     # A table may be exchanged, the map of its files stays; no map in its place is one.
-    mapped = dataclasses.replace(table, label_map={2: 1, 1: 1})
+    mapped = dataclasses.replace(table, label_map={1: 1, 2: 1})
     of_table = unetv2.make_dataset(images, masks, classes=mapped, **options)
     without = unetv2.make_dataset(images, masks, classes=mapped, label_map={}, **options)
-    assert of_dataset(of_table).label_map == ((2, 1), (1, 1))
+    assert of_dataset(of_table).label_map == ((1, 1), (2, 1))
     assert of_dataset(without).label_map == ()
 
 

@@ -34,8 +34,15 @@ def layers_of(model: keras.Model) -> list[Any]:
 
 
 def fingerprint(model: keras.Model) -> str:
-    """Returns the SHA-256 of a model's layers and weights."""
-    digest = hashlib.sha256(json.dumps(layers_of(model), default=str, sort_keys=True).encode())
+    """Returns the SHA-256 of a model's layers and weights.
+
+    Layers whose configuration Keras cannot tell count by names, types and weights alone.
+    """
+    try:
+        layers = layers_of(model)
+    except NotImplementedError:
+        layers = [unnumbered([layer.name, type(layer).__name__]) for layer in model.layers]
+    digest = hashlib.sha256(json.dumps(layers, default=str, sort_keys=True).encode())
     for weight in model.weights:
         values = np.ascontiguousarray(weight)
         digest.update(f"{values.dtype.name} {values.shape}".encode())

@@ -20,12 +20,18 @@ class Held(NamedTuple):
     """A file that is held locked.
 
     Attributes:
-        descriptor: int. Closing it releases the lock, as does the end of the process.
+        descriptor: int or None. Closing it releases the lock, as does the end of the process. None
+            where the operating system has no locks: Windows renames no open file.
         locked: bool. False where the file system has no locks.
     """
 
-    descriptor: int
+    descriptor: int | None
     locked: bool
+
+    def release(self) -> None:
+        """Releases the lock; the file stays."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
 
 
 def hold(path: Path, *, wait: bool = False, create: bool = True) -> Held:
@@ -46,6 +52,9 @@ def hold(path: Path, *, wait: bool = False, create: bool = True) -> Held:
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o666)
+        if fcntl is None:
+            os.close(descriptor)
+            return Held(None, locked=False)
         try:
             locked = _locked(descriptor, wait)
             # The holder before may have removed the file between opening and locking.
@@ -61,20 +70,13 @@ def hold(path: Path, *, wait: bool = False, create: bool = True) -> Held:
 
 def let_go(path: Path, held: Held) -> None:
     """Removes a file while it is held, so that no other holder's is removed, and releases it."""
-    if os.name == "nt":
-        # Windows removes no open file.
-        os.close(held.descriptor)
-        path.unlink(missing_ok=True)
-        return
     try:
         path.unlink(missing_ok=True)
     finally:
-        os.close(held.descriptor)
+        held.release()
 
 
 def _locked(descriptor: int, wait: bool) -> bool:
-    if fcntl is None:
-        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:

@@ -207,7 +207,7 @@ def _end(work: Path, held: Held, *, in_turn: bool = False) -> None:
                     _remove(path)
         except OSError:
             # Whoever comes next tries again.
-            os.close(held.descriptor)
+            held.release()
             raise
         let_go(work / _LOCK, held)
         work.rmdir()
@@ -225,7 +225,7 @@ def _adopted(path: Path) -> Held | None:
     changed = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
     if time.time() - changed > _QUIET_SECONDS:
         return held
-    os.close(held.descriptor)
+    held.release()
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import weakref
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ _LARGEST_SCALE = 1 / 32
 
 _log = logging.getLogger("unetv2")
 # Models by the identity of their names' strings. Of a model that is not compiled,
-# `keras.models.clone_model` passes nothing on but the graph and this string.
+# `keras.models.clone_model` passes nothing on but the graph and this string; one of a subclass of
+# `str` would be simpler, but h5py writes none.
 _by_name: weakref.WeakValueDictionary[int, SegmentationModel] = weakref.WeakValueDictionary()
 # Models that were warned of.
 _told: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -163,7 +165,7 @@ def preprocessing_of(model: Any, n_classes: int) -> Preprocessing:
         "`model.preprocessing` of the model '%s' is not set. Assumed: %s, with values %s. Set it "
         "to a `unetv2.Preprocessing` with the `image_size` and `value_range` of the training, if "
         "that is wrong.",
-        printable(model.name), size,
+        _name(model), size,
         "divided by 255, in [0, 1]" if assumed.value_range == (0.0, 1.0)
         else "in [0, 255], as the model scales them itself",
     )  # fmt: skip
@@ -177,15 +179,22 @@ def _with_fitting_table(known: Preprocessing, model: Any, n_classes: int) -> Pre
         model,
         "The class table of `model.preprocessing` has %d classes and the model '%s' has %d. It is "
         "left out. Set a `unetv2.ClassTable` of %d classes.",
-        len(known.classes), printable(model.name), n_classes, n_classes,
+        len(known.classes), _name(model), n_classes, n_classes,
     )  # fmt: skip
     return replace(known, classes=None)
 
 
+def _name(model: Any) -> str:
+    return printable(getattr(model, "name", type(model).__name__))
+
+
 def _warn_once(model: Any, message: str, *values: Any) -> None:
-    if model not in _told:
+    # What is no Keras model may have no place in a set; its user is warned each time.
+    with contextlib.suppress(TypeError):
+        if model in _told:
+            return
         _told.add(model)
-        _log.warning(message, *values)
+    _log.warning(message, *values)
 
 
 def expected_range(model: Any) -> tuple[float, float]:

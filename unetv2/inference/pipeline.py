@@ -57,7 +57,7 @@ class Pipeline:
         self._maker = maker
         self._progress = progress
         self._wanted = Wanted(uncertainty=any(UNCERTAINTY in job.outputs for job in jobs))
-        self._fed: deque[Job] = deque()
+        self._fed: deque[tuple[Job, str]] = deque()
         self._writing: deque[tuple[Job, Future[None]]] = deque()
         self._prepared = False
         self.written: list[Path] = []
@@ -78,8 +78,7 @@ class Pipeline:
             read = self._read(readers, batch_size + threads)
             try:
                 for picture, parts in self._predictor.all(read, self._wanted):
-                    job = self._fed.popleft()
-                    note = self._maker.note(job.image)
+                    job, note = self._fed.popleft()
                     prediction = self._gathered(job, picture, parts, note)
                     self._writing.append(
                         (job, writers.submit(write_products, prediction, job.outputs, note))
@@ -113,7 +112,7 @@ class Pipeline:
         """Yields the pictures that can be predicted, and notes the others."""
         opened = ahead(self._open, self._jobs, threads, most=_HEADERS_AHEAD)
         read = ahead(self._decode, opened, threads, most=most, cost=_bytes)
-        for job, ready in read:
+        for job, ready, note in read:
             if isinstance(ready, Exception):
                 self._fail(job, ready)
                 continue
@@ -128,7 +127,7 @@ class Pipeline:
             if not self._prepared:
                 make_folders(self._jobs)
             self._prepared = True
-            self._fed.append(job)
+            self._fed.append((job, note))
             yield ready
 
     def _open(self, job: Job) -> tuple[Job, Picture | Exception]:
@@ -138,14 +137,18 @@ class Pipeline:
         except (ValueError, OSError) as error:
             return job, error
 
-    def _decode(self, opened: tuple[Job, Picture | Exception]) -> tuple[Job, Ready | Exception]:
+    def _decode(
+        self, opened: tuple[Job, Picture | Exception]
+    ) -> tuple[Job, Ready | Exception, str]:
+        """Reads an image, after what tells it from one that may take its place meanwhile."""
         job, picture = opened
         if isinstance(picture, Exception):
-            return job, picture
+            return job, picture, ""
         try:
-            return job, self._predictor.read(picture)
+            note = self._maker.note(job.image)
+            return job, self._predictor.read(picture), note
         except (ValueError, OSError) as error:
-            return job, error
+            return job, error, ""
 
     def _fail(self, job: Job, error: Exception) -> None:
         reason = " ".join(str(error).split())

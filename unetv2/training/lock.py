@@ -40,8 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
             "Wait for it, or pass another folder."
         ) from error
     try:
-        os.truncate(held.descriptor, 0)
-        os.write(held.descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
     finally:
         let_go(path, held)
