@@ -7,6 +7,7 @@ import pytest
 from checked_folders import SIZE, TABLE, check, kinds, only, regions
 from conftest import save
 
+import unetv2
 from unetv2.data.checking import check_dataset
 
 
@@ -156,3 +157,27 @@ def test_alpha_changes_nothing(write, red):
     assert report.mean == pytest.approx(plain.mean)
     assert report.std == pytest.approx(plain.std)
     assert [row.pixels for row in report.classes] == [2 * row.pixels for row in plain.classes]
+
+
+@pytest.mark.parametrize("name", ["0.png", "0.npy"])
+def test_a_pointer_of_git_lfs_is_called_so(tmp_path, write, name):
+    folders = write(regions(0, 1))
+    (folders[0] / "0.png").unlink()
+    (folders[0] / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n")
+    assert "git lfs pull" in only(check(folders), "unreadable_image")
+    with pytest.raises(ValueError, match=f"{name}.*git lfs pull"):
+        unetv2.make_dataset(*folders, n_classes=2, image_size=(8, 8))
+
+
+def test_a_link_to_a_missing_file_is_an_error_and_not_left_out(tmp_path, write):
+    folders = write(regions(0, 1), regions(1, 0))
+    for folder in folders:
+        (folder / "1.png").unlink()
+        (folder / "1.png").symlink_to(tmp_path / "annex" / "1.png")
+    report = check(folders)
+    assert [p.kind for p in report.problems if p.severity == "error"] == [
+        "unreadable_image",
+        "unreadable_mask",
+    ]
+    with pytest.raises(FileNotFoundError, match="1.png"):
+        unetv2.make_dataset(*folders, n_classes=2, image_size=(8, 8))

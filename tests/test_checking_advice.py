@@ -16,6 +16,9 @@ from unetv2.data.advice import advice_for, marking, number_instances
 from unetv2.data.labels import ENCODINGS, Labels, resolve_labels
 
 
+IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+
+
 def painted(ids, color=(1, 1, 1)):
     return regions(*ids)[..., np.newaxis] * np.array(color, np.uint8)
 
@@ -137,6 +140,30 @@ def test_the_hint_for_a_color_out_of_range_is_no_black_and_white(write, color):
 )
 def test_ids_out_of_range_get_advice_that_fits_them(foreign, found, n_classes, advice):
     assert advice in advice_for(foreign, found, n_classes, gray=True)
+
+
+@pytest.mark.parametrize(
+    ("ids", "ignored", "label_map"),
+    [
+        ((0, 1, 2, 254, 255), 255, {254: 255, 255: 255}),
+        ((0, 1, 2, 254), 255, {254: 255, 255: 255}),
+        ((0, 1, 2, 255), 0, {0: 0, 255: 0}),
+        ((-1, 0, 1, 2), 255, {-1: 255, 255: 255}),
+    ],
+)
+def test_advice_on_ids_beside_one_that_is_ignored_works(tmp_path, ids, ignored, label_map):
+    folders = tmp_path / "images", tmp_path / "masks"
+    for folder, pixels in zip(folders, (IMAGE, regions(*ids, dtype=np.int16)), strict=True):
+        folder.mkdir()
+        np.save(folder / "0.npy", pixels)
+    options = {"n_classes": 3, "ignore_class": ignored}
+    with pytest.raises(ValueError, match="for unlabeled pixels") as caught:
+        unetv2.make_dataset(*folders, **options, image_size=(6, 8))
+    assert f"Pass label_map={label_map} for unlabeled pixels." in str(caught.value)
+    report = check(folders, ignore_class=ignored)
+    assert report.suggested == {"n_classes": 3, "label_map": label_map}
+    unetv2.make_dataset(*folders, **options, label_map=label_map, image_size=(6, 8))
+    assert check(folders, **options, label_map=label_map).ok
 
 
 def test_cityscapes_instance_ids_are_no_classes(write):

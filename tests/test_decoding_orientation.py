@@ -152,6 +152,22 @@ def test_an_image_that_is_turned_otherwise_than_its_mask_is_found(
         assert (problem.severity, problem.message) == ("error", shown)
 
 
+@pytest.mark.parametrize("orientations", [(6, 1), (1, 8), (5, 3)])
+def test_sizes_that_differ_by_turning_alone_get_advice_on_turning(tmp_path, orientations):
+    folders = tmp_path / "images", tmp_path / "masks"
+    for folder, pixels, orientation in zip(
+        folders, (PIXELS, PIXELS[..., 0] % 2), orientations, strict=True
+    ):
+        folder.mkdir()
+        Image.fromarray(pixels).save(folder / "0.png", exif=exif_data(orientation))
+    (problem,) = check(folders, n_classes=2).problems
+    assert problem.kind == "orientations_differ"
+    assert "equal without turning" in problem.message
+    with pytest.raises(ValueError, match="must have the same height and width.*EXIF") as caught:
+        make_dataset(*folders, n_classes=2, image_size=(8, 8))
+    assert "Resize" not in str(caught.value)
+
+
 def test_an_array_and_a_turned_image_differ_too(tmp_path):
     folders = tmp_path / "images", tmp_path / "masks"
     for folder in folders:

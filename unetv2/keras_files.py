@@ -14,14 +14,13 @@ from typing import Any
 import h5py  # Keras requires it.
 import keras
 
-from unetv2.sealing import MOST_EXPANDED, reason, require_bounded, verify_member
+from unetv2.sealing import LFS_POINTER, MOST_EXPANDED, reason, require_bounded, verify_member
 
 _ARCHIVE = ".keras"
 # Of a JSON document in an archive, where the largest networks need a few megabytes.
 _MOST_JSON = 2**25
 _DOCUMENTS = ("config.json", "metadata.json")
 _WEIGHTS = ("model.weights.h5", "model.weights.npz")
-_LFS = b"version https://git-lfs"
 _AGAIN = "Copy it again, or save it again."
 _UNREGISTERED = re.compile(r"(Could not locate|Unknown layer:?) [^.]*")
 _REGISTER = (
@@ -87,8 +86,8 @@ def _checked(path: Path, name: str) -> Iterator[Path]:
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
-            start = file.read(len(_LFS))
-        if start == _LFS:
+            start = file.read(len(LFS_POINTER))
+        if start == LFS_POINTER:
             raise _OtherFileError("a pointer of Git LFS in its place", "Run `git lfs pull`.")
         if path.suffix == _ARCHIVE:
             if not zipfile.is_zipfile(path):

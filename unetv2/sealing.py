@@ -25,6 +25,7 @@ SEAL = "sha256"
 # What the compressed members of an archive may expand to, and what is written so: more is stored
 # as it is, so that a small file never takes much memory.
 MOST_EXPANDED = 2**28
+LFS_POINTER = b"version https://git-lfs"
 _MOST_COMPRESSED = 2**27
 _LONGEST_REASON = 300
 _AT_ONCE = 2**20

@@ -46,14 +46,25 @@ def number_instances(ids: Collection[int]) -> bool:
     return bool(labels) and max(labels) >= _INSTANCES and max(labels) >= 10 * len(labels)
 
 
-def ignoring(markers: Sequence[int]) -> tuple[int, dict[int, int]]:
-    """Returns the ``ignore_class`` and the ``label_map`` with which all markers are ignored."""
-    first = markers[0]
-    return first, dict.fromkeys(sorted(markers), first) if len(markers) > 1 else {}
+def ignoring(markers: Sequence[int], ignored: int | None = None) -> tuple[int, dict[int, int]]:
+    """Returns the ``ignore_class`` and the ``label_map`` with which all markers are ignored.
+
+    Args:
+        markers: Ids of unlabeled pixels, at least one.
+        ignored: int or None. The id that is ignored already, which stays.
+    """
+    first = markers[0] if ignored is None else ignored
+    mapped = sorted({*markers, first})
+    return first, dict.fromkeys(mapped, first) if len(mapped) > 1 else {}
 
 
 def advice_for(
-    foreign: Collection[int], found: Collection[int], n_classes: int, *, gray: bool
+    foreign: Collection[int],
+    found: Collection[int],
+    n_classes: int,
+    *,
+    gray: bool,
+    ignored: int | None = None,
 ) -> str:
     """Returns what to do about ids out of range, a sentence or two.
 
@@ -62,6 +73,7 @@ def advice_for(
         found: All ids of the mask.
         n_classes: int. How many there should be.
         gray: bool. Whether the mask shows gray values only.
+        ignored: int or None. The id that is ignored already.
     """
     if not gray and look_colored(found):
         return (
@@ -79,11 +91,12 @@ def advice_for(
             "Ids so far apart number instances: pass the masks of class ids, such as Cityscapes' "
             "_labelIds instead of _instanceIds."
         )
-    markers = marking(found)
+    markers = marking({*found} if ignored is None else {*found, ignored})
     if markers and set(foreign) <= set(markers):
-        marker, label_map = ignoring([number for number in markers if number in foreign])
-        passed = f"ignore_class={marker}" + (f" and label_map={label_map}" if label_map else "")
-        return f"Pass {passed} for unlabeled pixels."
+        marker, label_map = ignoring([number for number in markers if number in foreign], ignored)
+        passed = [] if marker == ignored else [f"ignore_class={marker}"]
+        passed += [f"label_map={label_map}"] if label_map else []
+        return f"Pass {' and '.join(passed)} for unlabeled pixels."
     return (
         "Raise `n_classes`, pass the id of unlabeled pixels as `ignore_class`, other ids in "
         "`label_map`, or encoding='colors' with `classes` if the mask holds colors."

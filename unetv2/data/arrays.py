@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unetv2.sealing import LFS_POINTER
+
 MAGIC = b"\x93NUMPY"
 
 # NumPy itself refuses longer headers than 10,000 bytes.
@@ -163,9 +165,12 @@ def _header(path: str, max_pixels: int) -> ArrayHeader:
     try:
         header = _parsed(beginning)
     except Exception as error:
+        advice = "Write it with `np.save`; a picture needs the extension of its format."
+        if beginning.getvalue().startswith(LFS_POINTER):
+            advice = "It is a pointer of Git LFS: run `git lfs pull`."
         raise ValueError(
             f"'{path}' must be a NumPy array. Received: {length} bytes that are none ({error}). "
-            "Write it with `np.save`; a picture needs the extension of its format."
+            f"{advice}"
         ) from error
     if len(header.shape) not in (2, 3) or min(header.shape) < 1:
         raise ValueError(

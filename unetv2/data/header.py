@@ -41,3 +41,8 @@ def is_turn_ambiguous(image: Header, mask: Header) -> bool:
     """
     same_size = image.size == mask.size and image.stored_size == mask.stored_size
     return image.orientation != mask.orientation and same_size
+
+
+def fits_as_stored(image: Header, mask: Header) -> bool:
+    """Returns whether image and mask differ in size, and would not if neither were turned."""
+    return image.size != mask.size and image.stored_size == mask.stored_size

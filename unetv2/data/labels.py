@@ -197,7 +197,11 @@ class Labels:
             f"Mask ids must be in {allowed}. Received: {shown} in {int(wrong.sum())} of "
             f"{ids.size} pixels of '{path}'. "
             + advice_for(
-                foreign.tolist(), np.unique(ids).tolist(), self.n_classes, gray=is_gray(stored)
+                foreign.tolist(),
+                np.unique(ids).tolist(),
+                self.n_classes,
+                gray=is_gray(stored),
+                ignored=self.ignore_class,
             )
         )
 
@@ -233,7 +237,7 @@ def resolve_labels(
             raise ValueError(
                 "`encoding` must be another one than 'binary' for more than two classes, "
                 f"background and foreground. Received: encoding='binary' and {name}={found}. "
-                "Pass encoding='ids' or 'colors', or leave the other out."
+                "Pass encoding='ids' or encoding='colors', or leave the other out."
             )
         n_classes = 2
     if label_map and encoding not in ("ids", "max_channel"):

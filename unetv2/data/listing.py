@@ -273,7 +273,8 @@ def _files(directory: Path, leave_out: Path | None) -> Iterator[tuple[str, os.Di
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_file():
+                # A link whose file is missing is a file that cannot be read, not none.
+                if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
                     yield prefix, entry
                 elif entry.is_dir():
                     real = os.path.realpath(entry.path)

@@ -13,6 +13,7 @@ from unetv2.data.arrays import MAGIC
 from unetv2.data.containers import is_lossless_webp
 from unetv2.data.refusal import MaskError
 from unetv2.data.tiff import Tiff
+from unetv2.sealing import LFS_POINTER
 
 # As Pillow calls a JPEG, and one with others behind it.
 JPEGS = ("JPEG", "MPO")
@@ -250,6 +251,9 @@ def correct_bmp(path: str, picture: Image.Image) -> None:
 def what_it_is(path: str) -> str:
     """Returns what to do with a file that Pillow does not read, a sentence."""
     with open(path, "rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            return "It is a NumPy array: give it the extension .npy."
+        start = file.read(len(LFS_POINTER))
+    if start.startswith(MAGIC):
+        return "It is a NumPy array: give it the extension .npy."
+    if start == LFS_POINTER:
+        return "It is a pointer of Git LFS: run `git lfs pull`."
     return "Replace the file, or remove it together with its partner."

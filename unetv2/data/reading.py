@@ -142,8 +142,14 @@ def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndar
 def _require_one_size(pair: Pair, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
     if image != mask:
         sizes = [f"{height}x{width}" for height, width in (image, mask)]
+        advice = "Resize the mask by nearest neighbour, or find the mask that belongs to it."
+        if image == mask[::-1]:
+            advice = (
+                "If EXIF data turn only one of the two, turn the mask too, or remove the image's "
+                "orientation tag; otherwise find the mask that belongs to the image."
+            )
         raise ValueError(
             "An image and its mask must have the same height and width. "
             f"Received: {sizes[0]} in '{pair.image}' and {sizes[1]} in '{pair.mask}'. "
-            "Resize the mask by nearest neighbour, or find the mask that belongs to it."
+            f"{advice}"
         )

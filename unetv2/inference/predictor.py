@@ -96,11 +96,12 @@ class Predictor:
     def options(self) -> dict[str, Any]:
         """All options that change a prediction, of types that JSON knows."""
         passes = self._passes
+        tta = [*itertools.compress(FLIPS, passes.flips), *passes.scales]
         return {
             "window": None if self._window is None else list(map(int, self._window)),
             "overlap": self._overlap,
             "scale": None if self._scale is None else float(self._scale),
-            "tta": [*itertools.compress(FLIPS, passes.flips), *passes.scales],
+            "tta": None if tta == [1.0] else tta,
             "mc_samples": int(passes.mc_samples),
             "seed": int(passes.seed) if passes.mc_samples else None,
         }

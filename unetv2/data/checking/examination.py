@@ -9,7 +9,7 @@ from unetv2.data.checking.findings import Finding
 from unetv2.data.checking.images import ImageFacts, examine_image
 from unetv2.data.checking.masks import MaskFacts, examine_mask
 from unetv2.data.decoding import ArrayFile, Header, open_file
-from unetv2.data.header import is_turn_ambiguous
+from unetv2.data.header import fits_as_stored, is_turn_ambiguous
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.data.picture import PictureFile
@@ -75,12 +75,17 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3)
         find("error", error.kind, pair.mask, error.summary)
     except Exception as error:
         find("error", "unreadable_mask", pair.mask, _reason(error, pair.mask))
-    if image_header and mask_header and image_header.size != mask_header.size:
+    if image_header and mask_header:
+        turns = f"{image_header.orientation} of the image, {mask_header.orientation} of the mask"
         sizes = [f"{height}x{width}" for height, width in (image_header.size, mask_header.size)]
-        find("error", "sizes_differ", pair.mask, f"the image has {sizes[0]}, the mask {sizes[1]}")
-    if image_header and mask_header and is_turn_ambiguous(image_header, mask_header):
-        message = f"{image_header.orientation} of the image, {mask_header.orientation} of the mask"
-        find("error", "orientations_differ", pair.image, message)
+        if fits_as_stored(image_header, mask_header):
+            message = f"{turns}, whose sizes are equal without turning"
+            find("error", "orientations_differ", pair.image, message)
+        elif image_header.size != mask_header.size:
+            message = f"the image has {sizes[0]}, the mask {sizes[1]}"
+            find("error", "sizes_differ", pair.mask, message)
+        elif is_turn_ambiguous(image_header, mask_header):
+            find("error", "orientations_differ", pair.image, turns)
     if image is not None and image.blank:
         find("warning", "blank_image", pair.image, "all pixels are equal")
     for severity, kind, message in mask.problems if mask else ():

@@ -12,8 +12,8 @@ ADVICE = {
     "unreadable_mask": "Replace the file, or remove it together with its image.",
     "lossy_mask": "Make it again from its source, as PNG.",
     "sizes_differ": "Resize the mask by nearest neighbour, or find the one that belongs to it.",
-    "orientations_differ": "EXIF turns one of them, and both ways fit. Save the image upright if "
-    "its mask is; if the mask fits the pixels as they are stored, remove the orientation tag.",
+    "orientations_differ": "EXIF turns the two differently. Save the image upright if its mask is; "
+    "if the mask fits the pixels as they are stored, remove the orientation tag.",
     "alpha_mask": "Save the alpha channel as the mask.",
     "mixed_masks": "Save all masks in one way, or pass encoding='colors' with `classes`.",
     "label_map_collision": "Add that id to `label_map`: to itself, or to another one.",
@@ -21,7 +21,7 @@ ADVICE = {
     "colors_for_ids": "Pass encoding='colors' with `classes`, or encoding='max_channel' if the "
     "largest channel is the id.",
     "foreign_colors": "Add them to the table, or make the mask again if they mix at edges.",
-    "not_binary": "Make the mask again without smoothing, or pass encoding='ids' or 'colors'.",
+    "not_binary": "Make the mask again without smoothing, or pass encoding='ids' or encoding='colors'.",
     "instance_ids": "Take the masks of class ids, such as Cityscapes' _labelIds.",
     "binary_masks": "Pass encoding='binary'.",
     "unread_files": "Convert them to a format that is read, such as PNG, or move them away.",

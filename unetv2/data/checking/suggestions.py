@@ -44,7 +44,8 @@ def suggest(ids: Collection[int], labels: Labels) -> Suggestion:
     if looks_binary(ids, labels):
         return Suggestion(n_classes=2, encoding="binary")
     markers = _guess_markers(ids, labels)
-    ignored, label_map = ignoring(markers) if markers else (labels.ignore_class, {})
+    known = labels.ignore_class
+    ignored, label_map = ignoring(markers, known) if markers else (known, {})
     classes = [number for number in ids if number not in (*markers, ignored)]
     if labels.classes is not None:
         n_classes: int | None = len(labels.classes)
@@ -52,7 +53,7 @@ def suggest(ids: Collection[int], labels: Labels) -> Suggestion:
         n_classes = 2
     else:
         n_classes = max(2, max(classes) + 1) if classes and not number_instances(ids) else None
-    return Suggestion(n_classes, ignored if markers else None, label_map)
+    return Suggestion(n_classes, ignored if markers and known is None else None, label_map)
 
 
 def looks_binary(ids: Collection[int], labels: Labels) -> bool:
@@ -76,20 +77,25 @@ def looks_colored(ids: Collection[int], labels: Labels) -> bool:
 
 
 def _guess_markers(ids: Collection[int], labels: Labels) -> tuple[int, ...]:
-    """Guesses which ids mark pixels without a label.
+    """Guesses which ids mark pixels without a label, besides one that is ignored already.
 
     255 or 65535, and the one below it beside it; negative ones; the first id after the last class,
     where the number of classes is known; or else an id of ten times all others, provided that
     there are two others.
     """
-    if labels.ignore_class is not None or labels.encoding not in ("ids", "max_channel"):
+    if labels.encoding not in ("ids", "max_channel"):
         return ()
     if labels.label_map:
         # It would have to be changed as well.
         return ()
-    found = marking(ids)
+    ignored = labels.ignore_class
+    found = marking(ids if ignored is None else {*ids, ignored})
+    found = tuple(number for number in found if number in ids and number != ignored)
     if labels.n_classes is not None:
         found = tuple(number for number in found if not 0 <= number < labels.n_classes)
+    if ignored is not None:
+        return found
+    if labels.n_classes is not None:
         return (labels.n_classes,) if labels.n_classes in ids else found
     if found or len(ids) < 3:
         return found
