@@ -7,6 +7,7 @@ import fnmatch
 import functools
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
@@ -42,6 +43,15 @@ def pages() -> list[Path]:
         return not any(fnmatch.fnmatch(name, pattern) or pattern in folders for pattern in left_out)
 
     return [path for path in sorted(DOCS.rglob("*.rst")) if is_page(path)]
+
+
+def python_blocks(path: Path) -> list[str]:
+    """Returns the Python code that a page shows without prompts, block by block."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", text, re.MULTILINE)
+    return [textwrap.dedent(block).strip() + "\n" for block in blocks]
 
 
 class Entry(NamedTuple):
