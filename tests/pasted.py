@@ -1,6 +1,6 @@
 """The Python blocks of a documentation page, and a session into which they are pasted.
 
-The output of a statement is shown in comments: at the end of its last line, or in the lines that follow it.
+The output of a statement is shown in comments, at the end of its last line or directly below it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import textwrap
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _BLOCK = re.compile(
     r"^( *)\.\. code-block:: python\n(?:\1   :.*\n)*\n((?:\1   .*\n|\n)+)", re.MULTILINE
@@ -29,17 +29,26 @@ def blocks(page: Path) -> list[str]:
     return [textwrap.dedent(block).strip("\n") + "\n" for _, block in found]
 
 
-def _comments(source: str) -> dict[int, str]:
+class _Comment(NamedTuple):
+    text: str
+    column: int
+
+
+def _comments(source: str) -> dict[int, _Comment]:
     """Returns the comments of a block by their line."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {one.start[0]: one.string for one in tokens if one.type == tokenize.COMMENT}
+    return {
+        token.start[0]: _Comment(token.string[1:].strip(), token.start[1])
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    }
 
 
-def _last_line(statement: ast.stmt, comments: dict[int, str]) -> int:
+def _last_line(statement: ast.stmt, comments: dict[int, _Comment]) -> int:
     """Returns the last line of a statement and of the comments directly below it."""
     assert statement.end_lineno is not None
     line = statement.end_lineno
-    while line + 1 in comments:
+    while line + 1 in comments and comments[line + 1].column == 0:
         line += 1
     return line
 
@@ -49,7 +58,7 @@ def shown(source: str) -> Iterator[tuple[ast.stmt, str]]:
     comments = _comments(source)
     for statement in ast.parse(source).body:
         lines = range(statement.end_lineno or 0, _last_line(statement, comments) + 1)
-        yield statement, "".join(f"{comments[n][1:].strip()}\n" for n in lines if n in comments)
+        yield statement, "".join(f"{comments[n].text}\n" for n in lines if n in comments)
 
 
 def not_pasteable(source: str) -> list[int]:
