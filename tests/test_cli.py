@@ -122,7 +122,8 @@ def test_help_shows_an_example(capsys):
     out = capsys.readouterr().out
     assert "unetv2 check data/CameraRGB data/CameraMask --classes carla" in out
     assert main(["--help"]) == 0
-    assert "find what is wrong with a data set" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("check", "train", "evaluate", "predict", "export"))
 
 
 def test_an_interruption_is_one_line_and_returns_130(folders, capsys, monkeypatch):
@@ -131,7 +132,7 @@ def test_an_interruption_is_one_line_and_returns_130(folders, capsys, monkeypatc
 
     monkeypatch.setattr("unetv2.cli.check.check_dataset", interrupted)
     assert main(["check", *folders]) == 130
-    assert capsys.readouterr().err == "\ninterrupted: nothing was kept\n"
+    assert capsys.readouterr().err.startswith("\ninterrupted: ")
 
 
 def test_the_module_is_the_command(folders):

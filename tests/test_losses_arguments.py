@@ -80,7 +80,11 @@ NUMBER = "must be a non-negative finite number. Received: "
         ),
         (lambda: Sum([Dice()], [-1]), ValueError, f"`weights` {NUMBER}weights=-1. Pass 1 of them"),
         (lambda: CrossEntropyDice(dice_weight=-1), ValueError, f"`dice_weight` {NUMBER}"),
-        (lambda: Dice(squared=0.5), ValueError, "`squared` must be one of True, False. Received: squared=0.5."),
+        (
+            lambda: Dice(squared=0.5),
+            ValueError,
+            "`squared` must be one of True, False. Received: squared=0.5.",
+        ),
     ],
 )
 def test_arguments_are_checked(make_loss, error, message):

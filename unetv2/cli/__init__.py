@@ -1,4 +1,4 @@
-"""The command line: words to the public API, no logic of its own."""
+"""The command line: a thin layer over the public API."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def main(words: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Args:
-        words: What stands after ``unetv2``; None takes the process's arguments.
+        words: Arguments after ``unetv2``; None uses those of the process.
 
     Returns:
         int. 0; 1 if the command found errors or files failed; 2 for wrong arguments, missing
         files or packages; 130 if interrupted.
     """
-    after_interruption = "nothing was done"
+    after_interruption = "nothing was changed"
     with startup.interruptible():
         try:
             options = parser().parse_args(words)
             after_interruption = options.after_interruption
             return _run(options)
-        # argparse leaves the process, also after --help.
+        # argparse exits, also after --help.
         except SystemExit as leaving:
             return _WRONG_USE if leaving.code else 0
         except KeyboardInterrupt:
-            # On a line of its own, after what a terminal shows of Ctrl-C and of the progress.
+            # On a new line, after the terminal's `^C` and the progress bar.
             _show(f"\ninterrupted: {after_interruption}", sys.stderr)
             startup.end_interrupted()
             return startup.INTERRUPTED
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _show(text: str, stream: TextIO) -> None:
-    """Prints what is to be printed of a text, where anybody reads it."""
+    """Prints a text with unprintable characters escaped, unless it is empty."""
     if not text:
         return
     encoding = stream.encoding or "utf-8"
@@ -70,22 +70,22 @@ def _show(text: str, stream: TextIO) -> None:
     try:
         print(shown, file=stream, flush=True)
     except BrokenPipeError:
-        # Who read it, such as `head`, has seen enough; Python would complain of it at its end.
+        # The reader, such as `head`, has closed the pipe; Python would report that at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Leaves the process with a message, which may quote names of files."""
+        """Exits with a message, which may contain file names."""
         super().error(printable(message))
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns what reads the command's words."""
+    """Returns the argument parser."""
     whole = _Parser(
         prog="unetv2",
         description="Semantic segmentation with a U-Net in Keras 3.",
-        epilog="`unetv2 COMMAND --help` says what a command does, with examples.",
+        epilog="Run `unetv2 COMMAND --help` for the options and examples of a command.",
     )
     whole.add_argument("--version", action="version", version=f"unetv2 {unetv2.__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
 
 @contextlib.contextmanager
 def _stdout_kept_free(wanted: bool) -> Iterator[None]:
-    """Sends to stderr what is said on the way, so that stdout gets the JSON alone."""
+    """Redirects other output to stderr, so that stdout contains only JSON."""
     if not wanted:
         yield
         return
@@ -106,7 +106,7 @@ def _stdout_kept_free(wanted: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _log_on_stderr(wording: Wording, *, quiet: bool) -> Iterator[None]:
-    """Shows what the library logs: warnings, and unless quiet also what it does."""
+    """Prints the library's log: warnings and, unless quiet, progress messages."""
     log = logging.getLogger("unetv2")
     handler, level = logging.StreamHandler(), log.level
     handler.setFormatter(wording)

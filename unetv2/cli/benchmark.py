@@ -1,4 +1,4 @@
-"""``unetv2 benchmark``: how fast, how large and how good models are on this machine."""
+"""``unetv2 benchmark``: speed, size and accuracy of models on this machine."""
 
 from __future__ import annotations
 
@@ -13,31 +13,44 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = add_command(
         commands,
         "benchmark",
-        purpose="measure models and what was exported on this machine",
+        purpose="measure models on this machine",
         description=(
-            "Measures latency, throughput, memory, size, start and, with masks, mean IoU of Keras "
-            "models and artefacts, in turns."
+            "Measures latency, throughput, memory, size and start-up time of Keras models and "
+            "exported models, alternating between them, and their mean IoU if --data is given."
         ),
         epilog=(
             "example:\n  unetv2 benchmark runs/carseg/model.keras runs/carseg/model-openvino-int8 "
             "--data data/CameraRGB data/CameraMask --output benchmark\n\n"
-            "exit code: 0, or 2 for wrong arguments and missing files or packages"
+            "exit code: 0, or 2 for invalid arguments, missing files or packages"
         ),
         run=run,
         names={"dataset": "--data", "image_dir": "IMAGES", "mask_dir": "MASKS", "model": "MODEL"},
     )
     command.add_argument(
-        "models", nargs="+", metavar="MODEL", help="a .keras file, or what `unetv2 export` wrote"
+        "models", nargs="+", metavar="MODEL", help="a .keras file or an exported model"
     )
     command.add_argument(
-        "--data", nargs=2, metavar=("IMAGES", "MASKS"), help="two folders, for the mean IoU"
+        "--data",
+        nargs=2,
+        metavar=("IMAGES", "MASKS"),
+        help="folders of images and masks, for the mean IoU",
     )
-    command.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
     command.add_argument(
-        "--runs", type=int, default=100, metavar="N", help="single frames of each (default: 100)"
+        "--batch-size", type=int, default=32, metavar="N", help="images per batch (default: 32)"
     )
-    command.add_argument("--threads", type=int, metavar="N", help="of the artefacts' runtimes")
-    command.add_argument("--output", metavar="FOLDER", help="write table, JSON and picture there")
+    command.add_argument(
+        "--runs",
+        type=int,
+        default=100,
+        metavar="N",
+        help="number of single frames per model (default: 100)",
+    )
+    command.add_argument(
+        "--threads", type=int, metavar="N", help="number of threads of exported models"
+    )
+    command.add_argument(
+        "--output", metavar="FOLDER", help="write a table, JSON and a plot to this folder"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -51,5 +64,5 @@ def run(options: argparse.Namespace) -> Answer:
         output=options.output,
         progress=not options.quiet,
     )
-    note = f"Table, JSON and picture: {options.output}" if options.output else ""
+    note = f"Table, JSON and plot: {options.output}" if options.output else ""
     return Answer(str(found), found.as_dict(), note)

@@ -1,4 +1,4 @@
-"""``unetv2 check``: everything that is wrong with two folders."""
+"""``unetv2 check``: validation of a data set."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = add_command(
         commands,
         "check",
-        purpose="find what is wrong with a data set",
-        description="Reads every pair of two folders and reports all that is wrong with them.",
+        purpose="validate a data set",
+        description="Reads all images and masks of two folders and reports every problem.",
         epilog=(
             "example:\n  unetv2 check data/CameraRGB data/CameraMask --classes carla "
             "--report report\n\n"
-            "exit code: 0 without errors, 1 with errors, 2 for wrong arguments or missing folders"
+            "exit code: 0 if there are no errors, 1 if there are, 2 for invalid arguments or "
+            "missing folders"
         ),
         run=run,
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output": "--report"},
@@ -31,10 +32,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         type=int,
         default=MAX_PIXELS,
         metavar="N",
-        help=f"larger pictures are not decoded (default: {MAX_PIXELS})",
+        help=f"do not decode images with more pixels (default: {MAX_PIXELS})",
     )
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the split")
-    command.add_argument("--report", metavar="FOLDER", help="write text, JSON and pictures there")
+    command.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the split (default: 0)"
+    )
+    command.add_argument(
+        "--report", metavar="FOLDER", help="write text, JSON and images of problems to this folder"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:

@@ -26,39 +26,50 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = add_command(
         commands,
         "evaluate",
-        purpose="hold a model against masks",
+        purpose="evaluate a model",
         description=(
-            "Measures a model on two folders at the masks' own resolution: pictures are prepared "
-            "as in training, the logits brought back to the mask's size."
+            "Evaluates a model on two folders at the resolution of the masks: images are "
+            "preprocessed as in training, and logits are resized to the size of the mask."
         ),
         epilog=(
             "example:\n  unetv2 evaluate runs/carseg/model.keras data/CameraRGB data/CameraMask "
             "--subset test --report report\n\n"
-            "exit code: 0, or 2 for wrong arguments, missing files and masks that do not fit"
+            "exit code: 0, or 2 for invalid arguments, missing files or invalid masks"
         ),
         run=run,
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "dataset": "IMAGES and MASKS"},
     )
-    command.add_argument("model", metavar="MODEL", help="a .keras file, or what was exported")
+    command.add_argument("model", metavar="MODEL", help="a .keras file or an exported model")
     add_folders(command, of_model=True)
     add_labels(command, of_model=True)
-    command.add_argument("--subset", choices=SUBSETS, help="which pairs (default: all)")
     command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the split and of the intervals"
+        "--subset", choices=SUBSETS, help="evaluate one subset (default: all pairs)"
+    )
+    command.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of the split and of the confidence intervals (default: 0)",
     )
     command.add_argument(
         "--boundary-tolerance",
         type=_tolerance,
         default=TOLERANCE,
         metavar="N",
-        help=f"pixels, or a share of the diagonal below 1 (default: {TOLERANCE})",
+        help=f"in pixels, or below 1 as a fraction of the diagonal (default: {TOLERANCE})",
     )
     command.add_argument(
-        "--shard", type=shard, metavar="INDEX/COUNT", help="a part of the pairs, from 0/COUNT on"
+        "--shard",
+        type=shard,
+        metavar="INDEX/COUNT",
+        help="evaluate one of COUNT parts of the pairs, from 0/COUNT",
     )
-    command.add_argument("--report", metavar="FOLDER", help=f"write {REPORT} and the figures there")
     command.add_argument(
-        "--against", metavar="FOLDER", help="compare with the evaluation that was written there"
+        "--report", metavar="FOLDER", help=f"write {REPORT} and the scores to this folder"
+    )
+    command.add_argument(
+        "--against", metavar="FOLDER", help="compare with the evaluation in this folder"
     )
 
 

@@ -1,4 +1,4 @@
-"""``unetv2 export``: a model to a file that runs without Keras."""
+"""``unetv2 export``: a model for other runtimes."""
 
 from __future__ import annotations
 
@@ -16,50 +16,58 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = add_command(
         commands,
         "export",
-        purpose="write a model so that it runs without Keras",
+        purpose="export a model to run without Keras",
         description=(
-            "Writes a model for another runtime: camera frames in, masks and confidences out, with "
-            "resizing and all else in it. Checks that it agrees with the model."
+            "Exports a model for another runtime. The exported model maps camera frames to masks "
+            "and confidences, including all preprocessing. Its output is compared with that of the "
+            "Keras model."
         ),
         epilog=(
             "examples:\n"
             "  unetv2 export runs/carseg/model.keras --format openvino --precision int8 "
             "--calibration data/CameraRGB\n"
             "  unetv2 export model.keras --format litert --output carseg.tflite\n\n"
-            "exit code: 0, or 2 for wrong arguments, missing files or packages, and if the result "
-            "disagrees with the model"
+            "exit code: 0, or 2 for invalid arguments, missing files or packages, or if the "
+            "outputs of the exported and the Keras model differ too much"
         ),
         run=run,
         names={"path": "--output"},
-        after_interruption="nothing was written; what was there before is as it was",
+        after_interruption="nothing was written; existing files are unchanged",
     )
     command.add_argument("model", metavar="MODEL", help="a .keras file")
-    command.add_argument("--format", required=True, choices=FORMATS, help="the runtime's format")
+    command.add_argument(
+        "--format", required=True, choices=FORMATS, help="format of the exported model"
+    )
     command.add_argument(
         "--precision", default="float32", metavar="NAME",
-        help="float32, float16, bfloat16 or int8, where the format has it (default: float32)",
+        help="float32, float16, bfloat16 or int8, if the format supports it (default: float32)",
     )  # fmt: skip
     command.add_argument(
         "--output", metavar="PATH",
-        help="a folder, or a .tflite or .onnx file (default: beside the model, named after both)",
+        help="folder, or .tflite or .onnx file (default: MODEL-FORMAT-PRECISION beside the model)",
     )  # fmt: skip
     for name, what in (
-        ("image-size", "what the network is fed with (default: as in training)"),
-        ("frame-size", "the camera's frames (default: any size)"),
+        ("image-size", "the network's input (default: as in training)"),
+        ("frame-size", "the camera frames (default: any size)"),
     ):
         command.add_argument(
             f"--{name}", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=f"size of {what}"
         )
     command.add_argument(
-        "--classes", metavar="TABLE", help="class table: a name or a file (default: the model's)"
+        "--classes", metavar="TABLE", help="class table, a name or a file (default: the model's)"
     )
     command.add_argument(
-        "--calibration", metavar="FOLDER", help="pictures to measure int8 on, and to compare on"
+        "--calibration", metavar="FOLDER", help="images for int8 calibration and for the comparison"
     )
     command.add_argument(
-        "--least-equal", type=float, metavar="SHARE", help="of pixels of the Keras model's class"
+        "--least-equal",
+        type=float,
+        metavar="SHARE",
+        help="minimum fraction of pixels with the class of the Keras model",
     )
-    command.add_argument("--overwrite", action="store_true", help="replace an earlier artefact")
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace an existing exported model"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -79,5 +87,5 @@ def run(options: argparse.Namespace) -> Answer:
         overwrite=options.overwrite,
         verbose=not options.quiet,
     )
-    # How far it agrees with the model is said already.
+    # `export` has printed the comparison with the model.
     return Answer("", {"path": str(output), **json.loads(exported.description.to_json())})

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_v
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command has found.
+    """The result of a command.
 
     Args:
-        text: str. For a person; nothing, if all is said already.
-        content: For a program, of types that JSON knows.
-        note: str. What a person should know beside it, such as where files are.
+        text: str. Printed to stdout; may be empty.
+        content: Printed instead of ``text`` with ``--json``; of JSON types.
+        note: str. Printed to stderr, such as the location of files.
         code: int. The exit code.
     """
 
@@ -40,22 +40,22 @@ def add_command(
     epilog: str,
     run: Callable[[argparse.Namespace], Answer],
     names: dict[str, str],
-    after_interruption: str = "nothing was kept",
+    after_interruption: str = "no results were saved",
 ) -> argparse.ArgumentParser:
-    """Adds a command, with what all have: ``--json`` and ``--quiet``.
+    """Adds a command with the options of all commands, ``--json`` and ``--quiet``.
 
     Args:
-        commands: Where to.
-        name: str. What it is called.
-        purpose: str. What it does, in a few words.
-        description: str. What it does, in a sentence.
-        epilog: str. An example, and what else is to be known.
-        run: Does it.
-        names: What the library's arguments are called here, where an option is not called so.
-        after_interruption: str. What Ctrl-C left, and how to go on.
+        commands: The subparsers to add it to.
+        name: str. Name of the command.
+        purpose: str. Summary in a few words.
+        description: str. Summary in one or two sentences.
+        epilog: str. Examples and exit codes.
+        run: Function that runs the command.
+        names: Arguments of the library, mapped to options with another name.
+        after_interruption: str. State after Ctrl-C, and how to continue.
 
     Returns:
-        argparse.ArgumentParser. For its options.
+        argparse.ArgumentParser. The parser of the command.
     """
     command = commands.add_parser(
         name,
@@ -68,30 +68,38 @@ def add_command(
         run=run, command=command, names=names, after_interruption=after_interruption
     )
     command.add_argument(
-        "--json", action="store_true", help="print JSON on stdout, and all else on stderr"
+        "--json", action="store_true", help="print JSON to stdout and other output to stderr"
     )
-    command.add_argument("--quiet", action="store_true", help="do not show how far it is")
+    command.add_argument("--quiet", action="store_true", help="do not report progress")
     return command
 
 
 def add_folders(command: argparse.ArgumentParser, *, of_model: bool = False) -> None:
-    """Adds two folders, and what pairs their files.
+    """Adds the arguments for two folders and for pairing and splitting their files.
 
     Args:
-        command: Where to.
-        of_model: bool. Whether a model tells what is left out.
+        command: The parser to add them to.
+        of_model: bool. Whether the model provides the default values.
     """
     default, note = (None, " (default: the model's)") if of_model else ("", "")
     command.add_argument("images", metavar="IMAGES", help="folder of the images")
     command.add_argument("masks", metavar="MASKS", help="folder of the masks")
     command.add_argument(
-        "--image-suffix", default=default, metavar="TEXT", help=f"what images' names end with{note}"
+        "--image-suffix",
+        default=default,
+        metavar="TEXT",
+        help=f"suffix of image file names before the extension{note}",
     )
     command.add_argument(
-        "--mask-suffix", default=default, metavar="TEXT", help=f"what masks' names end with{note}"
+        "--mask-suffix",
+        default=default,
+        metavar="TEXT",
+        help=f"suffix of mask file names before the extension{note}",
     )
     command.add_argument(
-        "--group-by", metavar="REGEX", help="what names share that stay in one subset"
+        "--group-by",
+        metavar="REGEX",
+        help="pattern for the part of the name that is equal within a group; groups are not split",
     )
     command.add_argument(
         "--split",
@@ -99,21 +107,19 @@ def add_folders(command: argparse.ArgumentParser, *, of_model: bool = False) -> 
         nargs=3,
         default=SPLIT,
         metavar=("TRAIN", "VALIDATION", "TEST"),
-        help=f"shares of the subsets (default: {' '.join(map(str, SPLIT))})",
+        help=f"fractions of the subsets (default: {' '.join(map(str, SPLIT))})",
     )
 
 
 def add_labels(command: argparse.ArgumentParser, *, of_model: bool = False) -> None:
-    """Adds what masks hold.
+    """Adds the options for the labels in masks.
 
     Args:
-        command: Where to.
-        of_model: bool. Whether a model tells what is left out.
+        command: The parser to add them to.
+        of_model: bool. Whether the model provides the default values.
     """
     encoding, note = (None, "the model's") if of_model else ("ids", "ids")
-    command.add_argument(
-        "--ignore-class", type=int, metavar="ID", help="id of pixels without a label"
-    )
+    command.add_argument("--ignore-class", type=int, metavar="ID", help="id of unlabeled pixels")
     command.add_argument(
         "--classes",
         metavar="TABLE",
@@ -123,19 +129,19 @@ def add_labels(command: argparse.ArgumentParser, *, of_model: bool = False) -> N
         "--encoding",
         choices=ENCODINGS,
         default=encoding,
-        help=f"what masks hold (default: {note})",
+        help=f"encoding of the masks (default: {note})",
     )
     command.add_argument(
         "--label-map",
         type=_ids,
         action="append",
         metavar="OLD:NEW",
-        help="another id for one in the files; once for each",
+        help="replace an id in the files by another one; may be repeated",
     )
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
-    """Adds two folders and all that says what they hold."""
+    """Adds all arguments for a data set in two folders."""
     add_folders(command)
     add_labels(command)
     command.add_argument("--n-classes", type=int, metavar="N", help="number of classes")
@@ -145,7 +151,7 @@ def add_data(command: argparse.ArgumentParser) -> None:
 
 
 def data(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns what :func:`add_data` added, as arguments."""
+    """Returns the options of :func:`add_data` as keyword arguments."""
     return {
         "n_classes": options.n_classes,
         "classes": table(options.classes),
@@ -155,7 +161,7 @@ def data(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def reading(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns what :func:`add_folders` and :func:`add_labels` added, as arguments."""
+    """Returns the options of :func:`add_folders` and :func:`add_labels` as keyword arguments."""
     return {
         "ignore_class": options.ignore_class,
         "encoding": options.encoding,
@@ -169,7 +175,7 @@ def reading(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(name: str | None) -> ClassTable | None:
-    """Returns the class table of a name or a file."""
+    """Returns the class table with a name or from a file."""
     if name is None:
         return None
     return _TABLES[name] if name in _TABLES else ClassTable.from_file(name)

@@ -1,4 +1,4 @@
-"""``unetv2 predict``: pictures to masks, a video to a video of its classes."""
+"""``unetv2 predict``: masks of images, or the predicted classes of a video."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = add_command(
         commands,
         "predict",
-        purpose="predict the classes of pictures or of a video",
+        purpose="predict masks of images or a video",
         description=(
-            "Predicts a folder of pictures, or some files, to masks of ids as PNG, each of its "
-            "picture's size and at its relative path; or a video to one under the classes' "
-            "colours. What is done is not done again."
+            "Predicts masks of class ids for images. Each mask is saved as PNG, with the size and "
+            "the relative path of its image. Existing masks of the same model and options are "
+            "skipped. For a video, writes a video with the colors of the predicted classes."
         ),
         epilog=(
             "examples:\n"
@@ -42,60 +42,76 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "  unetv2 predict model.keras scenes --output masks --window 512 512 --overlap 0.5\n"
             "  unetv2 predict model.keras images --output masks --shard 0/8\n"
             "  unetv2 predict model.keras drive.mp4 --output videos\n\n"
-            "exit code: 0 if all is done, 1 if pictures failed, 2 for wrong arguments or missing "
-            "files"
+            "exit code: 0 if all images are done, 1 if images failed, 2 for invalid arguments or "
+            "missing files"
         ),
         run=run,
         names=_NAMES,
-        after_interruption="run the same command again; what is done already is kept",
+        after_interruption="run the same command again; finished images are kept",
     )
-    command.add_argument("model", metavar="MODEL", help="a .keras file, or what was exported")
+    command.add_argument("model", metavar="MODEL", help="a .keras file or an exported model")
     command.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="a folder of pictures, picture files, or a video"
+        "inputs", nargs="+", metavar="INPUT", help="a folder of images, image files, or a video"
     )
     command.add_argument(
-        "--output", required=True, metavar="FOLDER", help="where the masks or the video go"
+        "--output", required=True, metavar="FOLDER", help="output folder of the masks or the video"
     )
     for name, what in (
-        ("colors", "masks in the classes' colours"),
-        ("overlays", "the pictures under these colours"),
-        ("uncertainty", "the uncertainty, grey of 16 bits"),
+        ("colors", "masks in the colors of the classes"),
+        ("overlays", "images blended with these colors"),
+        ("uncertainty", "the uncertainty as 16-bit gray images"),
     ):
-        command.add_argument(f"--{name}", metavar="FOLDER", help=f"write there, too: {what}")
-    command.add_argument("--overwrite", action="store_true", help="do again what is done already")
+        command.add_argument(
+            f"--{name}", metavar="FOLDER", help=f"also write {what} to this folder"
+        )
+    command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     command.add_argument(
         "--shard", type=shard, metavar="INDEX/COUNT",
-        help="do one of COUNT disjoint parts, counted from 0, such as 0/8",
+        help="predict one of COUNT disjoint parts, counted from 0, such as 0/8",
     )  # fmt: skip
-    _add_ways(command)
+    _add_prediction_options(command)
 
 
-def _add_ways(command: argparse.ArgumentParser) -> None:
+def _add_prediction_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--window", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"),
-        help="predict windows of that size at the pictures' own scale",
+        help="predict in windows of this size at the original scale of the images",
     )  # fmt: skip
     command.add_argument(
         "--overlap", type=float, default=0.25, metavar="SHARE",
-        help="share of a window that the next one covers too (default: 0.25)",
-    )  # fmt: skip
-    command.add_argument("--scale", type=float, metavar="X", help="another scale, such as 0.5")
-    command.add_argument(
-        "--tta", type=_ways, default=(), metavar="WAYS",
-        help="ask flipped and resized, too: horizontal, vertical and scales, with commas between",
+        help="fraction of a window that overlaps the next one (default: 0.25)",
     )  # fmt: skip
     command.add_argument(
-        "--mc-samples", type=int, default=0, metavar="N", help="ask N times with dropout on"
+        "--scale", type=float, metavar="X", help="scale of the images, such as 0.5"
     )
-    command.add_argument("--batch-size", type=int, default=8, metavar="N", help="default: 8")
+    command.add_argument(
+        "--tta", type=_transforms, default=(), metavar="TRANSFORMS",
+        help="test-time augmentation: horizontal, vertical and scales, separated by commas",
+    )  # fmt: skip
+    command.add_argument(
+        "--mc-samples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="average N predictions with dropout enabled",
+    )
+    command.add_argument(
+        "--batch-size",
+        type=int,
+        default=8,
+        metavar="N",
+        help="images or windows per batch (default: 8)",
+    )
     command.add_argument(
         "--max-pixels", type=int, default=MAX_PIXELS, metavar="N",
-        help=f"larger pictures fail (default: {MAX_PIXELS})",
+        help=f"refuse images with more pixels (default: {MAX_PIXELS})",
     )  # fmt: skip
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the dropout")
+    command.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of dropout (default: 0)"
+    )
 
 
-def _ways(word: str) -> tuple[str | float, ...]:
+def _transforms(word: str) -> tuple[str | float, ...]:
     return tuple(_number(one) for one in word.split(","))
 
 
@@ -107,7 +123,7 @@ def _number(word: str) -> str | float:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    """Runs the command; the code is 1 if pictures failed."""
+    """Runs the command; the exit code is 1 if images failed."""
     asked: dict[str, Any] = {
         "window": options.window,
         "overlap": options.overlap,

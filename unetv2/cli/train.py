@@ -22,55 +22,81 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = add_command(
         commands,
         "train",
-        purpose="train a U-Net on two folders",
+        purpose="train a U-Net on two folders of images and masks",
         description=(
-            "Trains by a recipe. Without folders of its own, the validation is a part of the pairs."
+            "Trains a U-Net with a recipe. Without --val-images and --val-masks, a subset of the "
+            "pairs is used for validation."
         ),
         epilog=(
             "example:\n  unetv2 train data/CameraRGB data/CameraMask --n-classes 23 "
             "--output runs/carseg\n\n"
-            "Run it again with --resume where it was stopped or killed.\n\n"
-            "exit code: 0, 2 for wrong arguments and a training that fails, 130 after Ctrl-C"
+            "To continue an interrupted training, run the same command with --resume.\n\n"
+            "exit code: 0, or 2 for invalid arguments or a failed training, 130 after Ctrl-C"
         ),
         run=run,
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output_dir": "--output"},
-        after_interruption="run the same command with --resume to go on",
+        after_interruption="run the same command with --resume to continue",
     )
     add_data(command)
     command.add_argument("--val-images", metavar="FOLDER", help="folder of validation images")
-    command.add_argument("--val-masks", metavar="FOLDER", help="folder of their masks")
-    command.add_argument("--output", required=True, metavar="FOLDER", help="where to write")
-    command.add_argument("--recipe", choices=recipes.NAMES, default="fast", help="default: fast")
-    command.add_argument("--epochs", type=int, default=40, metavar="N", help="default: 40")
+    command.add_argument("--val-masks", metavar="FOLDER", help="folder of validation masks")
+    command.add_argument("--output", required=True, metavar="FOLDER", help="output folder")
+    command.add_argument(
+        "--recipe", choices=recipes.NAMES, default="fast", help="training recipe (default: fast)"
+    )
+    command.add_argument(
+        "--epochs", type=int, default=40, metavar="N", help="number of epochs (default: 40)"
+    )
     command.add_argument(
         "--image-size", type=int, nargs=2, default=(96, 128), metavar=("HEIGHT", "WIDTH"),
-        help="size that pictures are resized to (default: 96 128)",
+        help="size that images are resized to (default: 96 128)",
     )  # fmt: skip
-    command.add_argument("--batch-size", type=int, metavar="N", help="default: the recipe's, or 32")
-    command.add_argument("--filters", type=int, default=32, metavar="N", help="default: 32")
+    command.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="images per batch (default: the recipe's, otherwise 32)",
+    )
+    command.add_argument(
+        "--filters",
+        type=int,
+        default=32,
+        metavar="N",
+        help="filters of the first level (default: 32)",
+    )
     command.add_argument(
         "--normalization", choices=("batch", "group"),
-        help="of the network; 'group' for few images (default: the recipe's)",
+        help="normalization layers; 'group' for few images (default: the recipe's)",
     )  # fmt: skip
-    command.add_argument("--cache", default="memory", metavar="FOLDER", help="default: memory")
-    command.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything")
+    command.add_argument(
+        "--cache", default="memory", metavar="FOLDER", help="cache folder (default: memory)"
+    )
+    command.add_argument(
+        "--patience", type=int, metavar="N", help="stop after N epochs without improvement"
+    )
+    command.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)"
+    )
     command.add_argument(
         "--workers", metavar="HOST:PORT,...",
-        help="train together: all workers' addresses, or 'auto' for those of TF_CONFIG, Slurm, or "
-        "this machine's GPUs",
+        help="distributed training: addresses of all workers, or 'auto' to use TF_CONFIG, Slurm or "
+        "the GPUs of this machine",
     )  # fmt: skip
     command.add_argument(
         "--index", type=int, metavar="N",
-        help="number of this worker, from 0 (default: JOB_COMPLETION_INDEX)",
+        help="index of this worker, from 0 (default: JOB_COMPLETION_INDEX)",
     )  # fmt: skip
-    command.add_argument("--resume", action="store_true", help="go on with the run in the folder")
-    command.add_argument("--overwrite", action="store_true", help="remove the run in the folder")
+    command.add_argument(
+        "--resume", action="store_true", help="continue the run in the output folder"
+    )
+    command.add_argument(
+        "--overwrite", action="store_true", help="remove the run in the output folder"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Runs the command."""
-    # Before anything is computed.
+    # Must precede all computations.
     strategy = _strategy(options)
     recipe = recipes.get(options.recipe)
     if options.batch_size is not None:
@@ -117,14 +143,14 @@ def run(options: argparse.Namespace) -> Answer:
             "epoch": done.epoch,
             "history": done.history,
         },
-        note=f"Model, checkpoint, logs and pictures: {done.output_dir}",
+        note=f"Model, checkpoint, logs and images: {done.output_dir}",
     )
 
 
 def _verbose(options: argparse.Namespace) -> int:
     if options.quiet:
         return 0
-    # A bar that is drawn again and again is for a terminal only.
+    # A progress bar needs a terminal.
     return 1 if sys.stdout.isatty() else 2
 
 

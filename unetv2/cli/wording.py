@@ -1,4 +1,4 @@
-"""What the library says of its arguments, in the words of the command line."""
+"""Messages of the library in terms of command line options."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 from unetv2.escaping import printable_lines
 
-# A tuple, list or map, a quoted text, or what goes on to the next space without a sentence's end.
+# A tuple, list or dict, a quoted string, or the text up to a space or the end of a sentence.
 _VALUE = r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}|'[^']*'|[^\s,;()]+?(?=[.,;:)]*(?:\s|$))"
 
 
 class Wording(logging.Formatter):
-    """Names arguments as a command does: ``image_dir`` is IMAGES, ``resume=True`` is --resume.
+    """Replaces arguments by options: ``image_dir`` by IMAGES, ``resume=True`` by --resume.
 
     Args:
-        command: The command; an argument that has an option's name is that option.
-        names: Words for other arguments.
+        command: The command; arguments and options of the same name correspond.
+        names: Options of other arguments.
     """
 
     def __init__(self, command: argparse.ArgumentParser, names: MutableMapping[str, str]) -> None:
@@ -29,20 +29,20 @@ class Wording(logging.Formatter):
             action.dest: action.option_strings[-1] if action.option_strings else action.metavar
             for action in command._actions
         }
-        # The command may come to mean other words by some name.
+        # A command may change these names later.
         self._words: MutableMapping[str, Any] = ChainMap(names, own)
-        # Not within a path, a call or another name.
+        # Not in a path, a call or another name.
         self._argument = re.compile(rf"(?<![^\s(])({'|'.join(self._words)})=({_VALUE})")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns what is logged in the command's words."""
+        """Formats a log record in terms of the command line."""
         return printable_lines(self.of(super().format(record)))
 
     def of(self, text: str) -> str:
-        """Returns a text of the library in the command's words.
+        """Returns a message of the library in terms of the command line.
 
         Args:
-            text: str. Arguments stand in backticks, or before ``=`` and their value.
+            text: str. Arguments are in backticks, or followed by ``=`` and a value.
         """
         parts = text.split("`")
         for number, part in enumerate(parts):
@@ -61,14 +61,14 @@ class Wording(logging.Formatter):
             return word
         if value in ("False", "None"):
             return f"no {word}"
-        # As one would type it.
+        # As typed on the command line.
         if value[0] == "{":
-            # An option for each entry.
+            # One option per entry.
             entries = value[1:-1].replace(" ", "").split(",")
             return " ".join(f"{word} {entry}" for entry in entries)
         if value[0] in "([":
             value = value[1:-1].replace(",", "")
         elif " " not in value:
             value = value.strip("'")
-        # As an option's value, not as another option.
+        # With `=`, so that it is not parsed as an option.
         return f"{word}={value}" if value.startswith("-") else f"{word} {value}"
