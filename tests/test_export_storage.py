@@ -182,6 +182,7 @@ def test_a_file_that_was_not_written_with_it_is_not_read(artefact, name):
 
 def test_notes_beside_the_network_are_left_alone(artefact):
     (artefact / "README.md").write_text("mine")
+    (artefact / "variables" / ".DS_Store").write_bytes(b"a file manager's")
     assert unetv2.load_exported(artefact).n_classes == 5
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import unetv2
+from unetv2.data import notation
 from unetv2.data.labels import Labels
 
 LIMIT = 10_000
@@ -195,6 +196,18 @@ def test_the_largest_channel_is_the_id_where_that_is_asked_for(tmp_path):
     for extension in ("png", "gif", "tif", "bmp"):
         path = reindexed(mask, (2, 0, 1, 3), extension, tmp_path / "p")
         assert labels.read(path, LIMIT).tolist() == expected
+
+
+def test_a_large_set_of_colors_is_refused_without_reading_all_of_it(write, monkeypatch):
+    colors = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    folders = write(*[colors] * 100)
+    opened, open_file = [], notation.open_file
+    monkeypatch.setattr(
+        notation, "open_file", lambda *given: opened.append(given) or open_file(*given)
+    )
+    with pytest.raises(ValueError, match="Masks must hold class ids"):
+        unetv2.make_dataset(*folders)
+    assert len(opened) < 50
 
 
 def test_grays_of_one_bit_among_those_of_eight_are_refused(write):

@@ -49,8 +49,9 @@ class Preprocessing:
             hold became. ``make_dataset`` makes them 0 and 1.
         ignore_class: int or None. Id of pixels without a label.
         classes: ClassTable or None. Names and colours of the ids.
-        encoding: str. What the mask files hold: ``"ids"``, ``"colors"`` of ``classes`` or
-            ``"binary"``; see :func:`unetv2.make_dataset`, as for those that follow.
+        encoding: str. What the mask files hold: ``"ids"``, ``"colors"`` of ``classes``,
+            ``"binary"`` or ``"max_channel"``; see :func:`unetv2.make_dataset`, as for those that
+            follow.
         label_map: Mapping of ids in the files to ids, kept as pairs; None for that of ``classes``.
         image_suffix: str. What the images' names end with, before the extension.
         mask_suffix: str. What the masks' names end with.

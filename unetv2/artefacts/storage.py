@@ -168,7 +168,13 @@ def _named(path: Path, description: Description) -> dict[str, Path]:
             raise BrokenArtefactError(path, "it names other files")
         return files
     for name, _ in files_of(path):
-        if name not in files and any(fnmatchcase(name, pattern) for pattern in format.read):
+        # What file managers leave in folders is hidden, and no runtime reads it.
+        hidden = PurePosixPath(name).name.startswith(".")
+        if (
+            name not in files
+            and not hidden
+            and any(fnmatchcase(name, pattern) for pattern in format.read)
+        ):
             raise BrokenArtefactError(path, f"'{name}' is in it, and was not written with it")
     return files
 

@@ -6,6 +6,7 @@ has one notation, that of the first mask that shows one, and every other mask mu
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from unetv2.plurals import counted
 
 # No set of classes has as many colors: they number instances, or are a photo's.
 MOST_COLORS = 256
+# Where so many masks cannot be read, and none of those between shows a notation, no more are
+# tried: whoever reads them gets the error.
+_MOST_UNREADABLE = 32
 # As many headers as `make_dataset` checks.
 _HEADERS_READ = 10_000
 _FULL_PALETTE = 256
@@ -132,15 +136,22 @@ def notation_of(
     """Returns the notation of a set of masks: of the first one that shows it.
 
     Args:
-        paths: The masks. Those that cannot be read are passed over.
+        paths: The masks. Those that cannot be read are passed over, up to 32 of them.
         classes: ClassTable or None. As for :func:`read_ids`.
         max_pixels: int. Larger pictures are passed over.
 
     Returns:
-        Notation or None. None where all ids are 0.
+        Notation or None. None where all ids are 0, or masks cannot be read.
     """
+    unreadable = 0
     for number in _in_spread_order(len(paths)):
-        found = _shown_by(paths[number], classes, max_pixels, header_only=False)
+        try:
+            found = _shown_by(paths[number], classes, max_pixels, header_only=False)
+        except (ValueError, OSError):
+            unreadable += 1
+            if unreadable == _MOST_UNREADABLE:
+                return None
+            continue
         if found is not None and found.kind == "palette":
             return _with_all_colors(found, paths[:_HEADERS_READ], classes, max_pixels)
         if found is not None:
@@ -151,14 +162,11 @@ def notation_of(
 def _shown_by(
     path: str, classes: ClassTable | None, max_pixels: int, *, header_only: bool
 ) -> Notation | None:
-    try:
-        with open_file(path, max_pixels) as file:
-            notation = palette_notation(path, file.palette(), classes)
-            if notation is None and not header_only:
-                _, notation = read_ids(path, stored_in(file), classes)
-            return notation
-    except (ValueError, OSError):
-        return None
+    with open_file(path, max_pixels) as file:
+        notation = palette_notation(path, file.palette(), classes)
+        if notation is None and not header_only:
+            _, notation = read_ids(path, stored_in(file), classes)
+        return notation
 
 
 def _with_all_colors(
@@ -168,10 +176,11 @@ def _with_all_colors(
     for path in paths:
         if len(notation.palette) == _FULL_PALETTE:
             break
-        other = _shown_by(path, classes, max_pixels, header_only=True)
-        shown = len(notation.palette)
-        if other is not None and other.palette[:shown] == notation.palette:
-            notation = other
+        with contextlib.suppress(ValueError, OSError):
+            other = _shown_by(path, classes, max_pixels, header_only=True)
+            shown = len(notation.palette)
+            if other is not None and other.palette[:shown] == notation.palette:
+                notation = other
     return notation
 
 

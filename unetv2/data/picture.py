@@ -30,6 +30,8 @@ from unetv2.data.pixels import (
     require_colors_vary,
     require_lossless,
     require_one_image,
+    require_palette_varies,
+    shrink_jpeg,
     what_it_is,
 )
 from unetv2.data.tiff import Tiff, is_tiff, read_tiff, require_intact_tiff
@@ -112,7 +114,8 @@ class PictureFile:
             stored = spare and (channels, picture.mode) == (3, "RGBA")
             return self._upright(png_pixels(self._path, 0 if stored else channels, tf.uint8))
         if at_least is not None:
-            self._shrink_jpeg(at_least)
+            sideways = is_sideways(self._orientation)
+            shrink_jpeg(picture, at_least[::-1] if sideways else at_least)
         pixels = np.asarray(converted(picture, _IMAGE_MODES[channels]))
         return self._seen(pixels[..., np.newaxis] if channels == 1 else pixels)
 
@@ -137,7 +140,7 @@ class PictureFile:
             elif not (spare and is_plain_png(self._picture)):
                 values = values[..., :3]
         else:
-            self._require_palette_varies(values)
+            require_palette_varies(self._path, self._picture, values)
         return self._upright(values)
 
     def colors(self) -> np.ndarray:
@@ -161,25 +164,6 @@ class PictureFile:
         Empty where it gives something else.
         """
         return palette_of(self._picture)
-
-    def _require_palette_varies(self, indices: np.ndarray) -> None:
-        """Raises if the indices of a palette differ by their transparency alone."""
-        picture, colors = self._picture, self.palette()
-        opacity = picture.info.get("transparency")
-        if picture.mode == "PA" and indices.max() < len(colors):
-            alpha = np.asarray(picture.getchannel("A"))
-            require_colors_vary(self._path, colors[indices].reshape(-1, 3), alpha.ravel())
-        if picture.mode != "P" or opacity is None:
-            return
-        # One index is transparent, or each has an opacity of its own.
-        alphas = np.full(256, 255, np.uint8)
-        if isinstance(opacity, bytes):
-            alphas[: len(opacity)] = np.frombuffer(opacity, np.uint8)
-        else:
-            alphas[opacity] = 0
-        found = np.unique(indices)
-        if found[-1] < len(colors):
-            require_colors_vary(self._path, colors[found], alphas[found])
 
     def _upright(self, pixels: np.ndarray) -> np.ndarray:
         return turned(pixels, self._orientation)
@@ -248,21 +232,6 @@ class PictureFile:
             )
         # Pillow drops the lower eight bits of colours.
         return png_pixels(self._path, 0, tf.uint16)
-
-    def _shrink_jpeg(self, at_least: tuple[int, int]) -> None:
-        """Has a JPEG decoded at a fraction of its size where that shifts nothing."""
-        picture = self._picture
-        if picture.format not in JPEGS:
-            return
-        height, width = at_least
-        if is_sideways(self._orientation):
-            height, width = width, height
-        for scale in (8, 4, 2):
-            fits = picture.height >= scale * height and picture.width >= scale * width
-            # Otherwise the last row or column would stand for less than the others.
-            if fits and picture.height % scale == 0 and picture.width % scale == 0:
-                picture.draft(picture.mode, (picture.width // scale, picture.height // scale))
-                return
 
 
 @contextmanager

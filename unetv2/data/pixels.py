@@ -115,6 +115,25 @@ def require_colors_vary(path: str, colors: np.ndarray, alpha: np.ndarray) -> Non
     )
 
 
+def require_palette_varies(path: str, picture: Image.Image, indices: np.ndarray) -> None:
+    """Raises a MaskError if the indices of a palette differ by their transparency alone."""
+    colors, opacity = palette_of(picture), picture.info.get("transparency")
+    if picture.mode == "PA" and indices.max() < len(colors):
+        alpha = np.asarray(picture.getchannel("A"))
+        require_colors_vary(path, colors[indices].reshape(-1, 3), alpha.ravel())
+    if picture.mode != "P" or opacity is None:
+        return
+    # One index is transparent, or each has an opacity of its own.
+    alphas = np.full(256, 255, np.uint8)
+    if isinstance(opacity, bytes):
+        alphas[: len(opacity)] = np.frombuffer(opacity, np.uint8)
+    else:
+        alphas[opacity] = 0
+    found = np.unique(indices)
+    if found[-1] < len(colors):
+        require_colors_vary(path, colors[found], alphas[found])
+
+
 def is_plain_png(picture: Image.Image) -> bool:
     """Returns whether TensorFlow reads a file as it is; it does so faster than Pillow."""
     return (
@@ -246,6 +265,24 @@ def correct_bmp(path: str, picture: Image.Image) -> None:
     if bits != 8 or tile.codec_name != "raw" or not isinstance(tile.args, tuple):
         raise UnidentifiedImageError(f"a palette of grays, and {bits} bits a pixel")
     picture.tile = [tile._replace(args=("1;8", *tile.args[1:]))]
+
+
+def shrink_jpeg(picture: Image.Image, at_least: tuple[int, int]) -> None:
+    """Has a JPEG decoded at a fraction of its size where that shifts nothing.
+
+    Args:
+        picture: What Pillow makes of it, not loaded yet.
+        at_least: ``(height, width)`` that it keeps, as they are in the file.
+    """
+    if picture.format not in JPEGS:
+        return
+    height, width = at_least
+    for scale in (8, 4, 2):
+        fits = picture.height >= scale * height and picture.width >= scale * width
+        # Otherwise the last row or column would stand for less than the others.
+        if fits and picture.height % scale == 0 and picture.width % scale == 0:
+            picture.draft(picture.mode, (picture.width // scale, picture.height // scale))
+            return
 
 
 def what_it_is(path: str) -> str:

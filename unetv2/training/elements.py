@@ -9,7 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from unetv2.data.origin import origin_of
+
 _PAIRS = "batches of (image, mask), as `make_dataset` makes them"
+# What to do with data that does not end.
+WAYS = {
+    "train": "Leave out what repeats it, or pass `steps_per_epoch`.",
+    "validation": "Leave out what repeats it, or take so many batches of it, by `.take(n)`.",
+}
 _SIGNATURE = (
     "output_signature=(tf.TensorSpec((None, None, None, 3)), "
     "tf.TensorSpec((None, None, None, 1), tf.int32))"
@@ -35,6 +42,26 @@ def require_dataset(name: str, data: Any) -> None:
     found, advice = _kind(data.element_spec)
     if found:
         raise ValueError(f"`{name}` must hold {_PAIRS}. Received: {found}. {advice}")
+
+
+def require_end(name: str, dataset: tf.data.Dataset, steps: int | None) -> None:
+    """Refuses data without an end where an epoch is one pass over it.
+
+    Args:
+        name: The argument's name.
+        dataset: Batches of ``(image, mask)``.
+        steps: int or None. Batches of an epoch.
+
+    Raises:
+        ValueError: If it does not end and ``steps`` is None.
+    """
+    origin = origin_of(dataset)
+    repeats = origin is not None and origin.repeat
+    if steps is None and (repeats or int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY):
+        kind = "a data set with repeat=True" if repeats else "an endless one"
+        raise ValueError(
+            f"`{name}` must end, so that there are epochs. Received: {kind}. {WAYS[name]}"
+        )
 
 
 def _way(data: Any) -> str:

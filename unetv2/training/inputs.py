@@ -18,16 +18,12 @@ from unetv2.inference.outputs import require_logits
 from unetv2.preprocessing import Preprocessing
 from unetv2.recipes import Recipe
 from unetv2.segmentation_model import preprocessing_of
-from unetv2.training.elements import require_dataset
+from unetv2.training.elements import WAYS, require_dataset, require_end
 from unetv2.training.model_class import require_class
 
 # Batches that are counted where a data set does not say how many it holds.
 _MOST_COUNTED = 10_000
 _TOLD_AFTER = 200
-_WAYS = {
-    "train": "Leave out what repeats it, or pass `steps_per_epoch`.",
-    "validation": "Leave out what repeats it, or take so many batches of it, by `.take(n)`.",
-}
 
 _log = logging.getLogger("unetv2")
 
@@ -111,10 +107,10 @@ def examine(
     n_classes = require_logits(model)
     require_class(model, shared=shared)
     require_dataset("train", train)
-    _require_end("train", train, steps)
+    require_end("train", train, steps)
     if validation is not None:
         require_dataset("validation", validation)
-        _require_end("validation", validation, None)
+        require_end("validation", validation, None)
     origin = origin_of(train)
     ignore_class = _ignore_class(model, origin, validation)
     shape = _first_batch("train", train, model, n_classes, ignore_class)
@@ -254,17 +250,6 @@ def _advice(foreign: np.ndarray, told: bool) -> str:
     )
 
 
-def _require_end(name: str, dataset: tf.data.Dataset, steps: int | None) -> None:
-    """Refuses data without an end where an epoch is one pass over it."""
-    origin = origin_of(dataset)
-    repeats = origin is not None and origin.repeat
-    if steps is None and (repeats or int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY):
-        kind = "a data set with repeat=True" if repeats else "an endless one"
-        raise ValueError(
-            f"`{name}` must end, so that there are epochs. Received: {kind}. {_WAYS[name]}"
-        )
-
-
 def _batch_size(dataset: tf.data.Dataset) -> int:
     origin = origin_of(dataset)
     return len(next(iter(dataset))[1]) if origin is None else origin.batch_size
@@ -299,7 +284,7 @@ def count(name: str, dataset: tf.data.Dataset) -> tuple[int, int, bool]:
             raise ValueError(
                 f"`{name}` must end, so that there are epochs. Received: one of unknown length, "
                 f"with more than {_MOST_COUNTED} batches. Say how many it holds, by "
-                f"`.apply(tf.data.experimental.assert_cardinality(n))`. {_WAYS[name]}"
+                f"`.apply(tf.data.experimental.assert_cardinality(n))`. {WAYS[name]}"
             )
     if origin is not None:
         # Where a pair was skipped its batch is smaller, another one in each epoch.
