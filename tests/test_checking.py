@@ -160,7 +160,7 @@ def test_alpha_changes_nothing(write, red):
 
 
 @pytest.mark.parametrize("name", ["0.png", "0.npy"])
-def test_a_pointer_of_git_lfs_is_called_so(tmp_path, write, name):
+def test_a_pointer_of_git_lfs_is_called_so(write, name):
     folders = write(regions(0, 1))
     (folders[0] / "0.png").unlink()
     (folders[0] / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n")

@@ -15,7 +15,6 @@ from unetv2.cli import main
 from unetv2.data.advice import advice_for, marking, number_instances
 from unetv2.data.labels import ENCODINGS, Labels, resolve_labels
 
-
 IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
 
 

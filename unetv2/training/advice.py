@@ -51,8 +51,8 @@ def at_start(model: keras.Model, inputs: Inputs, *, epochs: int) -> list[str]:
     if steps < _FEW_STEPS and not _was_trained(model):
         found.append(
             f"A model that has not been trained before learns little in {counted(steps, 'step')} "
-            f"({counted(epochs, 'epoch')} of {per_epoch}). Pass epochs={math.ceil(_SOME_STEPS / per_epoch)} "
-            f"or more, which are {_SOME_STEPS} steps."
+            f"({counted(epochs, 'epoch')} of {per_epoch}). Pass "
+            f"epochs={math.ceil(_SOME_STEPS / per_epoch)} or more, which are {_SOME_STEPS} steps."
         )
     images = min(inputs.batch_size, inputs.n_pairs)
     if images < _FEW_IMAGES and _normalizes_batches(model):

@@ -21,7 +21,8 @@ ADVICE = {
     "colors_for_ids": "Pass encoding='colors' with `classes`, or encoding='max_channel' if the "
     "largest channel is the id.",
     "foreign_colors": "Add them to the table, or make the mask again if they mix at edges.",
-    "not_binary": "Make the mask again without smoothing, or pass encoding='ids' or encoding='colors'.",
+    "not_binary": "Make the mask again without smoothing, or pass encoding='ids' or "
+    "encoding='colors'.",
     "instance_ids": "Take the masks of class ids, such as Cityscapes' _labelIds.",
     "binary_masks": "Pass encoding='binary'.",
     "unread_files": "Convert them to a format that is read, such as PNG, or move them away.",
