@@ -172,3 +172,19 @@ def test_train_says_what_is_missing(folders, tmp_path, capsys):
     assert "`--n-classes` or `--classes` must be given" in capsys.readouterr().err
     assert main([*words, "--n-classes", "23", "--val-images", folders[0]]) == 2
     assert "`--val-images` and `--val-masks` must come together" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["check", "", "masks"], "IMAGES"),
+        (["train", "images", "masks", "--n-classes", "2", "--output", ""], "--output"),
+        (["predict", "model.keras", "a.png", "", "--output", "out"], "INPUT"),
+        (["benchmark", "model.keras", "--data", "images", ""], "--data"),
+    ],
+)
+def test_an_empty_path_is_not_the_working_directory(tmp_path, monkeypatch, capsys, words, name):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert f"`{name}` must be a path. Received: an empty text." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

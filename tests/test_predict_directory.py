@@ -188,7 +188,7 @@ CHANGES = {
     "activation": (lambda: small_model(activation="elu"), {}, "another model"),
     "preprocessing": (lambda: small_model(size=(20, 24)), {}, "another preprocessing"),
     "window": (small_model, {"window": (16, 16)}, "window=None"),
-    "tta": (small_model, {"tta": True}, r"tta=\[1.0\]"),
+    "tta": (small_model, {"tta": True}, "tta=None"),
     "scale": (small_model, {"scale": 0.5}, "scale=None"),
     "samples": (small_model, {"mc_samples": 2}, "mc_samples=0, seed=None"),
 }

@@ -78,7 +78,7 @@ def _checked(path: Path, name: str) -> Iterator[Path]:
     """Gives a file that Keras can load with a bounded need of memory."""
     if not path.is_file():
         found = (
-            "a folder. Pass a .keras file of it, of a training model.keras"
+            "a folder. Pass the .keras file in it, such as the model.keras of a training"
             if path.is_dir()
             else "where there is none. Check the path"
         )

@@ -14,6 +14,7 @@ from typing import NoReturn, TextIO
 import unetv2
 from unetv2 import startup
 from unetv2.cli import benchmark, check, evaluate, export, predict, train
+from unetv2.cli.options import require_paths
 from unetv2.cli.wording import Wording
 from unetv2.escaping import one_line, printable, printable_lines
 
@@ -50,6 +51,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     wording = Wording(options.command, options.names)
     try:
+        require_paths(options)
         with _log_on_stderr(wording, quiet=options.quiet), _stdout_kept_free(options.json):
             answer = options.run(options)
     except (ImportError, OSError, ValueError, TypeError, RuntimeError) as error:

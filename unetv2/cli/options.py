@@ -11,6 +11,7 @@ from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
 from unetv2.data.labels import ENCODINGS
 from unetv2.data.pairs import SPLIT
 
+_PATHS = ("FOLDER", "IMAGES", "INPUT", "MASKS", "MODEL", "PATH", "TABLE")
 _TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_voc": PASCAL_VOC}
 
 
@@ -179,6 +180,20 @@ def table(name: str | None) -> ClassTable | None:
     if name is None:
         return None
     return _TABLES[name] if name in _TABLES else ClassTable.from_file(name)
+
+
+def require_paths(options: argparse.Namespace) -> None:
+    """Raises a ValueError for an empty path, which would be the working directory."""
+    for action in options.command._actions:
+        value = getattr(options, action.dest, None)
+        values = value if isinstance(value, list) else [value]
+        metavars = action.metavar if isinstance(action.metavar, tuple) else (action.metavar,)
+        if "" in values and any(metavar in _PATHS for metavar in metavars):
+            name = action.option_strings[-1] if action.option_strings else action.metavar
+            raise ValueError(
+                f"`{name}` must be a path. Received: an empty text. "
+                "Check the variable that it comes from."
+            )
 
 
 def shard(word: str) -> tuple[int, int]:

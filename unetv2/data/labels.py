@@ -58,8 +58,8 @@ class Labels:
         if self.encoding == "colors" and self.classes is None:
             raise ValueError(
                 "`classes` must be a class table where masks hold colours. "
-                "Received: encoding='colors' and classes=None. Pass one, or "
-                "`ClassTable.from_file(...)`."
+                "Received: encoding='colors' and classes=None. Pass one: built in, or read from "
+                "a .csv file with the columns name, red, green and blue."
             )
         require_ignore_class(self.ignore_class)
         if self.encoding == "colors" and self.classes is not None:
