@@ -68,7 +68,7 @@ unetv2.train(model, train, None, recipe=recipe, epochs=25, output_dir=folder / "
 # Evaluate with a boundary tolerance
 # ----------------------------------
 #
-# A shift by one pixel changes most pixels of a thin object, so its IoU is low even where the
+# A shift by one pixel changes most pixels of a thin object, so its IoU can be low even where the
 # prediction looks correct. The boundary F1 score accepts boundaries within a tolerance, here two
 # pixels.
 
