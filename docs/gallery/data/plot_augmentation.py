@@ -1,10 +1,10 @@
 """
-What augmentation draws
-=======================
+Augmentation options
+====================
 
-Each strength of an :class:`~unetv2.augmentation.Augmentation` alone, image and mask. They always
-move together; what comes in from outside the picture is ``ignore_class``, white here.
-:doc:`/augmentation` says what each strength means.
+Each option of an :class:`~unetv2.augmentation.Augmentation`, applied separately to an image and its
+mask. Geometric transformations are the same for both. Pixels from outside the image become
+``ignore_class``, drawn in white. :doc:`/augmentation` describes all options.
 """
 
 import matplotlib.pyplot as plt
@@ -20,7 +20,7 @@ masks = mask[np.newaxis, ..., np.newaxis].astype(np.int32)
 
 
 def vary(augmentation, seed):
-    """Returns an image and the colours of its mask."""
+    """Returns an augmented image and the colors of its mask."""
     varied, ids = augmentation(images, masks, seed)
     return varied[0].numpy(), unetv2.visualization.colorize(ids[0].numpy(), unetv2.CARLA)
 
@@ -42,8 +42,8 @@ for number, (name, strength) in enumerate(strengths.items()):
     augmentation = Augmentation(**{name: strength}, ignore_class=IGNORED)
     row, column = divmod(number, 5)
     above, below = panels[2 * row, column], panels[2 * row + 1, column]
-    picture, colors = vary(augmentation, seed=2)
-    above.imshow(picture)
+    varied, colors = vary(augmentation, seed=2)
+    above.imshow(varied)
     below.imshow(colors)
     above.set_title(f"{name}={strength}", fontsize="small")
 for panel in panels.flat:
@@ -53,13 +53,13 @@ for panel in panels.flat:
 # A preset
 # --------
 #
-# ``"driving"`` has several of them at once, each mildly. Every seed is another draw, and the same
-# seed the same one.
+# The preset ``"driving"`` combines several options with moderate strengths. Each seed gives another
+# result, and the same seed always gives the same result.
 
 figure, panels = plt.subplots(2, 5, figsize=(10, 3.3), layout="constrained")
 for seed, (above, below) in enumerate(panels.T):
-    picture, colors = vary(driving(ignore_class=IGNORED), seed)
-    above.imshow(picture)
+    varied, colors = vary(driving(ignore_class=IGNORED), seed)
+    above.imshow(varied)
     below.imshow(colors)
     above.set_title(f"seed={seed}", fontsize="small")
 for panel in panels.flat:

@@ -1,9 +1,9 @@
 """
-Masks in colours and over their pictures
-========================================
+Colored masks and overlays
+==========================
 
-A mask holds a class id for each pixel. :func:`unetv2.visualization.colorize` paints the ids in
-the colours of a table, :func:`unetv2.visualization.overlay` lays these over the picture.
+A mask contains a class id for each pixel. :func:`unetv2.visualization.colorize` maps ids to the
+colors of a class table, and :func:`unetv2.visualization.overlay` blends these with the image.
 """
 
 import matplotlib.pyplot as plt
@@ -14,26 +14,26 @@ import unetv2
 image, mask = unetv2.data.driving_scene(3, image_size=(240, 320))
 
 figure, panels = plt.subplots(2, 2, figsize=(8.5, 6.6), layout="constrained")
-pictures = {
+results = {
     "image": image,
     "colorize": unetv2.visualization.colorize(mask, unetv2.CARLA),
     "overlay, opacity=0.3": unetv2.visualization.overlay(image, mask, unetv2.CARLA, opacity=0.3),
     "overlay, opacity=0.7": unetv2.visualization.overlay(image, mask, unetv2.CARLA, opacity=0.7),
 }
-for panel, (title, picture) in zip(panels.flat, pictures.items(), strict=True):
-    panel.imshow(picture)
+for panel, (title, result) in zip(panels.flat, results.items(), strict=True):
+    panel.imshow(result)
     panel.set_title(title)
     panel.set_axis_off()
 
 # %%
-# A table of your own
-# -------------------
+# A custom class table
+# --------------------
 #
-# Ids that a table does not list, as its ``ignore_class``, are white. Here the 23 classes become
-# three by an array that has the new id of each.
+# Ids that are not in the table, such as ``ignore_class``, are white. The array ``new_ids`` maps the
+# 23 classes to three.
 
 drive = unetv2.ClassTable(
-    names=("anything else", "drivable", "moving"),
+    names=("other", "drivable", "moving"),
     colors=((60, 60, 80), (90, 180, 120), (230, 100, 60)),
     ignore_class=255,
 )

@@ -2,10 +2,10 @@
 Stretch, pad or crop
 ====================
 
-Pictures of another shape than the network's input can be fitted in three ways. ``"stretch"``
-keeps all of the picture, not its proportions; ``"pad"`` keeps both, and pixels are lost to the
-border, which is ``ignore_class``; ``"crop"`` keeps the proportions and loses what is outside.
-Image and mask go through the same geometry, and :func:`unetv2.predict` later does it again.
+There are three ways to fit an image to another aspect ratio. ``"stretch"`` keeps the whole image
+and changes its aspect ratio. ``"pad"`` keeps both, but a part of the input is padding, whose mask
+is ``ignore_class``. ``"crop"`` keeps the aspect ratio and removes the borders. Image and mask are
+transformed alike, and :func:`unetv2.predict` applies the same transformation.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ folders = unetv2.data.write_driving_scenes(Path(scratch.name) / "wide", 1, image
 
 
 def first(**options):
-    """Returns the first image, and the colours of its mask, of a data set."""
+    """Returns the first image of a data set and the colors of its mask."""
     dataset = unetv2.make_dataset(*folders, n_classes=23, ignore_class=255, **options)
     image, mask = next(iter(dataset.unbatch()))
     return image.numpy(), unetv2.visualization.colorize(mask.numpy(), unetv2.CARLA)
@@ -35,18 +35,18 @@ for column, options in enumerate(
         {"image_size": (96, 96), "resize": "crop"},
     ]
 ):
-    for panel, picture in zip(panels[:, column], first(**options), strict=True):
-        panel.imshow(picture)
+    for panel, result in zip(panels[:, column], first(**options), strict=True):
+        panel.imshow(result)
         panel.set_axis_off()
-    panels[0, column].set_title(options.get("resize", "the files"))
+    panels[0, column].set_title(options.get("resize", "original"))
 
 # %%
-# Averaged or picked
-# ------------------
+# Area and nearest-neighbor interpolation
+# ---------------------------------------
 #
-# Where a picture shrinks, ``interpolation="area"``, the default, gives each pixel the mean of
-# what it covers. ``"nearest"`` picks one: thin things break up, and noise stays. Masks are picked
-# always.
+# When an image is downscaled, ``interpolation="area"``, the default, averages the pixels that each
+# new pixel covers. ``"nearest"`` selects one of them: thin objects break up, and noise remains.
+# Masks are always resized with nearest-neighbor interpolation.
 
 figure, panels = plt.subplots(1, 2, figsize=(10, 2.9), layout="constrained")
 for panel, interpolation in zip(panels, ("area", "nearest"), strict=True):

@@ -1,10 +1,10 @@
 """
-Made-up driving scenes
-======================
+Synthetic driving scenes
+========================
 
-:func:`unetv2.data.driving_scene` draws a scene and its mask, with CARLA's 23 classes: streets,
-weather, time of day and traffic follow from the number. It needs no file and no network, so that
-everything here can be tried at once.
+:func:`unetv2.data.driving_scene` draws a scene and its mask with the 23 classes of CARLA. The
+number of the scene determines street, weather, time of day and traffic. The function needs no files
+and no downloads, so all examples can be run immediately.
 """
 
 import matplotlib.pyplot as plt
@@ -22,25 +22,24 @@ for panel in panels.flat:
     panel.set_axis_off()
 
 # %%
-# What the colours mean
-# ---------------------
+# Legend
+# ------
 #
-# A :class:`~unetv2.ClassTable` has the names and colours of ids; :data:`unetv2.CARLA` is that of
-# the scenes.
+# A :class:`~unetv2.ClassTable` maps ids to names and colors; the scenes use :data:`unetv2.CARLA`.
 
 figure = unetv2.visualization.legend(unetv2.CARLA)
 
 # %%
-# How many pixels a class has
-# ---------------------------
+# Class frequencies
+# -----------------
 #
-# Sky and road are most of a picture. A network that knows nothing else gets most pixels right,
-# which is why the mean IoU over the classes says more than the pixel accuracy.
+# Sky and road cover most of an image. A network that predicts only these two classes gets most
+# pixels right, so the mean IoU over all classes is more informative than the pixel accuracy.
 
 counts = np.zeros(len(unetv2.CARLA))
 for number in range(40):
     _, mask = unetv2.data.driving_scene(number, image_size=(96, 128))
     counts += np.bincount(mask.ravel(), minlength=len(unetv2.CARLA))
 figure = unetv2.visualization.class_bars(
-    counts / counts.sum(), unetv2.CARLA, label="share of all pixels"
+    counts / counts.sum(), unetv2.CARLA, label="fraction of all pixels"
 )

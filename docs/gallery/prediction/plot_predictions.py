@@ -2,8 +2,8 @@
 Predictions side by side
 ========================
 
-:func:`unetv2.visualization.side_by_side` draws image, truth and prediction of some pictures, with
-the classes that occur in them. Here of scenes that the network was not trained on.
+:func:`unetv2.visualization.side_by_side` plots images, ground truth and predictions, with a legend
+of the classes. The network was not trained on these scenes.
 """
 
 import tempfile
@@ -23,7 +23,7 @@ options = {"classes": unetv2.CARLA, "image_size": (48, 64)}
 train = unetv2.make_dataset(*folders, subset="train", **options)
 test = unetv2.make_dataset(*folders, subset="test", **options)
 
-# No small pictures first and no augmentation: so short a training needs neither.
+# A short training needs neither progressive resizing nor augmentation.
 recipe = unetv2.recipes.get("fast", stages=((1, 1),), augmentation=None, learning_rate=4e-3)
 model = recipe.build((48, 64, 3), 23, filters=12, depth=2, seed=0, dtype="float32")
 unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
@@ -33,14 +33,15 @@ predicted = model.predict(images, verbose=0).argmax(axis=-1)
 figure = unetv2.visualization.side_by_side(images, masks, predicted, unetv2.CARLA)
 
 # %%
-# Where it is wrong
-# -----------------
+# Errors
+# ------
 #
-# Right pixels are dimmed. What is left are outlines, thin things, and what is far away.
+# Wrong pixels are red, and correct ones are dimmed. Most errors are at boundaries and in thin or
+# distant objects.
 
 figure, panels = plt.subplots(1, 4, figsize=(10, 2.1), layout="constrained")
 for panel, image, mask, ids in zip(panels, images, masks[..., 0], predicted, strict=True):
     wrong = (mask != ids)[..., np.newaxis]
     panel.imshow(np.where(wrong, (1.0, 0.2, 0.2), 0.4 * image))
-    panel.set_title(f"{wrong.mean():.0%} of the pixels")
+    panel.set_title(f"{wrong.mean():.0%} wrong pixels")
     panel.set_axis_off()

@@ -2,11 +2,11 @@
 Confidence, entropy and mutual information
 ==========================================
 
-:func:`unetv2.predict` says of each pixel how sure the network is. ``confidence`` is the highest
-probability, ``uncertainty`` the entropy of all of them. With ``mc_samples`` it is asked several
-times with dropout on, and ``mutual_information`` is the part of the entropy that is there because
-the samples disagree: high where the network has seen too little, low where the picture leaves it
-open.
+:func:`unetv2.predict` estimates the uncertainty of each pixel. ``confidence`` is the highest class
+probability, and ``uncertainty`` is the entropy of all class probabilities. ``mc_samples`` averages
+several predictions with dropout enabled. ``mutual_information`` is the part of the entropy that is
+due to differences between these predictions. It is high if training data was lacking, and low if
+the image itself is ambiguous.
 """
 
 import tempfile
@@ -23,12 +23,12 @@ folder = Path(scratch.name)
 folders = unetv2.data.write_driving_scenes(folder / "scenes", 120, image_size=(96, 128))
 train = unetv2.make_dataset(*folders, classes=unetv2.CARLA, image_size=(48, 64))
 
-# No small pictures first and no augmentation: so short a training needs neither.
+# A short training needs neither progressive resizing nor augmentation.
 recipe = unetv2.recipes.get("fast", stages=((1, 1),), augmentation=None, learning_rate=4e-3)
 model = recipe.build((48, 64, 3), 23, filters=12, depth=2, seed=0, dtype="float32")
 unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
 
-# A scene that it was not trained on.
+# A scene that was not used in training.
 image, _ = unetv2.data.driving_scene(5, image_size=(192, 256), seed=1)
 prediction = unetv2.predict(model, image, mc_samples=8)
 
@@ -38,7 +38,7 @@ panels[0, 0].set_title("image")
 panels[0, 1].imshow(prediction.overlay())
 panels[0, 1].set_title("prediction.overlay()")
 panels[0, 2].hist(prediction.confidence.ravel(), bins=40, color="tab:gray")
-panels[0, 2].set_title("pixels by confidence")
+panels[0, 2].set_title("histogram of confidence")
 panels[0, 2].set_yticks([])
 maps = {
     "confidence": prediction.confidence,
@@ -53,16 +53,16 @@ for panel in (panels[0, 0], panels[0, 1], *panels[1]):
     panel.set_axis_off()
 
 # %%
-# Leave the unsure pixels out
-# ---------------------------
+# Reject uncertain pixels
+# -----------------------
 #
-# Where an answer may be withheld, only pixels above a confidence are used. What is below becomes
-# the id of no class, white here.
+# If an application may reject pixels, use only those above a confidence threshold. Here the other
+# pixels get an id that is not a class, drawn in white.
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 2.8), layout="constrained")
 for panel, least in zip(panels, (0.0, 0.5, 0.8), strict=True):
     mask = prediction.mask.copy()
     mask[prediction.confidence < least] = 255
     panel.imshow(unetv2.visualization.colorize(mask, unetv2.CARLA))
-    panel.set_title(f"confidence from {least}")
+    panel.set_title(f"confidence of at least {least}")
     panel.set_axis_off()

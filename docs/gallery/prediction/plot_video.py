@@ -1,10 +1,10 @@
 """
-A video under its classes' colours
-==================================
+Video prediction
+================
 
-:func:`unetv2.predict_video` predicts a video frame by frame, and says how steady the classes are.
-The video here is a camera that pans over a wide scene; yours is a file of any format that FFmpeg
-reads. Needs ``pip install "unetv2[video]"``.
+:func:`unetv2.predict_video` predicts a video frame by frame and measures how much the classes
+flicker. This example creates a video that pans over a wide scene. Your own video can have any
+format that FFmpeg reads. This requires ``pip install "unetv2[video]"``.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ with av.open(str(folder / "pan.mp4"), "w") as film:
     film.mux(stream.encode())
 
 # %%
-# A network for it, trained for seconds.
+# Train a network for a few seconds:
 
 folders = unetv2.data.write_driving_scenes(folder / "scenes", 120, image_size=(96, 128))
 train = unetv2.make_dataset(*folders, classes=unetv2.CARLA, image_size=(48, 64), batch_size=8)
@@ -42,8 +42,8 @@ result = unetv2.predict_video(model, folder / "pan.mp4", folder / "classes.mp4",
 print(f"{result.frames} frames of {result.size}, {result.blinking:.2%} blinking")
 
 # %%
-# Some of the frames
-# ------------------
+# Frames of the output
+# --------------------
 
 with av.open(str(folder / "classes.mp4")) as film:
     frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]

@@ -1,10 +1,10 @@
 """
-Windows and how they blend
-==========================
+Tiling with overlapping windows
+===============================
 
-A picture much larger than those of the training is predicted in windows. :func:`unetv2.predict`
-lets them overlap, and averages their probabilities by weights that fall towards a window's edges,
-where a network sees least. :doc:`/prediction` has the formula.
+Images much larger than those used in training are predicted in windows. :func:`unetv2.predict` uses
+overlapping windows and averages their probabilities. The weights decrease towards the border of a
+window, where the network lacks context. :doc:`/prediction` has the formula.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -23,7 +23,7 @@ folder = Path(scratch.name)
 folders = unetv2.data.write_driving_scenes(folder / "scenes", 90, image_size=(144, 192))
 train = unetv2.make_dataset(*folders, classes=unetv2.CARLA, image_size=None, crop_size=(64, 64))
 
-# No small pictures first and no augmentation: so short a training needs neither.
+# A short training needs neither progressive resizing nor augmentation.
 recipe = unetv2.recipes.get("fast", stages=((1, 1),), augmentation=None, learning_rate=4e-3)
 model = recipe.build((None, None, 3), 23, filters=12, depth=2, seed=0, dtype="float32")
 unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
@@ -43,11 +43,10 @@ for panel in panels:
     panel.set_axis_off()
 
 # %%
-# Where the seams were
-# --------------------
+# Seams
+# -----
 #
-# The uncertainty of the windows without overlap jumps from one to the next; blended, it goes over
-# smoothly.
+# Without overlap, the uncertainty jumps at window borders. With overlap, transitions are smooth.
 
 figure, panels = plt.subplots(2, 1, figsize=(7, 5.8), layout="constrained")
 highest = max(float(prediction.uncertainty.max()) for prediction in predictions.values())
@@ -57,11 +56,11 @@ for panel, overlap in zip(panels, (0.0, 0.5), strict=True):
     panel.set_axis_off()
 
 # %%
-# The weights
-# -----------
+# Weights
+# -------
 #
-# Five windows of 64 pixels along a side of 192 that overlap by half: a squared sine each, divided
-# by the sum of all at that pixel.
+# The weights of five windows of 64 pixels along a side of 192 pixels, with an overlap of a half.
+# Each is a squared sine, divided by the sum of all weights at the pixel.
 
 places = np.arange(192)
 starts = np.linspace(0, 192 - 64, 5)

@@ -1,10 +1,10 @@
 """
-The network's feature maps, at odd sizes
-========================================
+Feature maps at odd sizes
+=========================
 
-An encoder block halves height and width and rounds up; a decoder block doubles them and crops to
-its skip. So a picture of any size comes back at its own size, and nothing has to be divisible by
-16.
+An encoder block halves height and width and rounds up. A decoder block doubles them and crops to
+the size of the skip connection. The output therefore has the size of the input for any image
+size, which need not be divisible by 16.
 """
 
 import matplotlib.pyplot as plt
@@ -15,7 +15,7 @@ import unetv2
 model = unetv2.build_unetv2((75, 101, 3), 23, filters=8)
 blocks = [layer for layer in model.layers if layer.name.startswith(("encoder", "decoder"))]
 names = [layer.name for layer in blocks]
-# An encoder block returns what is passed on and its skip, which is larger by two.
+# An encoder block returns its output and its skip, which has twice the height and width.
 shapes = [
     layer.output[1].shape if "encoder" in layer.name else layer.output.shape for layer in blocks
 ]
@@ -23,11 +23,11 @@ for name, (_, height, width, filters) in zip(names, shapes, strict=True):
     print(f"{name}: {height:3} x {width:3}, {filters:3} filters")
 
 # %%
-# To scale
-# --------
+# Feature maps to scale
+# ---------------------
 #
-# Each block's feature map, from the picture down to the coarsest and up again. The skips go
-# across.
+# The feature maps of all blocks, from the image to the coarsest level and back. Dotted lines are
+# skip connections.
 
 figure, panel = plt.subplots(figsize=(10, 4.6), layout="constrained")
 place, ends = 0.0, {}
@@ -54,11 +54,11 @@ panel.set_aspect("equal")
 panel.set_axis_off()
 
 # %%
-# What it costs
-# -------------
+# Number of weights
+# -----------------
 #
-# The weights of the network by ``filters`` and ``depth``. Both double the filters from one level
-# to the next; the size of the pictures changes nothing.
+# The number of weights depends on ``filters`` and ``depth``, not on the image size. The number of
+# filters doubles from each level to the next.
 
 figure, panel = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for depth in (2, 3, 4):

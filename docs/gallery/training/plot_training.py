@@ -1,10 +1,10 @@
 """
-A small training and its curves
-===============================
+Training curves
+===============
 
-:func:`unetv2.train` trains by a recipe and keeps everything in a folder.
-:func:`unetv2.visualization.training_curves` draws what it logged, or the history of a plain
-``fit``: a panel for each figure, training and validation.
+:func:`unetv2.train` trains with a recipe and saves all results in a folder.
+:func:`unetv2.visualization.training_curves` plots the logged metrics, or the history of ``fit``,
+with one panel per metric for training and validation.
 """
 
 import tempfile
@@ -31,10 +31,10 @@ curves = {name: values for name, values in training.history.items() if name != "
 figure = unetv2.visualization.training_curves(curves)
 
 # %%
-# In the folder
-# -------------
+# Files of the run
+# ----------------
 #
-# The best weights, all that was logged, and what a killed run goes on from.
+# The folder contains the best weights, the logs, and the checkpoint to resume from.
 
 for path in sorted((folder / "run").iterdir()):
     print(path.name)
