@@ -7,7 +7,6 @@ import fnmatch
 import functools
 import inspect
 import re
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
@@ -46,12 +45,9 @@ def pages() -> list[Path]:
 
 
 def python_blocks(path: Path) -> list[str]:
-    """Returns the Python code that a page shows without prompts, block by block."""
+    """Returns the Python code of a Markdown file, block by block."""
     text = path.read_text(encoding="utf-8")
-    if path.suffix == ".md":
-        return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    blocks = re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", text, re.MULTILINE)
-    return [textwrap.dedent(block).strip() + "\n" for block in blocks]
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 class Entry(NamedTuple):

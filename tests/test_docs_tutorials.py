@@ -1,4 +1,4 @@
-"""The tutorials' Python names what exists, and runs when it is pasted from top to bottom."""
+"""The Python of tutorials and quick start names what exists, and runs when it is pasted."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ PAGES = {path.stem: path for path in sorted((DOCS / "tutorials").glob("*.rst"))}
 PAGES.pop("index")
 # Each trains a model.
 MARKS = {name: [pytest.mark.slow] for name in PAGES}
+PAGES["quickstart"], MARKS["quickstart"] = DOCS / "quickstart.rst", []
 MARKS["phone"] = [
     pytest.mark.export,
     pytest.mark.skipif(
