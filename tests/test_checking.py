@@ -170,6 +170,7 @@ def test_a_pointer_of_git_lfs_is_called_so(write, name):
 
 
 def test_a_link_to_a_missing_file_is_an_error_and_not_left_out(tmp_path, write):
+    # As git-annex has them where a file was not fetched.
     folders = write(regions(0, 1), regions(1, 0))
     for folder in folders:
         (folder / "1.png").unlink()

@@ -73,9 +73,7 @@ def test_other_suffixes_and_folders_are_refused(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
     refused(tmp_path / "model.pt", "ends in neither .keras nor .h5")
     (tmp_path / "folder.keras").mkdir()
-    with pytest.raises(
-        FileNotFoundError, match="`model` must be a file. .* a folder. Pass the .ker"
-    ):
+    with pytest.raises(FileNotFoundError, match="`model` must be a file. .* a folder. Pass the"):
         load(tmp_path / "folder.keras")
 
 

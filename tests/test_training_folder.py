@@ -84,7 +84,7 @@ def other_activation():
         ({"model": network(dtype="mixed_bfloat16")},
          "precision='float32' before and 'mixed_bfloat16' now"),
         ({"model": larger()}, "4 weights before and 2 now"),
-        ({"model": other_activation()}, "layers such as ['conv2d', 'Conv2D', {"),
+        ({"model": other_activation()}, "layers such as conv2d.activation="),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else "",
 )  # fmt: skip

@@ -191,7 +191,21 @@ def differences(
 def _first_difference(name: str, old: list[Any], new: list[Any], where: tuple[str, str]) -> str:
     if len(old) != len(new):
         return f"{len(old)} {name} {where[0]} and {len(new)} {where[1]}"
-    for one, other in zip(old, new, strict=True):
-        if one != other:
-            return f"{name} such as {one!r} {where[0]} and {other!r} {where[1]}"
-    return name
+    pairs = zip(old, new, strict=True)
+    one, other = next((one, other) for one, other in pairs if one != other)
+    return f"{name} such as {_narrowed(one, other, where)}"
+
+
+def _narrowed(one: Any, other: Any, where: tuple[str, str], path: str = "") -> str:
+    """Returns the first value within two that differs, and where it stands."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        key = next(key for key in one if one[key] != other[key])
+        return _narrowed(one[key], other[key], where, f"{path}.{key}" if path else str(key))
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        number = next(number for number, item in enumerate(one) if item != other[number])
+        if isinstance(one[number], dict | list):
+            # A layer begins with its name.
+            named = not path and isinstance(one[0], str)
+            place = one[0] if named else f"{path}[{number}]"
+            return _narrowed(one[number], other[number], where, place)
+    return f"{path}{'=' if path else ''}{one!r} {where[0]} and {other!r} {where[1]}"
