@@ -26,6 +26,7 @@ from unetv2.data.pairs import find_pairs
 from unetv2.evaluation.result import Evaluation
 from unetv2.exporting import writing
 from unetv2.files import beside
+from unetv2.inference.notes import read_note
 from unetv2.inference.writing import encode, mask_file
 from unetv2.scratch import sweep
 from unetv2.training.state import State
@@ -47,6 +48,7 @@ class Writer:
         may_lack: bool. Whether a part may be missing after a kill, as the next run does it again.
         before: Returns whether what is read without the library is whole, at once after a kill.
         fresh: bool. Whether the folder is empty before.
+        between: Values of a part that are whole too, of a run that writes several in turn.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Writer:
     may_lack: bool = False
     before: Callable[[Path], bool] = lambda _: True
     fresh: bool = False
+    between: tuple[Any, ...] = ()
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -158,10 +161,14 @@ def writers(data: Path) -> list[Writer]:
     def pictures(folder: Path) -> dict[str, Any]:
         found = tree(folder)
         parts = ("masks", "colors", "overlays", "uncertainty")
-        whole = {
-            path.name: tuple(found.get(f"{part}/{path.name}") for part in parts) for path in images
-        }
-        return {name: digests for name, digests in whole.items() if None not in digests}
+        whole = {}
+        for path in images:
+            files = [folder / part / path.name for part in parts]
+            # Files of two models are not taken for one prediction, by their notes.
+            notes = {read_note(file) for file in files}
+            if len(notes) == 1 and None not in notes:
+                whole[path.name] = tuple(found[f"{part}/{path.name}"] for part in parts)
+        return whole
 
     def video(folder: Path, version: int) -> None:
         unetv2.predict_video(
@@ -251,7 +258,7 @@ def writers(data: Path) -> list[Writer]:
         Writer("artefact put in place", swap, artefact, share=5, before=at_its_path),
         Writer("... by renaming", renamed, artefact, share=5),
         Writer("predict_directory", directory, pictures, share=3, may_lack=True),
-        Writer("train, resumed", train, trained, share=3),
+        Writer("train, resumed", train, trained, share=3, between=(1,)),
     ]
     if HAS_AV:
         found.append(Writer("predict_video", video, tree, share=1))
