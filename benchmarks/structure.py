@@ -1,0 +1,217 @@
+"""Size of the source tree, and how many files a call passes.
+
+Counts files and lines, cycles of packages, wide signatures and start-up time, and traces one call
+of each of `make_dataset`, `predict`, `train`, `evaluate` and `export` on a few small images: how
+many of the library's files run, and how often a function of one file calls one of another.
+
+    python benchmarks/structure.py --names
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parents[1] / "unetv2"
+STARTS = 5
+
+
+def lines_of_docstrings(tree: ast.Module) -> int:
+    """Counts the lines of all docstrings."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds)]
+    return sum(len(text.splitlines()) for text in found if text)
+
+
+def size() -> dict[str, float]:
+    """Counts files and lines."""
+    texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    lengths = [len(text.splitlines()) for text in texts.values()]
+    return {
+        "files": len(texts),
+        "lines": sum(lengths),
+        "docstring_lines": sum(lines_of_docstrings(ast.parse(text)) for text in texts.values()),
+        "median_lines": statistics.median(lengths),
+        "files_under_60_lines": sum(length < 60 for length in lengths),
+    }
+
+
+def package_of(module: str) -> str:
+    """Returns the package, or the file, directly below the library that a module belongs to."""
+    return ".".join(module.split(".")[:2])
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yields the library's modules that a file imports, also within functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("unetv2"):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                path = PACKAGE.parent / name.replace(".", "/")
+                is_module = path.is_dir() or path.with_suffix(".py").exists()
+                yield name if is_module else str(node.module)
+
+
+def package_cycles() -> list[list[str]]:
+    """Returns the groups of packages that import each other."""
+    graph: dict[str, set[str]] = defaultdict(set)
+    for path in PACKAGE.rglob("*.py"):
+        module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        own = package_of(module.removesuffix(".__init__"))
+        if own != "unetv2":
+            graph[own] |= {package_of(name) for name in imported(path)} - {own, "unetv2"}
+
+    def reachable(start: str) -> set[str]:
+        found: set[str] = set()
+        left = [start]
+        while left:
+            for name in graph[left.pop()] - found:
+                found.add(name)
+                left.append(name)
+        return found
+
+    above = {name: reachable(name) for name in list(graph)}
+    groups = {
+        tuple(sorted({name, *(other for other in above[name] if name in above[other])}))
+        for name in graph
+        if name in above[name]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def widest_signatures(count: int = 5) -> dict[str, int]:
+    """Returns the functions with the most parameters."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                parameters = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+                names = [one.arg for one in parameters if one.arg not in ("self", "cls")]
+                where = f"{path.relative_to(PACKAGE.parent)}:{node.name}:{node.lineno}"
+                found[where] = len(names)
+    widest = sorted(found.items(), key=lambda item: -item[1])
+    return dict(widest[:count])
+
+
+def seconds_to_start(arguments: list[str]) -> float:
+    """Returns the median wall-clock seconds that a process of Python takes."""
+    taken = []
+    for _ in range(STARTS):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+class Trace:
+    """Which of the library's files run, on all threads that are started within it."""
+
+    def __init__(self) -> None:
+        self.files: set[str] = set()
+        self.cross_file_calls = 0
+        self._root = str(PACKAGE)
+
+    def __enter__(self) -> Trace:
+        """Starts."""
+        threading.setprofile(self._profile)
+        sys.setprofile(self._profile)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends."""
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+    def _profile(self, frame: FrameType, event: str, _: Any) -> None:
+        if event != "call" or not frame.f_code.co_filename.startswith(self._root):
+            return
+        # What runs at import is no call.
+        if frame.f_code.co_name == "<module>" or not frame.f_code.co_flags & 2:
+            return
+        here = frame.f_code.co_filename
+        self.files.add(here)
+        caller = frame.f_back
+        while caller is not None and not caller.f_code.co_filename.startswith(self._root):
+            caller = caller.f_back
+        if caller is not None and caller.f_code.co_filename != here:
+            self.cross_file_calls += 1
+
+
+def traced_calls(folder: Path) -> dict[str, dict[str, Any]]:
+    """Traces one call of each entry point."""
+    import unetv2
+
+    size = (24, 32)
+    images, masks = unetv2.data.write_driving_scenes(folder / "data", 8, image_size=size)
+    options: dict[str, Any] = {"n_classes": 23, "image_size": size, "batch_size": 4}
+    dataset = unetv2.make_dataset(images, masks, **options)
+    model = unetv2.build_unetv2((*size, 3), 23, filters=2, depth=2, seed=0)
+    model.preprocessing = unetv2.Preprocessing(image_size=size, classes=unetv2.CARLA)
+    image = sorted(Path(images).iterdir())[0]
+    calls: dict[str, Callable[[], Any]] = {
+        "make_dataset": lambda: unetv2.make_dataset(images, masks, **options),
+        "predict": lambda: unetv2.predict(model, image),
+        "train": lambda: unetv2.train(
+            model, dataset, dataset, recipe="reference", epochs=1, output_dir=folder / "run",
+            verbose=0,
+        ),
+        "evaluate": lambda: unetv2.evaluate(model, (images, masks), progress=False),
+        "export": lambda: unetv2.export(
+            model, folder / "exported", format="saved_model", verbose=False
+        ),
+    }  # fmt: skip
+    found = {}
+    for name, call in calls.items():
+        with Trace() as trace:
+            call()
+        found[name] = {
+            "files": len(trace.files),
+            "cross_file_calls": trace.cross_file_calls,
+            "names": sorted(str(Path(path).relative_to(PACKAGE)) for path in trace.files),
+        }
+    return found
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--names", action="store_true", help="also print the files of each call")
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {
+        "size": size(),
+        "package_cycles": package_cycles(),
+        "widest_signatures": widest_signatures(),
+        "seconds": {
+            "python": seconds_to_start(["-c", "pass"]),
+            "import unetv2": seconds_to_start(["-c", "import unetv2"]),
+            "unetv2 --version": seconds_to_start(["-m", "unetv2", "--version"]),
+        },
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        result["calls"] = traced_calls(Path(folder))
+    for name, value in result["size"].items():
+        print(f"{name:24} {value:8g}")
+    print(f"{'package cycles':24} {len(result['package_cycles']):8} {result['package_cycles']}")
+    for name, value in result["widest_signatures"].items():
+        print(f"{value:3} parameters  {name}")
+    for name, value in result["seconds"].items():
+        print(f"{name:24} {value:8.2f} s")
+    for name, value in result["calls"].items():
+        print(f"{name:24} {value['files']:4} files {value['cross_file_calls']:8} cross-file calls")
+        if arguments.names:
+            print("".join(f"    {path}\n" for path in value["names"]), end="")
+
+
+if __name__ == "__main__":
+    main()
