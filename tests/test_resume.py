@@ -177,7 +177,7 @@ def test_a_kill_while_a_run_is_removed_leaves_no_part_of_it_to_the_next(
         open_folder(tmp_path, {"recipe": {"name": "new"}}, resume=False, overwrite=True)
     described = json.loads((tmp_path / "run.json").read_text())
     there = [name for name in names if (tmp_path / name).exists()]
-    assert described == old or not there
+    assert described["recipe"] == old["recipe"] or not there
 
 
 def test_a_place_within_an_epoch_that_is_over_is_ignored(tmp_path):
