@@ -68,18 +68,19 @@ def load(folder: Path) -> dict[str, Any]:
             f"`folder` must hold an evaluation. Received: '{folder}' without '{COUNTS}'. "
             "`Evaluation.save` writes one."
         )
-    _require_pair(folder)
     try:
         arrays = read_arrays(path)
         content = read_json(arrays["content"].tobytes())
         if content["version"] != _VERSION:
             raise ValueError(f"version {content['version']}, and this one reads {_VERSION}")
-        return _evaluation(content, arrays)
+        found = _evaluation(content, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"'{path}' must be an evaluation of this version. Received: {reason(error)}. "
             "Evaluate again."
         ) from error
+    _require_pair(folder)
+    return found
 
 
 def _evaluation(content: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
