@@ -82,7 +82,7 @@ def test_check_shows_names_escaped_and_keeps_them_in_its_json(broken, tmp_path, 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_error_shows_names_escaped(name, tmp_path, capsys):
-    assert main(["export", str(tmp_path / f"{name}.keras"), "--format", "litert"]) == 2
+    assert main(["export", str(tmp_path / f"{name}.keras"), "--format", "saved_model"]) == 2
     _, err = capsys.readouterr()
     require_shown(err.replace("fine error", r"fine\nerror"), name)
     assert err.count("\n") == 1
