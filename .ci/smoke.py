@@ -15,7 +15,9 @@ assert "site-packages" in unetv2.__file__, unetv2.__file__
 assert "matplotlib" not in sys.modules
 
 with tempfile.TemporaryDirectory() as folder:
-    folders = unetv2.data.write_driving_scenes(Path(folder) / "scenes", 20, image_size=(48, 64))
+    folders = unetv2.synthetic.write_driving_scenes(
+        Path(folder) / "scenes", 20, image_size=(48, 64)
+    )
     train = unetv2.make_dataset(*folders, n_classes=23, image_size=(33, 47), batch_size=8)
     model = unetv2.build_unetv2((None, None, 3), 23, filters=4, depth=3)
     model.fit(train, epochs=1, shuffle=False, verbose=0)

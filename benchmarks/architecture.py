@@ -32,9 +32,9 @@ from machine import machine
 from training_runs import EpochSeconds, Split, add_data, read_seconds, run, write_json
 
 import unetv2
-from unetv2.recipes import FAST, get
-from unetv2.training.feeding import Feed
-from unetv2.training.inputs import examine
+from unetv2.training.data import examine
+from unetv2.training.feed import Feed
+from unetv2.training.recipes import FAST, get
 
 IMAGE_SIZE = (96, 128)
 DEEP_SUPERVISION = "deep_supervision"

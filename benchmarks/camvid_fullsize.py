@@ -28,7 +28,7 @@ from machine import machine
 from training_runs import DEFAULT_DATA, EpochSeconds, read, read_seconds, write_json
 
 import unetv2
-from unetv2.recipes import FAST, Recipe
+from unetv2.training.recipes import FAST, Recipe
 
 IMAGE_SIZE = (360, 480)
 TABLE = unetv2.CAMVID

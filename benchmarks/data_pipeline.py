@@ -77,7 +77,7 @@ def resident_megabytes() -> float:
 
 def memory_without_cache(root: Path, n: int) -> list[float]:
     """Returns the memory in use at each fifth of a pass over n pairs of small pictures."""
-    few = unetv2.data.write_driving_scenes(root / "few", 100, image_size=IMAGE_SIZE)
+    few = unetv2.synthetic.write_driving_scenes(root / "few", 100, image_size=IMAGE_SIZE)
     folders = [root / "many" / folder.name for folder in few]
     for source, folder in zip(few, folders, strict=True):
         folder.mkdir(parents=True)
@@ -91,7 +91,7 @@ def memory_without_cache(root: Path, n: int) -> list[float]:
 
 def measure(root: Path, n: int, rounds: int) -> dict[str, float | list[float]]:
     """Measures everything over n scenes of 480x640."""
-    folders = unetv2.data.write_driving_scenes(root / "scenes", n)
+    folders = unetv2.synthetic.write_driving_scenes(root / "scenes", n)
 
     def ours(cache: str | Path | None) -> tf.data.Dataset:
         return unetv2.make_dataset(*folders, n_classes=23, image_size=IMAGE_SIZE, cache=cache)

@@ -27,7 +27,7 @@ from machine import machine
 from training_runs import DEFAULT_DATA, write_json
 
 import unetv2
-from unetv2.artefacts.formats import FORMATS
+from unetv2.exporting.artifact import FORMATS
 
 PARITY = ("pixels_equal", "largest_difference", "mean_difference")
 

@@ -42,9 +42,9 @@ from machine import machine
 from training_runs import write_json
 
 import unetv2
-from unetv2.benchmarking.alone import peak_memory
-from unetv2.inference.network import Network
-from unetv2.inference.windows import Grid
+from unetv2.benchmarking.benchmark import peak_memory
+from unetv2.inference.compiled_model import Network
+from unetv2.inference.tiling import Grid
 
 IMAGE_SIZE = (96, 128)
 N_CLASSES = 23

@@ -18,18 +18,17 @@ import tensorflow as tf
 
 import unetv2
 import unetv2.training.trainer
-from unetv2.artefacts import storage
-from unetv2.artefacts.formats import FORMATS
 from unetv2.benchmarking.result import Benchmark, Row
-from unetv2.data.cache import Entry, FolderCache
+from unetv2.data.loader import Entry, FolderCache
 from unetv2.data.pairs import find_pairs
-from unetv2.evaluation.result import Evaluation
-from unetv2.exporting import writing
+from unetv2.evaluation.evaluation import Evaluation
+from unetv2.exporting import artifact as storage
+from unetv2.exporting import export as writing
+from unetv2.exporting.artifact import FORMATS
 from unetv2.files import beside
-from unetv2.inference.notes import read_note
-from unetv2.inference.writing import encode, mask_file
+from unetv2.inference.prediction import encode, mask_file, read_note
 from unetv2.scratch import sweep
-from unetv2.training.state import State
+from unetv2.training.checkpoint import State
 
 SIZE = (24, 32)
 N_CLASSES = 3
@@ -198,7 +197,9 @@ def writers(data: Path) -> list[Writer]:
 
     def scenes(folder: Path, version: int) -> None:
         if not (folder / "scenes").exists():
-            unetv2.data.write_driving_scenes(folder / "scenes", 2, image_size=SIZE, seed=version)
+            unetv2.synthetic.write_driving_scenes(
+                folder / "scenes", 2, image_size=SIZE, seed=version
+            )
 
     def benchmark(folder: Path, version: int) -> None:
         row = Row(
@@ -220,7 +221,7 @@ def writers(data: Path) -> list[Writer]:
             writing.put(written / "0", place)
 
     def renamed(folder: Path, version: int) -> None:
-        unetv2.renaming._exchanged = lambda *_: False  # As on systems that cannot.
+        unetv2.scratch._exchanged = lambda *_: False  # As on systems that cannot.
         swap(folder, version)
 
     def artefact(folder: Path) -> dict[str, Any]:
@@ -271,7 +272,7 @@ def writers(data: Path) -> list[Writer]:
 
 def prepare(data: Path) -> None:
     """Writes what the writers read."""
-    folders = unetv2.data.write_driving_scenes(data / "pairs", 4, image_size=SIZE)
+    folders = unetv2.synthetic.write_driving_scenes(data / "pairs", 4, image_size=SIZE)
     for version in range(2):
         unetv2.evaluate(
             Guesser(version), folders, classes=unetv2.CARLA, progress=False

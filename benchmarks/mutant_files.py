@@ -15,16 +15,21 @@ import numpy as np
 from PIL import Image
 
 import unetv2
-from unetv2.artefacts.description import Description
-from unetv2.artefacts.formats import FORMATS
-from unetv2.artefacts.storage import DESCRIPTION, join, network_of, read, write_description
-from unetv2.data.cache import Entry, FolderCache
-from unetv2.data.decoding import decode_image, decode_mask, read_header
-from unetv2.inference.film import open_film
-from unetv2.inference.predict import load
+from unetv2.data.io.open import decode_image, decode_mask, read_header
+from unetv2.data.loader import Entry, FolderCache
+from unetv2.exporting.artifact import (
+    DESCRIPTION,
+    FORMATS,
+    Description,
+    join,
+    network_of,
+    read,
+    write_description,
+)
 from unetv2.keras_files import load_weights
-from unetv2.training.folder import RUN, open_folder
-from unetv2.training.state import State
+from unetv2.prediction.predict import load
+from unetv2.prediction.video_file import open_film
+from unetv2.training.checkpoint import RUN, State, open_folder
 
 SIZE = (24, 32)
 
@@ -195,7 +200,7 @@ def _read_artifact(path: Path) -> Any:
 
 
 def _evaluation(folder: Path) -> Path:
-    images, masks = unetv2.data.write_driving_scenes(folder / "scenes", 3, image_size=SIZE)
+    images, masks = unetv2.synthetic.write_driving_scenes(folder / "scenes", 3, image_size=SIZE)
     model = unetv2.build_unetv2((*SIZE, 3), 23, filters=2, depth=2, seed=0)
     data = unetv2.make_dataset(images, masks, n_classes=23, image_size=SIZE, shuffle=False)
     unetv2.evaluate(model, data, progress=False).save(folder)

@@ -37,10 +37,8 @@ def work(arguments: argparse.Namespace) -> None:
     import tensorflow as tf
 
     import unetv2
-    from unetv2.distributed.crew import Crew
-    from unetv2.distributed.placing import mirrored
-    from unetv2.distributed.pooling import pool
-    from unetv2.distributed.steps import Steps
+    from unetv2.distributed.collectives import Crew, pool
+    from unetv2.distributed.loop import Steps, mirrored
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(2)

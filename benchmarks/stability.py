@@ -25,7 +25,7 @@ from typing import Any
 
 from training_runs import Split, add_data, run, spread, write_runs
 
-from unetv2 import recipes
+from unetv2.training import recipes
 
 # Before, the loss falls and jumps at will.
 EPOCHS_BEFORE = 5

@@ -153,7 +153,7 @@ def traced_calls(folder: Path) -> dict[str, dict[str, Any]]:
     import unetv2
 
     size = (24, 32)
-    images, masks = unetv2.data.write_driving_scenes(folder / "data", 8, image_size=size)
+    images, masks = unetv2.synthetic.write_driving_scenes(folder / "data", 8, image_size=size)
     options: dict[str, Any] = {"n_classes": 23, "image_size": size, "batch_size": 4}
     dataset = unetv2.make_dataset(images, masks, **options)
     model = unetv2.build_unetv2((*size, 3), 23, filters=2, depth=2, seed=0)

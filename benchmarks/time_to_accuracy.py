@@ -29,7 +29,7 @@ from typing import Any
 
 from training_runs import Split, add_data, run, spread, write_runs
 
-from unetv2.recipes import FAST, REFERENCE
+from unetv2.training.recipes import FAST, REFERENCE
 
 IMAGE_SIZE = (96, 128)
 PARTS = ("reference", "short", "long")

@@ -25,7 +25,7 @@ from machine import machine
 from training_runs import read, write_json
 
 import unetv2
-from unetv2.recipes import REFERENCE
+from unetv2.training.recipes import REFERENCE
 
 IMAGE_SIZE = (96, 128)
 N_CLASSES = 23
@@ -85,7 +85,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> tuple[list[float], l
     keras.utils.set_random_seed(arguments.seed)
     steps = (arguments.steps, arguments.validation_steps)
     folders = [
-        unetv2.data.write_driving_scenes(
+        unetv2.synthetic.write_driving_scenes(
             folder / str(number), BATCH_SIZE * count, image_size=IMAGE_SIZE, seed=number
         )
         for number, count in enumerate(steps)

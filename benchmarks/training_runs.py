@@ -16,7 +16,7 @@ import tensorflow as tf
 from machine import machine
 
 import unetv2
-from unetv2.recipes import Recipe
+from unetv2.training.recipes import Recipe
 
 # Only between epochs, so that the seconds of each are those of one process.
 NO_CHECKPOINT_WITHIN_AN_EPOCH = 1e6
@@ -46,7 +46,7 @@ class Split:
         parts = (folder / "train", folder / "val")
         for seed, (part, count) in enumerate(zip(parts, (n, max(1, n // 4)), strict=True)):
             if not part.exists():
-                unetv2.data.write_driving_scenes(part, count, image_size=image_size, seed=seed)
+                unetv2.synthetic.write_driving_scenes(part, count, image_size=image_size, seed=seed)
         train, validation = ((part / "CameraRGB", part / "CameraMask") for part in parts)
         return cls(train, validation, len(unetv2.CARLA.names), None)
 

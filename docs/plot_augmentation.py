@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import unetv2
-from unetv2.augmentation import driving
+from unetv2.data.augmentation import driving
 
 PICTURE = Path(__file__).parent / "_static" / "augmentation.png"
 VARIANTS = 5
@@ -20,7 +20,7 @@ IGNORED = 255
 
 def main() -> None:
     """Writes the picture."""
-    image, mask = unetv2.data.driving_scene(7, image_size=(192, 256))
+    image, mask = unetv2.synthetic.driving_scene(7, image_size=(192, 256))
     image = image.astype(np.float32) / 255
     mask = mask.astype(np.int32)[..., np.newaxis]
     # Every picture of a batch gets its own draw.

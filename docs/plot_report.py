@@ -40,7 +40,7 @@ def evaluate() -> Path:
     """Trains and evaluates; returns the report."""
     folders = RUN / "scenes" / "CameraRGB", RUN / "scenes" / "CameraMask"
     if not folders[0].exists():
-        unetv2.data.write_driving_scenes(RUN / "scenes", 200, image_size=(240, 320))
+        unetv2.synthetic.write_driving_scenes(RUN / "scenes", 200, image_size=(240, 320))
     recipe = unetv2.recipes.get("fast")
     model = recipe.build((96, 128, 3), 23, filters=16, seed=0)
     train, validation = (

@@ -29,7 +29,7 @@ def trained() -> Path:
     """Trains, or goes on with it; returns the model's file."""
     scenes = RUN / "scenes"
     if not scenes.exists():
-        unetv2.data.write_driving_scenes(scenes, N_SCENES, image_size=(240, 320), seed=0)
+        unetv2.synthetic.write_driving_scenes(scenes, N_SCENES, image_size=(240, 320), seed=0)
     train, validation = (
         unetv2.make_dataset(
             scenes / "CameraRGB",
@@ -58,7 +58,7 @@ def trained() -> Path:
 
 def views(model: Path, number: int) -> dict[str, np.ndarray]:
     """Returns the pictures of a scene: uint8 ``(height, width, 3)`` by name."""
-    scene, _ = unetv2.data.driving_scene(number, image_size=SHOWN_SIZE, seed=1)
+    scene, _ = unetv2.synthetic.driving_scene(number, image_size=SHOWN_SIZE, seed=1)
     prediction = unetv2.predict(model, scene, tta=True, mc_samples=8)
     assert isinstance(prediction, unetv2.Prediction)
     unsure = prediction.uncertainty / prediction.uncertainty.max()

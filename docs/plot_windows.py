@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from unetv2.inference.windows import Axis
+from unetv2.inference.tiling import Axis
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     data.add_argument("--n-classes", type=int, help="classes in --mask-dir")
     data.add_argument("--classes", choices=("carla", "camvid"), help="class names and colours")
     data.add_argument("--ignore-class", type=int, help="mask id of unlabelled pixels")
-    parser.add_argument("--recipe", choices=unetv2.recipes.NAMES, default="reference")
+    parser.add_argument("--recipe", choices=unetv2.training.recipes.NAMES, default="reference")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, help="else the recipe's; the reference's is 32")
     parser.add_argument(
@@ -150,7 +150,7 @@ def made_up_scenes(seed: int) -> Path:
     directory = cache / f"scenes-v{SCENES_VERSION}-{N_SCENES}-{height}x{width}-seed{seed}"
     if not directory.exists():
         print(f"Writing {N_SCENES} driving scenes to {directory} ...", flush=True)
-        unetv2.data.write_driving_scenes(directory, N_SCENES, image_size=SCENE_SIZE, seed=seed)
+        unetv2.synthetic.write_driving_scenes(directory, N_SCENES, image_size=SCENE_SIZE, seed=seed)
     print(f"Driving scenes: {directory}")
     return directory
 

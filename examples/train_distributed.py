@@ -141,7 +141,7 @@ def main(words: Sequence[str] | None = None) -> None:
     folder = arguments.output / "scenes"
     if not folder.exists():
         print(f"Writing {arguments.scenes} driving scenes to {folder} ...", flush=True)
-        unetv2.data.write_driving_scenes(folder, arguments.scenes, image_size=SCENE_SIZE)
+        unetv2.synthetic.write_driving_scenes(folder, arguments.scenes, image_size=SCENE_SIZE)
     alone = None
     if arguments.compare_steps:
         print("One worker, to compare with:", flush=True)

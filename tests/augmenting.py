@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unetv2.augmentation import Augmentation
+from unetv2.data.augmentation import Augmentation
 
 GEOMETRY = {
     "horizontal_flip": 0.5,

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 import unetv2
-from unetv2.evaluation.measuring import Case, measure
+from unetv2.evaluation.evaluate import Case, measure
+from unetv2.evaluation.evaluation import Evaluation
 from unetv2.evaluation.models import Answer
-from unetv2.evaluation.result import Evaluation
 from unetv2.progress import Progress
 
 

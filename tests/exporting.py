@@ -54,7 +54,7 @@ def recorded(**options: Any) -> keras.Model:
 
 def scenes(count: int, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
     """Returns made-up scenes."""
-    return [unetv2.data.driving_scene(index, image_size=size)[0] for index in range(count)]
+    return [unetv2.synthetic.driving_scene(index, image_size=size)[0] for index in range(count)]
 
 
 def run_alone(kind: str, artefact: str, frame: np.ndarray, folder: Path) -> np.ndarray:

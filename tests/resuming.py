@@ -83,7 +83,7 @@ def network(seed: int) -> keras.Model:
 def train(folder: Path, name: str, setup: str, callbacks: list[Any], *, seed: int) -> None:
     scenes = folder / "scenes"
     if not scenes.exists():
-        unetv2.data.write_driving_scenes(scenes, 7, image_size=SIZE)
+        unetv2.synthetic.write_driving_scenes(scenes, 7, image_size=SIZE)
     # Validation in another order each time, too.
     data, validation = (
         unetv2.make_dataset(

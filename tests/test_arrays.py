@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import unetv2
-from unetv2.data.decoding import decode_image, decode_mask, read_header
+from unetv2.data.io.open import decode_image, decode_mask, read_header
 from unetv2.data.labels import Labels
 
 IMAGES = hnp.arrays(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unetv2
-from unetv2.data.decoding import decode_image, decode_mask
+from unetv2.data.io.open import decode_image, decode_mask
 
 
 def collect(dataset):
@@ -68,7 +68,7 @@ def test_batches_of_any_channels_have_the_promised_shape_and_range(
     {"image_size": (24, 32)}, {"image_size": (12, 16)}, {"image_size": (6, 8)},
     {"image_size": (24, 24), "resize": "pad"}, {"image_size": (12, 12), "resize": "crop"},
     {"image_size": None, "crop_size": (12, 8), "balanced": True},
-    {"image_size": (24, 32), "augmentation": unetv2.augmentation.Augmentation(
+    {"image_size": (24, 32), "augmentation": unetv2.data.augmentation.Augmentation(
         horizontal_flip=0.5, vertical_flip=0.5)},
 ])  # fmt: skip
 def test_image_and_mask_move_as_one_in_every_channel(tmp_path, options):
@@ -149,7 +149,7 @@ def test_channels_must_be_a_positive_integer(tmp_path):
 
 def test_saturation_needs_three_channels(tmp_path):
     found = random_folders(tmp_path)
-    own = unetv2.augmentation.Augmentation(saturation=0.2, noise=0.1)
+    own = unetv2.data.augmentation.Augmentation(saturation=0.2, noise=0.1)
     message = (
         "`augmentation` must have no `saturation` unless images have 3 channels: it needs red, "
         r"green and blue. Received: augmentation.saturation=0.2 and channels=5. Leave it out"

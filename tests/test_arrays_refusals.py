@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from array_files import UINT8, stored, write
 
-from unetv2.data.decoding import decode_colors, decode_image, decode_mask, read_header
+from unetv2.data.io.open import decode_colors, decode_image, decode_mask, read_header
 from unetv2.data.labels import Labels
 
 

@@ -11,7 +11,7 @@ from augmenting import APPEARANCE, GEOMETRY, IGNORED, apply, assert_equal, batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetv2.augmentation import Augmentation
+from unetv2.data.augmentation import Augmentation
 
 
 def test_the_same_seed_gives_the_same_pictures_and_another_seed_others():

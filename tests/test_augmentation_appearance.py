@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from augmenting import APPEARANCE, IGNORED, apply, batch
 
-from unetv2.augmentation import Augmentation
+from unetv2.data.augmentation import Augmentation
 
 
 @pytest.mark.parametrize("name", list(APPEARANCE))

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from augmenting import apply, batch
 
-from unetv2.augmentation import PRESETS, Augmentation, driving, get, light
+from unetv2.data.augmentation import PRESETS, Augmentation, driving, get, light
 
 
 def test_a_preset_leaves_out_what_the_channels_cannot_have_and_an_own_one_is_an_error():

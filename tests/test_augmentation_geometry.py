@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from augmenting import GEOMETRY, IGNORED, N_CLASSES, apply, assert_equal, batch, everything
 
-from unetv2.augmentation import Augmentation
+from unetv2.data.augmentation import Augmentation
 
 
 def blobs(n, size=(96, 128), seed=0):

@@ -7,7 +7,7 @@ import pytest
 from exporting import N_CLASSES, recorded
 
 import unetv2
-from unetv2.benchmarking.timing import in_turns
+from unetv2.benchmarking.benchmark import in_turns
 from unetv2.cli import main
 
 

@@ -13,8 +13,9 @@ from full_disks import full_disk
 from test_dataset import collect
 
 import unetv2
-from unetv2.data import reading, source
-from unetv2.data.cache import FolderCache
+from unetv2.data import loader as source
+from unetv2.data import preprocess as reading
+from unetv2.data.loader import FolderCache
 from unetv2.data.pairs import Pair
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 import unetv2
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import find_pairs
-from unetv2.data.reading import Preparation, read_pair
+from unetv2.data.preprocess import Preparation, read_pair
 
 
 def test_ids_are_counted_in_pixels_and_pictures(write):

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from unetv2.data.checking.runs import Runs
-from unetv2.data.checking.smoothing import looks_smoothed
+from unetv2.data.validation.masks import Runs, looks_smoothed
 
 
 def disc(size=(48, 64)):

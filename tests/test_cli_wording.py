@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_networks import network
 
 from unetv2.cli import main, parser
-from unetv2.cli.wording import Wording
+from unetv2.cli.options import Wording
 
 
 @pytest.fixture(scope="module")

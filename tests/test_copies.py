@@ -17,11 +17,11 @@ from small_networks import network, picture
 
 import unetv2
 from unetv2 import losses, metrics
-from unetv2.artefacts.description import Description
 from unetv2.benchmarking.result import Row
+from unetv2.exporting.artifact import Description
 
 MODULES = (
-    unetv2, unetv2.augmentation, unetv2.data, unetv2.distributed, losses, metrics, unetv2.recipes,
+    unetv2, unetv2.data.augmentation, unetv2.data, unetv2.distributed, losses, metrics, unetv2.training.recipes,
     unetv2.visualization,
 )  # fmt: skip
 PUBLIC = {
@@ -51,7 +51,7 @@ def exported(folder):
 
 
 def checked(folder):
-    images, masks = unetv2.data.write_driving_scenes(folder / "scenes", 2, image_size=(24, 32))
+    images, masks = unetv2.synthetic.write_driving_scenes(folder / "scenes", 2, image_size=(24, 32))
     return unetv2.check_dataset(images, masks, n_classes=23, progress=False)
 
 
@@ -65,9 +65,9 @@ INSTANCES = {
     "CARLA": lambda _: unetv2.CARLA,
     "CITYSCAPES": lambda _: unetv2.CITYSCAPES,
     "PASCAL_VOC": lambda _: unetv2.PASCAL_VOC,
-    "FAST": lambda _: unetv2.recipes.FAST,
-    "REFERENCE": lambda _: unetv2.recipes.REFERENCE,
-    "PRESETS": lambda _: unetv2.augmentation.PRESETS,
+    "FAST": lambda _: unetv2.training.recipes.FAST,
+    "REFERENCE": lambda _: unetv2.training.recipes.REFERENCE,
+    "PRESETS": lambda _: unetv2.data.augmentation.PRESETS,
     "Augmentation": lambda _: unetv2.augmentation.get("driving"),
     "Benchmark": lambda _: unetv2.Benchmark(
         rows=(

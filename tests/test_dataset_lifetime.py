@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 
 import unetv2
-from unetv2.data.batches import Batches
-from unetv2.data.origin import origin_of
-from unetv2.data.sharing import Share
-from unetv2.data.source import Source
+from unetv2.data.dataset import Batches
+from unetv2.data.dataset_info import origin_of
+from unetv2.data.loader import Source
+from unetv2.data.sampling import Share
 
 
 @pytest.fixture(autouse=True, scope="module")

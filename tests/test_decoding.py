@@ -10,7 +10,7 @@ import pytest
 from conftest import png, save
 from PIL import Image
 
-from unetv2.data.decoding import decode_image, decode_mask, read_header
+from unetv2.data.io.open import decode_image, decode_mask, read_header
 
 ORIENTATION = 0x0112
 # What turns the upright picture into what is stored under each orientation.

@@ -12,13 +12,7 @@ from conftest import png, save
 from PIL import Image
 from test_decoding_orientation import chunk
 
-from unetv2.data.decoding import (
-    MAX_PIXELS,
-    decode_colors,
-    decode_image,
-    decode_mask,
-    read_header,
-)
+from unetv2.data.io.open import MAX_PIXELS, decode_colors, decode_image, decode_mask, read_header
 from unetv2.data.labels import Labels
 
 READERS = (decode_image, decode_mask, decode_colors)

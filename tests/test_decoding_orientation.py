@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 import unetv2
 from unetv2.data.dataset import make_dataset
-from unetv2.data.decoding import decode_image, decode_mask, read_header
+from unetv2.data.io.open import decode_image, decode_mask, read_header
 
 ORIENTATION = 0x0112
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)

@@ -34,7 +34,7 @@ WHOLE = {"name": "whole", "recipe": "small batches", "epochs": 3, "minutes": 0.0
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("team")
     for n in (5, 7):
-        unetv2.data.write_driving_scenes(folder / f"scenes{n}", n, image_size=(24, 32))
+        unetv2.synthetic.write_driving_scenes(folder / f"scenes{n}", n, image_size=(24, 32))
     return folder
 
 
@@ -166,7 +166,7 @@ def test_workers_that_differ_say_so_everywhere(folder, own, difference):
 def test_a_folder_in_use_is_refused_by_all(folder):
     job = {**WHOLE, "name": "in_use"}
     (folder / "in_use").mkdir(exist_ok=True)
-    from unetv2.training.lock import locked
+    from unetv2.training.checkpoint import locked
 
     with locked(folder / "in_use"):
         ended = team.run(folder, team.team([job]), 120)

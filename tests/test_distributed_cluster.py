@@ -12,7 +12,7 @@ import pytest
 
 import unetv2
 from unetv2.distributed import Cluster, connect
-from unetv2.distributed.meeting import Waiting, call_together, may_start
+from unetv2.distributed.rendezvous import Waiting, call_together, may_start
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import tensorflow as tf
 from small_training import batches, network, train
 
 import unetv2
-from unetv2.data.sharing import Share
+from unetv2.data.sampling import Share
 from unetv2.distributed import Distribution
-from unetv2.distributed.crew import Crew
-from unetv2.training.lock import locked
+from unetv2.distributed.collectives import Crew
+from unetv2.training.checkpoint import locked
 
 
 def test_only_strategies_that_work_in_step_are_taken():
@@ -69,8 +69,8 @@ def test_a_folder_is_for_one_training_at_a_time(tmp_path):
 
 WAITS = """
 import sys, time
-from unetv2.distributed.crew import Crew
-from unetv2.distributed.watch import Watch
+from unetv2.distributed.collectives import Crew
+from unetv2.distributed.watchdog import Watch
 
 crew = Crew()
 # The second has stopped listening.

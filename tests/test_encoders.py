@@ -11,7 +11,7 @@ from small_encoders import FAMILIES, SMALLEST, build, pictures
 from small_networks import assert_kept_by_file_and_clone
 
 import unetv2
-from unetv2.encoders import ENCODERS, ImageNetScaling
+from unetv2.models.encoders import ENCODERS, ImageNetScaling
 
 
 def test_every_family_is_tested():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_encoders import FAMILIES, SMALLEST, build, network, pictures
 
-from unetv2.encoders import ENCODERS
+from unetv2.models.encoders import ENCODERS
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import unetv2
 from unetv2.cli import _show, main
-from unetv2.data.checking import check_dataset
-from unetv2.escaping import one_line, printable, printable_lines
-from unetv2.report.markup import element
+from unetv2.data.validation import check_dataset
+from unetv2.evaluation.report.html import element
+from unetv2.text import one_line, printable, printable_lines
 
 # A terminal's commands, a forged line, text turned around, and bytes that are no UTF-8.
 NAMES = ["\x1b]0;owned\x07\x1b[2J", "x: fine\nerror: forged (9)", "\u202egnp.a", "\udcff\udc80"]

@@ -10,8 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from unetv2.evaluation.boundaries import boundary, boundary_counts, require_tolerance
-from unetv2.evaluation.counting import BINS, CONFIDENCE_UNIT, count_picture
+from unetv2.evaluation.counts import (
+    BINS,
+    CONFIDENCE_UNIT,
+    boundary,
+    boundary_counts,
+    count_picture,
+    require_tolerance,
+)
 
 
 def blocky(rng, size, n_classes):

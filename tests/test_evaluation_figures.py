@@ -16,11 +16,19 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from unetv2.evaluation.bootstrap import bound_error, decimals, percentiles, resampled
-from unetv2.evaluation.figures import BY_CLASS, SCALARS, calibration_error, weighted_figures
-from unetv2.evaluation.rows import Rows
-from unetv2.evaluation.table import interval_text
-from unetv2.report.numbers import between
+from unetv2.evaluation.counts import Rows
+from unetv2.evaluation.measurement import interval_text
+from unetv2.evaluation.report.html import between
+from unetv2.evaluation.scores import (
+    BY_CLASS,
+    SCALARS,
+    bound_error,
+    calibration_error,
+    decimals,
+    percentiles,
+    resampled,
+    weighted_figures,
+)
 
 
 @given(seed=st.integers(0, 10**6), ignore_class=st.sampled_from([None, 255]))

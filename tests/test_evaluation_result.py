@@ -11,9 +11,9 @@ from evaluations import evaluated, pictures
 from sklearn.metrics import jaccard_score
 
 import unetv2
-from unetv2.evaluation import saving
+from unetv2.evaluation import evaluation as saving
 from unetv2.evaluation.examples import SHOWN
-from unetv2.evaluation.figures import SCALARS
+from unetv2.evaluation.scores import SCALARS
 
 
 def test_the_worst_and_the_best_are_ranked_by_their_own_mean_iou():

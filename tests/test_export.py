@@ -10,8 +10,8 @@ from exporting import N_CLASSES, lively, recorded, run_alone, scenes, whole
 from PIL import Image
 
 import unetv2
-from unetv2.artefacts.formats import require_module
 from unetv2.cli import main
+from unetv2.exporting.artifact import require_module
 
 
 def exported(model, path, **options):
@@ -74,7 +74,7 @@ def test_predict_and_evaluate_take_it_as_a_model(model, artefact):
 def test_a_jpeg_is_evaluated_as_of_the_keras_model(model, artefact, tmp_path):
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
-    scene, mask = unetv2.data.driving_scene(0, image_size=(96, 128))
+    scene, mask = unetv2.synthetic.driving_scene(0, image_size=(96, 128))
     # So large that it is decoded at a fraction of its size.
     Image.fromarray(scene).save(tmp_path / "images" / "a.jpg")
     Image.fromarray(mask % N_CLASSES).save(tmp_path / "masks" / "a.png")
@@ -159,7 +159,7 @@ def test_what_is_printed_is_the_agreement(model, tmp_path, capsys):
 
 
 def test_a_data_set_a_folder_and_files_are_calibrations(model, tmp_path):
-    folders = unetv2.data.write_driving_scenes(tmp_path / "scenes", 3, image_size=(48, 64))
+    folders = unetv2.synthetic.write_driving_scenes(tmp_path / "scenes", 3, image_size=(48, 64))
     data = unetv2.make_dataset(*folders, n_classes=23, image_size=(24, 32), batch_size=2)
     files = sorted(folders[0].iterdir())
     for number, one in enumerate((data, folders[0], files)):

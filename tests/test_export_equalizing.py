@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from exporting import lively
 
-from unetv2.exporting.equalizing import equalized
-from unetv2.exporting.folding import deployable
+from unetv2.exporting.optimize import deployable, equalized
 
 # How much larger one channel is than the others.
 UNEVEN = 1000.0

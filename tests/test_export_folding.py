@@ -6,7 +6,7 @@ import pytest
 from exporting import N_CLASSES, lively, recorded
 
 import unetv2
-from unetv2.exporting.folding import deployable
+from unetv2.exporting.optimize import deployable
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from exporting import N_CLASSES, lively, recorded, run_alone, scenes, whole
 
 import unetv2
-from unetv2.artefacts.formats import FORMATS
+from unetv2.exporting.artifact import FORMATS
 
 pytestmark = [
     pytest.mark.export,

@@ -11,9 +11,9 @@ from exporting import recorded
 from full_disks import full_disk
 
 import unetv2
-from unetv2 import renaming
-from unetv2.artefacts import storage
-from unetv2.exporting import writing
+from unetv2 import scratch as renaming
+from unetv2.exporting import artifact as storage
+from unetv2.exporting import export as writing
 
 
 @pytest.fixture(scope="module")

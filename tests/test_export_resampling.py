@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unetv2
-from unetv2.data.resizing import Geometry, resize_image, resize_mask
-from unetv2.exporting.resampling import Place, enlarge, shrink
-from unetv2.inference.canvas import Canvas
-from unetv2.inference.canvas import place as place_on_canvas
-from unetv2.inference.figures import Band
-from unetv2.inference.figures import enlarge as enlarge_bands
+from unetv2.data.preprocess import Geometry, resize_image, resize_mask
+from unetv2.exporting.graph import Place, enlarge, shrink
+from unetv2.inference.inputs import Canvas
+from unetv2.inference.inputs import place as place_on_canvas
+from unetv2.inference.postprocess import Band
+from unetv2.inference.postprocess import enlarge as enlarge_bands
 from unetv2.preprocessing import INTERPOLATIONS
-from unetv2.training.feeding import scaled_size, shrunk
+from unetv2.training.feed import scaled_size, shrunk
 
 sides = st.integers(1, 40)
 pairs = st.tuples(sides, sides)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from raising import refusal
 
 import unetv2
-from unetv2.artefacts.description import Description
-from unetv2.artefacts.formats import FORMATS
-from unetv2.artefacts.storage import (
+from unetv2.exporting.artifact import (
     DESCRIPTION,
+    FORMATS,
+    Description,
     describe_files,
     join,
     network_of,

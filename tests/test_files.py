@@ -15,7 +15,9 @@ from full_disks import full_disk
 from leftovers import left_behind
 from test_house import sources
 
-from unetv2 import locks, renaming, scratch
+from unetv2 import scratch
+from unetv2 import scratch as locks
+from unetv2 import scratch as renaming
 from unetv2.files import beside, publish, together, write_whole
 from unetv2.scratch import recover, scratch_file, scratch_folder, sweep
 

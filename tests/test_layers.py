@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unetv2
-from unetv2.dropout import sampling
-from unetv2.sizes import CropToSize, Enlarge, PadToMultiple
+from unetv2.models.convolution import sampling
+from unetv2.models.resizing import CropToSize, Enlarge, PadToMultiple
 
 SIZES = st.integers(1, 40)
 CHANNELS = st.integers(1, 5)

@@ -6,7 +6,7 @@ import pytest
 from keras.src import testing
 
 import unetv2
-from unetv2.sizes import CropToSize, Enlarge, PadToMultiple
+from unetv2.models.resizing import CropToSize, Enlarge, PadToMultiple
 
 NORMALIZATIONS = (None, "batch", "group")
 

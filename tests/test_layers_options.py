@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unetv2
-from unetv2.sizes import CropToSize, Enlarge, PadToMultiple
+from unetv2.models.resizing import CropToSize, Enlarge, PadToMultiple
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 

@@ -13,9 +13,9 @@ from conftest import save
 from test_pairs import touch
 
 import unetv2
-from unetv2.data.checking import check_dataset
 from unetv2.data.naming import propose
 from unetv2.data.pairs import find_pairs, match_pictures, split_pairs
+from unetv2.data.validation import check_dataset
 
 
 def form(name, text):

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from small_networks import N_CLASSES, asked, network, picture, softmax
 
 import unetv2
-from unetv2.data.resizing import Geometry, pixels_needed
-from unetv2.inference.canvas import Canvas
-from unetv2.inference.pictures import Picture
+from unetv2.data.preprocess import Geometry, pixels_needed
+from unetv2.inference.inputs import Canvas, Picture
 from unetv2.preprocessing import INTERPOLATIONS
 
 POINTWISE = network()

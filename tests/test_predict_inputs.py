@@ -15,8 +15,8 @@ from conftest import save
 from small_networks import N_CLASSES, asked, network, picture
 
 import unetv2
-from unetv2.inference.network import Network
-from unetv2.sizes import CropToSize
+from unetv2.inference.compiled_model import Network
+from unetv2.models.resizing import CropToSize
 
 MODEL = network()
 

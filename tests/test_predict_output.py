@@ -15,8 +15,8 @@ from PIL import Image
 from small_networks import network, picture
 
 import unetv2
-from unetv2.inference.figures import Band, Wanted, enlarge
-from unetv2.inference.pictures import Picture
+from unetv2.inference.inputs import Picture
+from unetv2.inference.postprocess import Band, Wanted, enlarge
 from unetv2.inference.predictor import Predictor
 
 FULL = Path("/dev/full")
@@ -167,7 +167,7 @@ def test_bands_are_enlarged_as_the_whole(bands, size, monkeypatch):
     starts = np.cumsum([0, *bands])
     parts = [Band(row, values[row:end]) for row, end in itertools.pairwise(starts)]
     for most in (2**26, 4 * 3 * size[1] * 2):
-        monkeypatch.setattr("unetv2.inference.figures._BYTES_AT_ONCE", most)
+        monkeypatch.setattr("unetv2.inference.postprocess._BYTES_AT_ONCE", most)
         found = list(enlarge(iter(parts), (7, 5), size))
         assert [band.row for band in found] == list(
             np.cumsum([0, *(band.values.shape[0] for band in found)])[:-1]
@@ -182,7 +182,7 @@ def test_how_much_is_done_at_once_changes_nothing(options, monkeypatch):
     images = [picture(50, 60), picture(50, 60, seed=1)]
     expected = unetv2.predict(model, images, probabilities=True, **options)
     monkeypatch.setattr("unetv2.inference.predictor._BYTES_AT_ONCE", 4 * 4 * 60 * 3)
-    monkeypatch.setattr("unetv2.inference.figures._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
+    monkeypatch.setattr("unetv2.inference.postprocess._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
     found = unetv2.predict(model, images, probabilities=True, **options)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)

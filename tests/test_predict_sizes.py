@@ -11,7 +11,7 @@ import pytest
 from small_networks import N_CLASSES, network, picture
 
 import unetv2
-from unetv2.inference.network import Network
+from unetv2.inference.compiled_model import Network
 
 
 def probabilities(model, image, **options):

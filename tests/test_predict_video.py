@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import unetv2
-from unetv2.inference import video
-from unetv2.inference.flicker import Flicker
+from unetv2.prediction import video
+from unetv2.prediction.video import Flicker
 
 RATE = Fraction(30000, 1001)
 CLOCK = Fraction(1, 30000)
@@ -40,7 +40,7 @@ def write(path, size=(48, 64), times=range(7)):
         stream.options = {"qp": "0"}
         stream.codec_context.time_base = CLOCK
         for number, time in enumerate(times):
-            pixels = unetv2.data.driving_scene(number // 2, image_size=size)[0]
+            pixels = unetv2.synthetic.driving_scene(number // 2, image_size=size)[0]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[..., :3]))
             frame.pts, frame.time_base = time * 1001, CLOCK
             container.mux(stream.encode(frame))

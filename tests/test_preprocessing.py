@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from small_training import N_CLASSES, PLAIN, batches, network
 
 import unetv2
+from unetv2.models.segmentation_model import preprocessing_of
 from unetv2.preprocessing import INTERPOLATIONS, RESIZES, Preprocessing, class_table, of_dataset
-from unetv2.segmentation_model import preprocessing_of
 
 SIZES = st.none() | st.tuples(st.integers(1, 2000), st.integers(1, 2000))
 FULL = Preprocessing(

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from unetv2.data.decoding import decode_image
+from unetv2.data.io.open import decode_image
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
-from unetv2.data.reading import Preparation, check_headers
-from unetv2.data.reading import read_pair as read_prepared
-from unetv2.data.resizing import Geometry, resize_image
-from unetv2.data.synthetic import driving_scene
+from unetv2.data.preprocess import Geometry, Preparation, check_headers, resize_image
+from unetv2.data.preprocess import read_pair as read_prepared
+from unetv2.synthetic import driving_scene
 
 IDS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 

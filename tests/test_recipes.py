@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small_training import network, unet
 
 import unetv2
-from unetv2.recipes import FAST, NAMES, REFERENCE, Recipe, get
+from unetv2.training.recipes import FAST, NAMES, REFERENCE, Recipe, get
 
 NAMED = [get(name) for name in NAMES]
 
@@ -217,7 +217,7 @@ def test_a_recipe_is_json(recipe):
     values = json.loads(json.dumps(recipe.as_dict()))
     assert values.keys() == {field.name for field in dataclasses.fields(Recipe)}
     if recipe.augmentation is not None:
-        values["augmentation"] = unetv2.augmentation.Augmentation(
+        values["augmentation"] = unetv2.data.augmentation.Augmentation(
             **{
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in values["augmentation"].items()

@@ -11,7 +11,7 @@ import tensorflow as tf
 from small_networks import network, picture
 
 import unetv2
-from unetv2.segmentation_model import preprocessing_of
+from unetv2.models.segmentation_model import preprocessing_of
 
 SIZE = (6, 8)
 layers = keras.layers

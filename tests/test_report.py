@@ -13,8 +13,17 @@ from evaluations import evaluated, pictures
 from report_pages import Page, written
 
 import unetv2
-from unetv2.report.markup import Markup, element, join, text
-from unetv2.report.numbers import between, count, percent, points, rounded
+from unetv2.evaluation.report.html import (
+    Markup,
+    between,
+    count,
+    element,
+    join,
+    percent,
+    points,
+    rounded,
+    text,
+)
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
 

@@ -8,9 +8,8 @@ from evaluations import evaluated, pictures
 from report_pages import written
 
 import unetv2
-from unetv2.report.comparison import compare
-from unetv2.report.numbers import between, points
-from unetv2.report.subject import Subject
+from unetv2.evaluation.report.html import between, points
+from unetv2.evaluation.report.subject import Subject, compare
 
 
 @pytest.fixture

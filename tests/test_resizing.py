@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetv2.data.resizing import Geometry, resize_image, resize_mask
+from unetv2.data.preprocess import Geometry, resize_image, resize_mask
 from unetv2.preprocessing import INTERPOLATIONS, RESIZES
 
 SIDES = st.integers(1, 30)

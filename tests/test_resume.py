@@ -19,8 +19,7 @@ from leftovers import left_behind
 from small_training import PLAIN, network, train
 
 import unetv2
-from unetv2.training.folder import open_folder
-from unetv2.training.state import State
+from unetv2.training.checkpoint import State, open_folder
 
 CHILD = [sys.executable, resuming.__file__]
 INTERRUPTED = {

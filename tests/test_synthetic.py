@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from unetv2.data.synthetic import driving_scene, write_driving_scenes, writing
+from unetv2.synthetic import driving_scene, write_driving_scenes, writing
 
 SIZE = (96, 128)
 # Per cent of the pixels of a recording in CARLA 0.9.11, by tag from 0 to 22.

@@ -12,7 +12,7 @@ from exporting import recorded, scenes
 from small_networks import network, picture
 
 import unetv2
-from unetv2.artefacts.formats import FORMATS
+from unetv2.exporting.artifact import FORMATS
 
 THREADS = 8
 RUNTIMES = importlib.util.find_spec("openvino") is not None

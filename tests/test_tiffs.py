@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unetv2.data.decoding import decode_image, decode_mask, read_header
+from unetv2.data.io.open import decode_image, decode_mask, read_header
 
 
 def tiff(array, *, planes=False, photometric=1):

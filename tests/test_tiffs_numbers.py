@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetv2.data.decoding import decode_image, decode_mask, read_header
+from unetv2.data.io.open import decode_image, decode_mask, read_header
 
 HEIGHT, WIDTH = 17, 21
 REFUSED = "must be a TIFF of one image whose numbers are read as they are stored. Received: "

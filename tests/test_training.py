@@ -25,8 +25,8 @@ from small_training import (
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import unetv2
-from unetv2.training.guard import Guard
-from unetv2.training.state import State
+from unetv2.training.checkpoint import State
+from unetv2.training.recovery import Guard
 
 EPOCHS = 4
 

@@ -9,8 +9,8 @@ from small_training import N_CLASSES, PLAIN, batches, network, train, unet
 
 import unetv2
 from unetv2.training.advice import at_end, at_start, of_one_class, trivial_score
-from unetv2.training.inputs import examine
-from unetv2.training.state import State
+from unetv2.training.checkpoint import State
+from unetv2.training.data import examine
 
 ONE = np.array([[0, 5, 0], [0, 3, 0], [0, 2, 0]])
 ALL = np.diag([5, 3, 2])

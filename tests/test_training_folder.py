@@ -13,8 +13,7 @@ import pytest
 from small_training import N_CLASSES, PLAIN, SIZE, batches, network, train
 
 import unetv2
-from unetv2.training.folder import write_whole
-from unetv2.training.state import State
+from unetv2.training.checkpoint import State, write_whole
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from small_training import N_CLASSES, PLAIN, SIZE, Watcher, batches, network, pictures, train
 
 import unetv2
-from unetv2.training.feeding import Feed, scaled_size
-from unetv2.training.inputs import examine
+from unetv2.training.data import examine
+from unetv2.training.feed import Feed, scaled_size
 
 
 def changed(image=lambda images: images, mask=lambda masks: masks):

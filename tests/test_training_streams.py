@@ -12,8 +12,8 @@ import tensorflow as tf
 from small_training import PLAIN, SIZE, Watcher, batches, network, pictures, train
 
 import unetv2
-from unetv2.training import inputs
-from unetv2.training.feeding import Feed
+from unetv2.training import data as inputs
+from unetv2.training.feed import Feed
 
 SPECS = (tf.TensorSpec((None, *SIZE, 3)), tf.TensorSpec((None, *SIZE, 1), tf.int32))
 

@@ -45,12 +45,12 @@ def test_effective_number_weighs_by_what_more_pixels_add():
     assert found == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("method", unetv2.weighting.METHODS)
+@pytest.mark.parametrize("method", unetv2.training.class_weights.METHODS)
 def test_a_class_without_a_pixel_weighs_nothing(method):
     assert unetv2.class_weights(batches(), 6, method=method)[2::2] == [0, 0]
 
 
-@pytest.mark.parametrize("method", unetv2.weighting.METHODS)
+@pytest.mark.parametrize("method", unetv2.training.class_weights.METHODS)
 def test_ignored_pixels_change_nothing(method):
     ignored = np.full((2, 3, 4), 255)
     padded = np.concatenate([MASKS, ignored], axis=1)
@@ -64,7 +64,7 @@ def test_ignored_pixels_change_nothing(method):
 )
 def test_neither_batches_nor_the_order_matter(masks, batch_size):
     masks = np.array(masks, np.uint8).reshape(-1, 2, 3)
-    for method in unetv2.weighting.METHODS:
+    for method in unetv2.training.class_weights.METHODS:
         found = unetv2.class_weights(batches(masks, batch_size), 4, method=method)
         other = unetv2.class_weights(batches(masks[::-1]), 4, method=method)
         assert found == pytest.approx(other)

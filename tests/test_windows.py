@@ -9,8 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from unetv2.inference.stitching import join, stitch
-from unetv2.inference.windows import Axis, Grid, reflected
+from unetv2.inference.tiling import Axis, Grid, join, reflected, stitch
 
 LENGTHS = st.integers(1, 60)
 WINDOWS = st.integers(1, 24)

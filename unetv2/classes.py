@@ -2,17 +2,103 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from unetv2.arguments import is_integer, require_ignore_class
-from unetv2.class_files import read_class_file, read_label_map
-from unetv2.frozen import FrozenMapping
-from unetv2.sealing import reason
+from unetv2.sealing import read_json, reason
+
+# More than the longest table needs.
+_MOST_BYTES = 2**24
+
+
+def read_class_file(path: Path) -> Any:
+    """Returns what a file says of classes, as ``ClassTable.from_dict`` takes it.
+
+    Args:
+        path: A ``.json`` or ``.csv`` file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no JSON or CSV, or its columns are others.
+    """
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+    content = path.read_bytes()
+    if path.suffix.lower() == ".json":
+        return read_json(content)
+    table = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+    try:
+        rows = list(table)
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    columns = table.fieldnames or []
+    if len(set(columns)) < len(columns) or any(None in row for row in rows):
+        raise ValueError("a column has no name, or another one's")
+    if not rows:
+        raise ValueError("no row")
+    return {
+        "names": [row["name"] for row in rows],
+        "colors": [[int(row[name]) for name in ("red", "green", "blue")] for row in rows],
+    }
+
+
+def read_label_map(content: Mapping[str, Any]) -> dict[int, Any]:
+    """Returns a label map, whose keys are strings in JSON.
+
+    Raises:
+        TypeError: If it is no object.
+        ValueError: If a key is no integer, or two are the same one.
+    """
+    named = content.get("label_map", {})
+    if not isinstance(named, Mapping):
+        raise TypeError(f"`label_map` must be an object. Received: {named!r}")
+    label_map = {int(key): value for key, value in named.items()}
+    if len(label_map) < len(named):
+        raise ValueError(f"`label_map` must name an id once. Received: {', '.join(named)}")
+    if not all(map(is_integer, label_map.values())):
+        raise TypeError(f"`label_map` must map ids to ids, integers both. Received: {named!r}")
+    return label_map
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class FrozenMapping(Mapping[Key, Value]):
+    """A copy of a mapping that cannot be changed; unlike ``MappingProxyType`` it can be pickled.
+
+    Args:
+        items: A mapping.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[Key, Value]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: Key) -> Value:
+        """Returns the value of a key."""
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[Key]:
+        """Yields the keys."""
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        """Returns the number of keys."""
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        """Returns the items, as of a dict."""
+        return repr(self._items)
+
 
 Color = tuple[int, int, int]
 _COLORS = 2**24

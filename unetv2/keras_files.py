@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py  # Keras requires it.
 import keras
+import numpy as np
 
 from unetv2.sealing import LFS_POINTER, MOST_EXPANDED, reason, require_bounded, verify_member
 
@@ -178,3 +181,41 @@ def _require_stored(weights: Any, size: int) -> None:
             raise ValueError(f"its arrays are larger than its {size} bytes")
 
     weights.visititems(visit)
+
+
+def unnumbered(config: Any) -> Any:
+    """Returns a configuration without what a second, equal model has otherwise.
+
+    That is the seeds, and the numbers that Keras gives to layers without a name.
+    """
+    if isinstance(config, str):
+        return re.sub(r"_\d+(?=/|$)", "", config)
+    if isinstance(config, Mapping):
+        return {name: unnumbered(value) for name, value in config.items() if name != "seed"}
+    if isinstance(config, list | tuple):
+        return [unnumbered(value) for value in config]
+    return config
+
+
+def layers_of(model: keras.Model) -> list[Any]:
+    """Returns name, type and configuration of a model's layers."""
+    return [
+        unnumbered([layer.name, type(layer).__name__, layer.get_config()]) for layer in model.layers
+    ]
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Returns the SHA-256 of a model's layers and weights.
+
+    Layers whose configuration Keras cannot tell count by names, types and weights alone.
+    """
+    try:
+        layers = layers_of(model)
+    except NotImplementedError:
+        layers = [unnumbered([layer.name, type(layer).__name__]) for layer in model.layers]
+    digest = hashlib.sha256(json.dumps(layers, default=str, sort_keys=True).encode())
+    for weight in model.weights:
+        values = np.ascontiguousarray(weight)
+        digest.update(f"{values.dtype.name} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()

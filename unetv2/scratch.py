@@ -15,6 +15,7 @@ comes next. One process at a time does so in a folder, so that sets do not mix.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import functools
 import hashlib
@@ -27,9 +28,128 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from unetv2.locks import Held, hold, let_go
-from unetv2.renaming import replaced
+try:
+    import fcntl
+except ImportError:
+    # Windows has no such locks; a module's name is typed as one.
+    fcntl = None  # type: ignore[assignment]
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
+
+
+class Held(NamedTuple):
+    """A file that is held locked.
+
+    Attributes:
+        descriptor: int or None. Closing it releases the lock, as does the end of the process. None
+            where the operating system has no locks: Windows renames no open file.
+        locked: bool. False where the file system has no locks.
+    """
+
+    descriptor: int | None
+    locked: bool
+
+    def release(self) -> None:
+        """Releases the lock; the file stays."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+
+def hold(path: Path, *, wait: bool = False, create: bool = True) -> Held:
+    """Opens a file and locks it until it is closed or the process ends.
+
+    Args:
+        path: The file. Its holder may remove it by :func:`let_go`.
+        wait: bool. Whether to wait for another holder.
+        create: bool. Whether to make it where it does not exist.
+
+    Returns:
+        Held.
+
+    Raises:
+        BlockingIOError: If another thread or process holds it, of this machine or, on most network
+            file systems, of another.
+        OSError: If it cannot be opened.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o666)
+        if fcntl is None:
+            os.close(descriptor)
+            return Held(None, locked=False)
+        try:
+            locked = _locked(descriptor, wait)
+            # The holder before may have removed the file between opening and locking.
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return Held(descriptor, locked)
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def let_go(path: Path, held: Held) -> None:
+    """Removes a file while it is held, so that no other holder's is removed, and releases it."""
+    try:
+        path.unlink(missing_ok=True)
+    finally:
+        held.release()
+
+
+def _locked(descriptor: int, wait: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
+
+
+# Flags of Linux's renameat2 and macOS's renamex_np; paths are relative to the present folder.
+_EXCHANGE, _AT_FDCWD = 2, -100
+# What renaming over something else fails with, the last one on Windows.
+_OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
+
+
+def replaced(source: Path, target: Path) -> bool:
+    """Renames a file or folder into its place in one step, where the system can.
+
+    Args:
+        source: What is renamed. If a folder, or a file for a folder, was there, that has its name
+            afterwards.
+        target: Where to.
+
+    Returns:
+        bool. Whether it could; nothing has changed otherwise.
+
+    Raises:
+        OSError: If renaming fails for another reason.
+    """
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno not in _OCCUPIED:
+            raise
+        return _exchanged(source, target)
+    return True
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    if os.name == "nt":
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(one), os.fsencode(other)
+    if hasattr(library, "renameat2"):
+        arguments = (_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE)
+        return bool(library.renameat2(*arguments) == 0)
+    if hasattr(library, "renamex_np"):
+        return bool(library.renamex_np(*names, _EXCHANGE) == 0)
+    return False
+
 
 _NAME = re.compile(r"\.unetv2-[0-9a-f]{8}-[0-9a-f]{16}(\..*)?", re.DOTALL)
 _LONGEST_SUFFIX = 16

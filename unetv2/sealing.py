@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from unetv2.escaping import one_line
+from unetv2.text import one_line
 
 SEAL = "sha256"
 

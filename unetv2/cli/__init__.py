@@ -14,9 +14,8 @@ from typing import NoReturn, TextIO
 import unetv2
 from unetv2 import startup
 from unetv2.cli import benchmark, check, evaluate, export, predict, train
-from unetv2.cli.options import require_paths
-from unetv2.cli.wording import Wording
-from unetv2.escaping import one_line, printable, printable_lines
+from unetv2.cli.options import Wording, require_paths
+from unetv2.text import one_line, printable, printable_lines
 
 _COMMANDS = (check, train, evaluate, predict, export, benchmark)
 _WRONG_USE = 2

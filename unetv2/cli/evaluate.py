@@ -5,20 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from unetv2.cli.options import (
-    Answer,
-    add_command,
-    add_folders,
-    add_labels,
-    reading,
-    shard,
-    table,
-)
+from unetv2.cli.options import Answer, add_command, add_folders, add_labels, reading, shard, table
 from unetv2.data.pairs import SUBSETS
-from unetv2.evaluation.boundaries import TOLERANCE
+from unetv2.evaluation.counts import TOLERANCE
 from unetv2.evaluation.evaluate import evaluate
-from unetv2.evaluation.result import Evaluation
-from unetv2.report.page import REPORT, write_report
+from unetv2.evaluation.evaluation import Evaluation
+from unetv2.evaluation.report.page import REPORT, write_report
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from unetv2.artefacts.formats import FORMATS
 from unetv2.cli.options import Answer, add_command, table
+from unetv2.exporting.artifact import FORMATS
 from unetv2.exporting.export import export
 
 

@@ -6,12 +6,12 @@ import argparse
 import sys
 from typing import Any
 
-from unetv2 import recipes
 from unetv2.cli.options import Answer, add_command, add_data, data
 from unetv2.data.dataset import make_dataset
 from unetv2.data.labels import resolve_labels
 from unetv2.distributed import connect
-from unetv2.plurals import counted
+from unetv2.text import counted
+from unetv2.training import recipes
 from unetv2.training.trainer import train
 
 _LABELS = ("n_classes", "ignore_class", "classes", "encoding", "label_map")

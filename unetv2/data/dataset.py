@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -11,19 +12,84 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_image_size, require_integer
-from unetv2.augmentation import Augmentation
-from unetv2.augmentation import get as get_augmentation
 from unetv2.classes import ClassTable
-from unetv2.data.batches import Batches
-from unetv2.data.decoding import MAX_PIXELS
-from unetv2.data.gate import owned
+from unetv2.data.augmentation import Augmentation
+from unetv2.data.augmentation import get as get_augmentation
+from unetv2.data.dataset_info import Origin, digest, remember
+from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import resolve_labels
-from unetv2.data.origin import Origin, digest, remember
+from unetv2.data.loader import Pictures, Source
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
-from unetv2.data.reading import Preparation
-from unetv2.data.sampling import EpochCounter, epochs, without_waits
-from unetv2.data.sharing import Place, Share
-from unetv2.data.source import Source
+from unetv2.data.preprocess import Preparation
+from unetv2.data.sampling import EpochCounter, Place, Share, epochs, random_crop, without_waits
+from unetv2.data.shutdown import call_python, owned
+
+
+class Batches:
+    """Reads batches on threads of its own, which end with it.
+
+    Args:
+        source: Where the pictures come from.
+        preparation: How they are prepared.
+        crop_size: ``(height, width)`` of the parts that are cut out of them, or None.
+        balanced: bool. See :func:`unetv2.data.sampling.random_crop`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        preparation: Preparation,
+        crop_size: tuple[int, int] | None,
+        *,
+        balanced: bool,
+    ) -> None:
+        self._source = source
+        self._size = crop_size or preparation.image_size
+        self._channels = preparation.channels
+        self._crop_size = crop_size
+        self._balanced = balanced
+        self._ignore_class = preparation.labels.ignore_class
+        # More than cores, as some wait for the disk or for Python's lock.
+        self.threads = ThreadPoolExecutor(2 * (os.cpu_count() or 1), thread_name_prefix="unetv2")
+
+    def load(self, numbers: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the images and masks of a batch, as tensors that are read when they are needed.
+
+        Args:
+            numbers: int64 ``(batch,)``.
+            draws: int64 ``(batch,)``. They decide the crops.
+
+        Returns:
+            tuple ``(images, masks)``, of fewer rows where pairs were skipped.
+        """
+        # A batch a call, on threads of our own: TensorFlow's wait for each other in Python.
+        images, masks = call_python(
+            self._read, [numbers, draws], [self._source.pixel_dtype, tf.int32], stateful=False
+        )
+        height, width = self._size or (None, None)
+        images = tf.ensure_shape(images, (None, height, width, self._channels))
+        return images, tf.ensure_shape(masks, (None, height, width, 1))
+
+    def _read(self, numbers: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = list(self.threads.map(self._read_one, numbers.tolist(), draws.tolist()))
+        pictures = [pair for pair in found if pair is not None]
+        if not pictures:
+            empty = np.zeros((0, *(self._size or (1, 1)), 1))
+            image = empty.repeat(self._channels, axis=3).astype(self._source.pixel_dtype)
+            return image, empty.astype(np.int32)
+        images, masks = zip(*pictures, strict=True)
+        return np.stack(images), np.stack([mask.astype(np.int32) for mask in masks])
+
+    def _read_one(self, number: int, draw: int) -> Pictures | None:
+        pictures = self._source.read(number)
+        if pictures is None or self._crop_size is None:
+            return pictures
+        image, mask = pictures
+        return random_crop(
+            image, mask, self._crop_size,
+            draw=draw, balanced=self._balanced, ignore_class=self._ignore_class,
+        )  # fmt: skip
+
 
 # One is being read while the next one starts, so that no thread waits for the last picture.
 _BATCHES_AT_ONCE = 2
@@ -100,7 +166,7 @@ def make_dataset(
         balanced: bool. Whether that part is drawn to hold a class drawn first, each of the
             picture's classes with the same chance.
         augmentation: ``"light"``, ``"driving"``, an
-            :class:`~unetv2.augmentation.Augmentation`, or None. A name's saturation is left
+            :class:`~unetv2.data.augmentation.Augmentation`, or None. A name's saturation is left
             out unless there are 3 channels; an augmentation with one is then an error.
         batch_size: int, at least 1. Pairs in a batch; the last one of an epoch may be smaller.
         subset: ``"train"``, ``"validation"`` or ``"test"``; None takes all pairs.
@@ -135,7 +201,7 @@ def make_dataset(
         OSError: If a folder cannot be read, or ``cache`` cannot be written.
 
     Example:
-        >>> images, masks = unetv2.data.write_driving_scenes(
+        >>> images, masks = unetv2.synthetic.write_driving_scenes(
         ...     tmp / "scenes", 4, image_size=(48, 64))
         >>> train = unetv2.make_dataset(
         ...     images, masks, classes=unetv2.CARLA, batch_size=2, augmentation="driving")

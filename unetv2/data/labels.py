@@ -10,23 +10,117 @@ import numpy as np
 
 from unetv2.arguments import require_choice, require_ignore_class, require_n_classes
 from unetv2.classes import ClassTable, Color
-from unetv2.data.advice import advice_for
-from unetv2.data.colors import ids_of_colors
-from unetv2.data.decoding import ArrayFile, open_file
-from unetv2.data.label_map import remapped_ids
+from unetv2.data.advice import MaskError, advice_for, for_callers
+from unetv2.data.io.open import ArrayFile, open_file
+from unetv2.data.io.pillow import PictureFile
 from unetv2.data.notation import (
     Notation,
+    Stored,
+    binary_ids,
+    is_gray,
+    max_channel,
     notation_of,
     palette_notation,
     read_ids,
+    stored_in,
 )
-from unetv2.data.picture import PictureFile
-from unetv2.data.refusal import for_callers
-from unetv2.data.stored import Stored, binary_ids, is_gray, max_channel, stored_in
-
-ENCODINGS = ("ids", "colors", "binary", "max_channel")
+from unetv2.text import counted
 
 _SHOWN = 8
+
+
+def ids_of_colors(path: str, colors: np.ndarray, known: Mapping[Color, int]) -> np.ndarray:
+    """Returns the ids of the colors in a mask.
+
+    Args:
+        path: str. The file, for messages.
+        colors: uint8 ``(height, width, 3)``.
+        known: The id of each color.
+
+    Returns:
+        np.ndarray. Integers ``(height, width)``.
+
+    Raises:
+        MaskError: If a color is not known.
+    """
+    codes = _codes(colors)
+    keys = _codes(np.array(list(known), np.uint8))
+    order = np.argsort(keys)
+    place = np.clip(np.searchsorted(keys[order], codes), 0, len(keys) - 1)
+    foreign = keys[order][place] != codes
+    if foreign.any():
+        _raise_foreign_colors(path, colors, foreign)
+    return np.array(list(known.values()))[order][place]
+
+
+def _codes(colors: np.ndarray) -> np.ndarray:
+    red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
+    return (red << 16) | (green << 8) | blue
+
+
+def _raise_foreign_colors(path: str, colors: np.ndarray, foreign: np.ndarray) -> None:
+    found, counts = np.unique(colors[foreign], axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_SHOWN]
+    shown = ", ".join(
+        f"{tuple(found[place].tolist())} in {counted(int(counts[place]), 'pixel')}"
+        for place in order
+    )
+    shown += ", ..." if len(found) > _SHOWN else ""
+    raise MaskError(
+        "foreign_colors",
+        f"A mask's colours must be those of `classes`. Received: {shown} of {foreign.size} in "
+        f"'{path}'. Add them to the table, or make the mask again if they are mixtures at edges.",
+        "colours outside the table",
+        foreign,
+    )
+
+
+def remapped_ids(
+    path: str, ids: np.ndarray, label_map: Mapping[int, int], classes: ClassTable | None
+) -> np.ndarray:
+    """Returns other ids for those in a file.
+
+    Args:
+        path: str. The file, for messages.
+        ids: Integers.
+        label_map: The other ids; what it does not list stays.
+        classes: ClassTable or None. The table, which may have a map of its own.
+
+    Returns:
+        np.ndarray. Integers of the same shape.
+
+    Raises:
+        MaskError: If an id that stays is one that others are mapped to.
+    """
+    if not label_map:
+        return ids
+    remapped = ids.astype(np.int32)
+    for old, new in label_map.items():
+        remapped[ids == old] = new
+    for target in sorted(set(label_map.values()) - label_map.keys()):
+        where = ids == target
+        if where.any():
+            _raise_collision(path, target, where, classes is None or classes.label_map != label_map)
+    return remapped
+
+
+def _raise_collision(path: str, target: int, where: np.ndarray, own: bool) -> None:
+    advice = f"Add {target}: {target} to `label_map` if it means the same, or map it to another id."
+    if not own:
+        # Such as Cityscapes' _labelTrainIds, read with the table for _labelIds.
+        advice = (
+            "If masks hold the ids of `classes` already, pass label_map={0: 0}, which maps nothing."
+        )
+    raise MaskError(
+        "label_map_collision",
+        "An id that `label_map` maps others to must be in it as well, where masks hold it. "
+        f"Received: {target} in {counted(int(where.sum()), 'pixel')} of '{path}'. {advice}",
+        f"id {target}, which `label_map` maps others to, is not in it",
+        where,
+    )
+
+
+ENCODINGS = ("ids", "colors", "binary", "max_channel")
 
 
 @dataclass(frozen=True)
@@ -105,7 +199,7 @@ class Labels:
 
         Args:
             path: str. The file, for messages.
-            file: What :func:`unetv2.data.decoding.open_file` opens.
+            file: What :func:`unetv2.data.io.open.open_file` opens.
         """
         if self.encoding == "ids" and self.notation is not None:
             found = palette_notation(path, file.palette(), self.table)
@@ -164,7 +258,7 @@ class Labels:
         """Decodes a mask without asking what its numbers mean.
 
         Args:
-            file: What :func:`unetv2.data.decoding.open_file` opens.
+            file: What :func:`unetv2.data.io.open.open_file` opens.
 
         Returns:
             Stored. Colors where masks hold colors, also of a palette.

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from unetv2.arguments import require_integer
-from unetv2.escaping import printable
-from unetv2.plurals import counted
+from unetv2.text import counted, printable
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unetv2.data.listing import list_both
-from unetv2.plurals import counted
+from unetv2.text import counted
 
 # Of the fewer images or masks, so many must get a partner.
 _SHARE = 0.9

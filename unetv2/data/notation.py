@@ -7,19 +7,187 @@ has one notation, that of the first mask that shows one, and every other mask mu
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from unetv2.classes import ClassTable, Color
-from unetv2.data.decoding import open_file
-from unetv2.data.palettes import CHANNELS, colors_used, palette_kind, require_order
-from unetv2.data.pixels import only_red
-from unetv2.data.refusal import MaskError
-from unetv2.data.stored import Stored, first_color, gray_pixels, shown, stored_in
-from unetv2.plurals import counted
+from unetv2.data.advice import MaskError
+from unetv2.data.io.open import ArrayFile, open_file
+from unetv2.data.io.pillow import PictureFile
+from unetv2.data.io.pixels import only_red
+from unetv2.text import counted
+
+CHANNELS = ("red", "green", "blue")
+# Ids in one channel of a palette's colors are all below: a palette to be looked at is brighter.
+DARK = 64
+
+
+def palette_kind(palette: np.ndarray, classes: ClassTable | None) -> str:
+    """Returns how a palette's colors store ids, or ``"palette"`` where its indices do."""
+    colors = colors_used(palette)
+    if all(color == (place, place, place) for place, color in enumerate(colors)):
+        return "gray"
+    if classes is not None and _agree(colors, classes.colors):
+        return "palette"
+    # A whole palette: among the colors in use there may be grays only, such as VOC's car.
+    if all(red == green == blue for red, green, blue in colors):
+        return "gray"
+    used = [place for place in range(3) if any(color[place] for color in colors)]
+    if len(used) == 1 and max(max(color) for color in colors) < DARK:
+        return CHANNELS[used[0]]
+    return "palette"
+
+
+def _agree(one: Sequence[Color], other: Sequence[Color]) -> bool:
+    return all(first == second for first, second in zip(one, other, strict=False))
+
+
+def colors_used(palette: np.ndarray) -> tuple[Color, ...]:
+    """Returns a palette's colors without those that fill it up: at the end, there before."""
+    return _distinct(palette.tobytes())
+
+
+@functools.lru_cache(maxsize=64)
+def _distinct(palette: bytes) -> tuple[Color, ...]:
+    colors: list[Color] = list(zip(palette[::3], palette[1::3], palette[2::3], strict=True))
+    first = {color: place for place, color in reversed(list(enumerate(colors)))}
+    return tuple(colors[: max(first.values()) + 1])
+
+
+def require_order(path: str, palette: np.ndarray, classes: ClassTable | None) -> None:
+    """Raises a MaskError if a palette holds a table's colors, in another order."""
+    colors = colors_used(palette)
+    if classes is None or _agree(colors, classes.colors):
+        return
+    known = {color: place for place, color in enumerate(classes.colors)}
+    if classes.ignore_color is not None and classes.ignore_class is not None:
+        known.setdefault(classes.ignore_color, classes.ignore_class)
+    if not all(color in known for color in colors):
+        return
+    place = next((n for n, color in enumerate(colors) if known[color] != n), None)
+    if place is not None:
+        summary = f"index {place} of the palette has the color of id {known[colors[place]]}"
+        raise MaskError(
+            "mixed_masks",
+            "A palette with the colors of `classes` must have them in the order of the ids. "
+            f"Received: {summary} in '{path}'. Pass encoding='colors'.",
+            summary,
+        )
+
+
+_SHOWN = 8
+
+
+class Stored(NamedTuple):
+    """What a mask file holds.
+
+    Attributes:
+        values: Integers ``(height, width)``, or colors ``(height, width, 3 or 4)``.
+        palette: uint8 ``(n, 3)``. Where ``values`` are indices of a palette, its colors; empty
+            otherwise.
+        bits: int. Bits of a gray value: 1, 2, 4, or 8 also for what has more.
+    """
+
+    values: np.ndarray
+    palette: np.ndarray
+    bits: int
+
+
+def stored_in(file: PictureFile | ArrayFile) -> Stored:
+    """Returns what a mask file holds, without asking what its numbers mean."""
+    return Stored(file.mask(spare=True), file.palette(), file.gray_bits)
+
+
+def max_channel(path: str, stored: Stored) -> np.ndarray:
+    """Returns the largest of red, green and blue, also of a palette's colors."""
+    values = shown(path, stored)
+    if values.ndim == 2:
+        return values
+    red = only_red(values)
+    if red is not None:
+        return red
+    red, green, blue = np.moveaxis(values, 2, 0)[:3]
+    # Much faster than `values.max(axis=2)`, which goes by threes.
+    largest = np.maximum(red, green)
+    return np.maximum(largest, blue, out=largest)
+
+
+def gray_values(path: str, stored: Stored) -> np.ndarray:
+    """Returns the gray values that a mask shows, or raises a MaskError for colors."""
+    values = shown(path, stored)
+    if values.ndim == 2:
+        return values
+    colored = ~gray_pixels(values)
+    if not colored.any():
+        return values[..., 0]
+    raise MaskError(
+        "not_binary",
+        "A binary mask must be black and white, its red, green and blue equal. Received: "
+        f"{first_color(values, colored)} of '{path}'. Pass encoding='colors' with `classes`, or "
+        "encoding='ids' if it holds class ids.",
+        "colors, not black and white",
+    )
+
+
+def is_gray(stored: Stored) -> bool:
+    """Returns whether a mask shows gray values only."""
+    try:
+        gray_values("", stored)
+    except MaskError:
+        return False
+    return True
+
+
+def binary_ids(path: str, stored: Stored) -> np.ndarray:
+    """Returns the ids of a black and white mask, or raises a MaskError for another one."""
+    values = gray_values(path, stored)
+    found = np.unique(values)
+    foreground = found[found != 0]
+    # White has all bits; of 1 bit it is 1.
+    white = (1, 255, 65_535, (1 << stored.bits) - 1)
+    if len(foreground) > 1 or (len(foreground) and foreground[0] not in white):
+        listed = ", ".join(str(value) for value in found[:_SHOWN])
+        listed += ", ..." if len(found) > _SHOWN else ""
+        raise MaskError(
+            "not_binary",
+            "A binary mask must hold 0 and 255, or 0 and 1. "
+            f"Received: {listed} in '{path}'. Grey in between is what blurred or resized masks "
+            "have; make it again without.",
+            "other values than 0 and 255",
+        )
+    return (values != 0).astype(np.uint8)
+
+
+def shown(path: str, stored: Stored) -> np.ndarray:
+    """Returns the colors that a mask shows, or its values where it has no palette."""
+    values, palette, _ = stored
+    if not len(palette):
+        return values
+    if values.size and values.max() >= len(palette):
+        raise ValueError(
+            "A mask's palette must have a color for each index. Received: index "
+            f"{values.max()} and {counted(len(palette), 'color')} in '{path}'. Write it again."
+        )
+    return palette[values]
+
+
+def gray_pixels(colors: np.ndarray) -> np.ndarray:
+    """Returns where red, green and blue are equal, bool ``(height, width)``."""
+    red, green, blue = np.moveaxis(colors, -1, 0)[:3]
+    return (red == green) & (green == blue)
+
+
+def first_color(values: np.ndarray, where: np.ndarray) -> str:
+    """Returns the first color of those pixels, and its place, in words."""
+    row, column = np.argwhere(where)[0]
+    color = tuple(values[row, column, :3].tolist())
+    return f"the color {color} at row {row}, column {column}"
+
 
 # No set of classes has as many colors: they number instances, or are a photo's.
 MOST_COLORS = 256

@@ -10,15 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unetv2.arguments import require_choice, require_integer
-from unetv2.data.listing import (
-    Listing,
-    list_both,
-    require_folder,
-    require_pictures,
-    warn_of_unread,
-)
+from unetv2.data.listing import Listing, list_both, require_folder, require_pictures, warn_of_unread
 from unetv2.data.naming import advise, advise_suffixes
-from unetv2.plurals import counted
+from unetv2.text import counted
 
 SUBSETS = ("train", "validation", "test")
 SPLIT = (0.8, 0.1, 0.1)

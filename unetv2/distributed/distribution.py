@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from unetv2.arguments import require_choice, require_number
-from unetv2.distributed.crew import Crew
+from unetv2.distributed.collectives import Crew
 from unetv2.precision import precision_of
 
 _GRADIENTS = ("auto", "float32", "bfloat16")

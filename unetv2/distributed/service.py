@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from unetv2.data.origin import origin_of
+from unetv2.data.dataset_info import origin_of
 
 
 def served(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:

@@ -2,28 +2,173 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_integer
+from unetv2.arguments import MOST_COUNTED, require_integer, require_n_classes
 from unetv2.classes import ClassTable
-from unetv2.evaluation.boundaries import TOLERANCE, require_tolerance
-from unetv2.evaluation.datasets import DatasetPictures
-from unetv2.evaluation.folders import FolderPictures
-from unetv2.evaluation.measuring import measure
-from unetv2.evaluation.models import Answers, Segmenter
-from unetv2.evaluation.provenance import provenance
-from unetv2.evaluation.result import Evaluation
-from unetv2.evaluation.saving import write
+from unetv2.evaluation.counts import (
+    TOLERANCE,
+    PictureCounts,
+    Rows,
+    count_picture,
+    require_tolerance,
+)
+from unetv2.evaluation.evaluation import Evaluation, write
+from unetv2.evaluation.examples import Gallery, make_example
+from unetv2.evaluation.models import Answer, Answers, Segmenter
+from unetv2.evaluation.report.page import REPORT, render
+from unetv2.evaluation.report.subject import Subject
+from unetv2.evaluation.sources import DatasetPictures, FolderPictures
 from unetv2.files import together, told
 from unetv2.progress import Progress
-from unetv2.report.page import REPORT, render
-from unetv2.report.subject import Subject
+from unetv2.sealing import read_json, reason, unsealed
+from unetv2.text import printable
+from unetv2.versions import versions
+
+# Pictures that are counted while the model answers of the next one.
+_AHEAD = 4
+
+
+class Case(NamedTuple):
+    """A picture with its mask and what a model says of it.
+
+    Attributes:
+        name: str. No other picture's.
+        place: str. Where it is, for messages.
+        image: Gives what :func:`unetv2.evaluation.examples.make_example` takes.
+        truth: Gives the mask's ids, ``(height, width)``.
+        answer: What the model says.
+    """
+
+    name: str
+    place: str
+    image: Callable[[], np.ndarray]
+    truth: Callable[[], np.ndarray]
+    answer: Answer
+
+
+class _Counted(NamedTuple):
+    case: Case
+    truth: np.ndarray
+    counts: PictureCounts
+
+
+def measure(
+    cases: Iterable[Case],
+    *,
+    n_classes: int,
+    ignore_class: int | None,
+    tolerance: int | float,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Counts pictures in one pass; of each, its row and at most a small copy are kept.
+
+    Args:
+        cases: One after the other.
+        n_classes: int.
+        ignore_class: int or None. Id of pixels that do not count.
+        tolerance: By how much a boundary may be off.
+        progress: Told after each picture.
+
+    Returns:
+        dict of ``confusion``, ``rows`` and ``examples`` of an ``Evaluation``.
+
+    Raises:
+        ValueError: If there is no picture, there are more classes than can be counted, or something
+            is wrong with a picture, with its place.
+    """
+    require_n_classes(n_classes, MOST_COUNTED)
+    count = partial(
+        count_picture, n_classes=n_classes, ignore_class=ignore_class, tolerance=tolerance
+    )
+    confusion = np.zeros((n_classes, n_classes), np.int64)
+    rows: list[Rows] = []
+    gallery = Gallery()
+    for case, truth, counts in _counted(cases, count):
+        confusion += counts.confusion
+        rows.append(Rows.of(case.name, counts))
+        mean_iou = float(rows[-1].mean_iou[0])
+        make = partial(_example, case, mean_iou, truth)
+        gallery.offer(case.name, mean_iou, make)
+        progress.update(len(rows))
+    if not rows:
+        raise ValueError("`dataset` must hold a picture. Received: an empty data set.")
+    return {
+        "confusion": confusion,
+        "rows": Rows.joined(rows),
+        "examples": gallery.examples,
+    }
+
+
+def _counted(cases: Iterable[Case], count: Callable[..., PictureCounts]) -> Iterator[_Counted]:
+    """Yields what is counted, in order; other threads count while the model answers."""
+
+    def one(case: Case) -> _Counted:
+        try:
+            truth = case.truth()
+            return _Counted(case, truth, count(truth, *case.answer))
+        except ValueError as error:
+            raise ValueError(f"In {case.place}: {error}") from error
+
+    waiting: deque[Future[_Counted]] = deque()
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        try:
+            for case in cases:
+                waiting.append(threads.submit(one, case))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _example(case: Case, mean_iou: float, truth: np.ndarray) -> Any:
+    predicted = case.answer.predicted
+    return make_example(case.name, mean_iou, case.image(), truth, predicted)
+
+
+_RUN = "run.json"
+# What a reader of a report wants to know of a training; the rest is for resuming it.
+_TOLD = ("recipe", "epochs", "seed", "precision", "data", "versions")
+
+_log = logging.getLogger("unetv2")
+
+
+def provenance(path: Path | None) -> dict[str, Any]:
+    """Returns what is known of a model, of types that JSON knows.
+
+    Args:
+        path: Its file, or None.
+
+    Returns:
+        dict. ``"versions"`` that run here; ``"training"``, what ``run.json`` beside the file says
+        of recipe, seed, epochs, data and versions, if it is there.
+    """
+    known: dict[str, Any] = {"versions": versions()}
+    run = None if path is None else path.parent / _RUN
+    if run is None or not run.exists():
+        return known
+    try:
+        content = unsealed(read_json(run.read_bytes()))
+        known["training"] = {name: content[name] for name in _TOLD if name in content}
+    except (OSError, ValueError) as error:
+        _log.warning(
+            "'%s' describes no training (%s); the evaluation goes on without.",
+            printable(run), reason(error),
+        )  # fmt: skip
+    return known
 
 
 def evaluate(
@@ -82,7 +227,7 @@ def evaluate(
         OSError: If ``report`` cannot be written.
 
     Example:
-        >>> folders = unetv2.data.write_driving_scenes(
+        >>> folders = unetv2.synthetic.write_driving_scenes(
         ...     tmp / "evaluated", 4, image_size=(48, 64))
         >>> data = unetv2.make_dataset(*folders, classes=unetv2.CARLA, image_size=(24, 32))
         >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)

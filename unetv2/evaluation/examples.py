@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unetv2.data.resizing import Geometry, resize_image, resize_mask
+from unetv2.data.preprocess import Geometry, resize_image, resize_mask
 from unetv2.visualization.masks import visible
 
 # Of each kind.

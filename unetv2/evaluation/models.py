@@ -12,14 +12,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.artefacts.exported_model import ExportedModel
-from unetv2.inference.figures import Wanted
-from unetv2.inference.network import Network
-from unetv2.inference.pictures import Picture
-from unetv2.inference.predict import load
+from unetv2.exporting.exported_model import ExportedModel
+from unetv2.inference.compiled_model import Network
+from unetv2.inference.inputs import Picture
+from unetv2.inference.postprocess import Wanted
 from unetv2.inference.predictor import Predictor
+from unetv2.models.segmentation_model import expected_range, preprocessing_of
+from unetv2.prediction.predict import load
 from unetv2.preprocessing import Preprocessing
-from unetv2.segmentation_model import expected_range, preprocessing_of
 
 _log = logging.getLogger("unetv2")
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from unetv2.artefacts.running import eight_bits
-from unetv2.data.decoding import MAX_PIXELS
-from unetv2.data.resizing import Geometry, resize_image
-from unetv2.data.synthetic import driving_scene
-from unetv2.exporting.plan import Plan
-from unetv2.inference.pictures import Picture
+from unetv2.data.io.open import MAX_PIXELS
+from unetv2.data.preprocess import Geometry, resize_image
+from unetv2.exporting.formats.base import eight_bits
+from unetv2.exporting.graph import Plan
+from unetv2.inference.inputs import Picture
+from unetv2.synthetic import driving_scene
 
 # More tell a calibration nothing new.
 MOST = 300

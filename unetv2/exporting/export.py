@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import logging
 import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,25 +18,139 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.artefacts.description import Description
-from unetv2.artefacts.exported_model import ExportedModel
-from unetv2.artefacts.formats import Format, require_format, require_module, require_precision
-from unetv2.artefacts.loading import load_exported
-from unetv2.artefacts.operations import others
-from unetv2.artefacts.storage import join, write_description
 from unetv2.classes import ClassTable
+from unetv2.exporting.artifact import (
+    Description,
+    Format,
+    is_artefact,
+    join,
+    read,
+    require_format,
+    require_module,
+    require_precision,
+    write_description,
+)
 from unetv2.exporting.calibration import fitted, pictures, scenes
-from unetv2.exporting.equalizing import equalized
-from unetv2.exporting.folding import deployable
-from unetv2.exporting.graph import Graph
+from unetv2.exporting.exported_model import ExportedModel
+from unetv2.exporting.formats.saved_model import others
+from unetv2.exporting.graph import NETWORK, Graph, Plan, plan
+from unetv2.exporting.load import load_exported
+from unetv2.exporting.optimize import deployable, equalized
 from unetv2.exporting.parity import LEAST, Parity, compare, reference
-from unetv2.exporting.plan import Plan, plan
-from unetv2.exporting.refusal import named, refusal
-from unetv2.exporting.writing import beside, put, require_place
-from unetv2.inference.network import Network
-from unetv2.inference.predict import load
-from unetv2.plurals import counted
+from unetv2.files import publish, told
+from unetv2.inference.compiled_model import Network
+from unetv2.prediction.predict import load
+from unetv2.scratch import recover, scratch_folder
+from unetv2.text import counted
 from unetv2.versions import versions
+
+# In every graph, and in every message.
+_COMMON = {"Const", "Identity", "NoOp", "Placeholder", "Cast", "Shape", "Pack", "Func", "If"}
+
+
+def refusal(graph: Graph, format: str, error: Exception) -> ValueError:
+    """Returns an error that names the layers whose operations a converter's error names.
+
+    Args:
+        graph: What was to be converted.
+        format: str. To what.
+        error: What the converter said.
+    """
+    text = str(error)
+    words = set(re.findall(r"\w+", text))
+    blamed = {kind for kind, _ in _operations(graph)} & words - _COMMON
+    return ValueError(
+        f"Every layer must be one that format='{format}' can take. "
+        f"Received: {named(graph, blamed) or _shortened(text)}. "
+        "Replace it, or export to another format."
+    )
+
+
+def named(graph: Graph, kinds: Iterable[str]) -> str:
+    """Returns which layers hold operations of some kinds, as words; empty if none does."""
+    layers = {layer.name: type(layer).__name__ for layer in graph.model.layers}
+    found: dict[str, set[str]] = {}
+    for kind, name in _operations(graph):
+        if kind not in kinds or NETWORK not in name.split("/"):
+            continue
+        # Keras may have numbered the names of layers.
+        parts = [re.sub(r"_\d+$", "", part) if part not in layers else part
+                 for part in name.split("/")]  # fmt: skip
+        layer = next((part for part in parts if part in layers), "")
+        found.setdefault(layer, set()).add(kind)
+    return "; ".join(
+        f"the layer '{layer}' ({layers.get(layer, 'unknown')}) with {', '.join(sorted(kinds))}"
+        for layer, kinds in sorted(found.items())
+    )
+
+
+def _operations(graph: Graph) -> Iterator[tuple[str, str]]:
+    definition: Any = graph.concrete().graph.as_graph_def()
+    for node in definition.node:
+        yield node.op, node.name
+    for function in definition.library.function:
+        for node in function.node_def:
+            yield node.op, node.name
+
+
+def _shortened(text: str) -> str:
+    return " ".join(text.split())[:500]
+
+
+def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
+    """Raises unless an artefact can be written to a path.
+
+    Args:
+        path: Where to.
+        format: Of the artefact.
+        overwrite: bool. Whether an artefact there may be replaced.
+
+    Raises:
+        ValueError: If there is something that is to stay, or the suffix is another format's.
+    """
+    if path.suffix in (".tflite", ".onnx", ".keras", ".h5") and path.suffix != format.suffix:
+        raise ValueError(
+            f"`path` must be a folder{f' or end in {format.suffix}' if format.suffix else ''} for "
+            f"format='{format.name}'. Received: path='{path}'. Pass another path."
+        )
+    recover(path)
+    if not path.exists():
+        return
+    if not overwrite:
+        raise ValueError(
+            f"`path` must not exist. Received: path='{path}', which does. "
+            "Pass overwrite=True to replace it, or another path."
+        )
+    if is_artefact(path):
+        with contextlib.suppress(ValueError):
+            read(path)
+            return
+    raise ValueError(
+        f"`path` must be an artefact to be overwritten. Received: path='{path}', which is "
+        "something else. Pass another path."
+    )
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Gives a folder to write into, beside a path."""
+    with told(path, "to export the model"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(path.parent) as folder:
+            yield folder
+
+
+def put(written: Path, path: Path) -> None:
+    """Puts what was written into its place, where an earlier artefact may be.
+
+    Args:
+        written: A folder in that of :func:`beside`, or a file in such a folder.
+        path: Where to.
+    """
+    if written.is_file():
+        written = written.rename(written.parent.parent / "file")
+    publish(written, path)
+
 
 _COMPARED = 8
 _FEW = 100

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from unetv2.artefacts.exported_model import ExportedModel
-from unetv2.exporting.folding import deployable
-from unetv2.exporting.plan import Plan
-from unetv2.inference.predict import predict
-from unetv2.segmentation_model import SegmentationModel
+from unetv2.exporting.exported_model import ExportedModel
+from unetv2.exporting.graph import Plan
+from unetv2.exporting.optimize import deployable
+from unetv2.models.segmentation_model import SegmentationModel
+from unetv2.prediction.predict import predict
 
 # Of probabilities in float32.
 _TIE = 1e-6

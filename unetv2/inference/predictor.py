@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -11,15 +15,150 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_fraction, require_integer
-from unetv2.data.resizing import pixels_needed
-from unetv2.inference.canvas import Canvas, place
-from unetv2.inference.figures import Band, Part, Wanted, enlarge, part_of
-from unetv2.inference.network import Network
-from unetv2.inference.passes import FLIPS, Field, Passes
-from unetv2.inference.pictures import Picture
-from unetv2.inference.plan import Plan, Planner
-from unetv2.inference.stitching import Block, join, stitch
-from unetv2.inference.windows import Grid, Window
+from unetv2.data.preprocess import pixels_needed
+from unetv2.inference.compiled_model import SMALLEST_PROBABILITY, Network
+from unetv2.inference.inputs import Canvas, Picture, place
+from unetv2.inference.postprocess import Band, Part, Wanted, enlarge, mask_dtype, part_of
+from unetv2.inference.prediction import MaskFile, Prediction, mask_file
+from unetv2.inference.scaling import Plan, Planner
+from unetv2.inference.tiling import Block, Grid, Window, join, stitch
+from unetv2.preprocessing import class_table
+
+FLIPS = ("vertical", "horizontal")
+
+
+class Field(NamedTuple):
+    """What is known of each pixel.
+
+    Attributes:
+        logits: float32 ``(..., n_classes)``; the softmax of it is the probabilities.
+        entropy: float32 ``(..., 1)``: mean entropy of the single passes in nats; None where
+            dropout is off.
+    """
+
+    logits: tf.Tensor
+    entropy: tf.Tensor | None
+
+
+@dataclass(frozen=True)
+class Passes:
+    """A network, asked several times.
+
+    Args:
+        network: The network.
+        tta: bool, or a sequence of ``"horizontal"``, ``"vertical"`` and scales; True is
+            ``("horizontal",)``. All combinations of flips and scales are asked, the picture as
+            it is among them.
+        mc_samples: int. How often each is asked with dropout on; 0 asks once without.
+        seed: int. Decides what is dropped.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the network cannot do it.
+        TypeError: If an argument is of the wrong type.
+    """
+
+    network: Network
+    tta: bool | Sequence[str | float] = False
+    mc_samples: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        require_integer("mc_samples", self.mc_samples, 0, "0 leaves dropout off, 8 is common.")
+        require_integer("seed", self.seed, 0, "It decides what dropout drops.")
+        known = isinstance(self.tta, bool) or (
+            isinstance(self.tta, Sequence) and all(_is_way(one) for one in self.tta)
+        )
+        if not known:
+            raise ValueError(
+                "`tta` must be a bool, or hold 'horizontal', 'vertical' and positive scales. "
+                f"Received: tta={self.tta!r}. True is ('horizontal',)."
+            )
+        if self.scales != (1.0,) and not self.network.any_size:
+            raise ValueError(
+                "`tta` must have no scales for a model that takes one size only. "
+                f"Received: tta={self.tta!r} and a model for pictures of {self.network.size}. "
+                f"Build it for (None, None, {self.network.channels})."
+            )
+
+    def _asked(self) -> tuple[Any, ...]:
+        if isinstance(self.tta, bool):
+            return ("horizontal",) if self.tta else ()
+        return tuple(self.tta)
+
+    @property
+    def flips(self) -> tuple[bool, bool]:
+        """Whether pictures are flipped upside down, and left to right."""
+        asked = self._asked()
+        return FLIPS[0] in asked, FLIPS[1] in asked
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The scales, ascending, 1 among them."""
+        return tuple(sorted({1.0, *(float(one) for one in self._asked() if one not in FLIPS)}))
+
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Compiles what a size of pictures needs, or raises; see :meth:`Network.prepare`."""
+        for scale in self.scales:
+            self.network.prepare(_scaled(size, scale), sampled=self.mc_samples > 0)
+
+    def __call__(self, images: np.ndarray, numbers: Sequence[int]) -> Field:
+        """Asks the network.
+
+        Probabilities are averaged, not logits.
+
+        Args:
+            images: Prepared pictures, float32 ``(batch, height, width, channels)``.
+            numbers: A number for each, which decides what dropout drops of it.
+
+        Returns:
+            Field of ``(batch, height, width, ...)``.
+        """
+        size = (images.shape[1], images.shape[2])
+        ways = list(itertools.product(self.scales, *(sorted({False, flip}) for flip in self.flips)))
+        if len(ways) == 1 and not self.mc_samples:
+            return Field(self.network.logits(images), None)
+        samples = max(1, self.mc_samples)
+        total: Any = 0.0
+        entropy: Any = 0.0
+        for number, (scale, *flips) in enumerate(ways):
+            axes = [axis for axis, flip in enumerate(flips, 1) if flip]
+            changed = tf.reverse(images, axes)
+            if scale != 1:
+                # As images are prepared: the mean over areas where they shrink.
+                method = "area" if scale < 1 else "bilinear"
+                changed = tf.image.resize(changed, _scaled(size, scale), method=method)
+            for sample in range(samples):
+                passed = number * samples + sample
+                values = self._ask(changed, [len(ways) * samples * n + passed for n in numbers])
+                if scale != 1:
+                    values = tf.image.resize(values, size)
+                values = tf.nn.log_softmax(tf.reverse(values, axes))
+                total += tf.exp(values)
+                if self.mc_samples:
+                    entropy -= tf.reduce_sum(tf.exp(values) * values, axis=-1, keepdims=True)
+        count = len(ways) * samples
+        mean = tf.math.log(tf.maximum(total / count, SMALLEST_PROBABILITY))
+        return Field(mean, entropy / count if self.mc_samples else None)
+
+    def _ask(self, images: tf.Tensor, numbers: list[int]) -> tf.Tensor:
+        if not self.mc_samples:
+            return self.network.logits(images)
+        # Seeds are of 32 bits.
+        seeds = np.array([[self.seed % 2**31, number % 2**31] for number in numbers], np.int32)
+        return self.network.sampled(images, seeds)
+
+
+def _is_way(one: Any) -> bool:
+    if isinstance(one, str):
+        return one in FLIPS
+    return isinstance(one, Real) and not isinstance(one, bool) and 0 < float(one) < 100
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    height, width = (max(1, round(side * scale)) for side in size)
+    return height, width
+
 
 # Of one batch: more at once is no faster. A U-Net needs about 1 kB for each pixel.
 _PIXELS_AT_ONCE = 2**20
@@ -271,3 +410,61 @@ def _rows(block: Block) -> Iterator[Block]:
     step = max(1, _BYTES_AT_ONCE // (4 * width * channels))
     for start in range(0, height, step):
         yield Block(block.row + start, block.column, block.values[start : start + step])
+
+
+class Gathering:
+    """Gathers the parts of a picture, in memory or in a file.
+
+    Args:
+        picture: The picture.
+        predictor: What predicts it.
+        wanted: What is made of each pixel.
+        path: The mask's file, or None to keep it in memory.
+        note: str or None. What made it, kept in a PNG file.
+    """
+
+    def __init__(
+        self,
+        picture: Picture,
+        predictor: Predictor,
+        wanted: Wanted,
+        path: Path | None,
+        note: str | None = None,
+    ) -> None:
+        self._picture, self._predictor, self._wanted = picture, predictor, wanted
+        self._path, self._note = path, note
+        self._file: MaskFile | None = None
+        self._whole: dict[str, np.ndarray] = {}
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Opens the file, which is whole afterwards or not there."""
+        if self._path is None:
+            yield
+            return
+        dtype = mask_dtype(self._predictor.network.n_classes)
+        with mask_file(self._path, self._picture.size, dtype, self._note) as self._file:
+            yield
+
+    def add(self, part: Part) -> None:
+        """Takes the next part."""
+        height, width = part.mask.shape
+        place = np.s_[part.row : part.row + height, part.column : part.column + width]
+        for name, values in part._asdict().items():
+            if not isinstance(values, np.ndarray):
+                continue
+            if name == "mask" and self._file is not None:
+                self._file.add(part.column, values)
+                continue
+            if name not in self._whole:
+                self._whole[name] = np.empty((*self._picture.size, *values.shape[2:]), values.dtype)
+            self._whole[name][place] = values
+
+    def prediction(self) -> Prediction:
+        """Returns all of them."""
+        predictor = self._predictor
+        classes = class_table(predictor.preprocessing, predictor.network.n_classes)
+        return Prediction(
+            ids=self._whole.pop("mask", None), **self._whole, classes=classes,
+            picture=self._picture, path=self._path,
+        )  # fmt: skip

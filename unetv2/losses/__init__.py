@@ -4,11 +4,9 @@ All of them take masks of integer ids ``(batch, height, width, 1)`` or ``(batch,
 and logits ``(batch, height, width, n_classes)`` of any precision, and compute in float32.
 """
 
-from unetv2.losses.boundary import Boundary
-from unetv2.losses.combination import CrossEntropyDice, Sum
+from unetv2.losses.compound import CrossEntropyDice, Sum
 from unetv2.losses.cross_entropy import CrossEntropy, FocalCrossEntropy
-from unetv2.losses.lovasz import LovaszSoftmax
-from unetv2.losses.overlap import Dice, Tversky
+from unetv2.losses.region import Boundary, Dice, LovaszSoftmax, Tversky
 
 __all__ = [
     "Boundary",

@@ -10,7 +10,7 @@ from keras import ops
 from typing_extensions import override
 
 from unetv2.arguments import require_fraction, require_number
-from unetv2.losses.segmentation_loss import SegmentationLoss
+from unetv2.losses.base import SegmentationLoss
 
 # Below it 1 - p is lost in the digits of p. The derivative of its power below 1 is infinite at 0.
 _SMALLEST_DOUBT = 1e-7

@@ -1,12 +1,11 @@
 """Metrics that Keras lacks: one streamed confusion matrix, and the figures that follow."""
 
-from unetv2.metrics.accuracy import PixelAccuracy
-from unetv2.metrics.confusion import ConfusionMatrix
-from unetv2.metrics.scores import Scores
-from unetv2.metrics.streaming import (
+from unetv2.metrics.confusion_matrix import ConfusionMatrix, Scores
+from unetv2.metrics.keras_metrics import (
     FrequencyWeightedIoU,
     MeanDice,
     MeanIoU,
+    PixelAccuracy,
     SegmentationMetrics,
 )
 

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from unetv2.metrics import Scores
-from unetv2.plurals import counted
-from unetv2.training.inputs import Inputs
-from unetv2.training.state import State
+from unetv2.text import counted
+from unetv2.training.checkpoint import State
+from unetv2.training.data import Inputs
 
 # Networks have learned something after some hundred steps; after 80, next to nothing.
 _FEW_STEPS, _SOME_STEPS = 200, 500

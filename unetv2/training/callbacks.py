@@ -1,162 +1,337 @@
-"""The callbacks of a user: which ones fit a training, and the one training that they see."""
+"""What happens beside the steps: checkpoints, logs, pictures, and the end of a training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+import io
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
 
-# What `train` does itself, and how it is told to.
-_REFUSED: dict[type[keras.callbacks.Callback], str] = {
-    keras.callbacks.LearningRateScheduler: (
-        "`unetv2.recipes.get(recipe, learning_rate=..., schedule=...)` changes the rate"
-    ),
-    keras.callbacks.ReduceLROnPlateau: (
-        "The recipe's schedule lowers the rate, and `patience` ends a stagnant training"
-    ),
-    keras.callbacks.BackupAndRestore: "With resume=True it continues from its own checkpoints",
-    keras.callbacks.SwapEMAWeights: (
-        "`unetv2.recipes.get(recipe, average=0.99)` has averaged weights validated and saved"
-    ),
-}
+from unetv2 import startup
+from unetv2.classes import ClassTable
+from unetv2.distributed.collectives import Crew, Signals
+from unetv2.distributed.loop import assign
+from unetv2.metrics import MeanIoU
+from unetv2.preprocessing import Preprocessing
+from unetv2.training.advice import of_one_class, trivial_score, warn
+from unetv2.training.checkpoint import (
+    HISTORY,
+    MODEL,
+    PICTURES,
+    STATE,
+    WITHIN,
+    State,
+    save_model,
+    write_whole,
+)
+from unetv2.training.feed import Feed
+from unetv2.training.recovery import Guard
+from unetv2.training.user_callbacks import UserCallbacks
+from unetv2.visualization.masks import overlay
 
 
-def require_callbacks(callbacks: Any) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks, all of them usable.
+class Interrupts:
+    """Remembers that Ctrl-C was pressed, until all is kept."""
 
-    Raises:
-        TypeError: If one is no Keras callback.
-        ValueError: If one does what `train` does itself.
-    """
-    if isinstance(callbacks, keras.callbacks.Callback) or not isinstance(callbacks, Sequence):
-        raise TypeError(
-            "`callbacks` must be a list of Keras callbacks. "
-            f"Received: {type(callbacks).__name__}. Put it into a list."
-        )
-    for callback in callbacks:
-        if not isinstance(callback, keras.callbacks.Callback):
-            raise TypeError(
-                "`callbacks` must hold Keras callbacks. "
-                f"Received: {callback!r} of type {type(callback).__name__}. "
-                "`keras.callbacks.LambdaCallback` makes one from functions."
-            )
-        for kind, advice in _REFUSED.items():
-            if isinstance(callback, kind):
-                raise ValueError(
-                    "`callbacks` must not do what `train` does itself. "
-                    f"Received: {type(callback).__name__}. {advice}."
-                )
-        if isinstance(callback, keras.callbacks.EarlyStopping) and callback.restore_best_weights:
-            raise ValueError(
-                "`callbacks` must leave the choice of the best weights to `train`. Received: "
-                f"{type(callback).__name__} with restore_best_weights=True. Leave that out, or "
-                f"pass patience={callback.patience} to `train` instead: the model has the weights "
-                "of the highest validation mean IoU afterwards."
-            )
-    return list(callbacks)
+    def __init__(self) -> None:
+        self.asked = False
+        self._before = signal.getsignal(signal.SIGINT)
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Takes the first Ctrl-C; the next one does not wait."""
+        self.asked = True
+        signal.signal(signal.SIGINT, self._before)
+
+    def leave(self) -> None:
+        """Ends the training if that was asked for; called when all is kept.
+
+        Raises:
+            KeyboardInterrupt: If Ctrl-C was pressed.
+        """
+        if self.asked:
+            raise KeyboardInterrupt
 
 
 @contextmanager
-def rate_by_recipe(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
-    """Says in the library's words that a callback of any other kind sets the learning rate.
+def interrupts(*, listening: bool) -> Iterator[Interrupts]:
+    """Has the first Ctrl-C wait until a checkpoint is written.
 
-    Raises:
-        TypeError: If one assigns it, which Keras refuses where there is a schedule.
-    """
-    try:
-        yield
-    except TypeError as error:
-        if "LearningRateSchedule" not in str(error):
-            raise
-        names = ", ".join(type(callback).__name__ for callback in callbacks)
-        raise TypeError(
-            "`callbacks` must leave the learning rate to the recipe. Received: one of "
-            f"{names} sets it. `unetv2.recipes.get(recipe, learning_rate=..., schedule=...)` "
-            "changes it."
-        ) from error
-
-
-class UserCallbacks(keras.callbacks.CallbackList):
-    """Shows a user's callbacks one training, of however many calls of ``fit`` it consists.
-
-    Each stage, each rollback and the rest of a resumed epoch is a call of its own. This is the last
-    callback of each: it has its model and parameters from the start, passes on what happens within
-    epochs, and begins and ends when the training does. An epoch ends when the recorder says so,
-    which has the averaged weights in the model then.
+    Only in the main thread, and only where Ctrl-C does what Python or the command has it do:
+    another handler is its owner's.
 
     Args:
-        callbacks: The user's.
-        model: The one that they see.
-        epochs: int. All epochs of the training.
-        steps: int. All batches of an epoch.
-        verbose: As in ``fit``.
+        listening: bool. Whether to do so at all.
+    """
+    found = Interrupts()
+    if not (
+        listening
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) in (signal.default_int_handler, startup.interrupt)
+    ):
+        yield found
+        return
+    before = signal.signal(signal.SIGINT, found.note)
+    try:
+        yield found
+    finally:
+        signal.signal(signal.SIGINT, before)
+    # Pressed after the last step.
+    found.leave()
 
-    Attributes:
-        skipped: int. Batches of the present epoch that were trained on before this call of
-            ``fit``.
+
+_SHOWN = 4
+_OPACITY = 0.5
+
+
+class Pictures:
+    """Draws image, truth and prediction of a few validation pictures.
+
+    Args:
+        validation: Batches of ``(image, mask)``.
+        classes: The table of the ids.
+    """
+
+    def __init__(self, validation: tf.data.Dataset, classes: ClassTable) -> None:
+        images, masks = next(iter(validation))
+        self._images = np.asarray(images[:_SHOWN], np.float32)
+        self._masks = np.asarray(masks[:_SHOWN])
+        self._classes = classes
+
+    def draw(self, model: keras.Model) -> np.ndarray:
+        """Returns a row for each picture, uint8 ``(rows, height, 3 * width, 3)``."""
+        logits = np.asarray(model(self._images, training=False))
+        predicted = logits.argmax(axis=-1)
+        rows = []
+        for image, truth, guess in zip(self._images, self._masks, predicted, strict=True):
+            parts = [
+                overlay(image, mask, self._classes, opacity=opacity)
+                for mask, opacity in ((truth, 0.0), (truth, _OPACITY), (guess, _OPACITY))
+            ]
+            rows.append(np.concatenate(parts, axis=1))
+        return np.stack(rows)
+
+
+def save_pictures(rows: np.ndarray, folder: Path, epoch: int, writer: Any) -> None:
+    """Saves what :meth:`Pictures.draw` drew as a PNG, and for TensorBoard where there is one.
+
+    Args:
+        rows: uint8 ``(rows, height, width, 3)``.
+        folder: The training's output folder.
+        epoch: int. Its number, from 0.
+        writer: Of ``tf.summary``, or None.
+    """
+    (folder / PICTURES).mkdir(exist_ok=True)
+    encoded = io.BytesIO()
+    Image.fromarray(np.concatenate(list(rows))).save(encoded, format="PNG")
+    path = folder / PICTURES / f"epoch_{epoch + 1:04d}.png"
+    write_whole(path, lambda file: file.write(encoded.getvalue()))
+    if writer is not None:
+        with writer.as_default():
+            tf.summary.image("image, truth, prediction", rows, step=epoch, max_outputs=len(rows))
+        writer.flush()
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps a training's state on disk, so that nothing is lost.
+
+    Args:
+        state: Where the training stands; kept up to date.
+        folder: The output folder.
+        deployed: The model that is saved, which shares its weights with the one in training.
+        preprocessing: What is saved with it, or None.
+        feed: The training data.
+        guard: Watches the loss.
+        mean_iou: The metric of the compiled model, or None without validation.
+        swap: Brings averaged weights in and out, or None.
+        pictures: Draws validation pictures, or None.
+        pictures_every: int. Epochs from one drawing to the next.
+        patience: int or None. Epochs without a better one, after which training ends.
+        minutes: float. Longest time between two checkpoints.
+        writer: Of ``tf.summary``, or None.
+        crew: The workers, of which the chief writes.
+        signals: Says to all of them at once when to save; None leaves it to the clock.
+        interrupts: Whether the user wants to leave.
+        users: The user's callbacks, which see an epoch's end last.
     """
 
     def __init__(
         self,
-        callbacks: Sequence[keras.callbacks.Callback],
-        model: keras.Model,
+        state: State,
+        folder: Path,
         *,
-        epochs: int,
-        steps: int,
-        verbose: str | int,
+        deployed: keras.Model,
+        preprocessing: Preprocessing | None,
+        feed: Feed,
+        guard: Guard,
+        mean_iou: MeanIoU | None,
+        swap: keras.callbacks.SwapEMAWeights | None,
+        pictures: Pictures | None,
+        pictures_every: int,
+        patience: int | None,
+        minutes: float,
+        writer: Any,
+        crew: Crew,
+        signals: Signals | None,
+        interrupts: Interrupts,
+        users: UserCallbacks,
     ) -> None:
-        self.skipped = 0
-        self._settled = False
-        self._last: dict[str, float] | None = None
-        super().__init__(
-            list(callbacks),
-            add_progbar=verbose != 0,
-            model=model,
-            epochs=epochs,
-            steps=steps,
-            verbose=1 if verbose == "auto" else int(verbose),
-        )
-        self._settled = True
+        super().__init__()
+        self._state = state
+        self._folder = folder
+        self._deployed = deployed
+        self._preprocessing = preprocessing
+        self._feed = feed
+        self._guard = guard
+        self._mean_iou = mean_iou
+        self._swap = swap
+        self._pictures = pictures
+        self._pictures_every = pictures_every
+        self._patience = patience
+        self._seconds = 60 * minutes
+        self._writer = writer
+        self._crew = crew
+        self._signals = signals
+        self._interrupts = interrupts
+        self._users = users
+        self._skipped = state.step
+        self._first = state.epoch
+        self._saved = time.monotonic()
 
-    def set_model(self, model: keras.Model) -> None:
-        """Takes the training's model, not that of a call of ``fit``."""
-        if not self._settled:
-            super().set_model(model)
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Goes on from the state, data included."""
+        self._feed.begin(epoch)
+        if epoch == self._first:
+            # Here, as `fit` has just reset the metrics.
+            self._give("model", "optimizer", "metrics")
 
-    def set_params(self, params: dict[str, Any]) -> None:
-        """Takes the training's parameters, not those of a call of ``fit``."""
-        if not self._settled:
-            super().set_params(params)
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves a checkpoint if the last one is old."""
+        if not self._is_due():
+            return
+        # A loss that is no number would only be noticed later.
+        self._guard.on_train_batch_end(0, logs)
+        done = self._skipped + batch + 1
+        if done < self._feed.steps:
+            self._state.step = done
+            self._take()
+            self._save(WITHIN)
+            self._interrupts.leave()
 
-    def begin(self) -> None:
-        """Begins the training."""
-        self.model.stop_training = False
-        super().on_train_begin()
+    def _is_due(self) -> bool:
+        if self._signals is not None:
+            return self._signals.save or self._signals.stop
+        return self._interrupts.asked or time.monotonic() - self._saved >= self._seconds
 
-    def end(self) -> None:
-        """Ends the training."""
-        super().on_train_end(self._last)
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Checks, logs, draws and saves."""
+        row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
+        self._require_logged(row)
+        self._guard.check_epoch(row["loss"])
+        row["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
+        state = self._state
+        state.history.append(row)
+        state.epoch, state.step, self._skipped, state.jumps = epoch + 1, 0, 0, []
+        # Before anything is written: weights that are no numbers are not to be the best.
+        self._take()
+        score = None
+        if self._mean_iou is not None:
+            # Weights may be numbers and what they give not.
+            self._guard.require_number("validation loss", row["val_loss"])
+            score = row["val_mean_iou"]
+            counts = self._mean_iou.scores().counts
+            state.trivial = trivial_score(counts)
+            last = epoch + 1 == self._users.params["epochs"]
+            state.warnings += warn(of_one_class(state, self.model, counts, epoch, last=last))
+        with self._averaged():
+            if state.best is None or score is None or score > state.best:
+                state.best, state.best_epoch = score, epoch
+                if self._crew.is_chief:
+                    save_model(self._deployed, self._folder / MODEL, self._preprocessing)
+            self._draw(epoch)
+            self._save(STATE)
+            if self._crew.is_chief:
+                (self._folder / WITHIN).unlink(missing_ok=True)
+                write_history(self._folder, state)
+            self._log(row)
+            # Last: whatever they raise, the epoch is kept.
+            self._users.end_epoch(epoch, dict(logs or {}))
+        self._interrupts.leave()
+        if state.is_over(self._patience):
+            self.model.stop_training = True
 
-    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        """Ends an epoch."""
-        self._last = logs
-        super().on_epoch_end(epoch, logs)
+    def _log(self, row: dict[str, float]) -> None:
+        if self._writer is None:
+            return
+        with self._writer.as_default():
+            for name, value in row.items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value, step=int(row["epoch"]))
+        self._writer.flush()
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Does nothing: a call of ``fit`` is not the training."""
+    def _draw(self, epoch: int) -> None:
+        if self._pictures is None or epoch % self._pictures_every:
+            return
+        save_pictures(self._pictures.draw(self._deployed), self._folder, epoch, self._writer)
 
-    def on_train_end(self, logs: Any = None) -> None:
-        """Does nothing."""
+    def _require_logged(self, row: dict[str, float]) -> None:
+        """Refuses a ``train_step`` or ``test_step`` of the user that leaves out what is needed."""
+        needed = ["loss"] + ([] if self._mean_iou is None else ["val_loss", "val_mean_iou"])
+        missing = [name for name in needed if name not in row]
+        if missing:
+            raise ValueError(
+                "`model` must log the loss and the metrics that it is compiled with. Received: "
+                f"{type(self.model).__name__}, which logs no {', no '.join(missing)}. Return "
+                "`self.compute_metrics(x, y, y_pred)` from its `train_step` and `test_step`, as "
+                "Keras does."
+            )
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Does nothing: see :meth:`end_epoch`."""
+    def _give(self, *kinds: str) -> None:
+        self._state.give(self.model, kinds, partial(assign, self._crew))
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Numbers batches within the epoch."""
-        super().on_train_batch_begin(self.skipped + batch, logs)
+    def _take(self) -> None:
+        self._state.take(self.model)
+        self._state.first_loss = self._guard.first_loss
+        self._state.lowest_loss = self._guard.lowest_loss
+        self._guard.check_weights(self._state.variables["model"])
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Numbers batches within the epoch."""
-        super().on_train_batch_end(self.skipped + batch, logs)
+    def _save(self, name: str) -> None:
+        if self._crew.is_chief:
+            self._state.save(self._folder / name)
+        self._saved = time.monotonic()
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Has the averaged weights in the model, where there are any."""
+        if self._swap is None:
+            yield
+            return
+        self._swap.on_test_begin()
+        try:
+            yield
+        finally:
+            self._swap.on_test_end()
+            # Swapping in place rounds; a resumed training goes on with what was saved.
+            self._give("model", "optimizer")
+
+
+def write_history(folder: Path, state: State) -> None:
+    """Writes what was logged as CSV; as a whole, as ``CSVLogger`` would repeat resumed epochs."""
+    if not state.history:
+        return
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(state.history[0]))
+    table.writeheader()
+    table.writerows(state.history)
+    write_whole(folder / HISTORY, lambda file: file.write(text.getvalue().encode()))

@@ -4,40 +4,158 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import util
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from unetv2 import recipes
 from unetv2.arguments import require_integer, require_number
-from unetv2.distributed.agreement import identity, require_same
-from unetv2.distributed.crew import Crew
+from unetv2.distributed.collectives import Crew, pool
 from unetv2.distributed.distribution import Distribution
-from unetv2.distributed.placing import assign
-from unetv2.distributed.restoring import chiefs_state
-from unetv2.distributed.ways import Ways
-from unetv2.distributed.weighing import shared_class_weights
-from unetv2.metrics import MeanIoU
+from unetv2.distributed.loop import assign
+from unetv2.metrics import MeanIoU, PixelAccuracy
 from unetv2.preprocessing import class_table
-from unetv2.recipes import Recipe
+from unetv2.training import recipes
 from unetv2.training.advice import at_end, at_start, warn
-from unetv2.training.callbacks import UserCallbacks, rate_by_recipe, require_callbacks
-from unetv2.training.feeding import stream
-from unetv2.training.folder import MODEL, TENSORBOARD, describe_run, open_folder
-from unetv2.training.going_on import first_state, recovered
-from unetv2.training.guard import Failure, Guard
-from unetv2.training.inputs import Inputs, examine
-from unetv2.training.interrupts import interrupts
-from unetv2.training.lock import locked
-from unetv2.training.pictures import Pictures
-from unetv2.training.recorder import Recorder, write_history
-from unetv2.training.result import Training, result_of
-from unetv2.training.stages import Stages
+from unetv2.training.backend import Ways, chiefs_state, identity, require_same, shared_class_weights
+from unetv2.training.callbacks import Pictures, Recorder, interrupts, write_history
+from unetv2.training.checkpoint import MODEL, TENSORBOARD, State, describe_run, locked, open_folder
+from unetv2.training.data import Inputs, examine
+from unetv2.training.feed import stream
+from unetv2.training.recipes import Recipe
+from unetv2.training.recovery import Failure, Guard, first_state, recovered
+from unetv2.training.user_callbacks import UserCallbacks, rate_by_recipe, require_callbacks
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training logged.
+
+    Attributes:
+        history: dict of lists of float. Values by epoch of everything logged, validation under
+            ``val_``.
+        epoch: list of int. The epochs' numbers, from 0.
+        best_epoch: int or None. Number of the epoch with the highest validation mean IoU, whose
+            weights were kept; without validation of the last one.
+        best: float in [0, 1]. Its validation mean IoU; None without validation.
+        events: list of str. What went wrong and what was done.
+        output_dir: pathlib.Path. Where everything lies.
+        warnings: list of str. What makes the result doubtful, each with a cause and a cure; the
+            logger ``unetv2`` said so too.
+
+    Example:
+        >>> training = unetv2.Training({"loss": [2.0, 1.0]}, [0, 1], 1, 0.5, [], tmp)
+        >>> training.history["loss"][training.best_epoch]
+        1.0
+    """
+
+    history: dict[str, list[float]]
+    epoch: list[int]
+    best_epoch: int | None
+    best: float | None
+    events: list[str]
+    output_dir: Path
+    warnings: list[str] = field(default_factory=list)
+
+
+def result_of(state: State, folder: Path, warnings: list[str]) -> Training:
+    """Returns what a training came to."""
+    names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
+    return Training(
+        {name: [row[name] for row in state.history] for name in names},
+        [int(row["epoch"]) for row in state.history],
+        state.best_epoch,
+        state.best,
+        state.events,
+        folder,
+        warnings,
+    )
+
+
+class Stages:
+    """Compiles a model for each stage of a recipe.
+
+    Args:
+        model: The model.
+        recipe: Its training.
+        inputs: What it is fed with.
+        epochs: int. All epochs of the training.
+        steps: int. All steps of the training.
+        class_weights: A number for each class, or None.
+        crew: Who trains it.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        recipe: Recipe,
+        inputs: Inputs,
+        *,
+        epochs: int,
+        steps: int,
+        class_weights: list[float] | None,
+        crew: Crew,
+    ) -> None:
+        self._model = model
+        self._recipe = recipe
+        self._inputs = inputs
+        self._epochs = epochs
+        self._steps = steps
+        self._crew = crew
+        self._loss = recipe.loss_function(inputs.ignore_class, class_weights)
+        if crew.strategy is not None:
+            pool(self._loss)
+
+    def span(self, epoch: int) -> tuple[int, int, float]:
+        """Returns ``(first epoch, end, scale)`` of the stage that an epoch belongs to."""
+        return next(span for span in self._recipe.spans(self._epochs) if epoch < span[1])
+
+    def compile(self, factor: float) -> MeanIoU:
+        """Compiles the model and returns its metric.
+
+        Args:
+            factor: float. What the learning rate is multiplied by.
+        """
+        with self._crew.scope():
+            return self._compile(factor)
+
+    def _compile(self, factor: float) -> MeanIoU:
+        model = self._model
+        n_classes, ignore_class = self._inputs.n_classes, self._inputs.ignore_class
+        mean_iou = MeanIoU(n_classes, ignore_class)
+        accuracy = PixelAccuracy(ignore_class, name="accuracy")
+        optimizer: Any = self._recipe.optimizer(model, self._steps, factor=factor)
+        model.compile(optimizer=optimizer, loss=self._loss, metrics=[accuracy, mean_iou])
+        # Keras makes the metrics' variables with the first batch, which is too late to set them.
+        mask = np.zeros((1, 1, 1, 1), np.int32)
+        logits = np.zeros((1, 1, 1, n_classes), np.float32)
+        self._crew.each(lambda: model.compute_metrics(None, mask, logits))
+        return mean_iou
+
+    @contextmanager
+    def size(self, scale: float) -> Iterator[None]:
+        """Has the model take images of any size, where a stage's are not of its own.
+
+        All layers do; what Keras checks is the size that the model was built for.
+        """
+        if scale == 1:
+            yield
+            return
+        before = self._model.input_spec
+        shape = (None, None, None, self._model.input_shape[-1])
+        self._model.input_spec = keras.layers.InputSpec(shape=shape)
+        try:
+            yield
+        finally:
+            self._model.input_spec = before
+
 
 _log = logging.getLogger("unetv2")
 
@@ -99,7 +217,7 @@ def train(
             there are no ``steps_per_epoch``.
         validation: The same of pictures that are not trained on; None trains without, and the
             weights are those of the last epoch.
-        recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
+        recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.training.recipes.Recipe`.
         epochs: int, at least 1. Times that ``train`` is gone through.
         steps_per_epoch: int, at least 1, or None. Batches of an epoch, for data that does not end:
             each epoch continues where the one before stopped, and data that ends is repeated.
@@ -139,7 +257,7 @@ def train(
         KeyboardInterrupt: If Ctrl-C was pressed.
 
     Example:
-        >>> images, masks = unetv2.data.write_driving_scenes(
+        >>> images, masks = unetv2.synthetic.write_driving_scenes(
         ...     tmp / "trained", 4, image_size=(32, 48))
         >>> data = unetv2.make_dataset(images, masks, n_classes=23, image_size=(16, 24))
         >>> model = unetv2.build_unetv2((16, 24, 3), 23, filters=2, depth=2)

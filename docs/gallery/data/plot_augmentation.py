@@ -2,7 +2,7 @@
 Augmentation options
 ====================
 
-Each option of an :class:`~unetv2.augmentation.Augmentation`, applied separately to an image and its
+Each option of an :class:`~unetv2.data.augmentation.Augmentation`, applied separately to an image and its
 mask. Geometric transformations are the same for both. Pixels from outside the image become
 ``ignore_class``, drawn in white. :doc:`/augmentation` describes all options.
 """
@@ -11,10 +11,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import unetv2
-from unetv2.augmentation import Augmentation, driving
+from unetv2.data.augmentation import Augmentation, driving
 
 IGNORED = 255
-image, mask = unetv2.data.driving_scene(13, image_size=(96, 128))
+image, mask = unetv2.synthetic.driving_scene(13, image_size=(96, 128))
 images = image[np.newaxis].astype(np.float32) / 255
 masks = mask[np.newaxis, ..., np.newaxis].astype(np.int32)
 

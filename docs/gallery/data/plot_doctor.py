@@ -19,7 +19,7 @@ import unetv2
 
 scratch = tempfile.TemporaryDirectory()
 folder = Path(scratch.name)
-images, masks = unetv2.data.write_driving_scenes(folder / "scenes", 24, image_size=(96, 128))
+images, masks = unetv2.synthetic.write_driving_scenes(folder / "scenes", 24, image_size=(96, 128))
 
 # A missing mask and a truncated file.
 (masks / "000002.png").unlink()

@@ -11,7 +11,7 @@ import numpy as np
 
 import unetv2
 
-image, mask = unetv2.data.driving_scene(3, image_size=(240, 320))
+image, mask = unetv2.synthetic.driving_scene(3, image_size=(240, 320))
 
 figure, panels = plt.subplots(2, 2, figsize=(8.5, 6.6), layout="constrained")
 results = {

@@ -16,7 +16,9 @@ import matplotlib.pyplot as plt
 import unetv2
 
 scratch = tempfile.TemporaryDirectory()
-folders = unetv2.data.write_driving_scenes(Path(scratch.name) / "wide", 1, image_size=(120, 240))
+folders = unetv2.synthetic.write_driving_scenes(
+    Path(scratch.name) / "wide", 1, image_size=(120, 240)
+)
 
 
 def first(**options):

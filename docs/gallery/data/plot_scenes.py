@@ -2,7 +2,7 @@
 Synthetic driving scenes
 ========================
 
-:func:`unetv2.data.driving_scene` draws a scene and its mask with the 23 classes of CARLA. The
+:func:`unetv2.synthetic.driving_scene` draws a scene and its mask with the 23 classes of CARLA. The
 number of the scene determines street, weather, time of day and traffic. The function needs no files
 and no downloads, so all examples can be run immediately.
 """
@@ -14,7 +14,7 @@ import unetv2
 
 figure, panels = plt.subplots(4, 4, figsize=(10, 7.6), layout="constrained")
 for number in range(8):
-    image, mask = unetv2.data.driving_scene(number, image_size=(144, 192))
+    image, mask = unetv2.synthetic.driving_scene(number, image_size=(144, 192))
     row, column = divmod(number, 4)
     panels[2 * row, column].imshow(image)
     panels[2 * row + 1, column].imshow(unetv2.visualization.colorize(mask, unetv2.CARLA))
@@ -38,7 +38,7 @@ figure = unetv2.visualization.legend(unetv2.CARLA)
 
 counts = np.zeros(len(unetv2.CARLA))
 for number in range(40):
-    _, mask = unetv2.data.driving_scene(number, image_size=(96, 128))
+    _, mask = unetv2.synthetic.driving_scene(number, image_size=(96, 128))
     counts += np.bincount(mask.ravel(), minlength=len(unetv2.CARLA))
 figure = unetv2.visualization.class_bars(
     counts / counts.sum(), unetv2.CARLA, label="fraction of all pixels"

@@ -18,7 +18,7 @@ import unetv2
 keras.utils.set_random_seed(0)
 scratch = tempfile.TemporaryDirectory()
 folder = Path(scratch.name)
-folders = unetv2.data.write_driving_scenes(folder / "scenes", 120, image_size=(96, 128))
+folders = unetv2.synthetic.write_driving_scenes(folder / "scenes", 120, image_size=(96, 128))
 options = {"classes": unetv2.CARLA, "image_size": (48, 64)}
 train = unetv2.make_dataset(*folders, subset="train", **options)
 test = unetv2.make_dataset(*folders, subset="test", **options)

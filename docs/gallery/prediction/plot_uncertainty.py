@@ -20,7 +20,7 @@ import unetv2
 keras.utils.set_random_seed(0)
 scratch = tempfile.TemporaryDirectory()
 folder = Path(scratch.name)
-folders = unetv2.data.write_driving_scenes(folder / "scenes", 120, image_size=(96, 128))
+folders = unetv2.synthetic.write_driving_scenes(folder / "scenes", 120, image_size=(96, 128))
 train = unetv2.make_dataset(*folders, classes=unetv2.CARLA, image_size=(48, 64))
 
 # A short training needs neither progressive resizing nor augmentation.
@@ -29,7 +29,7 @@ model = recipe.build((48, 64, 3), 23, filters=12, depth=2, seed=0, dtype="float3
 unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
 
 # A scene that was not used in training.
-image, _ = unetv2.data.driving_scene(5, image_size=(192, 256), seed=1)
+image, _ = unetv2.synthetic.driving_scene(5, image_size=(192, 256), seed=1)
 prediction = unetv2.predict(model, image, mc_samples=8)
 
 figure, panels = plt.subplots(2, 3, figsize=(10, 5.4), layout="constrained")

@@ -20,7 +20,7 @@ keras.utils.set_random_seed(0)
 scratch = tempfile.TemporaryDirectory()
 folder = Path(scratch.name)
 
-wide, _ = unetv2.data.driving_scene(12, image_size=(96, 256), seed=1)
+wide, _ = unetv2.synthetic.driving_scene(12, image_size=(96, 256), seed=1)
 with av.open(str(folder / "pan.mp4"), "w") as film:
     stream = film.add_stream("libx264", rate=12)
     stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
@@ -32,7 +32,7 @@ with av.open(str(folder / "pan.mp4"), "w") as film:
 # %%
 # Train a network for a few seconds:
 
-folders = unetv2.data.write_driving_scenes(folder / "scenes", 120, image_size=(96, 128))
+folders = unetv2.synthetic.write_driving_scenes(folder / "scenes", 120, image_size=(96, 128))
 train = unetv2.make_dataset(*folders, classes=unetv2.CARLA, image_size=(48, 64), batch_size=8)
 model = unetv2.build_unetv2((48, 64, 3), 23, filters=12, depth=2, seed=0)
 model.optimizer.learning_rate = 2e-3

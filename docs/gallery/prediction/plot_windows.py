@@ -20,7 +20,7 @@ import unetv2
 keras.utils.set_random_seed(0)
 scratch = tempfile.TemporaryDirectory()
 folder = Path(scratch.name)
-folders = unetv2.data.write_driving_scenes(folder / "scenes", 90, image_size=(144, 192))
+folders = unetv2.synthetic.write_driving_scenes(folder / "scenes", 90, image_size=(144, 192))
 train = unetv2.make_dataset(*folders, classes=unetv2.CARLA, image_size=None, crop_size=(64, 64))
 
 # A short training needs neither progressive resizing nor augmentation.
@@ -28,7 +28,7 @@ recipe = unetv2.recipes.get("fast", stages=((1, 1),), augmentation=None, learnin
 model = recipe.build((None, None, 3), 23, filters=12, depth=2, seed=0, dtype="float32")
 unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
 
-scene, _ = unetv2.data.driving_scene(5, image_size=(144, 384), seed=1)
+scene, _ = unetv2.synthetic.driving_scene(5, image_size=(144, 384), seed=1)
 predictions = {
     overlap: unetv2.predict(model, scene, window=(64, 64), overlap=overlap)
     for overlap in (0.0, 0.25, 0.5)

@@ -1,1 +1,0 @@
-"""Models that were exported: what lies in them, and how they are run."""

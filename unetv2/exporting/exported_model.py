@@ -1,0 +1,340 @@
+"""A model that was exported, ready to predict."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+import tensorflow as tf
+
+from unetv2.arguments import require_integer
+from unetv2.classes import ClassTable
+from unetv2.data.io.open import MAX_PIXELS
+from unetv2.data.preprocess import Geometry
+from unetv2.exporting.artifact import Description, Size
+from unetv2.exporting.formats.base import Outputs, Runner, eight_bits
+from unetv2.inference.inputs import Picture, place
+from unetv2.inference.postprocess import Band, Wanted, enlarge, mask_dtype, part_of
+from unetv2.inference.prediction import Prediction
+from unetv2.inference.predictor import Gathering, Predictor
+from unetv2.models.segmentation_model import preprocessing_of
+from unetv2.preprocessing import Preprocessing, class_table
+
+NO_DROPOUT = (
+    "`mc_samples` must be 0 for an exported model, which has no dropout. Pass the Keras model to "
+    "`unetv2.predict`, or ask for `uncertainty=True`, the entropy, which needs none."
+)
+
+
+class ArtefactNetwork:
+    """What an artefact says of prepared pictures; see :class:`unetv2.inference.compiled_model.Network`.
+
+    Args:
+        description: What the artefact is.
+        run: Runs it on frames.
+
+    Attributes:
+        n_classes: int.
+        channels: int.
+        size: ``(height, width)`` that the network in it takes, None for any.
+        probabilities: False: an artifact gives logits.
+    """
+
+    probabilities = False
+
+    def __init__(self, description: Description, run: Callable[[np.ndarray], Outputs]) -> None:
+        self.n_classes = description.n_classes
+        self.channels = description.preprocessing.channels
+        self.size: Size = description.network_size
+        self._frame_size = description.frame_size
+        self._low, self._high = description.preprocessing.value_range
+        self._run = run
+
+    @property
+    def any_size(self) -> bool:
+        """Whether the artefact takes prepared pictures of other sizes than one."""
+        return self.size == (None, None)
+
+    def prepare(self, size: tuple[int, int], *, sampled: bool = False) -> None:
+        """Raises where the artefact does not take a size, or is to have dropout on.
+
+        Args:
+            size: ``(height, width)``.
+            sampled: bool. Whether dropout is to be on.
+
+        Raises:
+            ValueError: In these cases.
+        """
+        if sampled:
+            raise ValueError(NO_DROPOUT)
+        if not self.takes(size):
+            raise ValueError(
+                f"`model` must take pictures of {size[0]}x{size[1]}. Received: an exported model "
+                f"for frames of {self._frame_size} and a network of {self.size}. "
+                "Export it without `frame_size`, or with another `image_size`."
+            )
+
+    def takes(self, size: Size) -> bool:
+        """Returns whether the artefact takes prepared pictures of a size."""
+        known = zip((*self.size, *self._frame_size), (*size, *size), strict=True)
+        return all(own in (None, side) for own, side in known)
+
+    def logits(self, images: Any) -> tf.Tensor:
+        """Returns what the ``softmax`` of is the probabilities of the classes.
+
+        Args:
+            images: Prepared pictures, float32 ``(batch, height, width, channels)``. The artefact
+                takes 8 bits: of pictures that had these, nothing is lost.
+
+        Returns:
+            tf.Tensor. float32 ``(batch, height, width, n_classes)``.
+        """
+        values = (np.asarray(images) - self._low) / (self._high - self._low) * 255
+        return tf.constant(self._run(np.rint(values).clip(0, 255).astype(np.uint8)).logits)
+
+
+class ExportedModel:
+    """A model of any format, made by :func:`unetv2.load_exported`.
+
+    :func:`unetv2.predict`, :func:`unetv2.predict_directory`, :func:`unetv2.predict_video` and
+    :func:`unetv2.evaluate` take it as they take a Keras model, windows and flips included; samples
+    of dropout need the Keras model. Several threads may use one at once. A pickled or copied one
+    is loaded again from its files, which must still be there.
+
+    Args:
+        description: What it is.
+        runner: What runs it.
+        path: Where it lies.
+        load: Loads it again, or None. A copy, as by ``pickle``, is loaded from its files.
+
+    Attributes:
+        description: Format, precision, sizes, versions and how far it agrees with the Keras model.
+        path: str. Where it lies.
+        name: str. The Keras model's name.
+        n_classes: int. Number of classes.
+        preprocessing: :class:`unetv2.Preprocessing`. How the network's pictures are prepared.
+
+    Example:
+        >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
+        >>> model.preprocessing = unetv2.Preprocessing(image_size=(24, 32))
+        >>> exported = unetv2.export(
+        ...     model, tmp / "described", format="saved_model", verbose=False)
+        >>> exported.description.precision, exported.n_classes
+        ('float32', 23)
+        >>> frame = np.zeros((48, 64, 3), np.uint8)
+        >>> exported.predict(frame).mask.shape
+        (48, 64)
+        >>> mask, confidence, logits = exported.run(frame[np.newaxis])
+        >>> mask.shape, confidence.shape, logits.shape
+        ((1, 48, 64), (1, 48, 64), (1, 24, 32, 23))
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        runner: Runner,
+        path: str | os.PathLike[str],
+        *,
+        load: Callable[[], ExportedModel] | None = None,
+    ) -> None:
+        self.description = description
+        self.path = os.fspath(path)
+        self.name = description.name
+        self.n_classes = description.n_classes
+        self.preprocessing: Preprocessing = description.preprocessing
+        self.preprocessing = preprocessing_of(self, self.n_classes)
+        self._runner = runner
+        self._load = load
+        self._network = ArtefactNetwork(description, self.run)
+
+    def __repr__(self) -> str:
+        """Returns what it is."""
+        return f"<ExportedModel '{self.path}' {self.description.format}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns how a copy is made: by loading the artifact's files again.
+
+        Raises:
+            TypeError: If it was not made by :func:`unetv2.load_exported`.
+        """
+        if self._load is None:
+            raise TypeError(
+                "An ExportedModel must come from `unetv2.load_exported` to be pickled or copied. "
+                f"Received: {self!r}, which was made of a runner. Load it from its path."
+            )
+        return self._load, ()
+
+    def run(self, frames: np.ndarray) -> Outputs:
+        """Runs the artefact itself.
+
+        Args:
+            frames: uint8 ``(batch, height, width, channels)`` of the size that it takes:
+                ``description.frame_size``, where None is any.
+
+        Returns:
+            tuple ``(mask, confidence, logits)``: class ids ``(batch, height, width)``, float32 of
+            the same shape, and float32 ``(batch, *network's size, n_classes)``.
+
+        Raises:
+            ValueError: If the frames are of another size or dtype.
+        """
+        shape = (None, *self.description.frame_size, self.preprocessing.channels)
+        if frames.dtype != np.uint8 or not (
+            frames.ndim == 4
+            and all(own in (None, side) for own, side in zip(shape, frames.shape, strict=True))
+        ):
+            raise ValueError(
+                f"`frames` must be uint8 {shape}, None for any. "
+                f"Received: {frames.dtype} {frames.shape}. `predict` takes pictures of any size "
+                "where the artefact was exported without `frame_size`."
+            )
+        return self._runner(np.ascontiguousarray(frames))
+
+    @overload
+    def predict(
+        self,
+        image: str | os.PathLike[str] | np.ndarray,
+        *,
+        uncertainty: bool = ...,
+        probabilities: bool = ...,
+        batch_size: int = ...,
+        max_pixels: int = ...,
+    ) -> Prediction: ...
+
+    @overload
+    def predict(
+        self,
+        image: list[Any] | tuple[Any, ...],
+        *,
+        uncertainty: bool = ...,
+        probabilities: bool = ...,
+        batch_size: int = ...,
+        max_pixels: int = ...,
+    ) -> list[Prediction]: ...
+
+    def predict(
+        self,
+        image: Any,
+        *,
+        uncertainty: bool = False,
+        probabilities: bool = False,
+        batch_size: int = 8,
+        max_pixels: int = MAX_PIXELS,
+        mc_samples: int = 0,
+    ) -> Prediction | list[Prediction]:
+        """Predicts pictures, resizing them in the artefact where it does that itself.
+
+        Args:
+            image: A path, an array or a list of them, as of :func:`unetv2.predict`. Pixels of
+                more than 8 bits are brought to 8.
+            uncertainty: bool. Whether the entropy is made too.
+            probabilities: bool. Whether all classes' probabilities are kept.
+            batch_size: int, at least 1. Frames of one size that are run at once, at most.
+            max_pixels: int, at least 1. Picture files of more pixels are refused from their header.
+            mc_samples: int. 0, as no artefact has dropout: others are refused.
+
+        Returns:
+            Prediction, with its confidence, or a list of them for a list of pictures.
+
+        Raises:
+            FileNotFoundError: If a file does not exist.
+            ValueError: If a picture is none, or of a size, channels or values not taken, or if
+                samples of dropout are asked for.
+            TypeError: If it is something else.
+        """
+        if mc_samples:
+            raise ValueError(NO_DROPOUT)
+        several = isinstance(image, list | tuple)
+        batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
+        asked = [
+            Picture(one, channels=self.preprocessing.channels, max_pixels=max_pixels)
+            for one in (image if several else [image])
+        ]
+        wanted = Wanted(uncertainty, probabilities)
+        if self.description.resizes:
+            found = list(self._whole(asked, wanted, batch_size))
+        else:
+            found = list(self._prepared(asked, wanted, batch_size))
+        return found if several else found[0]
+
+    def probabilities(self, image: np.ndarray) -> np.ndarray:
+        """Returns the classes' probabilities of a picture.
+
+        Args:
+            image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``.
+
+        Returns:
+            np.ndarray. float32 ``(height, width, n_classes)`` in [0, 1], 1 in sum.
+
+        Raises:
+            ValueError: If it is no picture, or of a size, channels or values not taken.
+        """
+        prediction: Any = self.predict(image, probabilities=True)
+        return prediction.probabilities
+
+    @property
+    def network(self) -> ArtefactNetwork:
+        """What :func:`unetv2.predict` feeds with prepared pictures."""
+        return self._network
+
+    @property
+    def classes(self) -> ClassTable:
+        """Names and colours of the ids."""
+        return class_table(self.preprocessing, self.n_classes)
+
+    def _whole(
+        self, pictures: Sequence[Picture], wanted: Wanted, batch_size: int
+    ) -> Iterator[Prediction]:
+        for _, same in itertools.groupby(pictures, key=lambda picture: picture.size):
+            left = list(same)
+            while left:
+                batch, left = left[:batch_size], left[batch_size:]
+                frames = np.stack([eight_bits(np.asarray(one.pixels()[:])) for one in batch])
+                outputs = self.run(frames)
+                for number, picture in enumerate(batch):
+                    mask, confidence, logits = (one[number] for one in outputs)
+                    yield self._prediction(picture, mask, confidence, logits, wanted)
+
+    def _prediction(
+        self,
+        picture: Picture,
+        mask: np.ndarray,
+        confidence: np.ndarray,
+        logits: np.ndarray,
+        wanted: Wanted,
+    ) -> Prediction:
+        more: dict[str, Any] = {}
+        if wanted != Wanted(False, False):
+            size = logits.shape[:2]
+            geometry = Geometry.plan(picture.size, (size[0], size[1]), self.preprocessing.resize)
+            rows, columns = place(geometry)
+            inside = tf.constant(logits[rows, columns])
+            bands = enlarge([Band(0, inside)], geometry.resized, picture.size)
+            parts = [
+                part_of(row, 0, values, self.n_classes, wanted, logarithms=True)
+                for row, values in bands
+            ]
+            for name, asked in (
+                ("uncertainty", wanted.uncertainty),
+                ("probabilities", wanted.probabilities),
+            ):
+                if asked:
+                    more[name] = np.concatenate([getattr(part, name) for part in parts])
+        return Prediction(
+            ids=mask.astype(mask_dtype(self.n_classes), copy=False), confidence=confidence,
+            classes=self.classes, picture=picture, **more,
+        )  # fmt: skip
+
+    def _prepared(
+        self, pictures: Sequence[Picture], wanted: Wanted, batch_size: int
+    ) -> Iterator[Prediction]:
+        """Predicts as `unetv2.predict` does, with what the artefact says of prepared pictures."""
+        predictor = Predictor(self, batch_size=batch_size)
+        for picture, parts in predictor.all(pictures, Wanted(True, wanted.probabilities)):
+            gathered = Gathering(picture, predictor, wanted, None)
+            for part in parts:
+                gathered.add(part)
+            yield gathered.prediction()

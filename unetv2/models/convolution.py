@@ -1,0 +1,221 @@
+"""One convolution of a U-Net, and what all of its blocks share.
+
+Everything is ``channels_last``: ``(batch, height, width, channels)``, whatever
+``keras.config.image_data_format()`` says, since masks have one layout only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import keras
+
+from unetv2.arguments import require_choice, require_integer
+
+Shape = tuple[int | None, ...]
+FeatureShape = tuple[int | None, int | None, int | None, int]
+
+DATA_FORMAT = "channels_last"
+FILTERS_ADVICE = "It is the number of output channels."
+
+_NORMALIZATIONS = (None, "batch", "group")
+# More channels a group make group normalization cheaper, fewer make it noisier; eight groups is
+# what 3D U-Nets settled on. Narrow layers take the largest number of groups that divides them.
+_GROUPS = 8
+
+
+@keras.saving.register_keras_serializable(package="unetv2")
+class ConvolutionBlock(keras.layers.Layer):
+    """Applies a 3x3 convolution, a normalization if asked for, and an activation.
+
+    Args:
+        filters: int, at least 1. Number of output channels.
+        normalization: ``None``, ``"batch"`` or ``"group"``. With a normalization the
+            convolution has no bias, the normalization's own offset replaces it.
+        activation: str or callable. Any Keras activation.
+        kernel_initializer: str or ``keras.Initializer``. He et al., 2015, by default.
+        **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
+
+    Call arguments:
+        inputs: Features, ``(batch, height, width, channels)``, any floating-point type.
+        training: bool or None. Whether batch normalization uses the batch's own statistics and
+            learns the moving ones; None is True in ``fit`` and False elsewhere.
+
+    Input shape:
+        ``(batch, height, width, channels)``, any height and width.
+
+    Output shape:
+        ``(batch, height, width, filters)``.
+
+    Raises:
+        ValueError: If an argument is out of its range or the input is not of rank 4.
+        TypeError: If ``filters`` is no integer.
+
+    Example:
+        >>> block = unetv2.ConvolutionBlock(8, normalization="batch")
+        >>> block(np.zeros((2, 6, 5, 3))).shape
+        TensorShape([2, 6, 5, 8])
+
+    References:
+        - `He et al., 2015 <https://arxiv.org/abs/1502.01852>`_
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        *,
+        normalization: str | None = None,
+        activation: Any = "relu",
+        kernel_initializer: Any = "he_normal",
+        **layer: Any,
+    ) -> None:
+        super().__init__(**layer)
+        self.filters = require_integer("filters", filters, 1, FILTERS_ADVICE)
+        require_choice("normalization", normalization, _NORMALIZATIONS)
+        self.normalization = normalization
+        self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.convolution = keras.layers.Conv2D(
+            self.filters,
+            3,
+            padding="same",
+            data_format=DATA_FORMAT,
+            # Fused into the convolution where nothing comes between the two.
+            activation=None if normalization else self.activation,
+            use_bias=not normalization,
+            kernel_initializer=self.kernel_initializer,
+            dtype=self.dtype_policy,
+            name="convolution",
+        )
+        self.normalizer: keras.layers.Layer | None = None
+        if normalization == "batch":
+            self.normalizer = keras.layers.BatchNormalization(
+                dtype=self.dtype_policy, name="normalization"
+            )
+        elif normalization == "group":
+            self.normalizer = keras.layers.GroupNormalization(
+                groups=math.gcd(self.filters, _GROUPS),
+                dtype=self.dtype_policy,
+                name="normalization",
+            )
+
+    def build(self, inputs_shape: Shape) -> None:
+        """Creates the weights for inputs of this shape.
+
+        Args:
+            inputs_shape: ``(batch, height, width, channels)``, the channels known.
+
+        Raises:
+            ValueError: If it is another kind of shape.
+        """
+        shape = self.compute_output_shape(inputs_shape)
+        self.convolution.build(inputs_shape)
+        if self.normalizer is not None:
+            self.normalizer.build(shape)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns features, ``(batch, height, width, filters)``."""
+        outputs = self.convolution(inputs)
+        if self.normalizer is None:
+            return outputs
+        return self.activation(self.normalizer(outputs, training=training))
+
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
+        """Returns ``(batch, height, width, filters)``.
+
+        Args:
+            inputs_shape: ``(batch, height, width, channels)``, the channels known.
+
+        Raises:
+            ValueError: If it is another kind of shape.
+        """
+        return (*require_features("inputs", inputs_shape)[:3], self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments, serialized."""
+        return {**super().get_config(), **shared_config(self)}
+
+
+def shared_config(block: Any) -> dict[str, Any]:
+    """Returns the arguments that all blocks have, serialized."""
+    return {
+        "filters": block.filters,
+        "normalization": block.normalization,
+        "activation": keras.activations.serialize(block.activation),
+        "kernel_initializer": keras.initializers.serialize(block.kernel_initializer),
+    }
+
+
+def require_features(name: str, shape: Any) -> FeatureShape:
+    """Returns a shape of features, or says why it is none."""
+    shape = tuple(shape)
+    if len(shape) != 4 or shape[3] is None:
+        raise ValueError(
+            f"`{name}` must have the shape (batch, height, width, channels) with a known "
+            f"number of channels. Received: {name} of shape {shape}. "
+            "Add the dimension that is missing."
+        )
+    return shape
+
+
+def independent(initializer: Any, position: int) -> Any:
+    """Copies an initializer so that its draws are its own.
+
+    One Keras initializer gives two kernels of the same shape the same values.
+    """
+    if not isinstance(initializer, keras.Initializer):
+        return initializer
+    config = initializer.get_config()
+    if isinstance(config.get("seed"), int):
+        config["seed"] += position
+    return type(initializer).from_config(config)
+
+
+# Gets the features, the share to drop and the shape of the noise, and returns what is left.
+Noise = Callable[[Any, float, Any], Any]
+
+_noise: ContextVar[Noise | None] = ContextVar("noise", default=None)
+
+
+@contextmanager
+def sampling(noise: Noise) -> Iterator[None]:
+    """Has every :class:`Dropout` drop by ``noise``, whatever ``training`` says.
+
+    The rest of a network can so be in inference mode, and the layers' own random state stays as it
+    was.
+
+    Args:
+        noise: Gets features, the share of them to drop in (0, 1), and the noise's shape or None
+            for the features'; returns what is left, scaled to keep the mean.
+    """
+    token = _noise.set(noise)
+    try:
+        yield
+    finally:
+        _noise.reset(token)
+
+
+@keras.saving.register_keras_serializable(package="unetv2")
+class Dropout(keras.layers.Dropout):
+    """``keras.layers.Dropout`` that obeys :func:`sampling`.
+
+    Args:
+        rate: float in [0, 1). Share of the features dropped in training.
+        noise_shape: tuple or None. Shape of the noise, None in it for the features'.
+        seed: int or None.
+        **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
+
+    Call arguments:
+        inputs: Features of any shape.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns what is left of the features, scaled to keep their mean."""
+        noise = _noise.get()
+        if noise is None:
+            return super().call(inputs, training=training)
+        return noise(inputs, self.rate, self.noise_shape) if self.rate else inputs

@@ -1,0 +1,223 @@
+"""A functional Keras model that knows how its pictures were prepared."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import weakref
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from unetv2.preprocessing import Preprocessing, of_dataset
+from unetv2.text import printable
+
+# Of a layer that scales images of 8 bits down; one for images in [0, 1] has a scale near 1.
+_LARGEST_SCALE = 1 / 32
+
+_log = logging.getLogger("unetv2")
+# Models by the identity of their names' strings. Of a model that is not compiled,
+# `keras.models.clone_model` passes nothing on but the graph and this string; one of a subclass of
+# `str` would be simpler, but h5py writes none.
+_by_name: weakref.WeakValueDictionary[int, SegmentationModel] = weakref.WeakValueDictionary()
+# Models that were warned of.
+_told: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+@keras.saving.register_keras_serializable(package="unetv2")
+class SegmentationModel(keras.Model):
+    """A functional ``keras.Model`` that keeps how its pictures were prepared.
+
+    ``fit`` takes it from a data set of :func:`unetv2.make_dataset`, ``save`` writes it,
+    ``keras.models.load_model`` reads it, after ``import unetv2``. What is derived from such a
+    data set, as by ``.take`` or ``.map``, no longer tells; set ``preprocessing`` then.
+
+    Args:
+        *args: As of ``keras.Model``: inputs and outputs.
+        preprocessing: :class:`unetv2.Preprocessing`, its ``as_dict()``, or None if unknown.
+        **kwargs: As of ``keras.Model``.
+
+    Raises:
+        TypeError: If ``preprocessing`` is something else.
+        ValueError: If a value in it is out of its range.
+
+    Example:
+        >>> image = keras.Input((None, None, 3))
+        >>> model = unetv2.SegmentationModel(
+        ...     image, keras.layers.Conv2D(5, 1)(image),
+        ...     preprocessing=unetv2.Preprocessing(crop_size=(64, 64)))
+        >>> model.preprocessing.crop_size
+        (64, 64)
+    """
+
+    # These two names make it, to Keras, a class that is built like its own functional one.
+    def __init__(
+        self,
+        *args: Any,
+        preprocessing: Preprocessing | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        name = kwargs.get("name")
+        cloned = _by_name.get(id(name))
+        if preprocessing is None and cloned is not None and cloned.name is name:
+            preprocessing = cloned.preprocessing
+        super().__init__(*args, **kwargs)
+        self.preprocessing = preprocessing
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._own_name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        # A string of its own, except of a single character, which Python has only once.
+        self._own_name = (value + " ")[:-1]
+        if len(value) > 1:
+            _by_name[id(self._own_name)] = self
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How pictures were prepared, a :class:`unetv2.Preprocessing`; None if unknown."""
+        return self._preprocessing
+
+    @preprocessing.setter
+    def preprocessing(self, value: Preprocessing | Mapping[str, Any] | None) -> None:
+        if isinstance(value, Mapping):
+            value = Preprocessing.from_dict(value)
+        if value is not None and not isinstance(value, Preprocessing):
+            raise TypeError(
+                "`preprocessing` must be a Preprocessing or None. "
+                f"Received: preprocessing={value!r}. Make one by `unetv2.Preprocessing(...)`."
+            )
+        self._preprocessing = value
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains as ``keras.Model.fit``, and keeps how the pictures of ``x`` were prepared.
+
+        Args:
+            x: As of ``keras.Model.fit``. Of a data set of :func:`unetv2.make_dataset` the record
+                is taken; of anything else the model keeps the one that it has.
+            *args: As of ``keras.Model.fit``.
+            **kwargs: As of ``keras.Model.fit``.
+
+        Returns:
+            ``keras.callbacks.History``.
+        """
+        self.preprocessing = of_dataset(x) or self.preprocessing
+        return super().fit(x, *args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the graph and ``preprocessing``, serialized."""
+        return {**super().get_config(), "preprocessing": self._serialized()}
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns how the model was compiled, with ``preprocessing``.
+
+        ``keras.models.clone_model`` passes nothing else on but the graph.
+        """
+        config = super().get_compile_config()
+        return {**config, "preprocessing": self._serialized()} if config else config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as :meth:`get_compile_config` tells.
+
+        Args:
+            config: Its result.
+        """
+        config = dict(config)
+        self.preprocessing = config.pop("preprocessing", None) or self.preprocessing
+        super().compile_from_config(config)
+
+    def _serialized(self) -> dict[str, Any] | None:
+        return None if self.preprocessing is None else self.preprocessing.as_dict()
+
+
+def preprocessing_of(model: Any, n_classes: int) -> Preprocessing:
+    """Returns how a model's images were prepared, and what its classes are.
+
+    Where the model does not have that, it is assumed from its input and its first layer. A class
+    table that does not fit the model's outputs is left out. The logger ``unetv2`` warns of either
+    once.
+
+    Args:
+        model: Any Keras model of one input ``(batch, height, width, channels)``, or what has its
+            ``preprocessing``.
+        n_classes: int. Number of its outputs.
+
+    Returns:
+        Preprocessing, with a class table for ``n_classes`` or none.
+    """
+    found = getattr(model, "preprocessing", None)
+    if isinstance(found, Preprocessing):
+        return _with_fitting_table(found, model, n_classes)
+    assumed = Preprocessing.assumed(model.input_shape, value_range=expected_range(model))
+    size = (
+        "images at their own size"
+        if assumed.image_size is None
+        else "whole images stretched to {}x{}, as by `make_dataset`".format(*assumed.image_size)
+    )
+    _warn_once(
+        model,
+        "`model.preprocessing` of the model '%s' is not set. Assumed: %s, with values %s. Set it "
+        "to a `unetv2.Preprocessing` with the `image_size` and `value_range` of the training, if "
+        "that is wrong.",
+        _name(model), size,
+        "divided by 255, in [0, 1]" if assumed.value_range == (0.0, 1.0)
+        else "in [0, 255], as the model scales them itself",
+    )  # fmt: skip
+    return assumed
+
+
+def _with_fitting_table(known: Preprocessing, model: Any, n_classes: int) -> Preprocessing:
+    if known.classes is None or len(known.classes) == n_classes:
+        return known
+    _warn_once(
+        model,
+        "The class table of `model.preprocessing` has %d classes and the model '%s' has %d. It is "
+        "left out. Set a `unetv2.ClassTable` of %d classes.",
+        len(known.classes), _name(model), n_classes, n_classes,
+    )  # fmt: skip
+    return replace(known, classes=None)
+
+
+def _name(model: Any) -> str:
+    return printable(getattr(model, "name", type(model).__name__))
+
+
+def _warn_once(model: Any, message: str, *values: Any) -> None:
+    # What is no Keras model may have no place in a set; its user is warned each time.
+    with contextlib.suppress(TypeError):
+        if model in _told:
+            return
+        _told.add(model)
+    _log.warning(message, *values)
+
+
+def expected_range(model: Any) -> tuple[float, float]:
+    """Returns the range of a model's images: that of its record, or what its first layer takes.
+
+    Args:
+        model: Any Keras model, or what has its ``preprocessing``.
+    """
+    known = getattr(model, "preprocessing", None)
+    if isinstance(known, Preprocessing):
+        return known.value_range
+    first = next((one for one in model.layers if not _is_input(one)), None)
+    if isinstance(first, keras.Model):
+        return expected_range(first)
+    if isinstance(first, keras.layers.Rescaling):
+        # 1 / 255 and 1 / 127.5 are made for images of 8 bits, 2 for those in [0, 1].
+        scales_down = np.max(np.abs(np.asarray(first.scale, np.float64))) <= _LARGEST_SCALE
+        return (0.0, 255.0) if scales_down else (0.0, 1.0)
+    if isinstance(first, keras.layers.Normalization) and first.mean is not None:
+        mean = keras.ops.convert_to_numpy(first.mean)
+        return (0.0, 255.0) if np.max(np.abs(mean)) > 1 else (0.0, 1.0)
+    return 0.0, 1.0
+
+
+def _is_input(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.InputLayer)

@@ -1,0 +1,265 @@
+"""Lamp posts, traffic signs and traffic lights: what stands on poles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from unetv2.synthetic.canvas import RGB, Canvas, Chance, Glow
+from unetv2.synthetic.scene import Tag
+
+_METALS: tuple[RGB, ...] = (
+    (0.5, 0.51, 0.52),
+    (0.2, 0.22, 0.22),
+    (0.38, 0.3, 0.22),
+    (0.68, 0.68, 0.66),
+)
+_WHITE: RGB = (0.92, 0.92, 0.9)
+_RED: RGB = (0.76, 0.1, 0.1)
+_BLUE: RGB = (0.1, 0.25, 0.62)
+_YELLOW: RGB = (0.9, 0.72, 0.12)
+_GREEN: RGB = (0.08, 0.38, 0.26)
+_HOUSING: tuple[RGB, ...] = ((0.1, 0.1, 0.1), (0.82, 0.68, 0.12), (0.22, 0.25, 0.22))
+_LAMPS: tuple[RGB, ...] = ((0.15, 0.9, 0.45), (1.0, 0.72, 0.1), (1.0, 0.16, 0.1))
+_SODIUM: RGB = (0.95, 0.7, 0.38)
+_POST = 0.09
+_LOW_HEAD = 2.6
+
+
+@dataclass(frozen=True)
+class Post:
+    """A pole: a street lamp with an arm over the road, or a mast for wires.
+
+    Args:
+        lateral: Metres.
+        depth: Metres.
+        height: Metres.
+        arm: Metres over the road, or of the cross-arms to both sides.
+        wires: bool. A mast with cross-arms in place of a lamp.
+        rgb: Colour.
+    """
+
+    lateral: float
+    depth: float
+    height: float
+    arm: float
+    wires: bool
+    rgb: RGB
+
+    def cast_shadow(self, canvas: Canvas) -> None:
+        """Darkens a streak on the ground."""
+        _cast_streak(canvas, self.lateral, self.depth, self.height)
+
+    def paint(self, canvas: Canvas) -> None:
+        """Paints the shaft, the arms, and the lamp."""
+        camera, depth = canvas.camera, self.depth
+        u, pole = camera.u_at(self.lateral, depth), canvas.mix(Tag.POLE, self.rgb)
+        thick = 1.3 if self.wires else 1.0
+        _paint_shaft(canvas, self.lateral, depth, self.height, self.rgb, thick)
+        if self.wires:
+            for height in (self.height - 0.4, self.height - 1.1):
+                _bar(canvas, u, depth, (height, height + 0.14), self.arm / 2, pole)
+            return
+        inward = -1 if self.lateral > 0 else 1
+        middle, tip = (u + inward * share * self.arm / depth for share in (0.5, 1.0))
+        _bar(canvas, middle, depth, (self.height - 0.1, self.height), self.arm / 2, pole)
+        _bar(canvas, tip, depth, (self.height - 0.22, self.height - 0.02), 0.32, pole)
+        if canvas.weather.night and abs(tip) < 1:
+            red, green, blue = _SODIUM
+            v = camera.v_at(self.height - 0.2, depth)
+            canvas.glows.append(Glow(tip, v, 1.3 / depth, (0.8 * red, 0.8 * green, 0.8 * blue)))
+
+
+class Board(Enum):
+    """The shape of a traffic sign."""
+
+    DISC = "disc"
+    TRIANGLE = "triangle"
+    OBLONG = "oblong"
+    DIAMOND = "diamond"
+
+
+_OUTLINES: dict[Board, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    Board.DISC: ((-1, -0.8, -0.4, 0, 0.4, 0.8, 1), (0.2, 0.6, 0.92, 1, 0.92, 0.6, 0.2)),
+    Board.TRIANGLE: ((-0.8, 1), (1.05, 0.06)),
+    Board.OBLONG: ((-1.1, 1.1), (0.85, 0.85)),
+    Board.DIAMOND: ((-1.1, 0, 1.1), (0.05, 1.1, 0.05)),
+}
+_FACES: dict[Board, tuple[tuple[RGB, RGB], ...]] = {
+    Board.DISC: ((_RED, _WHITE), (_BLUE, _BLUE), (_RED, _RED)),
+    Board.TRIANGLE: ((_RED, _WHITE), (_RED, _YELLOW)),
+    Board.OBLONG: ((_WHITE, _BLUE), (_WHITE, _GREEN), (_WHITE, _WHITE)),
+    Board.DIAMOND: ((_WHITE, _YELLOW), ((0.1, 0.1, 0.1), _YELLOW)),
+}
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A traffic sign on a post.
+
+    Args:
+        lateral: Metres.
+        depth: Metres.
+        height: Of its middle, metres.
+        radius: Metres.
+        board: Its shape.
+        rim: Colour.
+        face: Colour.
+        metal: Colour of the post.
+    """
+
+    lateral: float
+    depth: float
+    height: float
+    radius: float
+    board: Board
+    rim: RGB
+    face: RGB
+    metal: RGB
+
+    def cast_shadow(self, canvas: Canvas) -> None:
+        """Darkens a streak on the ground."""
+        _cast_streak(canvas, self.lateral, self.depth, self.height)
+
+    def paint(self, canvas: Canvas) -> None:
+        """Paints the post, then the board with its rim and a pictogram."""
+        _paint_shaft(canvas, self.lateral, self.depth, self.height, self.metal, 0.5)
+        u, light = canvas.camera.u_at(self.lateral, self.depth), canvas.weather.facing(0)
+        for share, rgb in ((1.0, self.rim), (0.76, self.face)):
+            heights, halves = _OUTLINES[self.board]
+            scaled = [self.height + share * self.radius * height for height in heights]
+            widths = [share * self.radius * half for half in halves]
+            patch = canvas.outline(u, self.depth, scaled, widths)
+            if patch is not None:
+                patch.paint(canvas.mix(Tag.TRAFFIC_SIGN, rgb), light)
+        dark = (0.1, 0.1, 0.1) if sum(self.face) > 1.2 else _WHITE
+        middle = self.height - 0.12 * self.radius, self.height + 0.12 * self.radius
+        patch = canvas.outline(u, self.depth, middle, (0.45 * self.radius,) * 2)
+        if patch is not None:
+            patch.paint(canvas.mix(Tag.TRAFFIC_SIGN, dark), light)
+
+
+@dataclass(frozen=True)
+class TrafficLight:
+    """A traffic light beside the road, or above it at the end of an arm.
+
+    Args:
+        lateral: Of its post, metres.
+        depth: Metres.
+        height: Of the housing's lower edge, metres.
+        arm: Metres from the post to the housing, negative to the left.
+        lit: Which lamp is lit: 0 green, 1 yellow, 2 red.
+        housing: Colour.
+        metal: Colour of the post.
+    """
+
+    lateral: float
+    depth: float
+    height: float
+    arm: float
+    lit: int
+    housing: RGB
+    metal: RGB
+
+    def cast_shadow(self, canvas: Canvas) -> None:
+        """Darkens a streak on the ground."""
+        _cast_streak(canvas, self.lateral, self.depth, self.height)
+
+    def paint(self, canvas: Canvas) -> None:
+        """Paints the post, the arm, the housing, and the three lamps."""
+        depth = self.depth
+        _paint_shaft(canvas, self.lateral, depth, self.height + 0.9, self.metal, 0.8)
+        post = canvas.camera.u_at(self.lateral, depth)
+        u = post + self.arm / depth
+        if self.arm:
+            heights = self.height + 0.7, self.height + 0.85
+            metal = canvas.mix(Tag.POLE, self.metal)
+            _bar(canvas, (post + u) / 2, depth, heights, abs(self.arm) / 2, metal)
+            self._paint_head(canvas, post, _LOW_HEAD)
+        self._paint_head(canvas, u, self.height)
+
+    def _paint_head(self, canvas: Canvas, u: float, foot: float) -> None:
+        camera, depth = canvas.camera, self.depth
+        box = canvas.outline(u, depth, (foot, foot + 1.2), (0.25, 0.25))
+        if box is not None:
+            box.paint(canvas.mix(Tag.TRAFFIC_LIGHT, self.housing), canvas.weather.facing(0))
+        for number, rgb in enumerate(_LAMPS):
+            v, radius = camera.v_at(foot + 0.24 + 0.36 * number, depth), 0.15 / depth
+            patch = canvas.rectangle(u - radius, u + radius, v - radius, v + radius, depth)
+            if patch is None:
+                continue
+            patch.visible &= np.hypot(patch.u - u, patch.v - v) < radius
+            lit = number == self.lit
+            patch.paint(canvas.mix(Tag.TRAFFIC_LIGHT, rgb, shines=lit), 1.0 if lit else 0.22)
+            if lit and patch.visible.any():
+                glow = (0.35 * rgb[0], 0.35 * rgb[1], 0.35 * rgb[2])
+                canvas.glows.append(Glow(u, v, 3 * radius, glow))
+
+
+def draw_post(
+    chance: Chance, lateral: float, depth: float, *, wires: bool, like: Post | None
+) -> Post:
+    """Draws a pole at a place, of the same make as ``like`` where one is given."""
+    if like is not None:
+        return Post(lateral, depth, like.height, like.arm, like.wires, like.rgb)
+    rgb = chance.near(chance.choose(_METALS), 0.03)
+    return Post(lateral, depth, chance.between(6, 9.5), chance.between(1.2, 2.6), wires, rgb)
+
+
+def draw_sign(chance: Chance, lateral: float, depth: float) -> Sign:
+    """Draws a traffic sign at a place."""
+    board = chance.choose(tuple(Board))
+    rim, face = chance.choose(_FACES[board])
+    return Sign(
+        lateral=lateral,
+        depth=depth,
+        height=chance.between(2.1, 2.9),
+        radius=chance.between(0.3, 0.44),
+        board=board,
+        rim=rim,
+        face=face,
+        metal=chance.near(chance.choose(_METALS), 0.03),
+    )
+
+
+def draw_traffic_light(chance: Chance, lateral: float, depth: float) -> TrafficLight:
+    """Draws a traffic light at a place, its arm reaching over the road."""
+    arm = chance.between(2.5, 5) if chance.happens(0.5) else 0.0
+    return TrafficLight(
+        lateral=lateral,
+        depth=depth,
+        height=chance.between(4.6, 5.4) if arm else chance.between(2.4, 3.2),
+        arm=-arm if lateral > 0 else arm,
+        lit=chance.count(0, 2),
+        housing=chance.choose(_HOUSING),
+        metal=chance.near(chance.choose(_METALS), 0.03),
+    )
+
+
+def _paint_shaft(
+    canvas: Canvas, lateral: float, depth: float, height: float, rgb: RGB, thickness: float
+) -> None:
+    u, half = canvas.camera.u_at(lateral, depth), thickness * _POST
+    patch = canvas.outline(
+        u, depth, (0, 0.4, 0.41, height), (1.6 * half, 1.6 * half, half, 0.7 * half)
+    )
+    if patch is not None:
+        across = (patch.u - u) * (depth / half)
+        patch.paint(canvas.mix(Tag.POLE, rgb), 0.85 - 0.3 * np.sign(canvas.weather.slant) * across)
+
+
+def _bar(
+    canvas: Canvas, u: float, depth: float, heights: tuple[float, float], half: float, material: int
+) -> None:
+    top, bottom = (canvas.camera.v_at(height, depth) for height in heights[::-1])
+    patch = canvas.rectangle(u - half / depth, u + half / depth, top, bottom, depth)
+    if patch is not None:
+        patch.paint(material, 0.85)
+
+
+def _cast_streak(canvas: Canvas, lateral: float, depth: float, height: float) -> None:
+    edges = sorted((lateral, lateral + canvas.weather.slant * height))
+    depths = depth - 0.14, depth + 0.14
+    canvas.darken_ground(depths, (edges[0], edges[1]), canvas.weather.shadow)

@@ -1,0 +1,190 @@
+"""Light, sky and air."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from unetv2.synthetic.canvas import RGB, Chance
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How the sky looks and what the air and the light do to everything else.
+
+    Args:
+        weight: How often this weather is drawn.
+        zenith: Colour of the sky high above.
+        low_sky: Colour of the sky at the horizon, and of the haze.
+        cloud: Colour of the clouds.
+        cover: Share of the sky that clouds hide, 0 to 1.
+        light: Colour that multiplies every surface's.
+        shadow: Share of the light that a shadow takes away, 0 to 1.
+        visibility: Metres after which 63 % of a thing's colour has turned into haze.
+        wet: Share of the sky that the road mirrors, 0 to 1.
+        rain: Brightness of the streaks, 0 for none.
+        grain: Standard deviation of the sensor's noise, of 255.
+        night: bool. Lamps, windows and headlights are lit.
+        sun: ``u`` and ``v`` of the sun.
+        sun_rgb: Colour of the glow about the sun.
+        slant: Metres of shadow, to the right, for each metre of height.
+    """
+
+    weight: float
+    zenith: RGB
+    low_sky: RGB
+    cloud: RGB
+    cover: float
+    light: RGB
+    shadow: float
+    visibility: float
+    wet: float = 0.0
+    rain: float = 0.0
+    grain: float = 2.6
+    night: bool = False
+    sun: tuple[float, float] = (0.0, -1.0)
+    sun_rgb: RGB = (0.25, 0.22, 0.15)
+    slant: float = 0.0
+
+    def facing(self, side: float) -> float:
+        """Returns how bright an upright surface is.
+
+        Args:
+            side: Where the surface looks: -1 to the left, 0 to the camera, 1 to the right.
+
+        Returns:
+            The factor for its colour.
+        """
+        sunny = -side * self.slant if side else -0.15
+        return 0.86 + self.shadow * max(-0.42, min(0.42, sunny))
+
+
+_CLEAR = Weather(
+    weight=5,
+    zenith=(0.27, 0.47, 0.79),
+    low_sky=(0.76, 0.85, 0.93),
+    cloud=(0.97, 0.97, 0.98),
+    cover=0.32,
+    light=(1.17, 1.12, 1.04),
+    shadow=0.55,
+    visibility=900,
+)
+_WEATHERS = (
+    _CLEAR,
+    replace(_CLEAR, weight=3, cover=0.62, shadow=0.4, cloud=(0.9, 0.91, 0.93), visibility=600),
+    Weather(  # Hard, low sun.
+        weight=3,
+        zenith=(0.33, 0.5, 0.74),
+        low_sky=(0.97, 0.91, 0.76),
+        cloud=(1.0, 0.96, 0.88),
+        cover=0.25,
+        light=(1.28, 1.11, 0.86),
+        shadow=0.68,
+        visibility=420,
+        sun_rgb=(0.75, 0.6, 0.35),
+    ),
+    Weather(  # Overcast.
+        weight=4,
+        zenith=(0.55, 0.58, 0.62),
+        low_sky=(0.72, 0.74, 0.75),
+        cloud=(0.66, 0.67, 0.69),
+        cover=0.75,
+        light=(0.92, 0.94, 0.97),
+        shadow=0.14,
+        visibility=420,
+        sun_rgb=(0.05, 0.05, 0.05),
+    ),
+    Weather(  # Rain.
+        weight=3,
+        zenith=(0.36, 0.4, 0.45),
+        low_sky=(0.56, 0.59, 0.62),
+        cloud=(0.45, 0.47, 0.5),
+        cover=0.85,
+        light=(0.62, 0.66, 0.72),
+        shadow=0.1,
+        visibility=190,
+        wet=0.75,
+        rain=0.16,
+        grain=4,
+        sun_rgb=(0.0, 0.0, 0.0),
+    ),
+    Weather(  # After the rain.
+        weight=2,
+        zenith=(0.4, 0.53, 0.71),
+        low_sky=(0.83, 0.85, 0.86),
+        cloud=(0.72, 0.74, 0.78),
+        cover=0.6,
+        light=(1.0, 1.0, 1.0),
+        shadow=0.35,
+        visibility=420,
+        wet=0.6,
+    ),
+    Weather(  # Fog.
+        weight=2,
+        zenith=(0.68, 0.71, 0.73),
+        low_sky=(0.74, 0.76, 0.77),
+        cloud=(0.76, 0.77, 0.78),
+        cover=0.5,
+        light=(0.8, 0.82, 0.84),
+        shadow=0.08,
+        visibility=60,
+        wet=0.15,
+        sun_rgb=(0.08, 0.08, 0.07),
+    ),
+    Weather(  # Dawn.
+        weight=2,
+        zenith=(0.47, 0.55, 0.74),
+        low_sky=(0.99, 0.82, 0.7),
+        cloud=(0.97, 0.77, 0.73),
+        cover=0.45,
+        light=(0.9, 0.8, 0.82),
+        shadow=0.3,
+        visibility=230,
+        sun_rgb=(0.5, 0.35, 0.2),
+    ),
+    Weather(  # Dusk.
+        weight=3,
+        zenith=(0.2, 0.24, 0.43),
+        low_sky=(0.96, 0.58, 0.34),
+        cloud=(0.62, 0.4, 0.42),
+        cover=0.5,
+        light=(0.56, 0.46, 0.48),
+        shadow=0.3,
+        visibility=420,
+        grain=4,
+        night=True,
+        sun_rgb=(0.6, 0.32, 0.1),
+    ),
+    Weather(  # Night.
+        weight=2,
+        zenith=(0.02, 0.035, 0.085),
+        low_sky=(0.1, 0.11, 0.17),
+        cloud=(0.11, 0.11, 0.15),
+        cover=0.45,
+        light=(0.23, 0.25, 0.33),
+        shadow=0.05,
+        visibility=260,
+        grain=6,
+        night=True,
+        sun_rgb=(0.05, 0.05, 0.07),
+    ),
+)
+_WEIGHTS = [weather.weight for weather in _WEATHERS]
+
+
+def draw_weather(chance: Chance) -> Weather:
+    """Draws a weather and where the sun stands in it."""
+    weather = chance.choose_weighted(_WEATHERS, _WEIGHTS)
+    side = chance.sign()
+    exposure = chance.between(0.86, 1.1)
+    red, green, blue = weather.light
+    return replace(
+        weather,
+        zenith=chance.near(weather.zenith, 0.03),
+        low_sky=chance.near(weather.low_sky, 0.03),
+        cloud=chance.near(weather.cloud, 0.03),
+        cover=min(0.95, weather.cover * chance.between(0.5, 1.4)),
+        light=(red * exposure, green * exposure, blue * exposure),
+        visibility=weather.visibility * chance.between(0.7, 1.6),
+        sun=(-side * chance.between(0.1, 1.1), -chance.between(0.12, 0.9)),
+        slant=side * chance.between(0.5, 1.5),
+    )
