@@ -91,7 +91,7 @@ def check_metadata(told: email.message.Message, version: str, place: str) -> Non
     require(set(classifiers) == set(project["classifiers"]), f"{place} lacks classifiers")
     require(
         not any(line.startswith("License ::") for line in classifiers),
-        f"{place} has the licence as a classifier too, which PyPI refuses",
+        f"{place} has the license as a classifier too, which PyPI refuses",
     )
     require(len(told.get_all("Requires-Dist") or ()) > 5, f"{place} lacks requirements")
     require(
@@ -104,7 +104,7 @@ def check_metadata(told: email.message.Message, version: str, place: str) -> Non
 
 
 def check_wheel(wheel: Path, version: str) -> None:
-    """The wheel holds the package, its data, the licence, and nothing else."""
+    """The wheel holds the package, its data, the license, and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         place = f"unetv2-{version}.dist-info"

@@ -26,7 +26,7 @@ with tempfile.TemporaryDirectory() as folder:
     images, _ = next(iter(train))
     np.testing.assert_array_equal(loaded(images), model(images))
     evaluation = unetv2.evaluate(loaded, folders, report=Path(folder) / "report", progress=False)
-    assert evaluation.n_pictures == 20
+    assert evaluation.n_images == 20
     assert "</html>" in (Path(folder) / "report" / "report.html").read_text(encoding="utf-8")
     script = str(Path(sys.executable).parent / "unetv2")
     for command in ([script], [sys.executable, "-m", "unetv2"]):

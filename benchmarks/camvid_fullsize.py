@@ -1,13 +1,13 @@
 """CamVid at 360x480 from random weights, within a budget of wall-clock minutes.
 
-First pictures that are cheap, of half the size or, with `--first crops`, random crops; then whole
-pictures of full size at a lower learning rate, from the weights that the first left. The speed of a
+First images that are cheap, of half the size or, with `--first crops`, random crops; then whole
+images of full size at a lower learning rate, from the weights that the first left. The speed of a
 few steps of each is measured first, and the numbers of epochs follow from it and the budget, which
 covers all of this but the imports: reading, measuring, training, evaluating. The training never
-looks at the validation pictures, not even to choose an epoch, so that the command can be repeated
+looks at the validation images, not even to choose an epoch, so that the command can be repeated
 on a held-out split by `--validation` alone.
 
-Prints the scores of the 11 classes at full size, unlabelled pixels ignored. In the output folder:
+Prints the scores of the 11 classes at full size, unlabeled pixels ignored. In the output folder:
 `model.keras`, `figures.json`, and what `unetv2.train` writes, in `first` and `whole`.
 
     python benchmarks/camvid_fullsize.py --minutes 90 --output runs/camvid_fullsize
@@ -62,10 +62,10 @@ class Deadline(keras.callbacks.Callback):
         self._last = now
 
 
-def pictures(
+def images(
     folder: Path, batch_size: int, image_size: tuple[int, int] = IMAGE_SIZE, **options: Any
 ) -> tf.data.Dataset:
-    """Returns the pictures of ``folder/images`` and ``folder/masks``, read already."""
+    """Returns the images of ``folder/images`` and ``folder/masks``, read already."""
     dataset = unetv2.make_dataset(
         folder / "images", folder / "masks", classes=TABLE,
         image_size=image_size, batch_size=batch_size, **options,
@@ -122,14 +122,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     train = arguments.data / "train"
     if arguments.first == "half":
         half = (IMAGE_SIZE[0] // 2, IMAGE_SIZE[1] // 2)
-        first = pictures(train, arguments.batch_size, half, seed=seed)
+        first = images(train, arguments.batch_size, half, seed=seed)
     else:
-        first = pictures(
+        first = images(
             train, arguments.batch_size, crop_size=tuple(arguments.crop_size),
             balanced=arguments.balanced, seed=seed,
         )  # fmt: skip
-    whole = pictures(train, arguments.whole_batch_size, seed=seed)
-    held = pictures(
+    whole = images(train, arguments.whole_batch_size, seed=seed)
+    held = images(
         arguments.validation or arguments.data / "val", arguments.whole_batch_size, shuffle=False
     )
     seconds = {
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--filters", type=int, default=32)
     parser.add_argument("--strided", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--first", choices=("half", "crops"), default="half")
-    parser.add_argument("--batch-size", type=int, default=8, help="of the first pictures")
+    parser.add_argument("--batch-size", type=int, default=8, help="of the first images")
     parser.add_argument("--whole-batch-size", type=int, default=4)
     parser.add_argument("--crop-size", type=int, nargs=2, default=(192, 256))
     parser.add_argument("--first-share", type=float, default=0.4, help="of the training time")

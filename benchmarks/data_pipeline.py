@@ -1,7 +1,7 @@
 """Speed and memory of the way from files to batches.
 
 Compares `make_dataset`, cold, cached in memory and cached in a folder, with the reference's own
-pipeline: TensorFlow decodes, nearest neighbour resizes, the result is cached as float32. That is
+pipeline: TensorFlow decodes, nearest neighbor resizes, the result is cached as float32. That is
 given parallel calls as well, which the reference did not use. Every figure is of a fresh data set
 over the same files; cold passes take turns, and the doctor, `check_dataset`, with them.
 
@@ -76,7 +76,7 @@ def resident_megabytes() -> float:
 
 
 def memory_without_cache(root: Path, n: int) -> list[float]:
-    """Returns the memory in use at each fifth of a pass over n pairs of small pictures."""
+    """Returns the memory in use at each fifth of a pass over n pairs of small images."""
     few = unetv2.synthetic.write_driving_scenes(root / "few", 100, image_size=IMAGE_SIZE)
     folders = [root / "many" / folder.name for folder in few]
     for source, folder in zip(few, folders, strict=True):

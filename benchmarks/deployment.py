@@ -1,9 +1,9 @@
 """What each exported format of a model costs and loses, against Keras on the same machine.
 
-Exports a model to every format and precision, calibrated on CamVid's training pictures, for frames
+Exports a model to every format and precision, calibrated on CamVid's training images, for frames
 of the network's size, which is what the formats are fastest with, or with `--open` of any size. Has
-`unetv2.benchmark` measure all of them in turns, with the mean IoU of the validation pictures.
-Prints its table, then the ratios that are expected: the fastest artefact, a frame at a time,
+`unetv2.benchmark` measure all of them in turns, with the mean IoU of the validation images.
+Prints its table, then the ratios that are expected: the fastest artifact, a frame at a time,
 against ``model.predict`` (15) and a compiled ``tf.function`` (4), LiteRT's eight bits against its
 float32 (3), the sizes of eight bits (0.27), the mean IoU that eight bits lose (0.005).
 
@@ -35,10 +35,10 @@ PARITY = ("pixels_equal", "largest_difference", "mean_difference")
 def export_all(
     model: keras.Model, arguments: argparse.Namespace
 ) -> dict[str, unetv2.ExportedModel]:
-    """Returns the artefacts by their names; those of an earlier run are taken as they are."""
+    """Returns the artifacts by their names; those of an earlier run are taken as they are."""
     found = {}
     frame_size = None if arguments.open else model.input_shape[1:3]
-    pictures = sorted((arguments.data / "train" / "images").iterdir())
+    images = sorted((arguments.data / "train" / "images").iterdir())
     for format in arguments.formats:
         for precision in FORMATS[format].precisions:
             if precision not in (arguments.precisions or [precision]):
@@ -47,7 +47,7 @@ def export_all(
             path = arguments.output / name
             if not path.exists():
                 unetv2.export(
-                    model, path, format=format, precision=precision, calibration=pictures,
+                    model, path, format=format, precision=precision, calibration=images,
                     frame_size=frame_size, least_equal=0,
                 )  # fmt: skip
             found[name] = unetv2.load_exported(path)
@@ -56,11 +56,11 @@ def export_all(
 
 def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Returns what is expected of the figures, where both sides were measured."""
-    artefacts = {name: row for name, row in rows.items() if row["format"] != "keras"}
-    fastest = min(artefacts, key=lambda name: artefacts[name]["latency_ms"][0])
+    artifacts = {name: row for name, row in rows.items() if row["format"] != "keras"}
+    fastest = min(artifacts, key=lambda name: artifacts[name]["latency_ms"][0])
     found = {
         f"{fastest}: times as fast as {name}, a frame": (
-            rows[name]["latency_ms"][0] / artefacts[fastest]["latency_ms"][0]
+            rows[name]["latency_ms"][0] / artifacts[fastest]["latency_ms"][0]
         )
         for name in ("model.predict", "tf.function")
     }
@@ -108,17 +108,17 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     model = keras.models.load_model(arguments.model)
-    artefacts = export_all(model, arguments)
+    artifacts = export_all(model, arguments)
     held = tuple(arguments.data / "val" / name for name in ("images", "masks"))
     measured = unetv2.benchmark(
-        [model, *artefacts.values()], dataset=held, runs=arguments.runs, output=arguments.output,
+        [model, *artifacts.values()], dataset=held, runs=arguments.runs, output=arguments.output,
         progress=True,
     )  # fmt: skip
     figures = measured.as_dict()
     found = ratios({row["name"]: row for row in figures["rows"]})
     print(f"\n{measured}\n")
-    for name, artefact in artefacts.items():
-        known = artefact.description.parity
+    for name, artifact in artifacts.items():
+        known = artifact.description.parity
         print(f"{name:24} {known['pixels_equal']:.4%} of the pixels equal")
     print()
     for name, value in found.items():
@@ -127,8 +127,8 @@ def main() -> None:
         arguments.rst.write_text(table(figures["rows"]), encoding="utf-8")
     if arguments.json:
         parity = {
-            name: {one: artefact.description.parity[one] for one in PARITY}
-            for name, artefact in artefacts.items()
+            name: {one: artifact.description.parity[one] for one in PARITY}
+            for name, artifact in artifacts.items()
         }
         write_json(
             arguments.json, {"machine": machine(), **figures, "parity": parity, "ratios": found}

@@ -1,7 +1,8 @@
 """What gradients that are sent in bfloat16 change in what a network learns.
 
 Trains a network that computes in bfloat16 with each of some seeds on two replicas of this machine's
-processor, once with gradients sent in float32 and once in bfloat16, on made-up scenes or on CamVid.
+processor, once with gradients sent in float32 and once in bfloat16, on synthetic scenes or on
+CamVid.
 All else is alike. Compared are the training loss and the validation mean IoU of the last epoch; the
 spread over the seeds is what a difference has to be held against.
 

@@ -8,7 +8,7 @@ Speed, the reference network at 96x128, all interleaved, medians:
   overhead, so the share depends on how fast the machine computes: beside it stands the rate of the
   network's convolutions, and that of a large matrix product, faster than which no network is in
   float32. Where the machine computes in another precision natively, a frame is timed in it too.
-- a picture in windows by ``unetv2.predict``, against the compiled network on as many windows in
+- an image in windows by ``unetv2.predict``, against the compiled network on as many windows in
   batches of the same size, without reading, blending and classes. Expected: 85 % of its rate. A
   network of few ``--filters`` computes less for each pixel, so its share is lower.
 
@@ -114,9 +114,7 @@ def a_frame(model: keras.Model, frame: np.ndarray, rounds: int, of: str) -> dict
 def operations(model: keras.Model) -> float:
     """Returns the floating-point operations of a frame, a multiplication and an addition two."""
     image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
-    graph = tf.function(lambda pictures: model(pictures, training=False)).get_concrete_function(
-        image
-    )
+    graph = tf.function(lambda images: model(images, training=False)).get_concrete_function(image)
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
     options = builder(builder.float_operation()).with_empty_output().build()
     return tf.compat.v1.profiler.profile(graph.graph, options=options).total_float_ops
@@ -148,10 +146,10 @@ def speed(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def windows(model: keras.Model, rounds: int, rng: np.random.Generator) -> dict[str, float]:
-    """Measures a picture in windows against the network alone."""
+    """Measures an image in windows against the network alone."""
     batch_size = 8
     size = (672, 896)
-    picture = rng.integers(0, 256, (*size, 3), np.uint8)
+    image = rng.integers(0, 256, (*size, 3), np.uint8)
     count = len(Grid.plan(size, IMAGE_SIZE, OVERLAP))
     batch = rng.random((batch_size, *IMAGE_SIZE, 3), np.float32)
     network = Network.of(model)
@@ -166,9 +164,9 @@ def windows(model: keras.Model, rounds: int, rng: np.random.Generator) -> dict[s
     seconds = medians(
         {
             "the network alone": alone,
-            "unetv2.predict": lambda: unetv2.predict(model, picture, **options),
+            "unetv2.predict": lambda: unetv2.predict(model, image, **options),
             "unetv2.predict, mask only": lambda: unetv2.predict(
-                model, picture, uncertainty=False, **options
+                model, image, uncertainty=False, **options
             ),
         },
         rounds,

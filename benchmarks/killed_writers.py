@@ -106,7 +106,7 @@ class Guesser:
 
 
 def writers(data: Path) -> list[Writer]:
-    """Returns all writers; pairs are in ``data``, an artefact of each version beside them."""
+    """Returns all writers; pairs are in ``data``, an artifact of each version beside them."""
     folders = (data / "pairs" / "CameraRGB", data / "pairs" / "CameraMask")
     images = sorted(folders[0].iterdir())
 
@@ -213,10 +213,10 @@ def writers(data: Path) -> list[Writer]:
         unetv2.write_report(loaded, folder / "report.html")
 
     def swap(folder: Path, version: int) -> None:
-        place = folder / "artefact"
+        place = folder / "artifact"
         writing.require_place(place, FORMATS["saved_model"], overwrite=True)
         with writing.beside(place) as written:
-            shutil.copytree(data / f"artefact_{version}", written / "0")
+            shutil.copytree(data / f"artifact_{version}", written / "0")
             storage.write_description(written / "0", storage.read(written / "0")[0])
             writing.put(written / "0", place)
 
@@ -224,9 +224,9 @@ def writers(data: Path) -> list[Writer]:
         unetv2.scratch._exchanged = lambda *_: False  # As on systems that cannot.
         swap(folder, version)
 
-    def artefact(folder: Path) -> dict[str, Any]:
+    def artifact(folder: Path) -> dict[str, Any]:
         found = {}
-        for name in ("artefact", "artefact.tflite", "artefact.onnx"):
+        for name in ("artifact", "artifact.tflite", "artifact.onnx"):
             try:
                 found[name] = storage.read(folder / name)[0].name
             except FileNotFoundError:
@@ -234,10 +234,10 @@ def writers(data: Path) -> list[Writer]:
         return found
 
     def at_its_path(folder: Path) -> bool:
-        return (folder / "artefact" / "unetv2.json").exists()
+        return (folder / "artifact" / "unetv2.json").exists()
 
     def export(format: str) -> Callable[[Path, int], None]:
-        path = f"artefact{FORMATS[format].suffix}"
+        path = f"artifact{FORMATS[format].suffix}"
 
         def write(folder: Path, version: int) -> None:
             unetv2.export(
@@ -256,8 +256,8 @@ def writers(data: Path) -> list[Writer]:
         Writer("masks", masks, tree, share=4),
         Writer("write_driving_scenes", scenes, as_a_whole, fresh=True),
         Writer("Benchmark.save", benchmark, as_a_whole),
-        Writer("artefact put in place", swap, artefact, share=5, before=at_its_path),
-        Writer("... by renaming", renamed, artefact, share=5),
+        Writer("artifact put in place", swap, artifact, share=5, before=at_its_path),
+        Writer("... by renaming", renamed, artifact, share=5),
         Writer("predict_directory", directory, pictures, share=3, may_lack=True),
         Writer("train, resumed", train, trained, share=3, between=(1,)),
     ]
@@ -266,7 +266,7 @@ def writers(data: Path) -> list[Writer]:
     for kind in FORMATS.values():
         modules = (kind.runtime.split(".")[0], *kind.tools)
         if all(importlib.util.find_spec(module) for module in modules):
-            found.append(Writer(f"export {kind.name}", export(kind.name), artefact, share=1))
+            found.append(Writer(f"export {kind.name}", export(kind.name), artifact, share=1))
     return found
 
 
@@ -278,7 +278,7 @@ def prepare(data: Path) -> None:
             Guesser(version), folders, classes=unetv2.CARLA, progress=False
         ).save(data / f"evaluation_{version}")  # fmt: skip
         unetv2.export(
-            network(version), data / f"artefact_{version}", format="saved_model", verbose=False
+            network(version), data / f"artifact_{version}", format="saved_model", verbose=False
         )
     if not HAS_AV:
         return

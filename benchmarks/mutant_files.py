@@ -112,7 +112,7 @@ def _array(path: Path) -> Any:
     return decode_image(str(path), channels=5)
 
 
-def _pictures() -> list[Kind]:
+def _images() -> list[Kind]:
     palette = Image.fromarray(_ids(9))
     palette.putpalette(np.random.default_rng(1).integers(0, 256, 27).astype(np.uint8).tobytes())
     ids, color = Image.fromarray(_ids(5)), Image.fromarray(_colors())
@@ -297,7 +297,7 @@ def kinds() -> list[Kind]:
     """Returns all kinds; videos where PyAV is installed."""
     artifact: dict[str, Any] = {"sealed": True, "digest": True, "read": _read_artifact}
     found = [
-        *_pictures(),
+        *_images(),
         Kind("NPY, image", _npy("a.npy", np.dstack([_colors(), _colors()[..., :2]])), _array),
         Kind("NPY, mask", _npy("a.npy", _ids(300, np.uint16)), _mask),
         Kind("classes, JSON", _table(".json"), unetv2.ClassTable.from_file),

@@ -32,7 +32,7 @@ class PlainUNet(nn.Module):
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Maps pictures to logits, channels first."""
+        """Maps images to logits, channels first."""
         skips = []
         for encoder in self.encoders[:-1]:
             skips.append(encoder(features))

@@ -1,10 +1,10 @@
 """How often a training fails, and how far its result depends on the seed.
 
-Trains each recipe with each of some seeds, a small network on CamVid or on made-up scenes, and
+Trains each recipe with each of some seeds, a small network on CamVid or on synthetic scenes, and
 counts
 
 - collapses: epochs after the fifth whose training loss is above twice the lowest before, within a
-  stage of the recipe, where losses are of pictures of one size;
+  stage of the recipe, where losses are of images of one size;
 - rollbacks: how often `unetv2.train` itself went back to a checkpoint. It does so on such a jump,
   so a collapse that it catches is a rollback and not in the first count.
 

@@ -1,6 +1,6 @@
 """Time to the reference's accuracy, and accuracy in the reference's time.
 
-On CamVid at 96x128, 11 classes, unlabelled pixels ignored, or on any folder of its layout,
+On CamVid at 96x128, 11 classes, unlabeled pixels ignored, or on any folder of its layout,
 `{train,val}/{images,masks}`. Everything runs on one machine, seed by seed:
 
 - `reference`: the recipe "reference", float32, batches of 32, 40 epochs. Its training seconds, and

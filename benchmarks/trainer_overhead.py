@@ -1,11 +1,11 @@
 """What an epoch of `unetv2.train` costs beyond one of a bare `model.fit`.
 
 Both train the same network by the recipe "reference" with the same optimizer, loss, metrics,
-pictures and validation. `unetv2.train` does all that it does in an epoch: checkpoints, the best
-weights, logs, the guard, and pictures every fifth epoch. After each of its epochs the bare `fit`
+images and validation. `unetv2.train` does all that it does in an epoch: checkpoints, the best
+weights, logs, the guard, and images every fifth epoch. After each of its epochs the bare `fit`
 trains one, so that other work on the machine meets both. The first epoch of each builds the graph
 and does not count. The ratio of the medians is expected to be at most 1.03; that of the sums holds
-the pictures too.
+the images too.
 
     python benchmarks/trainer_overhead.py --json trainer_overhead.json
 """
@@ -91,7 +91,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> tuple[list[float], l
         for number, count in enumerate(steps)
     ]
 
-    def pictures(number: int) -> tf.data.Dataset:
+    def images(number: int) -> tf.data.Dataset:
         dataset = unetv2.make_dataset(
             *folders[number], n_classes=N_CLASSES, image_size=IMAGE_SIZE, batch_size=BATCH_SIZE,
             shuffle=number == 0, seed=arguments.seed,
@@ -116,9 +116,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> tuple[list[float], l
             unetv2.metrics.MeanIoU(N_CLASSES),
         ],
     )
-    turns = Turns(bare, pictures(0), pictures(1))
+    turns = Turns(bare, images(0), images(1))
     unetv2.train(
-        models[0], pictures(0), pictures(1), recipe=REFERENCE, epochs=epochs,
+        models[0], images(0), images(1), recipe=REFERENCE, epochs=epochs,
         output_dir=folder / "run", callbacks=[turns], seed=arguments.seed, verbose=0,
     )  # fmt: skip
     return turns.ours[1:], turns.theirs[1:]

@@ -53,7 +53,7 @@ class Split:
     def datasets(
         self, image_size: tuple[int, int], batch_size: int, seed: int
     ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-        """Returns the pictures to train and to validate on, read already."""
+        """Returns the images to train and to validate on, read already."""
         train, validation = (
             unetv2.make_dataset(
                 *folders,

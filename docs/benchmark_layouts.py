@@ -63,8 +63,8 @@ def scaling(fields: Fields) -> list[Table]:
         workers = case.take("workers", int)
         rows.append((
             f"{case.take('dtype', str)}, gradients in {case.take('gradients', str)}",
-            f"{case.shown('seconds_alone')} s, {number(alone)} pictures/s",
-            f"{workers}: {case.shown('seconds_together')} s, {number(together)} pictures/s",
+            f"{case.shown('seconds_alone')} s, {number(alone)} images/s",
+            f"{workers}: {case.shown('seconds_together')} s, {number(together)} images/s",
             case.shown("times"),
             f"{case.shown('loopback_bytes_a_step', 1e-6)} MB",
         ))  # fmt: skip
@@ -98,7 +98,7 @@ def gradient_precision(fields: Fields) -> list[Table]:
 
 
 def deployment(fields: Fields) -> list[Table]:
-    """A row for each artefact, and the ratios."""
+    """A row for each artifact, and the ratios."""
     fields.drop("settings", "parity")
     heads = ("", "ms a frame, median", "95 %", "99 %", "frames/s, batch 32", "MB", "memory, MB",
              "start, s", "mean IoU")  # fmt: skip
@@ -118,14 +118,14 @@ def camvid_fullsize(fields: Fields) -> list[Table]:
     """The two phases, and each class."""
     fields.drop("arguments", "seconds_measured", "seconds", "mean_iou")
     rows = []
-    for phase, pictures in (("first", "half the size"), ("whole", "full size")):
+    for phase, images in (("first", "half the size"), ("whole", "full size")):
         one = fields.part(phase)
         one.drop("epochs_planned")
         rollbacks = len(one.take("events", list))
         minutes = one.shown("training_seconds", 1 / 60)
-        rows.append((pictures, one.shown("epochs"), minutes, str(rollbacks), one.shown("mean_iou")))
+        rows.append((images, one.shown("epochs"), minutes, str(rollbacks), one.shown("mean_iou")))
         one.done()
-    heads = ("pictures", "epochs", "minutes", "rollbacks", "mean IoU then")
+    heads = ("images", "epochs", "minutes", "rollbacks", "mean IoU then")
     classes = fields.part("iou")
     return [Table(heads, rows), Table(("class", "IoU"), [
         (name, classes.shown(name)) for name in classes.names()

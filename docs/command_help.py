@@ -22,7 +22,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 _ROOT = Path(__file__).parent.parent
-# As wide as the pages' text; and no colours, which argparse has from Python 3.14 on.
+# As wide as the pages' text; and no colors, which argparse has from Python 3.14 on.
 _PLAIN = {"COLUMNS": "90", "NO_COLOR": "1"}
 
 

@@ -43,7 +43,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(keras|tf|tensorflow|numpy|np|matplotlib|os|pathlib|collections)\..*"),
     (r"py:.*", r"(optional|Figure|Mapping|Sequence|Path|PathLike|Any|callable|list of .*)"),
     # Named by an attribute, for those who work on unetv2 itself.
-    (r"py:class", r"unetv2\.inference\.pictures\.Picture"),
+    (r"py:class", r"unetv2\.inference\.images\.Image"),
     (r"py:class", r"(np\.ndarray|float in .*|int, at least 2|Share .*)"),
 ]
 # `sphinx-build -b linkcheck` looks at the links between these pages only.

@@ -13,17 +13,17 @@ from matplotlib.figure import Figure
 import unetv2
 from unetv2.data.augmentation import driving
 
-PICTURE = Path(__file__).parent / "_static" / "augmentation.png"
+IMAGE = Path(__file__).parent / "_static" / "augmentation.png"
 VARIANTS = 5
 IGNORED = 255
 
 
 def main() -> None:
-    """Writes the picture."""
+    """Writes the image."""
     image, mask = unetv2.synthetic.driving_scene(7, image_size=(192, 256))
     image = image.astype(np.float32) / 255
     mask = mask.astype(np.int32)[..., np.newaxis]
-    # Every picture of a batch gets its own draw.
+    # Every image of a batch gets its own draw.
     images, masks = driving(ignore_class=IGNORED)(
         np.stack([image] * VARIANTS), np.stack([mask] * VARIANTS), seed=6
     )
@@ -41,7 +41,7 @@ def main() -> None:
     for panel in panels.flat:
         panel.set_xticks([])
         panel.set_yticks([])
-    figure.savefig(PICTURE, dpi=100)
+    figure.savefig(IMAGE, dpi=100)
 
 
 if __name__ == "__main__":

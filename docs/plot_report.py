@@ -21,9 +21,9 @@ from selenium.webdriver.chrome.service import Service
 
 import unetv2
 
-PICTURE = Path(__file__).parent / "_static" / "report.png"
+IMAGE = Path(__file__).parent / "_static" / "report.png"
 RUN = Path(__file__).parents[1] / "runs" / "report"
-# Width in pixels and colour scheme of each view.
+# Width in pixels and color scheme of each view.
 VIEWS = ((1180, "light"), (390, "dark"))
 HEIGHT = 1500
 GAP = 40
@@ -70,19 +70,19 @@ def shoot(page: Path, width: int, scheme: str) -> Image.Image:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
         browser.get(page.resolve().as_uri())
         if scheme == "dark":
-            browser.execute_script("document.querySelector('#pictures').scrollIntoView()")
+            browser.execute_script("document.querySelector('#images').scrollIntoView()")
         encoded = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
         browser.quit()
     return Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
 
 
 def main() -> None:
-    """Writes the picture."""
+    """Writes the image."""
     page = evaluate()
     views = [np.asarray(shoot(page, *view)) for view in VIEWS]
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
-    picture = Image.fromarray(np.concatenate([views[0], gap, views[1]], axis=1))
-    picture.save(PICTURE, optimize=True)
+    image = Image.fromarray(np.concatenate([views[0], gap, views[1]], axis=1))
+    image.save(IMAGE, optimize=True)
 
 
 if __name__ == "__main__":

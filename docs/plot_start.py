@@ -15,7 +15,7 @@ from PIL import Image
 
 import unetv2
 
-PICTURES = Path(__file__).parent / "_static" / "start"
+IMAGES = Path(__file__).parent / "_static" / "start"
 RUN = Path(__file__).parents[1] / "runs" / "start"
 N_SCENES = 500
 EPOCHS = 60
@@ -57,7 +57,7 @@ def trained() -> Path:
 
 
 def views(model: Path, number: int) -> dict[str, np.ndarray]:
-    """Returns the pictures of a scene: uint8 ``(height, width, 3)`` by name."""
+    """Returns the images of a scene: uint8 ``(height, width, 3)`` by name."""
     scene, _ = unetv2.synthetic.driving_scene(number, image_size=SHOWN_SIZE, seed=1)
     prediction = unetv2.predict(model, scene, tta=True, mc_samples=8)
     assert isinstance(prediction, unetv2.Prediction)
@@ -71,12 +71,12 @@ def views(model: Path, number: int) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Writes the pictures."""
+    """Writes the images."""
     model = trained()
-    PICTURES.mkdir(exist_ok=True)
+    IMAGES.mkdir(exist_ok=True)
     for row, number in enumerate(SHOWN, start=1):
         for name, pixels in views(model, number).items():
-            Image.fromarray(pixels).save(PICTURES / f"{name}_{row}.png", optimize=True)
+            Image.fromarray(pixels).save(IMAGES / f"{name}_{row}.png", optimize=True)
 
 
 if __name__ == "__main__":

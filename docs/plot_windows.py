@@ -1,4 +1,4 @@
-"""Draws ``_static/windows.png``: how windows count along a side of a picture.
+"""Draws ``_static/windows.png``: how windows count along a side of an image.
 
 python docs/plot_windows.py
 """

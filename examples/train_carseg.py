@@ -1,6 +1,6 @@
 """The reference training: a U-Net segments what a car's camera sees.
 
-Without arguments it trains on made-up driving scenes with CARLA's 23 classes, which it writes
+Without arguments it trains on synthetic driving scenes with CARLA's 23 classes, which it writes
 once to a cache folder::
 
     python examples/train_carseg.py
@@ -9,12 +9,12 @@ On the real recordings, with CameraRGB/ and CameraMask/ in one folder::
 
     python examples/train_carseg.py --data-dir data
 
-On any two folders of pictures::
+On any two folders of images::
 
     python examples/train_carseg.py --image-dir photos --mask-dir labels --n-classes 5
 
-As in the reference: pictures of 96x128, Adam, cross-entropy, 40 epochs, batches of 32.
-Otherwise: everything reported is of held-out pictures, and the learning rate falls to zero,
+As in the reference: images of 96x128, Adam, cross-entropy, 40 epochs, batches of 32.
+Otherwise: everything reported is of held-out images, and the learning rate falls to zero,
 so that training does not collapse.
 
 A better model in the same time::
@@ -46,7 +46,7 @@ SCENE_SIZE = (480, 640)
 # Raised when the scenes change, so that nobody trains on a mixture.
 SCENES_VERSION = 1
 
-PICTURES_SHOWN = 4
+IMAGES_SHOWN = 4
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -80,16 +80,16 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = parser.add_argument_group("data; without any, made-up scenes")
+    data = parser.add_argument_group("data; without any, synthetic scenes")
     data.add_argument("--data-dir", type=Path, help="folder with CameraRGB/ and CameraMask/")
     data.add_argument("--image-dir", type=Path, help="folder of images")
     data.add_argument("--mask-dir", type=Path, help="folder of masks")
     data.add_argument("--val-image-dir", type=Path, help="held-out images; else a tenth each")
     data.add_argument("--val-mask-dir", type=Path, help="held-out masks")
     data.add_argument("--n-classes", type=int, help="classes in --mask-dir")
-    data.add_argument("--classes", choices=("carla", "camvid"), help="class names and colours")
-    data.add_argument("--ignore-class", type=int, help="mask id of unlabelled pixels")
-    parser.add_argument("--recipe", choices=unetv2.training.recipes.NAMES, default="reference")
+    data.add_argument("--classes", choices=("carla", "camvid"), help="class names and colors")
+    data.add_argument("--ignore-class", type=int, help="mask id of unlabeled pixels")
+    parser.add_argument("--recipe", choices=unetv2.recipes.NAMES, default="reference")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, help="else the recipe's; the reference's is 32")
     parser.add_argument(
@@ -124,7 +124,7 @@ def _check_arguments(parser: argparse.ArgumentParser, arguments: argparse.Namesp
 
 
 def find_task(arguments: argparse.Namespace) -> Task:
-    """Decides what is learned, writing the made-up scenes if need be."""
+    """Decides what is learned, writing the synthetic scenes if need be."""
     tables = {"carla": unetv2.CARLA, "camvid": unetv2.CAMVID}
     classes = tables.get(arguments.classes, unetv2.CARLA)
     if arguments.n_classes and arguments.n_classes != len(classes):
@@ -144,7 +144,7 @@ def find_task(arguments: argparse.Namespace) -> Task:
 
 
 def made_up_scenes(seed: int) -> Path:
-    """Returns the folder of the made-up scenes, written on first use."""
+    """Returns the folder of the synthetic scenes, written on first use."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "unetv2"
     height, width = SCENE_SIZE
     directory = cache / f"scenes-v{SCENES_VERSION}-{N_SCENES}-{height}x{width}-seed{seed}"
@@ -187,12 +187,12 @@ def train(task: Task, arguments: argparse.Namespace) -> tuple[keras.Model, unetv
 
 
 def measure(test: tf.data.Dataset, task: Task, output: Path) -> dict[str, Any]:
-    """Returns pixel accuracy, mean IoU and IoU per class on held-out pictures; writes a report."""
+    """Returns pixel accuracy, mean IoU and IoU per class on held-out images; writes a report."""
     evaluation = unetv2.evaluate(
         output / "model.keras", test, classes=task.classes, report=output / "report", progress=False
     )
     return {
-        "pictures": evaluation.n_pictures,
+        "images": evaluation.n_images,
         "pixel_accuracy": evaluation.pixel_accuracy,
         "mean_iou": evaluation.mean_iou,
         # A class that is neither there nor predicted has no IoU.
@@ -204,7 +204,7 @@ def measure(test: tf.data.Dataset, task: Task, output: Path) -> dict[str, Any]:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Trains, measures on held-out pictures and draws."""
+    """Trains, measures on held-out images and draws."""
     arguments = parse_arguments(words)
     arguments.output.mkdir(parents=True, exist_ok=True)
     try:
@@ -223,7 +223,7 @@ def main(words: Sequence[str] | None = None) -> None:
     curves = {name: training.history[name] for name in names}
     unetv2.visualization.training_curves(curves).savefig(arguments.output / "accuracy.png")
     images, masks = (np.concatenate(batches) for batches in zip(*test, strict=True))
-    shown = np.linspace(0, len(images) - 1, min(PICTURES_SHOWN, len(images))).astype(int)
+    shown = np.linspace(0, len(images) - 1, min(IMAGES_SHOWN, len(images))).astype(int)
     logits = model.predict(images[shown], verbose=0)
     unetv2.visualization.side_by_side(
         images[shown],
@@ -234,9 +234,9 @@ def main(words: Sequence[str] | None = None) -> None:
     ).savefig(arguments.output / "predictions.png", dpi=120)
     print(
         f"Held-out: pixel accuracy {metrics['pixel_accuracy']:.3f}, "
-        f"mean IoU {metrics['mean_iou']:.3f} on {metrics['pictures']} pictures.\n"
+        f"mean IoU {metrics['mean_iou']:.3f} on {metrics['images']} images.\n"
         f"Report: {arguments.output}/report/report.html\n"
-        f"Model, figures and pictures: {arguments.output}/"
+        f"Model, figures and images: {arguments.output}/"
     )
 
 

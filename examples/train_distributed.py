@@ -32,7 +32,7 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--threads", type=int, default=1, help="threads of each")
     parser.add_argument("--epochs", type=int, default=2, help="of the training")
-    parser.add_argument("--scenes", type=int, default=128, help="made-up pictures to train on")
+    parser.add_argument("--scenes", type=int, default=128, help="made-up images to train on")
     parser.add_argument("--batch-size", type=int, default=32, help="of all workers together")
     parser.add_argument("--filters", type=int, default=32, help="width of the network")
     parser.add_argument("--output", type=Path, default=Path("runs/distributed"))
@@ -150,7 +150,7 @@ def main(words: Sequence[str] | None = None) -> None:
     together = steps_a_second(arguments, "workers", arguments.workers)
     print(f"{arguments.workers} workers: {together:.2f} steps a second", end="")
     print("." if alone is None else f", one worker {alone:.2f}: {together / alone:.2f} times.")
-    print(f"Model, logs and pictures: {arguments.output / 'workers'}")
+    print(f"Model, logs and images: {arguments.output / 'workers'}")
 
 
 if __name__ == "__main__":

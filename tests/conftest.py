@@ -1,4 +1,4 @@
-"""What all tests share: no chance, and small pictures on disk."""
+"""What all tests share: no chance, and small images on disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WritePairs = Callable[..., tuple[Path, Path]]
 
 
 def save(array: np.ndarray, path: Path, **options: object) -> Path:
-    """Writes an array as a picture in the format of the path's extension."""
+    """Writes an array as an image in the format of the path's extension."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path, **options)
     return path
@@ -52,7 +52,7 @@ ADAM7 = (
 def png(pixels: np.ndarray, bits: int, *, interlaced: bool = False) -> bytes:
     """Writes a PNG after its specification: what Pillow reads but does not write.
 
-    Grey ``(height, width)`` of 1, 2, 4, 8 or 16 bits, or RGB ``(height, width, 3)`` of 8 or 16.
+    Gray ``(height, width)`` of 1, 2, 4, 8 or 16 bits, or RGB ``(height, width, 3)`` of 8 or 16.
     """
 
     def rows(part: np.ndarray) -> bytes:

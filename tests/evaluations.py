@@ -13,8 +13,8 @@ from unetv2.evaluation.models import Answer
 from unetv2.progress import Progress
 
 
-class Picture(NamedTuple):
-    """A picture, its mask, and what a model says of it."""
+class Image(NamedTuple):
+    """An image, its mask, and what a model says of it."""
 
     name: str
     image: np.ndarray
@@ -23,8 +23,8 @@ class Picture(NamedTuple):
     confidence: np.ndarray
 
 
-def pictures(n=6, size=(12, 16), n_classes=4, seed=0, ignore_class=None, error=0.3):
-    """Yields pictures of blocks, with a prediction that is wrong for a share of the pixels."""
+def images(n=6, size=(12, 16), n_classes=4, seed=0, ignore_class=None, error=0.3):
+    """Yields images of blocks, with a prediction that is wrong for a share of the pixels."""
     rng = np.random.default_rng(seed)
     for number in range(n):
         blocks = rng.integers(0, n_classes, (size[0] // 4 + 1, size[1] // 4 + 1))
@@ -36,27 +36,27 @@ def pictures(n=6, size=(12, 16), n_classes=4, seed=0, ignore_class=None, error=0
         confidence = rng.uniform(1 / n_classes, 1, size).astype(np.float32)
         image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
         name = f"{seed}-{number:03d}"
-        yield Picture(name, image, truth, predicted, confidence)
+        yield Image(name, image, truth, predicted, confidence)
 
 
 def evaluated(shown, n_classes=4, ignore_class=None, tolerance=1, **settings):
-    """Returns the evaluation of pictures."""
+    """Returns the evaluation of images."""
     cases = [
         Case(
-            picture.name,
-            f"'{picture.name}'",
-            lambda picture=picture: picture.image,
-            lambda picture=picture: picture.truth,
-            Answer(picture.predicted, picture.confidence),
+            image.name,
+            f"'{image.name}'",
+            lambda image=image: image.image,
+            lambda image=image: image.truth,
+            Answer(image.predicted, image.confidence),
         )
-        for picture in shown
+        for image in shown
     ]
     counted = measure(
         cases,
         n_classes=n_classes,
         ignore_class=ignore_class,
         tolerance=tolerance,
-        progress=Progress(None, "pictures", shown=False),
+        progress=Progress(None, "images", shown=False),
     )
     table = unetv2.ClassTable.numbered(n_classes, ignore_class)
     return Evaluation(classes=table, settings={"seed": 0, **settings}, **counted)

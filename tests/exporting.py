@@ -1,4 +1,4 @@
-"""Networks that are worth exporting, and pictures for them: what the tests of exports share."""
+"""Networks that are worth exporting, and images for them: what the tests of exports share."""
 
 from __future__ import annotations
 
@@ -41,29 +41,29 @@ def lively(shape: tuple[int | None, ...] = (24, 32, 3), **options: Any) -> keras
 
 
 def whole(size: tuple[int, int] = (24, 32), **record: Any) -> unetv2.Preprocessing:
-    """Returns that pictures were resized whole."""
+    """Returns that images were resized whole."""
     return unetv2.Preprocessing(image_size=size, **record)
 
 
 def recorded(**options: Any) -> keras.Model:
-    """Returns such a network that knows how its pictures were prepared."""
+    """Returns such a network that knows how its images were prepared."""
     model = lively(**options)
     model.preprocessing = whole()
     return model
 
 
 def scenes(count: int, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
-    """Returns made-up scenes."""
+    """Returns synthetic scenes."""
     return [unetv2.synthetic.driving_scene(index, image_size=size)[0] for index in range(count)]
 
 
-def run_alone(kind: str, artefact: str, frame: np.ndarray, folder: Path) -> np.ndarray:
+def run_alone(kind: str, artifact: str, frame: np.ndarray, folder: Path) -> np.ndarray:
     """Returns the mask that a format's example makes of a frame, without this library."""
-    picture, mask = folder / "frame.png", folder / "mask.png"
-    Image.fromarray(frame).save(picture)
+    image, mask = folder / "frame.png", folder / "mask.png"
+    Image.fromarray(frame).save(image)
     script = EXAMPLES / f"run_{kind}.py"
     done = subprocess.run(
-        [sys.executable, "-c", _ALONE, str(script), artefact, str(picture), str(mask)],
+        [sys.executable, "-c", _ALONE, str(script), artifact, str(image), str(mask)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     # TensorFlow imports Keras by itself, but nothing imports this library.

@@ -31,7 +31,7 @@ def network(
     return unetv2.SegmentationModel(image, logits, preprocessing=unetv2.Preprocessing(**record))
 
 
-def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+def image(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
     """Returns random pixels, uint8."""
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (height, width, channels), np.uint8)
@@ -45,7 +45,7 @@ def softmax(logits: Any) -> np.ndarray:
 
 
 def asked(model: keras.Model, image: np.ndarray) -> np.ndarray:
-    """Returns the probabilities that a model itself gives of a uint8 picture."""
+    """Returns the probabilities that a model itself gives of a uint8 image."""
     return softmax(model(image[np.newaxis].astype(np.float32) / np.float32(255)))[0]
 
 

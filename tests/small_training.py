@@ -16,7 +16,7 @@ N_CLASSES = 3
 PLAIN = unetv2.recipes.get("reference", schedule="constant", learning_rate=3e-3)
 
 
-def pictures(n: int = 6, size: tuple[int, int] = SIZE, channels: int = 3, seed: int = 0):
+def images(n: int = 6, size: tuple[int, int] = SIZE, channels: int = 3, seed: int = 0):
     """Returns images whose brightness is the class, and their masks in blocks of 4 pixels."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, N_CLASSES, (n, -(-size[0] // 4), -(-size[1] // 4), 1), dtype=np.int32)
@@ -26,7 +26,7 @@ def pictures(n: int = 6, size: tuple[int, int] = SIZE, channels: int = 3, seed: 
 
 
 def batches(n: int = 6, batch_size: int = 2, **options: Any) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(pictures(n, **options)).batch(batch_size)
+    return tf.data.Dataset.from_tensor_slices(images(n, **options)).batch(batch_size)
 
 
 def unet(shape: tuple[int | None, ...] = (*SIZE, 3), seed: int = 0, **options: Any):
@@ -48,7 +48,7 @@ def network(shape: tuple[int | None, ...] = (*SIZE, 3), seed: int = 0, dtype: st
 
 
 def train(folder: Path, model: Any = None, data: Any = None, **options: Any) -> unetv2.Training:
-    """Trains two epochs, validated on the same pictures, unless told otherwise."""
+    """Trains two epochs, validated on the same images, unless told otherwise."""
     model = network() if model is None else model
     data = batches() if data is None else data
     options = {"validation": data, "recipe": PLAIN, "epochs": 2, "verbose": 0, **options}

@@ -88,7 +88,7 @@ def test_ids_below_0_and_above_65535_are_ids_and_those_beyond_32_bits_an_error(t
         decode_mask(str(write(np.array([[0, 2**32]]), path)))
 
 
-def test_colours_and_black_and_white_are_labels_too(tmp_path):
+def test_colors_and_black_and_white_are_labels_too(tmp_path):
     ids = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
     colors = write(unetv2.visualization.colorize(ids, TABLE), tmp_path / "a.npy")
     read = Labels("colors", 3, classes=TABLE).read(str(colors), 100)

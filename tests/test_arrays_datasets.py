@@ -68,7 +68,7 @@ def test_batches_of_any_channels_have_the_promised_shape_and_range(
     {"image_size": (24, 32)}, {"image_size": (12, 16)}, {"image_size": (6, 8)},
     {"image_size": (24, 24), "resize": "pad"}, {"image_size": (12, 12), "resize": "crop"},
     {"image_size": None, "crop_size": (12, 8), "balanced": True},
-    {"image_size": (24, 32), "augmentation": unetv2.data.augmentation.Augmentation(
+    {"image_size": (24, 32), "augmentation": unetv2.augmentation.Augmentation(
         horizontal_flip=0.5, vertical_flip=0.5)},
 ])  # fmt: skip
 def test_image_and_mask_move_as_one_in_every_channel(tmp_path, options):
@@ -89,11 +89,11 @@ def test_eight_and_sixteen_bits_come_to_one_scale(tmp_path):
     np.testing.assert_allclose(images, 0.2, atol=1e-6)
 
 
-def test_arrays_and_pictures_may_lie_in_one_folder(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
-    mask = picture[..., 0] % 3
-    save(picture, tmp_path / "images" / "a.png")
-    write(picture, tmp_path / "images" / "b.npy")
+def test_arrays_and_images_may_lie_in_one_folder(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    mask = image[..., 0] % 3
+    save(image, tmp_path / "images" / "a.png")
+    write(image, tmp_path / "images" / "b.npy")
     save(mask, tmp_path / "masks" / "b.png")
     write(mask, tmp_path / "masks" / "a.npy")
     dataset = unetv2.make_dataset(
@@ -104,10 +104,10 @@ def test_arrays_and_pictures_may_lie_in_one_folder(tmp_path):
     np.testing.assert_array_equal(masks[..., 0], [mask, mask])
 
 
-def test_a_picture_and_an_array_of_one_name_are_refused(tmp_path):
+def test_a_image_and_an_array_of_one_name_are_refused(tmp_path):
     found = random_folders(tmp_path, mask_extension="png")
     save(np.zeros((12, 16, 3), np.uint8), found[0] / "1.png")
-    with pytest.raises(ValueError, match="`image_dir` must hold one picture of each name, .*1.npy"):
+    with pytest.raises(ValueError, match="`image_dir` must hold one image of each name, .*1.npy"):
         unetv2.make_dataset(*found, channels=5)
 
 
@@ -118,7 +118,7 @@ def test_what_the_files_lack_is_said_at_once(tmp_path):
     # The last one is not among those that are read at once.
     (found[0] / "39.npy").unlink()
     save(np.zeros((2, 2, 3), np.uint8), found[0] / "39.png")
-    message = r"`channels` must be 1 to 4 for picture files. Received: channels=5 and '.*39.png'"
+    message = r"`channels` must be 1 to 4 for image files. Received: channels=5 and '.*39.png'"
     with pytest.raises(ValueError, match=f"{message}. Store images of more channels as .npy"):
         unetv2.make_dataset(*found, channels=5)
     with pytest.raises(ValueError, match=message):
@@ -149,7 +149,7 @@ def test_channels_must_be_a_positive_integer(tmp_path):
 
 def test_saturation_needs_three_channels(tmp_path):
     found = random_folders(tmp_path)
-    own = unetv2.data.augmentation.Augmentation(saturation=0.2, noise=0.1)
+    own = unetv2.augmentation.Augmentation(saturation=0.2, noise=0.1)
     message = (
         "`augmentation` must have no `saturation` unless images have 3 channels: it needs red, "
         r"green and blue. Received: augmentation.saturation=0.2 and channels=5. Leave it out"

@@ -26,8 +26,8 @@ from unetv2.data.labels import Labels
     (np.zeros((4, 6), [("a", "u1")]), r"must be uint8 or uint16. Received: \[\('a', 'u1'\)\] in"),
     (np.zeros((4, 6), "M8[s]"), "must be uint8 or uint16. Received: datetime64"),
     (np.uint8(7), r"must be an array \(height, width\) or \(height, width, channels\), no side of "
-     r"0. Received: \(\). Save one picture a file"),
-    (UINT8[np.newaxis], r"must be an array .* Received: \(1, 4, 6, 5\). Save one picture a file"),
+     r"0. Received: \(\). Save one image a file"),
+    (UINT8[np.newaxis], r"must be an array .* Received: \(1, 4, 6, 5\). Save one image a file"),
     (UINT8[:0], r"must be an array .* Received: \(0, 6, 5\)"),
     (UINT8[..., :0], r"must be an array .* Received: \(4, 6, 0\)"),
 ])  # fmt: skip
@@ -54,9 +54,9 @@ def test_a_mask_that_is_none_is_named(tmp_path, array, message):
             read(path)
 
 
-def test_three_channels_are_colours_or_one_for_each_class_and_never_guessed(tmp_path):
+def test_three_channels_are_colors_or_one_for_each_class_and_never_guessed(tmp_path):
     path = str(write(UINT8[..., :3], tmp_path / "a.npy"))
-    message = r"Pass encoding='colors' with `classes` if it holds colours. Save `mask.argmax\("
+    message = r"Pass encoding='colors' with `classes` if it holds colors. Save `mask.argmax\("
     with pytest.raises(ValueError, match=message):
         Labels(n_classes=3).read(path, 100)
     for array in (UINT8[..., 0], UINT8, UINT8[..., :3].astype(np.uint16)):
@@ -71,7 +71,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 @pytest.mark.parametrize(("content", "message"), [
     (b"", r"must be a NumPy array. Received: 0 bytes that are none \(EOF"),
     (PNG, r"must be a NumPy array. Received: 48 bytes that are none .*PNG.*Write it with "
-     "`np.save`; a picture needs the extension of its format"),
+     "`np.save`; an image needs the extension of its format"),
     (pickle.dumps([1, 2]), "must be a NumPy array. Received: .* bytes that are none"),
     (stored(UINT8)[:60], "must be a NumPy array. Received: 60 bytes that are none .*EOF"),
     (stored(UINT8)[:-1], "must be as long as its header says, 248 bytes. Received: 247 bytes. The"),
@@ -97,10 +97,10 @@ def test_an_npz_is_no_array(tmp_path):
         decode_image(str(tmp_path / "a.npy"), channels=5)
 
 
-def test_an_array_under_a_pictures_name_says_how_to_call_it(tmp_path):
+def test_an_array_under_a_images_name_says_how_to_call_it(tmp_path):
     (tmp_path / "a.png").write_bytes(stored(UINT8))
     for read in (read_header, decode_image, decode_mask):
-        with pytest.raises(ValueError, match="a.png' must be a readable picture .*extension .npy"):
+        with pytest.raises(ValueError, match="a.png' must be a readable image .*extension .npy"):
             read(str(tmp_path / "a.png"))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from unetv2.data.augmentation import Augmentation
 
 
-def test_the_same_seed_gives_the_same_pictures_and_another_seed_others():
+def test_the_same_seed_gives_the_same_images_and_another_seed_others():
     images, masks = batch()
     first = apply(everything(), images, masks, seed=3)
     assert_equal(apply(everything(), images, masks, seed=3), first)
@@ -25,7 +25,7 @@ def test_the_same_seed_gives_the_same_pictures_and_another_seed_others():
         assert not np.array_equal(apply(everything(), images, masks, seed=other)[0], first[0])
 
 
-def test_pictures_of_a_batch_get_draws_of_their_own():
+def test_images_of_a_batch_get_draws_of_their_own():
     image, mask = batch(n=1)
     images, masks = apply(everything(), image.repeat(6, 0), mask.repeat(6, 0))
     for number in range(1, 6):
@@ -33,7 +33,7 @@ def test_pictures_of_a_batch_get_draws_of_their_own():
         assert not np.array_equal(masks[0], masks[number])
 
 
-def test_a_picture_does_not_depend_on_the_rest_of_its_batch():
+def test_a_image_does_not_depend_on_the_rest_of_its_batch():
     images, masks = batch(n=6)
     whole = apply(everything(), images, masks)
     images[3:] = 0
@@ -87,7 +87,7 @@ def augmented_batches(parallel_calls):
     ]
 
 
-def test_a_data_sets_pictures_do_not_depend_on_its_threads():
+def test_a_data_sets_images_do_not_depend_on_its_threads():
     alone = augmented_batches(None)
     assert [len(images) for images, _ in alone] == [5, 5, 5, 5, 4]
     for parallel_calls in (2, 4, 4, tf.data.AUTOTUNE):

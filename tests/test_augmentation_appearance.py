@@ -39,13 +39,13 @@ def test_contrast_keeps_the_mean():
     assert 1.4 < factors.max() <= 1.5
 
 
-def test_saturation_keeps_the_luminance_and_grey():
+def test_saturation_keeps_the_luminance_and_gray():
     images = batch(n=8)[0] * 0.2 + 0.4
     changed = appearance(images, saturation=0.5)
     weights = (0.299, 0.587, 0.114)
     np.testing.assert_allclose(changed @ weights, images @ weights, atol=1e-6)
-    grey = np.broadcast_to(images[..., :1], images.shape)
-    np.testing.assert_allclose(appearance(grey, saturation=0.5), grey, atol=1e-6)
+    gray = np.broadcast_to(images[..., :1], images.shape)
+    np.testing.assert_allclose(appearance(gray, saturation=0.5), gray, atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
@@ -64,7 +64,7 @@ def test_blur_spreads_a_point_by_up_to_its_sigma():
         sigmas = np.sqrt((blurred.sum(axis) * places**2).sum(1))
         assert sigmas.min() < 0.3
         assert 2.8 < sigmas.max() <= 3
-    # One colour stays so, up to the edges.
+    # One color stays so, up to the edges.
     np.testing.assert_allclose(appearance(images * 0 + 0.7, blur=3.0), 0.7, atol=1e-6)
 
 
@@ -77,7 +77,7 @@ def test_noise_has_up_to_its_standard_deviation():
     assert abs(noise.mean()) < 1e-3
 
 
-def test_a_cut_out_box_is_ignored_and_takes_the_mean_colour():
+def test_a_cut_out_box_is_ignored_and_takes_the_mean_color():
     images, masks = batch(n=64, size=(40, 60))
     cut_images, cut_masks = apply(Augmentation(cutout=0.25, ignore_class=IGNORED), images, masks)
     heights, widths = [], []

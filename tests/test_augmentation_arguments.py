@@ -45,15 +45,15 @@ def test_get_takes_augmentations_and_none():
     assert get(None, ignore_class=3) is None
     assert get(own) is own
     assert get(own, ignore_class=9) == dataclasses.replace(own, ignore_class=9)
-    labelled = dataclasses.replace(own, ignore_class=9)
-    assert get(labelled) is labelled
-    assert get(labelled, ignore_class=9) is labelled
+    labeled = dataclasses.replace(own, ignore_class=9)
+    assert get(labeled) is labeled
+    assert get(labeled, ignore_class=9) is labeled
     with pytest.raises(
         ValueError,
         match=r"`augmentation` must have the data's `ignore_class`, 8. Received: "
         r"augmentation.ignore_class=9. Leave it out",
     ):
-        get(labelled, ignore_class=8)
+        get(labeled, ignore_class=8)
 
 
 @pytest.mark.parametrize("value", ["heavy", 3, ["light"]])
@@ -156,10 +156,10 @@ def test_seeds_that_are_none_are_refused(seed, error, received):
 
 def test_what_is_printed_is_what_is_on():
     assert repr(Augmentation()) == "Augmentation()"
-    grey = get("driving", 255, channels=1)
-    assert "saturation" not in repr(grey)
+    gray = get("driving", 255, channels=1)
+    assert "saturation" not in repr(gray)
     assert repr(get("light")) == (
         "Augmentation(horizontal_flip=0.5, scale=(0.9, 1.2), brightness=0.1, contrast=0.1)"
     )
-    for augmentation in (grey, get("light", 0), driving(ignore_class=-1), Augmentation(cutout=1)):
+    for augmentation in (gray, get("light", 0), driving(ignore_class=-1), Augmentation(cutout=1)):
         assert eval(repr(augmentation)) == augmentation

@@ -52,7 +52,7 @@ def test_flips_are_exact(channels, size, flips, axes, ignore_class):
     assert_equal(apply(augmentation, images, masks), (np.flip(images, axes), np.flip(masks, axes)))
 
 
-def test_half_of_the_pictures_are_flipped_and_the_others_exactly_stay():
+def test_half_of_the_images_are_flipped_and_the_others_exactly_stay():
     images, masks = batch(n=400, size=(3, 4))
     moved_images, moved_masks = apply(Augmentation(horizontal_flip=0.5), images, masks)
     flipped = 0
@@ -119,7 +119,7 @@ def test_what_rotates_in_is_ignored():
     assert not np.any(moved[:, 12:21, 12:21] == IGNORED)
 
 
-def test_what_zooms_in_is_ignored_and_the_picture_stays_whole():
+def test_what_zooms_in_is_ignored_and_the_image_stays_whole():
     images, masks = batch(n=16, size=(40, 40))
     moved = apply(Augmentation(scale=(0.5, 0.5), ignore_class=IGNORED), images, masks)[1]
     # Half as high and wide, so a quarter; a row or column less or more by rounding.

@@ -25,7 +25,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     model = recorded()
     model.save(folder / "model.keras")
-    unetv2.export(model, folder / "artefact", format="saved_model", verbose=False)
+    unetv2.export(model, folder / "artifact", format="saved_model", verbose=False)
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
         (folder / name).mkdir()
@@ -36,7 +36,7 @@ def files(tmp_path_factory):
 
 
 def test_the_command_measures_everything_of_everything(files, tmp_path, capsys):
-    words = ["benchmark", str(files / "model.keras"), str(files / "artefact")]
+    words = ["benchmark", str(files / "model.keras"), str(files / "artifact")]
     words += ["--data", str(files / "images"), str(files / "masks"), "--runs", "5"]
     words += ["--batch-size", "3", "--output", str(tmp_path / "out"), "--quiet"]
     assert main(words) == 0
@@ -44,7 +44,7 @@ def test_the_command_measures_everything_of_everything(files, tmp_path, capsys):
     assert [line.split()[0] for line in table.splitlines()[1:]] == [
         "model.predict",
         "tf.function",
-        "artefact",
+        "artifact",
     ]
     found = json.loads((tmp_path / "out" / "benchmark.json").read_text())
     assert found["settings"]["batch_size"] == 3
@@ -58,18 +58,18 @@ def test_the_command_measures_everything_of_everything(files, tmp_path, capsys):
         assert row["peak_bytes"] > 1e8
     scores = [row["mean_iou"] for row in found["rows"]]
     assert scores[0] == scores[1] == pytest.approx(scores[2], abs=1e-3)
-    picture = (tmp_path / "out" / "benchmark.png").read_bytes()
-    assert picture.startswith(b"\x89PNG")
+    image = (tmp_path / "out" / "benchmark.png").read_bytes()
+    assert image.startswith(b"\x89PNG")
 
 
 def test_wrong_arguments_are_refused(files, capsys):
     with pytest.raises(ValueError, match="`models` must hold a model. Received: none"):
         unetv2.benchmark([])
     with pytest.raises(ValueError, match="`runs` must be a positive integer"):
-        unetv2.benchmark(str(files / "artefact"), runs=0)
+        unetv2.benchmark(str(files / "artifact"), runs=0)
     with pytest.raises(
         OSError, match="(?s)must be written to keep the figures. Received: .*writable"
     ):
-        unetv2.benchmark(str(files / "artefact"), output=files / "model.keras" / "figures")
+        unetv2.benchmark(str(files / "artifact"), output=files / "model.keras" / "figures")
     assert main(["benchmark", "nowhere.keras"]) == 2
     assert "Check the path" in capsys.readouterr().err

@@ -19,7 +19,7 @@ def test_a_clean_data_set_has_no_problem(write):
     assert "0 errors, 0 warnings" in str(report)
 
 
-def test_pictures_without_a_partner_are_errors(write):
+def test_images_without_a_partner_are_errors(write):
     folders = write(regions(0, 1), regions(0, 1), regions(0, 1))
     (folders[1] / "0.png").unlink()
     (folders[0] / "2.png").unlink()
@@ -53,12 +53,12 @@ def test_broken_files_are_errors_with_their_text_and_the_rest_is_checked(write, 
     broken.write_bytes(content[: int(share * len(content))])
     report = check(folders)
     message = only(report, ("unreadable_image", "unreadable_mask")[folder])
-    assert "'1.png' must be a readable picture" in message
+    assert "'1.png' must be a readable image" in message
     assert report.problems[0].path == str(broken)
     assert {row.id for row in report.classes} >= {0, 1, 3}
 
 
-def test_pictures_above_the_limit_are_errors(write):
+def test_images_above_the_limit_are_errors(write):
     report = check(write(regions(0, 1)), max_pixels=100)
     assert kinds(report) == ["unreadable_image", "unreadable_mask"]
     assert "must have at most `max_pixels`=100 pixels" in report.problems[0].message
@@ -99,13 +99,11 @@ def test_mean_and_deviation_are_those_of_all_pixels(write):
     assert report.value_range == (0.0, 1.0)
 
 
-def test_pictures_can_be_checked_as_grey_and_not_in_five_channels(write):
+def test_images_can_be_checked_as_gray_and_not_in_five_channels(write):
     folders = write(regions(0, 1))
     assert len(check(folders, channels=1).mean) == 1
     message = only(check(folders, channels=5), "unreadable_image")
-    assert (
-        "`channels` must be 1 to 4 for picture files. Received: channels=5 and '0.png'" in message
-    )
+    assert "`channels` must be 1 to 4 for image files. Received: channels=5 and '0.png'" in message
 
 
 def test_blank_images_are_named(write):
@@ -142,7 +140,7 @@ def with_alpha(pixels, alpha):
 def test_alpha_changes_nothing(write, red):
     image = np.random.default_rng(3).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     ids = regions(0, 1, 2)[..., np.newaxis]
-    # As CARLA stores ids, or as grey does.
+    # As CARLA stores ids, or as gray does.
     mask = np.pad(ids, ((0, 0), (0, 0), (0, 2))) if red else ids.repeat(3, axis=2)
     other = np.pad(regions(2, 1)[..., np.newaxis], ((0, 0), (0, 0), (0, 2)))
     other = other if red else other[..., :1].repeat(3, axis=2)
@@ -152,7 +150,7 @@ def test_alpha_changes_nothing(write, red):
         images=[with_alpha(image, 0), with_alpha(image[::-1], 128)],
     )  # fmt: skip
     report = check(folders, n_classes=3)
-    # The four are two twice: by their colours and ids, whatever their alpha is.
+    # The four are two twice: by their colors and ids, whatever their alpha is.
     assert sorted(kinds(report)) == ["duplicate", "duplicate"], str(report)
     assert report.mean == pytest.approx(plain.mean)
     assert report.std == pytest.approx(plain.std)

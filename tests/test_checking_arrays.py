@@ -94,12 +94,12 @@ def test_arrays_are_drawn_by_three_channels_or_one(tmp_path, channels, dtype):
     np.testing.assert_array_equal(drawn, images[0][..., shown] // scale)
 
 
-def test_masks_of_colours_in_arrays_are_read_and_drawn(tmp_path):
+def test_masks_of_colors_in_arrays_are_read_and_drawn(tmp_path):
     colors = unetv2.visualization.colorize(regions(0, 1, 2), TABLE)
     wrong = np.where(colors == 200, 7, colors).astype(np.uint8)
     folders = write_arrays(tmp_path, bands(2, 3), [colors, wrong])
     report = check(folders, encoding="colors", classes=TABLE, output=tmp_path / "report")
-    assert only(report, "foreign_colors").startswith("colours outside the table: (0, 0, 7)")
+    assert only(report, "foreign_colors").startswith("colors outside the table: (0, 0, 7)")
     assert len(list((tmp_path / "report" / "worst").iterdir())) == 1
 
 

@@ -1,4 +1,4 @@
-"""What the data set's doctor finds in the ids and colours of masks."""
+"""What the data set's doctor finds in the ids and colors of masks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from unetv2.data.pairs import find_pairs
 from unetv2.data.preprocess import Preparation, read_pair
 
 
-def test_ids_are_counted_in_pixels_and_pictures(write):
+def test_ids_are_counted_in_pixels_and_images(write):
     report = check(write(regions(0, 1), regions(0, 2, 2, 2)), classes=TABLE)
     # Of 24 rows: 16 + 8 columns of 0, 16 of 1, 24 of 2.
-    assert [(row.id, row.name, row.pixels, row.pictures) for row in report.classes] == [
+    assert [(row.id, row.name, row.pixels, row.images) for row in report.classes] == [
         (0, "sky", 576, 2),
         (1, "road", 384, 1),
         (2, "car", 576, 1),
@@ -40,7 +40,7 @@ def test_ids_out_of_range_are_errors_with_file_and_count(write):
     assert check(folders, n_classes=3, ignore_class=7).ok
 
 
-def test_colours_instead_of_ids_are_errors_and_are_counted(write):
+def test_colors_instead_of_ids_are_errors_and_are_counted(write):
     colors = unetv2.visualization.colorize(regions(0, 1, 1, 2), TABLE)
     report = check(write(colors, regions(0, 1)))
     message = only(report, "colors_for_ids")
@@ -50,7 +50,7 @@ def test_colours_instead_of_ids_are_errors_and_are_counted(write):
     assert [row.id for row in report.classes] == [0, 1]
 
 
-def test_pure_red_green_and_blue_are_colours_too(write):
+def test_pure_red_green_and_blue_are_colors_too(write):
     colors = np.eye(3, dtype=np.uint8)[regions(0, 1, 2)] * 255
     assert only(check(write(colors)), "colors_for_ids")
 
@@ -67,8 +67,8 @@ def test_the_largest_channel_may_be_meant_as_the_id(write):
     assert [row.id for row in report.classes] == [1, 2]
 
 
-@pytest.mark.parametrize("notation", ["red", "grey"])
-def test_ids_in_the_red_channel_or_grey_stored_as_rgb_are_ids(write, notation):
+@pytest.mark.parametrize("notation", ["red", "gray"])
+def test_ids_in_the_red_channel_or_gray_stored_as_rgb_are_ids(write, notation):
     masks = [np.zeros((*SIZE, 3), np.uint8) for _ in range(2)]
     for mask, ids in zip(masks, (regions(0, 1, 2), regions(0, 2)), strict=True):
         mask[..., : 1 if notation == "red" else 3] = ids[..., None]
@@ -77,18 +77,18 @@ def test_ids_in_the_red_channel_or_grey_stored_as_rgb_are_ids(write, notation):
     assert [row.id for row in report.classes] == [0, 1, 2]
 
 
-def test_colours_outside_the_table_are_errors_with_their_counts(write):
+def test_colors_outside_the_table_are_errors_with_their_counts(write):
     colors = unetv2.visualization.colorize(regions(0, 1, 1, 2), TABLE)
     good = colors.copy()
     colors[3, :4] = (1, 2, 3)
     report = check(write(colors, good), encoding="colors", classes=TABLE)
     message = only(report, "foreign_colors")
-    assert message == "colours outside the table: (1, 2, 3) in 4 pixels"
+    assert message == "colors outside the table: (1, 2, 3) in 4 pixels"
     assert report.colors == (((1, 2, 3), 4),)
     assert [row.pixels for row in report.classes] == [2 * 192 - 4, 2 * 384, 2 * 192]
 
 
-def test_palette_masks_are_read_by_their_colours(write):
+def test_palette_masks_are_read_by_their_colors(write):
     folders = write(regions(0, 1))
     mask = Image.fromarray(regions(0, 1, 2)).convert("P")
     # Index 0 is the car, 1 the sky, 2 the road.
@@ -110,7 +110,7 @@ def test_black_and_white_masks_taken_for_ids_are_hinted_at(write):
     assert [row.id for row in read.classes] == [0, 1]
 
 
-def test_grey_in_a_binary_mask_is_an_error(write):
+def test_gray_in_a_binary_mask_is_an_error(write):
     report = check(write(regions(0, 0, 128, 255)), encoding="binary")
     message = only(report, "not_binary")
     assert message.startswith("other values than 0 and 255: 0 in 384 pixels")

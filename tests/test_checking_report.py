@@ -12,7 +12,7 @@ import unetv2
 from unetv2.data.validation import check_dataset
 
 
-def test_the_report_is_text_json_and_pictures(write, tmp_path):
+def test_the_report_is_text_json_and_images(write, tmp_path):
     image = np.zeros((*SIZE, 3), np.uint8)
     broken = write(*[regions(0, 1, 7)] * 12, images=[image] * 12)
     (broken[0] / "0.png").write_bytes(b"")
@@ -23,11 +23,11 @@ def test_the_report_is_text_json_and_pictures(write, tmp_path):
     assert content == json.loads(report.to_json())
     assert content["ok"] is False
     assert len(content["problems"]) == len(report.problems)
-    assert {"id": 1, "pictures": 12}.items() <= content["classes"][1].items()
+    assert {"id": 1, "images": 12}.items() <= content["classes"][1].items()
     assert sorted(path.name for path in output.iterdir()) == ["report.json", "report.txt", "worst"]
-    pictures = sorted((output / "worst").iterdir())
-    assert len(pictures) == 8
-    for path in pictures:
+    images = sorted((output / "worst").iterdir())
+    assert len(images) == 8
+    for path in images:
         with Image.open(path) as picture:
             assert picture.size == (64, 24)
     assert "... and 9 more" in str(report)

@@ -23,14 +23,12 @@ def test_camvid_has_eleven_classes_and_a_void():
 
 
 @pytest.mark.parametrize("table", [unetv2.CARLA, unetv2.CAMVID])
-def test_names_and_colours_are_unique(table):
+def test_names_and_colors_are_unique(table):
     assert len(set(table.names)) == len(set(table.colors)) == len(table)
 
 
 def test_a_table_is_checked():
-    with pytest.raises(
-        ValueError, match="`colors` must hold one colour for each name. Received: 2"
-    ):
+    with pytest.raises(ValueError, match="`colors` must hold one color for each name. Received: 2"):
         unetv2.ClassTable(("a", "b"), ((0, 0, 0),))
     with pytest.raises(ValueError, match=r"`colors` must be \(red, green, blue\) from 0 to 255"):
         unetv2.ClassTable(("a",), ((0, 0, 256),))
@@ -44,7 +42,7 @@ def test_a_numbered_table_has_as_many_classes_as_asked_for(n_classes):
     assert table.names == tuple(f"class {number}" for number in range(n_classes))
 
 
-def test_numbered_classes_have_colours_that_are_far_apart():
+def test_numbered_classes_have_colors_that_are_far_apart():
     colors = np.array(unetv2.ClassTable.numbered(23).colors)
     apart = np.abs(colors[:, None] - colors[None]).max(axis=-1)
     assert apart[~np.eye(23, dtype=bool)].min() >= 10

@@ -79,7 +79,7 @@ def test_tables_have_names(folders, capsys, name):
     ("words", "message"),
     [
         (["nowhere", "nowhere"], "`IMAGES` must be an existing folder. Received: 'nowhere'"),
-        (["--encoding", "colors"], "`--classes` must be a class table where masks hold colours"),
+        (["--encoding", "colors"], "`--classes` must be a class table where masks hold colors"),
         (["--classes", "none.txt"], "A class table must be a .json or .csv file"),
         (["--classes", "none.csv"], "No such file"),
         (["--group-by", "("], "`--group-by` must be a regular expression"),

@@ -162,7 +162,7 @@ def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(training, tmp_path, capsys)
     assert child.returncode == 130, err
     assert "--resume" in err.partition("interrupted: ")[2]
     assert "Traceback" not in err
-    # To the step: of 8 a picture, or at the end of an epoch.
+    # To the step: of 8 an image, or at the end of an epoch.
     epochs = len((folder / "history.csv").read_text(encoding="utf-8").splitlines()) - 1
     assert 1 <= epochs < 2000
     training[training.index("--epochs") + 1] = str(epochs + 1)

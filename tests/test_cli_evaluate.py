@@ -26,7 +26,7 @@ def test_it_prints_the_table(words, capsys):
     assert main(words) == 0
     out, err = capsys.readouterr()
     assert "Mean IoU" in out
-    assert "4 pictures, measured at the masks' own size." in out
+    assert "4 images, measured at the masks' own size." in out
     assert err == ""
 
 
@@ -46,7 +46,7 @@ def test_the_report_lies_in_its_folder_and_another_one_is_compared_with_it(words
     other = tmp_path / "other"
     assert main([*words, "--report", str(other), "--against", str(folder)]) == 0
     assert "compared with" in (other / "report.html").read_text(encoding="utf-8")
-    assert unetv2.Evaluation.load(other).n_pictures == 4
+    assert unetv2.Evaluation.load(other).n_images == 4
 
 
 def test_every_option_reaches_the_evaluation(words, capsys, tmp_path):

@@ -47,7 +47,7 @@ def test_files_that_fail_make_1(model, images, tmp_path, capsys):
     assert main(["predict", model, str(images), "--output", str(tmp_path / "out")]) == 1
     out = capsys.readouterr().out
     assert out.startswith("2 written, 0 skipped, 1 failed\n")
-    assert "0001.png' must be a readable picture" in out
+    assert "0001.png' must be a readable image" in out
 
 
 def test_every_option_reaches_predict(model, images, tmp_path):
@@ -89,7 +89,7 @@ def test_a_video_becomes_a_video(model, tmp_path, capsys):
     assert main([*words, "--colors", "x"]) == 2
     assert "`--colors` must not be given for a video" in capsys.readouterr().err
     assert main(["predict", model, str(path), str(path), "--output", "x"]) == 2
-    assert "`INPUT` must be one video, or pictures" in capsys.readouterr().err
+    assert "`INPUT` must be one video, or images" in capsys.readouterr().err
 
 
 def test_a_missing_package_is_one_line_and_returns_2(model, tmp_path, capsys, monkeypatch):
@@ -122,7 +122,7 @@ def test_wrong_arguments_return_2_and_write_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_over_its_own_pictures_is_refused(model, tmp_path, capsys):
+def test_a_folder_over_its_own_images_is_refused(model, tmp_path, capsys):
     save(np.zeros((8, 8, 3), np.uint8), tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
     for given in (tmp_path, tmp_path / "a.png"):

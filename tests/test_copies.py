@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from evaluations import evaluated, pictures
-from small_networks import network, picture
+from evaluations import evaluated, images
+from small_networks import image, network
 
 import unetv2
 from unetv2 import losses, metrics
@@ -21,8 +21,8 @@ from unetv2.benchmarking.result import Row
 from unetv2.exporting.artifact import Description
 
 MODULES = (
-    unetv2, unetv2.data.augmentation, unetv2.data, unetv2.distributed, losses, metrics, unetv2.training.recipes,
-    unetv2.visualization,
+    unetv2, unetv2.augmentation, unetv2.synthetic, unetv2.distributed, losses, metrics,
+    unetv2.recipes, unetv2.visualization,
 )  # fmt: skip
 PUBLIC = {
     value
@@ -56,7 +56,7 @@ def checked(folder):
 
 
 def predicted(_):
-    return unetv2.predict(network((8, 12, 3)), picture(8, 12), probabilities=True)
+    return unetv2.predict(network((8, 12, 3)), image(8, 12), probabilities=True)
 
 
 # An instance of each class, and of what is public besides.
@@ -65,9 +65,9 @@ INSTANCES = {
     "CARLA": lambda _: unetv2.CARLA,
     "CITYSCAPES": lambda _: unetv2.CITYSCAPES,
     "PASCAL_VOC": lambda _: unetv2.PASCAL_VOC,
-    "FAST": lambda _: unetv2.training.recipes.FAST,
-    "REFERENCE": lambda _: unetv2.training.recipes.REFERENCE,
-    "PRESETS": lambda _: unetv2.data.augmentation.PRESETS,
+    "FAST": lambda _: unetv2.recipes.FAST,
+    "REFERENCE": lambda _: unetv2.recipes.REFERENCE,
+    "PRESETS": lambda _: unetv2.augmentation.PRESETS,
     "Augmentation": lambda _: unetv2.augmentation.get("driving"),
     "Benchmark": lambda _: unetv2.Benchmark(
         rows=(
@@ -93,7 +93,7 @@ INSTANCES = {
     "DecoderBlock": lambda _: unetv2.DecoderBlock(2, name="a"),
     "Distribution": lambda _: unetv2.distributed.Distribution(strategy=None),
     "EncoderBlock": lambda _: unetv2.EncoderBlock(2, name="a"),
-    "Evaluation": lambda _: evaluated(pictures()),
+    "Evaluation": lambda _: evaluated(images()),
     "ExportedModel": exported,
     "FrequencyWeightedIoU": lambda _: metrics.FrequencyWeightedIoU(4),
     "MeanDice": lambda _: metrics.MeanDice(4),

@@ -70,7 +70,7 @@ def test_the_defaults_are_the_references(write_pairs):
     assert len(others) == 1
 
 
-def test_pictures_arrive_as_they_are(write_pairs):
+def test_images_arrive_as_they_are(write_pairs):
     images_dir, masks_dir = write_pairs(3, size=(6, 7))
     images, masks = collect(
         unetv2.make_dataset(images_dir, masks_dir, image_size=(6, 7), shuffle=False)
@@ -148,7 +148,7 @@ def test_what_is_wrong_with_the_first_pairs_is_said_at_once(write_pairs):
     with pytest.raises(ValueError, match=r"Mask ids must be in \[0, 3\). Received: 3 in .*masks"):
         unetv2.make_dataset(images, masks, n_classes=3)
     (images / "0004.png").write_bytes(b"broken")
-    with pytest.raises(ValueError, match=r"0004.png' must be a readable picture"):
+    with pytest.raises(ValueError, match=r"0004.png' must be a readable image"):
         unetv2.make_dataset(images, masks)
     save(np.zeros((3, 3, 3), np.uint8), images / "0004.png")
     with pytest.raises(ValueError, match="must have the same height and width.*0004.png"):
@@ -161,7 +161,7 @@ def test_what_is_wrong_with_the_first_pairs_is_said_at_once(write_pairs):
 def test_headers_beyond_the_first_pairs_are_checked_at_once(write_pairs):
     images, masks = write_pairs(40, size=(2, 2))
     (masks / "0039.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"0039.png' must be a readable picture"):
+    with pytest.raises(ValueError, match=r"0039.png' must be a readable image"):
         unetv2.make_dataset(images, masks)
 
 

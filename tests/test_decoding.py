@@ -1,4 +1,4 @@
-"""What only some formats have: turning, reduced decoding, colour models, limits."""
+"""What only some formats have: turning, reduced decoding, color models, limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from unetv2.data.io.open import decode_image, decode_mask, read_header
 
 ORIENTATION = 0x0112
-# What turns the upright picture into what is stored under each orientation.
+# What turns the upright image into what is stored under each orientation.
 STORED = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -32,7 +32,7 @@ def gradient(height, width):
 
 
 @pytest.mark.parametrize("orientation", STORED)
-def test_phone_pictures_are_turned_upright(tmp_path, orientation):
+def test_phone_images_are_turned_upright(tmp_path, orientation):
     upright = gradient(24, 40)
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
@@ -45,12 +45,12 @@ def test_phone_pictures_are_turned_upright(tmp_path, orientation):
         assert np.abs(pixels.astype(int) - upright).max() <= 8
 
 
-def test_grey_and_cmyk_jpegs_become_rgb(tmp_path):
-    picture = Image.fromarray(gradient(16, 16))
+def test_gray_and_cmyk_jpegs_become_rgb(tmp_path):
+    image = Image.fromarray(gradient(16, 16))
     for mode in ("L", "CMYK"):
         path = tmp_path / f"{mode}.jpg"
-        picture.convert(mode).save(path, quality=98)
-        expected = np.asarray(picture.convert(mode).convert("RGB"))
+        image.convert(mode).save(path, quality=98)
+        expected = np.asarray(image.convert(mode).convert("RGB"))
         assert np.abs(decode_image(str(path)).astype(int) - expected).max() <= 12
 
 
@@ -59,22 +59,22 @@ def test_grey_and_cmyk_jpegs_become_rgb(tmp_path):
 @pytest.mark.parametrize("colored", [False, True])
 def test_channels_are_converted_at_both_depths(tmp_path, channels, bits, colored):
     factor = 257 if bits == 16 else 1
-    grey = np.arange(20, dtype=np.uint16).reshape(4, 5) * 10 * factor
-    (tmp_path / "a.png").write_bytes(png(np.stack([grey] * 3, -1) if colored else grey, bits))
+    gray = np.arange(20, dtype=np.uint16).reshape(4, 5) * 10 * factor
+    (tmp_path / "a.png").write_bytes(png(np.stack([gray] * 3, -1) if colored else gray, bits))
     pixels = decode_image(str(tmp_path / "a.png"), channels=channels)
     assert pixels.dtype == (np.uint16 if bits == 16 else np.uint8)
     assert pixels.shape == (4, 5, channels)
     has_alpha = channels in (2, 4)
     color = pixels[..., :-1] if has_alpha else pixels
-    np.testing.assert_array_equal(color, np.broadcast_to(grey[..., None], color.shape))
+    np.testing.assert_array_equal(color, np.broadcast_to(gray[..., None], color.shape))
     if has_alpha:
         assert (pixels[..., -1] == np.iinfo(pixels.dtype).max).all()
 
 
 def test_a_palette_with_transparency_becomes_rgb_without_a_warning(tmp_path):
-    picture = Image.new("P", (4, 3), 1)
-    picture.putpalette([0, 0, 0, 10, 20, 30])
-    picture.save(tmp_path / "a.png", transparency=bytes([0, 128]))
+    image = Image.new("P", (4, 3), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    image.save(tmp_path / "a.png", transparency=bytes([0, 128]))
     assert decode_image(str(tmp_path / "a.png"))[0, 0].tolist() == [10, 20, 30]
 
 
@@ -82,7 +82,7 @@ def test_a_palette_with_transparency_becomes_rgb_without_a_warning(tmp_path):
     ((160, 240), (20, 30), (20, 30)),
     ((160, 240), (30, 30), (40, 60)),
     ((160, 240), (81, 120), (160, 240)),
-    # Not divisible by 8 or 4: the last rows of a reduced picture would count for more.
+    # Not divisible by 8 or 4: the last rows of a reduced image would count for more.
     ((162, 240), (20, 30), (81, 120)),
 ])  # fmt: skip
 def test_large_jpegs_are_decoded_at_a_reduced_scale_that_shifts_nothing(
@@ -120,7 +120,7 @@ def test_max_pixels_is_the_callers(tmp_path):
         decode_image(path, max_pixels=99)
 
 
-def test_a_mislabelled_file_is_read_by_what_it_is(tmp_path):
+def test_a_mislabeled_file_is_read_by_what_it_is(tmp_path):
     (tmp_path / "a.png").write_bytes(save(gradient(8, 8), tmp_path / "b.bmp").read_bytes())
     np.testing.assert_array_equal(decode_image(str(tmp_path / "a.png")), gradient(8, 8))
     (tmp_path / "c.png").write_bytes(save(gradient(8, 8), tmp_path / "d.jpg").read_bytes())
@@ -139,9 +139,9 @@ def test_lossy_masks_are_refused(tmp_path):
 
 def test_images_without_a_known_range_are_refused(tmp_path):
     save(np.zeros((4, 4), np.float32), tmp_path / "a.tif")
-    with pytest.raises(ValueError, match="Images must be grey, RGB or CMYK, of up to 16 bits"):
+    with pytest.raises(ValueError, match="Images must be gray, RGB or CMYK, of up to 16 bits"):
         decode_image(str(tmp_path / "a.tif"))
-    with pytest.raises(ValueError, match="Masks must be grey, palette, RGB or RGBA. .*mode 'F'"):
+    with pytest.raises(ValueError, match="Masks must be gray, palette, RGB or RGBA. .*mode 'F'"):
         decode_mask(str(tmp_path / "a.tif"))
 
 

@@ -39,12 +39,12 @@ def chunks(content):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "I;16"])
 def test_a_png_with_a_wrong_checksum_is_never_read(tmp_path, mode):
-    picture = Image.fromarray(PIXELS)
+    image = Image.fromarray(PIXELS)
     if mode == "I;16":
-        picture = Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257)
-    content = save(np.asarray(picture), tmp_path / "a.png").read_bytes()
+        image = Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257)
+    content = save(np.asarray(image), tmp_path / "a.png").read_bytes()
     if mode != "I;16":
-        picture.convert(mode).save(tmp_path / "a.png")
+        image.convert(mode).save(tmp_path / "a.png")
         content = (tmp_path / "a.png").read_bytes()
     for _, start, end in chunks(content):
         if end - start == 12:
@@ -54,7 +54,7 @@ def test_a_png_with_a_wrong_checksum_is_never_read(tmp_path, mode):
             damaged[place] ^= 1
             (tmp_path / "a.png").write_bytes(damaged)
             for read in READERS:
-                with pytest.raises(ValueError, match="'.*a.png' must be a readable picture"):
+                with pytest.raises(ValueError, match="'.*a.png' must be a readable image"):
                     read(str(tmp_path / "a.png"))
     for read in READERS[:2]:
         (tmp_path / "a.png").write_bytes(content)
@@ -75,7 +75,7 @@ def test_a_png_whose_chunks_are_missing_or_in_the_wrong_place_is_damaged(tmp_pat
         (header, data[:-4] + empty, end),
     ):
         (tmp_path / "a.png").write_bytes(content[:8] + b"".join(parts))
-        with pytest.raises(ValueError, match="'.*a.png' must be a readable picture"):
+        with pytest.raises(ValueError, match="'.*a.png' must be a readable image"):
             decode_image(str(tmp_path / "a.png"))
     # What is behind the end is no part of it.
     (tmp_path / "a.png").write_bytes(content + b"more")
@@ -103,7 +103,7 @@ def test_bombs_in_metadata_end_in_an_error_that_names_the_file_or_are_not_unpack
     (tmp_path / "a.png").write_bytes(content)
     for read in (read_header, *READERS):
         said = refusal(read, tmp_path / "a.png")
-        assert said is None or "a.png' must be a readable picture" in said
+        assert said is None or "a.png' must be a readable image" in said
 
 
 def jpeg(**options):
@@ -132,9 +132,9 @@ def test_a_jpeg_of_many_scans_is_refused_and_an_ordinary_one_is_read(tmp_path):
 
 def test_a_baseline_jpeg_with_a_scan_for_each_color_is_bounded_as_well(tmp_path):
     # One scan of one component each; the decoder collects all of them.
-    grey = io.BytesIO()
-    Image.fromarray(PIXELS[..., 0]).save(grey, "JPEG")
-    content = grey.getvalue()
+    gray = io.BytesIO()
+    Image.fromarray(PIXELS[..., 0]).save(gray, "JPEG")
+    content = gray.getvalue()
     frame = content.index(b"\xff\xc0")
     segment = content[frame : frame + 13]
     colored = segment[:2] + b"\x00\x11" + segment[4:9] + b"\x03\x01\x11\0\x02\x11\0\x03\x11\0"
@@ -212,13 +212,13 @@ def bmp(bits, rows, palette):
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8])
-@pytest.mark.parametrize("colors", ["black and white", "grey", "color"])
+@pytest.mark.parametrize("colors", ["black and white", "gray", "color"])
 def test_a_bmp_is_read_as_it_is_stored_or_refused(tmp_path, bits, colors):
     count = 2 if colors == "black and white" else 2**bits
     indices = np.random.default_rng(0).integers(0, count, (5, 9))
     palette = {
         "black and white": [(0, 0, 0), (255, 255, 255)],
-        "grey": [(n, n, n) for n in range(count)],
+        "gray": [(n, n, n) for n in range(count)],
         "color": [(n, 0, 255 - n) for n in range(count)],
     }[colors]
     (tmp_path / "a.bmp").write_bytes(bmp(bits, indices, palette))
@@ -228,7 +228,7 @@ def test_a_bmp_is_read_as_it_is_stored_or_refused(tmp_path, bits, colors):
         np.testing.assert_array_equal(decode_mask(str(path)), indices)
     else:
         assert str(path) in said
-        assert (bits, colors) in {(8, "black and white"), (4, "black and white"), (4, "grey")}
+        assert (bits, colors) in {(8, "black and white"), (4, "black and white"), (4, "gray")}
 
 
 def test_a_mask_in_a_bmp_of_five_bits_a_color_is_refused(tmp_path):
@@ -255,6 +255,6 @@ def test_whatever_a_decoder_raises_names_the_file(tmp_path, monkeypatch, error):
     monkeypatch.setattr(Image.Image, "load", load)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
     for read in READERS:
-        with pytest.raises(ValueError, match="a.bmp' must be a readable picture") as raised:
+        with pytest.raises(ValueError, match="a.bmp' must be a readable image") as raised:
             read(str(path))
         assert (str(error) or type(error).__name__) in str(raised.value)

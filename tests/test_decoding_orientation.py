@@ -58,8 +58,8 @@ def png_with(content, *, behind, pixels=PIXELS):
 
 
 def transposed(path):
-    with Image.open(path) as picture:
-        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

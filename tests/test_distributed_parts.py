@@ -61,9 +61,9 @@ def test_a_share_is_of_the_whole():
 
 
 @pytest.mark.parametrize("total", [1, 2, 3])
-def test_shared_pictures_are_those_of_the_whole(write_pairs, total):
+def test_shared_images_are_those_of_the_whole(write_pairs, total):
     options = {"n_classes": 3, "image_size": (12, 16), "batch_size": 3, "seed": 5}
-    augmentation = unetv2.data.augmentation.Augmentation(
+    augmentation = unetv2.augmentation.Augmentation(
         horizontal_flip=0.5, scale=(0.8, 1.5), brightness=0.3, noise=0.1, cutout=0.3
     )
     folders = write_pairs(7)
@@ -98,7 +98,7 @@ def test_a_worker_reads_its_own_files_only(write_pairs):
 
 
 def test_augmentation_of_a_part_is_that_of_the_whole():
-    augmentation = unetv2.data.augmentation.Augmentation(rotation=20, noise=0.2, contrast=0.5)
+    augmentation = unetv2.augmentation.Augmentation(rotation=20, noise=0.2, contrast=0.5)
     rng = np.random.default_rng(0)
     images = rng.random((5, 8, 9, 3), dtype=np.float32)
     masks = rng.integers(0, 3, (5, 8, 9, 1), dtype=np.int32)

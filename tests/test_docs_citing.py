@@ -17,8 +17,8 @@ def test_the_version_is_that_of_the_library():
     assert f"version = {{{unetv2.__version__}}}" in PAGE
 
 
-def test_title_author_and_licence_are_the_same():
-    title, author, licence = (
+def test_title_author_and_license_are_the_same():
+    title, author, terms = (
         re.search(rf"^ *(?:- )?{name}: \"?(.+?)\"?$", CITATION, re.MULTILINE)[1]
         for name in ("title", "name", "license")
     )
@@ -27,5 +27,5 @@ def test_title_author_and_licence_are_the_same():
     )
     assert f"title   = {title}," in entry
     assert f"author  = {author}," in entry
-    assert f"license = {licence}\n" in entry
-    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith(f"{licence} License")
+    assert f"license = {terms}\n" in entry
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith(f"{terms} License")

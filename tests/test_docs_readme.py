@@ -65,7 +65,7 @@ def small(tmp_path, monkeypatch):
         monkeypatch.setattr(unetv2.data, name, smaller_scenes)
     build = functools.partial(unetv2.build_unetv2, filters=2, depth=2)
     monkeypatch.setattr(unetv2, "build_unetv2", build)
-    monkeypatch.setattr(unetv2.training.recipes, "build_unetv2", build)
+    monkeypatch.setattr(unetv2.recipes, "build_unetv2", build)
 
 
 def smaller(block):

@@ -186,7 +186,7 @@ def test_options_that_do_not_go_with_an_encoder_are_refused(options, message):
         build(**options)
 
 
-def test_only_colour_pictures_with_channels_last_have_an_encoder():
+def test_only_color_images_with_channels_last_have_an_encoder():
     message = (
         "`input_shape` must have three channels with an `encoder`, .* "
         r"Received: input_shape=\(8, 8, 1\). Leave `encoder` out."

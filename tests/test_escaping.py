@@ -141,7 +141,7 @@ def test_a_reader_that_leaves_early_is_no_error():
         _show("text", stream)
 
 
-def test_names_in_the_pictures_of_a_report_are_short(tmp_path, write):
+def test_names_in_the_images_of_a_report_are_short(tmp_path, write):
     mask = np.full((24, 32), 9, np.uint8)
     name = "n" * 251
     folders = write(mask, names=[name])

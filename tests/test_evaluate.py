@@ -1,4 +1,4 @@
-"""From a model and pictures to an evaluation."""
+"""From a model and images to an evaluation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_it_counts_what_the_confusion_matrix_counts(write_pairs):
     for images, masks in dataset:
         confusion.update_state(masks, model.predict_on_batch(images))
     np.testing.assert_array_equal(evaluation.confusion, confusion.result())
-    assert evaluation.n_pictures == 5
+    assert evaluation.n_images == 5
     assert str(evaluation.scores) == str(confusion.scores())
 
 
@@ -61,7 +61,7 @@ def test_order_and_batch_size_change_nothing(write_pairs, options):
         np.testing.assert_allclose(other.intervals[name], one.intervals[name], atol=1e-6)
 
 
-def test_pictures_are_named_where_their_order_is_known(write_pairs):
+def test_images_are_named_where_their_order_is_known(write_pairs):
     folders, model = write_pairs(3), small_model()
     assert evaluate(model, batches(folders)).rows.names == ("0000", "0001", "0002")
     numbers = ("#0000000", "#0000001", "#0000002")
@@ -105,8 +105,8 @@ def test_ignored_pixels_do_not_count(write_pairs):
     assert evaluation.confusion.sum() == evaluation.reliability["pixels"].sum() == kept
     assert evaluation.classes.ignore_class == 2
     table = unetv2.ClassTable.numbered(2, ignore_class=2)
-    unlabelled = batches(folders).map(lambda image, mask: (image, mask))
-    other = evaluate(model, unlabelled, classes=table)
+    unlabeled = batches(folders).map(lambda image, mask: (image, mask))
+    other = evaluate(model, unlabeled, classes=table)
     np.testing.assert_array_equal(evaluation.confusion, other.confusion)
 
 
@@ -120,7 +120,7 @@ def test_classes_are_the_callers_then_the_datas_then_numbers(write_pairs):
     assert evaluate(model, batches(folders)).classes.names[1] == "class 1"
 
 
-def test_pictures_of_any_size_are_measured_at_their_own(tmp_path):
+def test_images_of_any_size_are_measured_at_their_own(tmp_path):
     model = small_model(size=(None, None))
     for number, size in enumerate(((9, 13), (20, 11))):
         save(np.zeros((*size, 3), np.uint8), tmp_path / "images" / f"{number}.png")
@@ -131,10 +131,10 @@ def test_pictures_of_any_size_are_measured_at_their_own(tmp_path):
     assert [example.image.shape for example in evaluation.examples] == [(9, 13, 3), (20, 11, 3)]
 
 
-def test_an_id_that_is_no_class_is_an_error_that_names_the_picture(write_pairs):
+def test_an_id_that_is_no_class_is_an_error_that_names_the_image(write_pairs):
     dataset = batches(write_pairs(5, n_classes=3), n_classes=None, batch_size=2)
     # Ids 0 to 2, of a model with two classes.
-    message = r"In '0000', picture 0 of batch 0, both counted from 0: Mask ids must be in \[0, 2\)"
+    message = r"In '0000', image 0 of batch 0, both counted from 0: Mask ids must be in \[0, 2\)"
     with pytest.raises(ValueError, match=message):
         evaluate(small_model(2), dataset)
 
@@ -147,14 +147,14 @@ def test_a_model_that_diverged_is_an_error(write_pairs):
 
 
 def never(*_):
-    raise AssertionError("a picture was read")
+    raise AssertionError("an image was read")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"repeat": True}, "`dataset` must end. Received: an endless one"),
-        ({"augmentation": "light"}, "`dataset` must hold pictures as they are"),
+        ({"augmentation": "light"}, "`dataset` must hold images as they are"),
         ({"n_classes": 4}, "`model` must have an output for each class of the data. Received: 3"),
         (
             {"image_size": (8, 8)},
@@ -196,10 +196,10 @@ def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
 
 
 @pytest.mark.parametrize("skipped", [False, True])
-def test_no_picture_is_an_error(write_pairs, skipped):
+def test_no_image_is_an_error(write_pairs, skipped):
     dataset = batches(write_pairs(2))
     empty = dataset.filter(lambda *_: tf.constant(False)) if skipped else dataset.take(0)
-    with pytest.raises(ValueError, match="`dataset` must hold a picture. Received: an empty"):
+    with pytest.raises(ValueError, match="`dataset` must hold an image. Received: an empty"):
         evaluate(small_model(), empty)
 
 
@@ -224,4 +224,4 @@ def test_a_report_is_written_where_it_is_asked_for(write_pairs, tmp_path):
 def test_progress_is_told_on_a_terminal(write_pairs, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     unetv2.evaluate(small_model(), batches(write_pairs(2)))
-    assert "2 of 2 pictures, " in capsys.readouterr().err
+    assert "2 of 2 images, " in capsys.readouterr().err

@@ -26,7 +26,7 @@ def evaluate(model, folders, **options):
 
 
 def expected(model, folders, n_classes, ignore_class=None):
-    """Counts what `predict` says of each picture, pixel by pixel."""
+    """Counts what `predict` says of each image, pixel by pixel."""
     confusion = np.zeros((n_classes, n_classes), int)
     for image in sorted(folders[0].iterdir()):
         predicted = unetv2.predict(model, image).mask
@@ -36,7 +36,7 @@ def expected(model, folders, n_classes, ignore_class=None):
     return confusion
 
 
-def test_pictures_are_measured_at_the_size_of_their_masks(tmp_path):
+def test_images_are_measured_at_the_size_of_their_masks(tmp_path):
     rng = np.random.default_rng(0)
     for number, size in enumerate(((20, 31), (12, 16), (9, 40), (20, 31))):
         image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -100,7 +100,7 @@ def test_folders_are_read_as_make_dataset_reads_them(write_pairs, tmp_path):
     split = {"subset": "test", "split": (0.4, 0.2, 0.4), "seed": 3}
     part = evaluate(small_model(), (images, masks), reading=split)
     dataset = unetv2.make_dataset(images, masks, image_size=SIZE, n_classes=3, **split)
-    assert part.n_pictures == sum(len(batch) for _, batch in dataset) < 12
+    assert part.n_images == sum(len(batch) for _, batch in dataset) < 12
 
 
 @pytest.fixture
@@ -262,14 +262,14 @@ def test_files_that_are_wrong_are_named_before_the_first_step(write_pairs):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"reading": {"colour": 1, "image_size": 2}}, "Received: 'colour', 'image_size'. The mod"),
+        ({"reading": {"color": 1, "image_size": 2}}, "Received: 'color', 'image_size'. The mod"),
         ({"reading": {"encoding": "rgb"}}, "`encoding` must be one of 'ids', 'colors', 'binary'"),
         ({"reading": {"subset": "all"}}, "`subset` must be one of"),
         ({"reading": {"max_pixels": 0}}, "`max_pixels` must be a positive integer"),
         ({"shard": (2, 2)}, r"`shard` must be \(index, count\), the index in \[0, count\)"),
         ({"shard": (0, 1, 2)}, r"`shard` must be \(index, count\), the index in \[0, count\)"),
         ({"shard": (-1, 2)}, r"`shard` must be \(index, count\), the index in \[0, count\)"),
-        ({"shard": (4, 9)}, r"`shard` must hold a picture. Received: shard=\(4, 9\) of 3 pairs"),
+        ({"shard": (4, 9)}, r"`shard` must hold an image. Received: shard=\(4, 9\) of 3 pairs"),
         ({"classes": unetv2.CARLA}, "a name for each class of the model. Received: 23 names for 3"),
     ],
 )

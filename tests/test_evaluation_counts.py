@@ -1,4 +1,4 @@
-"""What is counted of one picture: boundaries, confidences, pixels."""
+"""What is counted of one image: boundaries, confidences, pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unetv2.evaluation.counts import (
     CONFIDENCE_UNIT,
     boundary,
     boundary_counts,
-    count_picture,
+    count_image,
     require_tolerance,
 )
 
@@ -114,7 +114,7 @@ def test_another_tolerance_is_an_error(tolerance, error, message):
 
 
 def count(truth, predicted, confidence, n_classes=3, ignore_class=None):
-    return count_picture(
+    return count_image(
         np.asarray(truth),
         np.asarray(predicted),
         np.asarray(confidence),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluations import evaluated, pictures
+from evaluations import evaluated, images
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import (
@@ -33,10 +33,10 @@ from unetv2.evaluation.scores import (
 
 @given(seed=st.integers(0, 10**6), ignore_class=st.sampled_from([None, 255]))
 def test_figures_are_those_of_scikit_learn(seed, ignore_class):
-    shown = list(pictures(3, seed=seed, ignore_class=ignore_class))
+    shown = list(images(3, seed=seed, ignore_class=ignore_class))
     evaluation = evaluated(shown, ignore_class=ignore_class)
-    truth = np.concatenate([picture.truth.ravel() for picture in shown])
-    predicted = np.concatenate([picture.predicted.ravel() for picture in shown])
+    truth = np.concatenate([image.truth.ravel() for image in shown])
+    predicted = np.concatenate([image.predicted.ravel() for image in shown])
     kept = truth != 255
     pair = truth[kept], predicted[kept]
     options = {"labels": range(4), "average": None, "zero_division": np.nan}
@@ -56,7 +56,7 @@ def test_figures_are_those_of_scikit_learn(seed, ignore_class):
 
 
 def test_figures_of_the_rows_are_those_of_the_matrix():
-    evaluation = evaluated(pictures(5))
+    evaluation = evaluated(images(5))
     for name in ("mean_iou", "pixel_accuracy", "mean_dice", "mean_accuracy"):
         assert evaluation.figures[name] == getattr(evaluation.scores, name)
     np.testing.assert_array_equal(evaluation.scores.counts, evaluation.confusion)
@@ -67,7 +67,7 @@ def rows(tallies, boundaries, calibration):
     return Rows(tuple(f"{number}" for number in range(len(counts[0]))), *counts)
 
 
-def test_boundary_f1_is_a_mean_over_the_pictures_that_have_the_boundary():
+def test_boundary_f1_is_a_mean_over_the_images_that_have_the_boundary():
     boundaries = [
         # Class 0: precision 1/2, recall 1/4, so F1 1/3. Class 1: nowhere. Class 2: made up.
         [[1, 0, 0], [2, 0, 5], [1, 0, 0], [4, 0, 0]],
@@ -80,7 +80,7 @@ def test_boundary_f1_is_a_mean_over_the_pictures_that_have_the_boundary():
     figures = weighted_figures(found, np.ones((1, 2)))
     np.testing.assert_allclose(figures["boundary_f1_per_class"], [[2 / 3, 0, 0]])
     np.testing.assert_allclose(figures["mean_boundary_f1"], [2 / 9])
-    # The first picture thrice: (3/3 + 1) / 4.
+    # The first image thrice: (3/3 + 1) / 4.
     figures = weighted_figures(found, np.array([[3.0, 1.0]]))
     np.testing.assert_allclose(figures["boundary_f1_per_class"][0, 0], 0.5)
 
@@ -96,9 +96,9 @@ def test_the_calibration_error_is_the_mean_gap_by_hand():
 
 
 def test_the_calibration_error_is_that_of_all_pixels_at_once():
-    shown = list(pictures(4))
+    shown = list(images(4))
     evaluation = evaluated(shown)
-    confidence = np.concatenate([picture.confidence.ravel() for picture in shown]).astype(float)
+    confidence = np.concatenate([image.confidence.ravel() for image in shown]).astype(float)
     right = np.concatenate([(p.truth == p.predicted).ravel() for p in shown])
     expected = 0.0
     for low in range(15):
@@ -113,8 +113,8 @@ def test_the_calibration_error_is_that_of_all_pixels_at_once():
     assert (curve["confidence"][5:] <= curve["high"][5:]).all()
 
 
-def test_the_order_of_the_pictures_changes_nothing():
-    shown = list(pictures(9, error=0.5))
+def test_the_order_of_the_images_changes_nothing():
+    shown = list(images(9, error=0.5))
     one, other = evaluated(shown), evaluated(shown[::-1])
     for name in (*SCALARS, *BY_CLASS):
         np.testing.assert_array_equal(one.figures[name], other.figures[name])
@@ -122,18 +122,16 @@ def test_the_order_of_the_pictures_changes_nothing():
     assert one.worst == other.worst
     assert str(one) == str(other)
     # By number instead of by name, the rows come in another order.
-    renamed = [
-        picture._replace(name=f"#{number}") for number, picture in enumerate(reversed(shown))
-    ]
+    renamed = [image._replace(name=f"#{number}") for number, image in enumerate(reversed(shown))]
     np.testing.assert_array_equal(
         evaluated(renamed).intervals["mean_iou"], one.intervals["mean_iou"]
     )
 
 
 def test_intervals_hold_the_figure_and_are_those_of_the_seed():
-    evaluation = evaluated(pictures(20))
-    again = evaluated(pictures(20))
-    other = evaluated(pictures(20), seed=1)
+    evaluation = evaluated(images(20))
+    again = evaluated(images(20))
+    other = evaluated(images(20), seed=1)
     for name in SCALARS:
         low, high = evaluation.intervals[name]
         np.testing.assert_array_equal(evaluation.intervals[name], again.intervals[name])
@@ -142,12 +140,12 @@ def test_intervals_hold_the_figure_and_are_those_of_the_seed():
     assert (evaluation.intervals["mean_iou"] != other.intervals["mean_iou"]).any()
 
 
-def test_one_picture_has_no_interval():
-    assert np.isnan(evaluated(pictures(1)).intervals["mean_iou"]).all()
+def test_one_image_has_no_interval():
+    assert np.isnan(evaluated(images(1)).intervals["mean_iou"]).all()
 
 
-def test_a_resample_is_the_figures_of_the_pictures_drawn():
-    evaluation = evaluated(pictures(5))
+def test_a_resample_is_the_figures_of_the_images_drawn():
+    evaluation = evaluated(images(5))
     (figures,) = resampled([evaluation.rows], seed=3, resamples=4)
     order = evaluation.rows.order()
     drawn = np.random.default_rng(3).integers(0, 5, (4, 5))
@@ -164,7 +162,7 @@ def test_resamples_without_a_class_are_left_out_of_its_interval():
 
 
 def test_intervals_hold_the_true_accuracy_about_as_often_as_they_say():
-    # Pictures of 100 pixels, whose share of right ones differs from picture to picture around
+    # Images of 100 pixels, whose share of right ones differs from image to image around
     # 0.7; pixels alone would give intervals that are far too narrow.
     rng = np.random.default_rng(0)
     held = 0
@@ -178,7 +176,7 @@ def test_intervals_hold_the_true_accuracy_about_as_often_as_they_say():
         (figures,) = resampled([found], seed=seed, resamples=400)
         low, high = percentiles(figures["pixel_accuracy"])
         held += low <= 0.7 <= high
-    # 95 % in the limit; of 200 that is 190, give or take 3, and somewhat less with 40 pictures.
+    # 95 % in the limit; of 200 that is 190, give or take 3, and somewhat less with 40 images.
     assert 180 <= held <= 199
 
 
@@ -194,7 +192,7 @@ def bounds_by_seed(evaluation, seeds=12):
 
 @pytest.mark.parametrize(("n", "size", "error"), [(60, (12, 16), 0.3), (15, (8, 8), 0.5)])
 def test_another_seed_moves_bounds_by_less_than_the_last_digit_printed(n, size, error):
-    found = bounds_by_seed(evaluated(pictures(n, size=size, error=error)))
+    found = bounds_by_seed(evaluated(images(n, size=size, error=error)))
     shown = [decimals(bounds) for bounds in found.mean(axis=0)]
     units = 10.0 ** -np.array(shown)
     assert (found.std(axis=0) < units[:, None]).all()
@@ -204,7 +202,7 @@ def test_another_seed_moves_bounds_by_less_than_the_last_digit_printed(n, size, 
 
 
 def test_the_error_of_a_bound_is_what_seeds_differ_by():
-    found = bounds_by_seed(evaluated(pictures(40)), seeds=16)
+    found = bounds_by_seed(evaluated(images(40)), seeds=16)
     expected = bound_error(found.mean(axis=0))
     measured = np.sqrt((found.var(axis=0, ddof=1)).mean(axis=1))
     # A standard deviation of 2 * 16 numbers is known to about an eighth.

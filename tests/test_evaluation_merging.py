@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluations import evaluated, pictures
+from evaluations import evaluated, images
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +13,7 @@ import unetv2
 
 @given(seed=st.integers(0, 10**6), parts=st.integers(1, 4))
 def test_parts_merge_to_the_whole_exactly(seed, parts):
-    shown = list(pictures(13, seed=seed, ignore_class=9))
+    shown = list(images(13, seed=seed, ignore_class=9))
     whole = evaluated(shown, ignore_class=9)
     pieces = [
         evaluated(shown[number::parts], ignore_class=9, shards=[[number, parts]])
@@ -29,7 +29,7 @@ def test_parts_merge_to_the_whole_exactly(seed, parts):
 
 
 def test_a_merge_that_lacks_a_shard_says_so():
-    shown = list(pictures(6))
+    shown = list(images(6))
     parts = [evaluated(shown[n::3], shards=[[n, 3]]) for n in range(2)]
     assert "A part of the data: shard 0, 1 of 3, counted from 0." in str(
         unetv2.Evaluation.merge(parts)
@@ -40,16 +40,16 @@ def test_a_merge_that_lacks_a_shard_says_so():
     ("parts", "message"),
     [
         ([], "`parts` must hold an evaluation. Received: none."),
-        ([(0, {}), (0, {})], "must be of different pictures. Received: 2 of them twice, such as"),
+        ([(0, {}), (0, {})], "must be of different images. Received: 2 of them twice, such as"),
         ([(0, {}), (1, {"seed": 4})], "must be measured in the same way. Received: seed=0 and"),
     ],
 )
 def test_parts_that_do_not_belong_together_are_refused(parts, message):
     with pytest.raises(ValueError, match=message):
-        unetv2.Evaluation.merge([evaluated(pictures(2, seed=s), **o) for s, o in parts])
+        unetv2.Evaluation.merge([evaluated(images(2, seed=s), **o) for s, o in parts])
 
 
 def test_parts_of_other_classes_are_refused():
-    parts = [evaluated(pictures(2)), evaluated(pictures(2, seed=1), n_classes=5)]
+    parts = [evaluated(images(2)), evaluated(images(2, seed=1), n_classes=5)]
     with pytest.raises(ValueError, match="must have the same classes. Received: 4 and 5 classes"):
         unetv2.Evaluation.merge(parts)

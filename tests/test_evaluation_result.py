@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from evaluations import evaluated, pictures
+from evaluations import evaluated, images
 from sklearn.metrics import jaccard_score
 
 import unetv2
@@ -17,7 +17,7 @@ from unetv2.evaluation.scores import SCALARS
 
 
 def test_the_worst_and_the_best_are_ranked_by_their_own_mean_iou():
-    shown = list(pictures(20, error=0.6))
+    shown = list(images(20, error=0.6))
     evaluation = evaluated(shown)
 
     def mean_iou(picture):
@@ -36,21 +36,21 @@ def test_the_worst_and_the_best_are_ranked_by_their_own_mean_iou():
     np.testing.assert_array_equal(example.image, ranked[0].image)
 
 
-def test_a_picture_of_which_nothing_counts_is_neither_worst_nor_best():
-    shown = list(pictures(3, ignore_class=9))
+def test_a_image_of_which_nothing_counts_is_neither_worst_nor_best():
+    shown = list(images(3, ignore_class=9))
     shown[1].truth[:] = 9
     evaluation = evaluated(shown, ignore_class=9)
     assert len(evaluation.worst) == len(evaluation.best) == len(evaluation.examples) == 2
-    assert evaluation.n_pictures == 3
+    assert evaluation.n_images == 3
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_examples_are_small_pictures_of_any_kind(channels, dtype):
+def test_examples_are_small_images_of_any_kind(channels, dtype):
     scale = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[dtype]
     image = np.full((960, 600, channels), 0.4 * scale).astype(dtype)
     truth = np.full((960, 600), 3)
-    (picture,) = pictures(1)
+    (picture,) = images(1)
     shown = picture._replace(image=image, truth=truth, predicted=truth, confidence=truth / 3)
     (example,) = evaluated([shown]).examples
     assert example.image.shape == (480, 300, 3)
@@ -60,18 +60,18 @@ def test_examples_are_small_pictures_of_any_kind(channels, dtype):
 
 
 def test_the_table_shows_every_class_and_who_was_left_out():
-    evaluation = evaluated(pictures(3, n_classes=4), n_classes=6)
+    evaluation = evaluated(images(3, n_classes=4), n_classes=6)
     text = str(evaluation)
     assert "0 class 0" in text
-    assert "3 pictures. Intervals are 95 %, by the bootstrap over pictures." in text
+    assert "3 images. Intervals are 95 %, by the bootstrap over images." in text
     assert "neither in the truth nor predicted: 4 class 4, 5 class 5." in text
     assert f"Pixel accuracy          {evaluation.pixel_accuracy:.3f}" in text
 
 
 def test_json_has_every_figure_and_no_nan():
-    evaluation = evaluated(pictures(3, n_classes=4), n_classes=6)
+    evaluation = evaluated(images(3, n_classes=4), n_classes=6)
     content = json.loads(json.dumps(evaluation.as_dict(), allow_nan=False))
-    assert content["pictures"] == 3
+    assert content["images"] == 3
     assert set(content["figures"]) == set(SCALARS)
     assert content["figures"]["mean_iou"]["value"] == evaluation.mean_iou
     assert content["classes"][5]["iou"] == {"value": None, "low": None, "high": None}
@@ -81,7 +81,7 @@ def test_json_has_every_figure_and_no_nan():
 
 
 def test_a_saved_evaluation_loads_as_it_was(tmp_path):
-    shown = [picture._replace(name=f"a/{picture.name}\udcff<b>") for picture in pictures(4)]
+    shown = [image._replace(name=f"a/{image.name}\udcff<b>") for image in images(4)]
     evaluation = evaluated(shown, resolution="12x16")
     evaluation.save(tmp_path / "new")
     loaded = unetv2.Evaluation.load(tmp_path / "new")
@@ -115,7 +115,7 @@ def test_what_is_no_evaluation_says_so(tmp_path):
 
 def test_files_of_two_evaluations_are_not_taken_for_one(tmp_path, monkeypatch):
     monkeypatch.setattr(saving, "_WAIT_SECONDS", 0)
-    one, other = (evaluated(pictures(3, seed=seed)) for seed in (0, 1))
+    one, other = (evaluated(images(3, seed=seed)) for seed in (0, 1))
     one.save(tmp_path / "one")
     other.save(tmp_path / "other")
     (tmp_path / "one" / "evaluation.npz").write_bytes(

@@ -19,7 +19,7 @@ import unetv2
 SCRIPT = Path(__file__).parents[1] / "examples" / "train_carseg.py"
 TINY = ["--epochs", "2", "--filters", "2", "--image-size", "24", "32", "--batch-size", "8"]
 OUTPUTS = {
-    "accuracy.png", "checkpoint.npz", "history.csv", "metrics.json", "model.keras", "pictures",
+    "accuracy.png", "checkpoint.npz", "history.csv", "metrics.json", "model.keras", "images",
     "predictions.png", "report", "run.json",
 }  # fmt: skip
 
@@ -60,8 +60,8 @@ def test_without_arguments_it_trains_on_scenes_that_it_writes_once(example, tmp_
     assert "</html>" in (output / "report" / "report.html").read_text(encoding="utf-8")
 
     for name in ("accuracy.png", "predictions.png"):
-        with Image.open(output / name) as picture:
-            assert np.ptp(np.asarray(picture.convert("L"))) > 100
+        with Image.open(output / name) as image:
+            assert np.ptp(np.asarray(image.convert("L"))) > 100
     model = keras.saving.load_model(output / "model.keras")
     assert model.output_shape == (None, 24, 32, 23)
 
@@ -80,7 +80,7 @@ def test_the_fast_recipe_trains_and_goes_on_where_it_ended(example, tmp_path, ca
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
 
 
-def test_metrics_are_of_pictures_that_training_never_saw(example, monkeypatch, tmp_path):
+def test_metrics_are_of_images_that_training_never_saw(example, monkeypatch, tmp_path):
     seen = {}
     make = unetv2.make_dataset
 
@@ -93,7 +93,7 @@ def test_metrics_are_of_pictures_that_training_never_saw(example, monkeypatch, t
     example.main([*TINY, "--output", str(tmp_path)])
     assert not seen["test"] & (seen["train"] | seen["validation"])
     metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["pictures"] == len(seen["test"])
+    assert metrics["images"] == len(seen["test"])
 
 
 def test_any_two_folders_train_in_a_process_of_their_own(write_pairs, tmp_path):
@@ -114,7 +114,7 @@ def test_held_out_folders_serve_validation_and_test(example, write_pairs, tmp_pa
     folders = [str(word) for pair in zip(names, (*train, *held_out), strict=True) for word in pair]
     example.main([*TINY, *folders, "--classes", "camvid", "--output", str(tmp_path / "run")])
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["pictures"] == 3
+    assert metrics["images"] == 3
     assert list(metrics["iou_per_class"]) == list(unetv2.CAMVID.names)
 
 

@@ -25,15 +25,15 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def artefact(model, tmp_path_factory):
-    return exported(model, tmp_path_factory.mktemp("artefact") / "model")
+def artifact(model, tmp_path_factory):
+    return exported(model, tmp_path_factory.mktemp("artifact") / "model")
 
 
-def test_masks_and_confidences_are_those_of_the_model_at_any_size(model, artefact):
+def test_masks_and_confidences_are_those_of_the_model_at_any_size(model, artifact):
     for size in [(24, 32), (48, 64), (50, 61), (11, 90)]:
-        picture = scenes(1, size)[0]
-        wanted = unetv2.predict(model, picture, probabilities=True)
-        found = artefact.predict(picture, probabilities=True, uncertainty=True)
+        image = scenes(1, size)[0]
+        wanted = unetv2.predict(model, image, probabilities=True)
+        found = artifact.predict(image, probabilities=True, uncertainty=True)
         assert found.mask.dtype == wanted.mask.dtype
         assert (found.mask == wanted.mask).mean() > 0.999
         np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1e-3)
@@ -41,37 +41,37 @@ def test_masks_and_confidences_are_those_of_the_model_at_any_size(model, artefac
         np.testing.assert_allclose(found.uncertainty, wanted.uncertainty, atol=1e-3)
 
 
-def test_padded_pictures_come_back_without_their_padding(tmp_path):
+def test_padded_images_come_back_without_their_padding(tmp_path):
     model = lively()
     model.preprocessing = whole(resize="pad", interpolation="bilinear", value_range=(-1.0, 1.0))
-    artefact = exported(model, tmp_path / "padded")
+    artifact = exported(model, tmp_path / "padded")
     for size in [(50, 30), (20, 70)]:
-        picture = scenes(1, size)[0]
-        wanted, found = unetv2.predict(model, picture), artefact.predict(picture)
+        image = scenes(1, size)[0]
+        wanted, found = unetv2.predict(model, image), artifact.predict(image)
         assert (found.mask == wanted.mask).mean() > 0.995
 
 
-def test_a_list_of_pictures_gives_a_list_in_its_order(artefact):
-    pictures = [*scenes(3), *scenes(2, (30, 40)), *scenes(1)]
-    together = artefact.predict(pictures, batch_size=2)
-    for picture, one in zip(pictures, together, strict=True):
-        np.testing.assert_array_equal(one.mask, artefact.predict(picture).mask)
+def test_a_list_of_images_gives_a_list_in_its_order(artifact):
+    images = [*scenes(3), *scenes(2, (30, 40)), *scenes(1)]
+    together = artifact.predict(images, batch_size=2)
+    for image, one in zip(images, together, strict=True):
+        np.testing.assert_array_equal(one.mask, artifact.predict(image).mask)
 
 
-def test_predict_and_evaluate_take_it_as_a_model(model, artefact):
-    picture = scenes(1, (50, 61))[0]
-    wanted = unetv2.predict(model, picture, tta=True)
-    for one in (artefact, artefact.path):
-        found = unetv2.predict(one, picture, tta=True)
+def test_predict_and_evaluate_take_it_as_a_model(model, artifact):
+    image = scenes(1, (50, 61))[0]
+    wanted = unetv2.predict(model, image, tta=True)
+    for one in (artifact, artifact.path):
+        found = unetv2.predict(one, image, tta=True)
         assert (found.mask == wanted.mask).mean() > 0.999
     images = np.stack([scene / np.float32(255) for scene in scenes(3, (24, 32))])
     masks = np.random.default_rng(0).integers(0, N_CLASSES, (3, 24, 32, 1))
     data = tf.data.Dataset.from_tensor_slices((images.astype(np.float32), masks)).batch(2)
-    one, other = (unetv2.evaluate(each, data, progress=False) for each in (model, artefact))
+    one, other = (unetv2.evaluate(each, data, progress=False) for each in (model, artifact))
     assert one.mean_iou == pytest.approx(other.mean_iou, abs=1e-3)
 
 
-def test_a_jpeg_is_evaluated_as_of_the_keras_model(model, artefact, tmp_path):
+def test_a_jpeg_is_evaluated_as_of_the_keras_model(model, artifact, tmp_path):
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
     scene, mask = unetv2.synthetic.driving_scene(0, image_size=(96, 128))
@@ -79,61 +79,61 @@ def test_a_jpeg_is_evaluated_as_of_the_keras_model(model, artefact, tmp_path):
     Image.fromarray(scene).save(tmp_path / "images" / "a.jpg")
     Image.fromarray(mask % N_CLASSES).save(tmp_path / "masks" / "a.png")
     folders = (tmp_path / "images", tmp_path / "masks")
-    one, other = (unetv2.evaluate(each, folders, progress=False) for each in (model, artefact))
+    one, other = (unetv2.evaluate(each, folders, progress=False) for each in (model, artifact))
     assert np.abs(one.confusion - other.confusion).sum() <= 0.001 * mask.size
 
 
-def test_windows_are_predicted_with_an_artefact_for_any_size(tmp_path):
+def test_windows_are_predicted_with_an_artifact_for_any_size(tmp_path):
     model = lively((None, None, 3))
     model.preprocessing = unetv2.Preprocessing(crop_size=(16, 16))
-    artefact = exported(model, tmp_path / "windows")
-    assert artefact.description.frame_size == (16, 16)
+    artifact = exported(model, tmp_path / "windows")
+    assert artifact.description.frame_size == (16, 16)
     model.preprocessing = unetv2.Preprocessing()
     native = exported(model, tmp_path / "native")
     assert native.description.frame_size == (None, None)
-    picture = scenes(1, (40, 50))[0]
-    for one, options in ((artefact, {}), (native, {"window": (16, 16)})):
-        wanted = unetv2.predict(model, picture, window=(16, 16))
-        found = unetv2.predict(one, picture, **options)
+    image = scenes(1, (40, 50))[0]
+    for one, options in ((artifact, {}), (native, {"window": (16, 16)})):
+        wanted = unetv2.predict(model, image, window=(16, 16))
+        found = unetv2.predict(one, image, **options)
         assert (found.mask == wanted.mask).mean() > 0.999
 
 
 def test_fixed_frames_are_the_only_ones_taken(model, tmp_path):
-    artefact = exported(model, tmp_path / "fixed", frame_size=(48, 64))
-    picture = scenes(1)[0]
-    assert (artefact.predict(picture).mask == unetv2.predict(model, picture).mask).mean() > 0.999
+    artifact = exported(model, tmp_path / "fixed", frame_size=(48, 64))
+    image = scenes(1)[0]
+    assert (artifact.predict(image).mask == unetv2.predict(model, image).mask).mean() > 0.999
     with pytest.raises(ValueError, match=r"`frames` must be uint8 \(None, 48, 64, 3\)"):
-        artefact.predict(scenes(1, (24, 32))[0])
+        artifact.predict(scenes(1, (24, 32))[0])
     with pytest.raises(ValueError, match="Export it without `frame_size`"):
-        unetv2.predict(artefact, picture)
+        unetv2.predict(artifact, image)
 
 
 def test_frames_of_the_networks_size_leave_resizing_to_the_loader(model, tmp_path):
-    artefact = exported(model, tmp_path / "own", frame_size=(24, 32))
-    assert artefact.run(np.stack(scenes(1, (24, 32)))).mask.shape == (1, 24, 32)
-    picture = scenes(1, (50, 61))[0]
-    assert (artefact.predict(picture).mask == unetv2.predict(model, picture).mask).mean() > 0.999
+    artifact = exported(model, tmp_path / "own", frame_size=(24, 32))
+    assert artifact.run(np.stack(scenes(1, (24, 32)))).mask.shape == (1, 24, 32)
+    image = scenes(1, (50, 61))[0]
+    assert (artifact.predict(image).mask == unetv2.predict(model, image).mask).mean() > 0.999
 
 
-def test_samples_of_dropout_need_the_keras_model(artefact):
+def test_samples_of_dropout_need_the_keras_model(artifact):
     with pytest.raises(ValueError, match="`mc_samples` must be 0 for an exported model"):
-        unetv2.predict(artefact, scenes(1)[0], mc_samples=2)
+        unetv2.predict(artifact, scenes(1)[0], mc_samples=2)
     with pytest.raises(ValueError, match="Pass the Keras model to `unetv2.predict`, or ask for"):
-        artefact.predict(scenes(1)[0], mc_samples=2)
+        artifact.predict(scenes(1)[0], mc_samples=2)
 
 
-def test_the_artefact_tells_all_that_the_model_knew(tmp_path):
+def test_the_artifact_tells_all_that_the_model_knew(tmp_path):
     model = lively()
     table = unetv2.ClassTable.numbered(N_CLASSES, 9)
     model.preprocessing = whole(ignore_class=9, interpolation="nearest")
-    artefact = exported(model, tmp_path / "told", classes=table)
-    assert artefact.preprocessing == whole(ignore_class=9, interpolation="nearest", classes=table)
+    artifact = exported(model, tmp_path / "told", classes=table)
+    assert artifact.preprocessing == whole(ignore_class=9, interpolation="nearest", classes=table)
     known = json.loads((tmp_path / "told" / "unetv2.json").read_text())
     assert known["class_names"] == list(table.names)
     assert known["parity"]["pixels_equal"] > 0.9999
-    assert known["parity"]["source"] == "made-up scenes"
+    assert known["parity"]["source"] == "synthetic scenes"
     assert known["versions"]["keras"] == keras.__version__
-    assert artefact.predict(scenes(1)[0]).classes == table
+    assert artifact.predict(scenes(1)[0]).classes == table
 
 
 def test_its_own_work_is_checked_and_a_bad_one_is_not_kept(model, tmp_path):
@@ -155,7 +155,7 @@ def test_what_is_printed_is_the_agreement(model, tmp_path, capsys):
     unetv2.export(model, tmp_path / "model", format="saved_model", calibration=scenes(2))
     line = capsys.readouterr().out
     assert "of the pixels equal, probabilities differ by" in line
-    assert "on 2 pictures of `calibration`" in line
+    assert "on 2 images of `calibration`" in line
 
 
 def test_a_data_set_a_folder_and_files_are_calibrations(model, tmp_path):
@@ -163,11 +163,11 @@ def test_a_data_set_a_folder_and_files_are_calibrations(model, tmp_path):
     data = unetv2.make_dataset(*folders, n_classes=23, image_size=(24, 32), batch_size=2)
     files = sorted(folders[0].iterdir())
     for number, one in enumerate((data, folders[0], files)):
-        artefact = exported(model, tmp_path / str(number), calibration=one)
-        assert artefact.description.parity["pictures"] == 3
+        artifact = exported(model, tmp_path / str(number), calibration=one)
+        assert artifact.description.parity["images"] == 3
 
 
-def test_a_path_stays_unless_told_and_unless_it_is_an_artefact(model, tmp_path):
+def test_a_path_stays_unless_told_and_unless_it_is_an_artifact(model, tmp_path):
     path = tmp_path / "model"
     exported(model, path)
     with pytest.raises(ValueError, match="`path` must not exist.*overwrite=True"):
@@ -178,7 +178,7 @@ def test_a_path_stays_unless_told_and_unless_it_is_an_artefact(model, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years")
-    with pytest.raises(ValueError, match="`path` must be an artefact to be overwritten"):
+    with pytest.raises(ValueError, match="`path` must be an artifact to be overwritten"):
         exported(model, mine, overwrite=True)
     assert (mine / "thesis.txt").read_text() == "years"
 
@@ -194,7 +194,7 @@ def test_a_path_stays_unless_told_and_unless_it_is_an_artefact(model, tmp_path):
         ({"image_size": (12, 16)}, "`image_size` must be one that the model takes"),
         ({"frame_size": (0, 16)}, "`frame_size` must be two positive integers"),
         ({"classes": unetv2.CARLA}, "a class for each of the model's outputs, 5. Received: 23"),
-        ({"calibration": []}, "`calibration` must hold a picture. Received: none"),
+        ({"calibration": []}, "`calibration` must hold an image. Received: none"),
         ({"path": "model.onnx"}, "`path` must be a folder for format='saved_model'"),
     ],
 )
@@ -206,8 +206,8 @@ def test_wrong_arguments_are_refused_before_work(model, tmp_path, options, messa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_exported_is_not_exported_again(artefact, tmp_path):
-    for one in (artefact, artefact.path):
+def test_what_was_exported_is_not_exported_again(artifact, tmp_path):
+    for one in (artifact, artifact.path):
         with pytest.raises(
             TypeError, match="must be a Keras model. .*exported already. Pass the .k"
         ):
@@ -224,7 +224,7 @@ def test_a_place_that_cannot_be_made_says_so(model, tmp_path):
 
 
 def test_a_calibration_of_another_kind_is_refused(model, tmp_path):
-    with pytest.raises(TypeError, match="`calibration` must be a data set, a folder of pictures"):
+    with pytest.raises(TypeError, match="`calibration` must be a data set, a folder of images"):
         exported(model, tmp_path / "model", calibration=3)
 
 
@@ -256,15 +256,15 @@ def test_a_softmax_at_the_end_is_no_trouble(tmp_path):
     model = recorded()
     probabilities = keras.layers.Softmax()(model.outputs[0])
     ends = unetv2.SegmentationModel(model.inputs[0], probabilities, preprocessing=whole())
-    artefact = exported(ends, tmp_path / "model")
-    picture = scenes(1)[0]
-    assert (artefact.predict(picture).mask == unetv2.predict(model, picture).mask).mean() > 0.999
+    artifact = exported(ends, tmp_path / "model")
+    image = scenes(1)[0]
+    assert (artifact.predict(image).mask == unetv2.predict(model, image).mask).mean() > 0.999
 
 
-def test_the_example_runs_it_without_this_library(artefact, tmp_path):
+def test_the_example_runs_it_without_this_library(artifact, tmp_path):
     frame = scenes(1, (50, 61))[0]
-    mask = run_alone("saved_model", artefact.path, frame, tmp_path)
-    np.testing.assert_array_equal(mask, artefact.predict(frame).mask)
+    mask = run_alone("saved_model", artifact.path, frame, tmp_path)
+    np.testing.assert_array_equal(mask, artifact.predict(frame).mask)
 
 
 def test_the_command_exports_beside_the_model(tmp_path, capsys):

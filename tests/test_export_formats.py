@@ -37,15 +37,15 @@ def exported(model, path, format, precision="float32", **options):
 
 @pytest.mark.parametrize(("format", "precision"), ALL)
 def test_every_precision_of_every_format_agrees_with_the_model(model, tmp_path, format, precision):
-    artefact = exported(model, tmp_path / "model", format, precision)
+    artifact = exported(model, tmp_path / "model", format, precision)
     least = {"float32": 0.9999, "float16": 0.99, "bfloat16": 0.99, "int8": 0.95}[precision]
-    picture = scenes(13, (61, 50))[-1]
-    wanted = unetv2.predict(model, picture, probabilities=True)
-    for found in (artefact.predict(picture, probabilities=True), unetv2.predict(artefact, picture)):
+    image = scenes(13, (61, 50))[-1]
+    wanted = unetv2.predict(model, image, probabilities=True)
+    for found in (artifact.predict(image, probabilities=True), unetv2.predict(artifact, image)):
         assert found.mask.dtype == wanted.mask.dtype
         assert (found.mask == wanted.mask).mean() >= least
         assert np.abs(found.confidence - wanted.confidence).mean() < 0.03
-    assert artefact.description.parity["pixels_equal"] >= least
+    assert artifact.description.parity["pixels_equal"] >= least
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -53,27 +53,27 @@ def test_every_precision_of_every_format_agrees_with_the_model(model, tmp_path, 
 def test_fixed_frames_are_resized_inside(tmp_path, format, resize):
     model = lively()
     model.preprocessing = whole(resize=resize)
-    artefact = exported(model, tmp_path / "model", format, frame_size=(50, 61))
-    assert artefact.description.resizes
-    picture = scenes(1, (50, 61))[0]
-    wanted = unetv2.predict(model, picture)
-    found = artefact.run(np.stack([picture, picture]))
+    artifact = exported(model, tmp_path / "model", format, frame_size=(50, 61))
+    assert artifact.description.resizes
+    image = scenes(1, (50, 61))[0]
+    wanted = unetv2.predict(model, image)
+    found = artifact.run(np.stack([image, image]))
     assert (found.mask[1] == wanted.mask).mean() > 0.999
     np.testing.assert_allclose(found.confidence[0], wanted.confidence, atol=1e-3)
 
 
 @pytest.mark.parametrize("format", OTHERS)
 def test_frames_of_the_networks_own_size_are_quantized_too(model, tmp_path, format):
-    artefact = exported(model, tmp_path / "model", format, "int8", frame_size=(24, 32))
-    picture = scenes(13, (24, 32))[-1]
-    wanted = unetv2.predict(model, picture)
-    assert (artefact.predict(picture).mask == wanted.mask).mean() > 0.95
+    artifact = exported(model, tmp_path / "model", format, "int8", frame_size=(24, 32))
+    image = scenes(13, (24, 32))[-1]
+    wanted = unetv2.predict(model, image)
+    assert (artifact.predict(image).mask == wanted.mask).mean() > 0.95
 
 
 @pytest.mark.parametrize("frame_size", [None, (50, 61)])
 def test_litert_keeps_the_logits_in_float(model, tmp_path, frame_size):
-    artefact = exported(model, tmp_path / "model", "litert", "int8", frame_size=frame_size)
-    logits = artefact.run(np.stack(scenes(1, frame_size or (24, 32)))).logits
+    artifact = exported(model, tmp_path / "model", "litert", "int8", frame_size=frame_size)
+    logits = artifact.run(np.stack(scenes(1, frame_size or (24, 32)))).logits
     # Eight bits have 256 values.
     assert len(np.unique(logits)) > 1000
 
@@ -98,9 +98,9 @@ def test_eight_bits_are_a_quarter_of_the_size(tmp_path, format):
 def test_one_file_holds_everything(model, tmp_path, suffix):
     format = {".tflite": "litert", ".onnx": "onnx"}[suffix]
     path = tmp_path / f"model{suffix}"
-    artefact = exported(model, path, format)
+    artifact = exported(model, path, format)
     assert path.is_file()
-    assert artefact.preprocessing == whole()
+    assert artifact.preprocessing == whole()
     exported(model, path, format, overwrite=True)
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
     content = bytearray(path.read_bytes())
@@ -120,11 +120,11 @@ def test_threads_are_what_was_asked_for(model, tmp_path, format):
 def test_windows_are_fed_at_their_scale(tmp_path):
     model = lively((None, None, 3))
     model.preprocessing = unetv2.Preprocessing(crop_size=(16, 24))
-    picture = scenes(1, (40, 50))[0]
-    wanted = unetv2.predict(model, picture)
+    image = scenes(1, (40, 50))[0]
+    wanted = unetv2.predict(model, image)
     for format in OTHERS:
-        artefact = exported(model, tmp_path / format, format)
-        assert (artefact.predict(picture).mask == wanted.mask).mean() > 0.999
+        artifact = exported(model, tmp_path / format, format)
+        assert (artifact.predict(image).mask == wanted.mask).mean() > 0.999
     model.preprocessing = unetv2.Preprocessing()
     with pytest.raises(ValueError, match="`image_size` must be given for format='litert'"):
         exported(model, tmp_path / "open", "litert")
@@ -153,17 +153,17 @@ def test_a_layer_that_a_format_cannot_take_is_named(tmp_path, format):
 
 @pytest.mark.parametrize("format", OTHERS)
 def test_the_example_runs_it_without_this_library(model, tmp_path, format):
-    artefact = exported(model, tmp_path / "model", format)
+    artifact = exported(model, tmp_path / "model", format)
     # Of the network's size, so that LiteRT's example has nothing to resize.
     frame = scenes(1, (24, 32))[0]
-    mask = run_alone(format, artefact.path, frame, tmp_path)
+    mask = run_alone(format, artifact.path, frame, tmp_path)
     assert mask.dtype == np.uint8
-    assert (mask == artefact.predict(frame).mask).mean() > 0.999
+    assert (mask == artifact.predict(frame).mask).mean() > 0.999
 
 
 def test_every_format_is_measured_in_one_benchmark(model, tmp_path):
-    artefacts = [exported(model, tmp_path / format, format) for format in FORMATS]
-    found = unetv2.benchmark([model, *artefacts], runs=5, batch_size=2)
+    artifacts = [exported(model, tmp_path / format, format) for format in FORMATS]
+    found = unetv2.benchmark([model, *artifacts], runs=5, batch_size=2)
     assert [row.format for row in found.rows] == ["keras", "keras", *FORMATS]
     for row in found.rows:
         assert row.startup_s > 0
@@ -176,9 +176,9 @@ def test_every_format_is_measured_in_one_benchmark(model, tmp_path):
 
 
 def test_openvinos_eight_bits_answer_the_same_on_older_processors(model, tmp_path, monkeypatch):
-    artefact = exported(model, tmp_path / "model", "openvino", "int8")
+    artifact = exported(model, tmp_path / "model", "openvino", "int8")
     frame = scenes(13, (24, 32))[-1]
     # Of the process that runs the example: OpenVINO's kernels then use nothing newer, no VNNI.
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    mask = run_alone("openvino", artefact.path, frame, tmp_path)
-    assert (mask == artefact.predict(frame).mask).mean() > 0.999
+    mask = run_alone("openvino", artifact.path, frame, tmp_path)
+    assert (mask == artifact.predict(frame).mask).mean() > 0.999

@@ -1,4 +1,4 @@
-"""What is at an artefact's path while another one is put there, and after a kill."""
+"""What is at an artifact's path while another one is put there, and after a kill."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from unetv2.exporting import export as writing
 
 
 @pytest.fixture(scope="module")
-def artefact(tmp_path_factory):
-    path = tmp_path_factory.mktemp("artefact") / "model"
+def artifact(tmp_path_factory):
+    path = tmp_path_factory.mktemp("artifact") / "model"
     unetv2.export(recorded(), path, format="saved_model", verbose=False)
     return path
 
 
-def put(artefact, path, name):
-    """Exports as far as writing goes: an artefact of another name."""
+def put(artifact, path, name):
+    """Exports as far as writing goes: an artifact of another name."""
     with writing.beside(path) as folder:
-        shutil.copytree(artefact, folder / "0")
-        description = dataclasses.replace(storage.read(artefact)[0], name=name)
+        shutil.copytree(artifact, folder / "0")
+        description = dataclasses.replace(storage.read(artifact)[0], name=name)
         storage.write_description(folder / "0", description)
         writing.put(folder / "0", path)
 
 
 @pytest.mark.parametrize("exchanging", [True, False], ids=["exchanging", "renaming"])
-def test_an_artefact_loads_while_others_replace_it(artefact, tmp_path, monkeypatch, exchanging):
+def test_an_artifact_loads_while_others_replace_it(artifact, tmp_path, monkeypatch, exchanging):
     if not exchanging:
         monkeypatch.setattr(renaming, "_exchanged", lambda *_: False)
     path = tmp_path / "model"
-    put(artefact, path, "0")
+    put(artifact, path, "0")
     over = threading.Event()
 
     def replace():
         number = 0
         while not over.is_set():
             number += 1
-            put(artefact, path, str(number))
+            put(artifact, path, str(number))
 
     threads = [threading.Thread(target=replace) for _ in range(2)]
     for thread in threads:
@@ -60,10 +60,10 @@ def test_an_artefact_loads_while_others_replace_it(artefact, tmp_path, monkeypat
     assert [one.name for one in tmp_path.iterdir()] == ["model"]
 
 
-def test_an_artefact_is_found_after_a_kill_between_two_renames(artefact, tmp_path, monkeypatch):
+def test_an_artifact_is_found_after_a_kill_between_two_renames(artifact, tmp_path, monkeypatch):
     monkeypatch.setattr(renaming, "_exchanged", lambda *_: False)
     path = tmp_path / "model"
-    put(artefact, path, "old")
+    put(artifact, path, "old")
     left = tmp_path / "left"
     whole = type(path).replace
 
@@ -75,7 +75,7 @@ def test_an_artefact_is_found_after_a_kill_between_two_renames(artefact, tmp_pat
 
     with monkeypatch.context() as patched:
         patched.setattr(type(path), "replace", killed)
-        put(artefact, path, "new")
+        put(artifact, path, "new")
     assert not (left / "model").exists()
     assert storage.read(left / "model")[0].name == "new"
     assert [one.name for one in left.iterdir()] == ["model"]
@@ -90,10 +90,10 @@ def test_a_full_disk_is_no_fault_of_the_model(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_leaves_the_artefact_that_was_there(artefact, tmp_path):
+def test_a_full_disk_leaves_the_artifact_that_was_there(artifact, tmp_path):
     path = tmp_path / "model"
-    put(artefact, path, "old")
-    content = storage.DESCRIPTION, (artefact / storage.DESCRIPTION).read_bytes()
+    put(artifact, path, "old")
+    content = storage.DESCRIPTION, (artifact / storage.DESCRIPTION).read_bytes()
 
     def fail():
         with writing.beside(path) as folder, full_disk():

@@ -21,7 +21,7 @@ pairs = st.tuples(sides, sides)
 
 
 def open_shrink(size, resize, interpolation, channels):
-    """As in an artefact for frames of any size."""
+    """As in an artifact for frames of any size."""
     signature = tf.TensorSpec((None, None, None, channels), tf.uint8)
 
     @tf.function(input_signature=[signature], autograph=False)
@@ -43,7 +43,7 @@ def require_rounded(found, frame, geometry, interpolation):
         assert np.abs(found - exact).max() <= 0.502
 
 
-def picture(height, width, channels=3, seed=0):
+def image(height, width, channels=3, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
 
 
@@ -55,10 +55,10 @@ def picture(height, width, channels=3, seed=0):
     channels=st.sampled_from([1, 3, 4]),
 )
 @settings(max_examples=150)
-def test_a_picture_of_known_size_is_resized_as_in_training(
+def test_a_image_of_known_size_is_resized_as_in_training(
     source, size, resize, interpolation, channels
 ):
-    frame = picture(*source, channels)
+    frame = image(*source, channels)
     geometry = Geometry.plan(source, size, resize)
     values, place = shrink(tf.constant(frame[np.newaxis]), size, resize, interpolation)
     require_rounded(values[0].numpy(), frame, geometry, interpolation)
@@ -68,7 +68,7 @@ def test_a_picture_of_known_size_is_resized_as_in_training(
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
-def test_a_picture_of_any_size_is_resized_as_in_training(resize, interpolation):
+def test_a_image_of_any_size_is_resized_as_in_training(resize, interpolation):
     size = (12, 16)
     shrunk = open_shrink(size, resize, interpolation, 3)
     # 24x21 keeps its ratio at 12x10.5.
@@ -84,7 +84,7 @@ def test_a_picture_of_any_size_is_resized_as_in_training(resize, interpolation):
         (24, 21),
     ]
     for source in sources:
-        frame = picture(*source)
+        frame = image(*source)
         geometry = Geometry.plan(source, size, resize)
         values, place = shrunk(frame[np.newaxis])
         require_rounded(values[0].numpy(), frame, geometry, interpolation)
@@ -96,11 +96,11 @@ def test_a_picture_of_any_size_is_resized_as_in_training(resize, interpolation):
 @settings(max_examples=30)
 def test_resizing_whole_tiles_and_nothing_at_all_is_exact(frames, source):
     size = (6, 8)
-    frame = picture(6 * frames, 8 * frames)
+    frame = image(6 * frames, 8 * frames)
     wanted = resize_image(frame, Geometry(size, size))
     values, _ = shrink(tf.constant(frame[np.newaxis]), size, "stretch", "area")
     np.testing.assert_array_equal(values[0], wanted)
-    same = picture(*source)
+    same = image(*source)
     values, _ = shrink(tf.constant(same[np.newaxis]), source, "stretch", "lanczos3")
     np.testing.assert_array_equal(values[0], same)
 
@@ -124,7 +124,7 @@ def test_padding_is_left_out_on_the_way_back():
 @pytest.mark.parametrize("channels", [1, 3, 4, 5])
 def test_whole_tiles_are_averaged_to_the_bit_whatever_the_channels(channels):
     # Pillow rounds these otherwise than to the nearest, and takes up to four channels.
-    frame = picture(240, 320, channels)
+    frame = image(240, 320, channels)
     expected = resize_image(frame, Geometry.plan((240, 320), (48, 64), "stretch"), "area")
     found, _ = shrink(tf.constant(frame[np.newaxis]), (48, 64), "stretch", "area")
     np.testing.assert_array_equal(found[0], expected)
@@ -134,7 +134,7 @@ def test_whole_tiles_are_averaged_to_the_bit_whatever_the_channels(channels):
 @pytest.mark.parametrize("source", [(9, 50), (60, 7), (31, 44), (5, 7)])
 def test_data_sets_prediction_and_exported_graphs_resize_alike(tmp_path, source, interpolation):
     """Also where one side shrinks and the other one grows."""
-    size, frame = (12, 16), picture(*source)
+    size, frame = (12, 16), image(*source)
     for name, pixels in (("images", frame), ("masks", np.zeros(source, np.uint8))):
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / "a.npy", pixels)

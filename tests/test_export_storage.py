@@ -33,13 +33,13 @@ SAVED = ("saved_model.pb", "fingerprint.pb", "variables/variables.index",
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    path = tmp_path_factory.mktemp("artefact") / "model"
+    path = tmp_path_factory.mktemp("artifact") / "model"
     unetv2.export(recorded(), path, format="saved_model", verbose=False)
     return path
 
 
 @pytest.fixture
-def artefact(written, tmp_path):
+def artifact(written, tmp_path):
     return shutil.copytree(written, tmp_path / "model")
 
 
@@ -77,29 +77,29 @@ def test_a_description_is_what_it_was_written_as(tmp_path):
 
 
 def refused(path, reason):
-    message = f"(?s)`path` must be an artefact of `unetv2.export`. Received: .*{reason}.*again"
+    message = f"(?s)`path` must be an artifact of `unetv2.export`. Received: .*{reason}.*again"
     with pytest.raises(ValueError, match=message):
         unetv2.load_exported(path)
 
 
 @pytest.mark.parametrize("where", [0, 0.5, -1])
-def test_a_changed_bit_is_found(artefact, where):
-    path = artefact / "saved_model.pb"
+def test_a_changed_bit_is_found(artifact, where):
+    path = artifact / "saved_model.pb"
     content = bytearray(path.read_bytes())
     content[int(where * len(content)) if where >= 0 else -1] ^= 1
     path.write_bytes(content)
-    refused(artefact, "'saved_model.pb' is not the file that was written")
+    refused(artifact, "'saved_model.pb' is not the file that was written")
 
 
-def test_a_missing_and_a_cut_file_are_found(artefact):
-    path = artefact / "saved_model.pb"
+def test_a_missing_and_a_cut_file_are_found(artifact):
+    path = artifact / "saved_model.pb"
     path.write_bytes(path.read_bytes()[:-10])
-    refused(artefact, "'saved_model.pb' is not the file that was written")
+    refused(artifact, "'saved_model.pb' is not the file that was written")
     path.unlink()
-    refused(artefact, "'saved_model.pb' cannot be read")
+    refused(artifact, "'saved_model.pb' cannot be read")
 
 
-def test_what_is_no_artefact_is_refused(tmp_path):
+def test_what_is_no_artifact_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="where there is none. Check the path"):
         unetv2.load_exported(tmp_path / "nowhere")
     refused(tmp_path, "it has no description")
@@ -131,24 +131,24 @@ def test_what_is_no_artefact_is_refused(tmp_path):
         ({"files": {name: {} for name in SAVED}}, "cannot be read"),
     ],
 )
-def test_a_forged_description_is_refused(artefact, change, reason):
-    path = artefact / DESCRIPTION
+def test_a_forged_description_is_refused(artifact, change, reason):
+    path = artifact / DESCRIPTION
     content = unsealed(json.loads(path.read_text()))
     path.write_text(json.dumps(sealed({**content, **change})))
-    refused(artefact, reason)
+    refused(artifact, reason)
 
 
-def test_any_changed_byte_of_a_description_is_refused(artefact):
-    path = artefact / DESCRIPTION
-    content, expected = path.read_bytes(), read(artefact)
+def test_any_changed_byte_of_a_description_is_refused(artifact):
+    path = artifact / DESCRIPTION
+    content, expected = path.read_bytes(), read(artifact)
     for where in range(0, len(content), 7):
         changed = bytearray(content)
         changed[where] ^= 1
         path.write_bytes(changed)
-        said = refusal(lambda: read(artefact))
-        assert str(artefact) in said if said else read(artefact) == expected
+        said = refusal(lambda: read(artifact))
+        assert str(artifact) in said if said else read(artifact) == expected
     path.write_bytes(content.replace(b"\n", b"\r\n"))
-    assert read(artefact) == expected
+    assert read(artifact) == expected
 
 
 @pytest.mark.parametrize("format", ["litert", "onnx"])
@@ -174,29 +174,29 @@ def test_any_changed_byte_of_an_only_file_is_refused_or_changes_nothing(tmp_path
 
 
 @pytest.mark.parametrize("name", ["saved_model.cpb", "variables/other.data", "assets/words.txt"])
-def test_a_file_that_was_not_written_with_it_is_not_read(artefact, name):
-    (artefact / name).parent.mkdir(exist_ok=True)
-    (artefact / name).write_bytes(b"other")
-    refused(artefact, f"'{name}' is in it, and was not written with it")
+def test_a_file_that_was_not_written_with_it_is_not_read(artifact, name):
+    (artifact / name).parent.mkdir(exist_ok=True)
+    (artifact / name).write_bytes(b"other")
+    refused(artifact, f"'{name}' is in it, and was not written with it")
 
 
-def test_notes_beside_the_network_are_left_alone(artefact):
-    (artefact / "README.md").write_text("mine")
-    (artefact / "variables" / ".DS_Store").write_bytes(b"a file manager's")
-    assert unetv2.load_exported(artefact).n_classes == 5
+def test_notes_beside_the_network_are_left_alone(artifact):
+    (artifact / "README.md").write_text("mine")
+    (artifact / "variables" / ".DS_Store").write_bytes(b"a file manager's")
+    assert unetv2.load_exported(artifact).n_classes == 5
 
 
-def forged(artefact, module, **signature):
-    """Puts another SavedModel into an artefact, with the description to match."""
-    description, _ = read(artefact)
+def forged(artifact, module, **signature):
+    """Puts another SavedModel into an artifact, with the description to match."""
+    description, _ = read(artifact)
     for name in ("saved_model.pb", "fingerprint.pb"):
-        (artefact / name).unlink()
-    shutil.rmtree(artefact / "variables")
-    tf.saved_model.save(module, str(artefact), signatures=signature or None)
-    write_description(artefact, description)
+        (artifact / name).unlink()
+    shutil.rmtree(artifact / "variables")
+    tf.saved_model.save(module, str(artifact), signatures=signature or None)
+    write_description(artifact, description)
 
 
-def test_a_graph_that_writes_files_is_refused_before_it_is_loaded(artefact, tmp_path):
+def test_a_graph_that_writes_files_is_refused_before_it_is_loaded(artifact, tmp_path):
     module = tf.Module()
     target = str(tmp_path / "written")
 
@@ -206,12 +206,12 @@ def test_a_graph_that_writes_files_is_refused_before_it_is_loaded(artefact, tmp_
         return {"mask": frames[..., 0]}
 
     module.serve = serve
-    forged(artefact, module, serving_default=serve)
-    refused(artefact, "it holds what does more than compute: WriteFile")
+    forged(artifact, module, serving_default=serve)
+    refused(artifact, "it holds what does more than compute: WriteFile")
     assert not (tmp_path / "written").exists()
 
 
-def test_a_table_that_is_read_at_loading_is_refused(artefact, tmp_path):
+def test_a_table_that_is_read_at_loading_is_refused(artifact, tmp_path):
     (tmp_path / "words").write_text("one\n")
     module = tf.Module()
     initializer = tf.lookup.TextFileInitializer(
@@ -219,15 +219,15 @@ def test_a_table_that_is_read_at_loading_is_refused(artefact, tmp_path):
         tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER,
     )  # fmt: skip
     module.table = tf.lookup.StaticHashTable(initializer, -1)
-    forged(artefact, module)
-    refused(artefact, "it holds")
+    forged(artifact, module)
+    refused(artifact, "it holds")
 
 
-def test_calls_of_the_functions_that_write_variables_are_refused(artefact):
+def test_calls_of_the_functions_that_write_variables_are_refused(artifact):
     from tensorflow.core.protobuf import saved_model_pb2
 
-    description, _ = read(artefact)
-    path = artefact / "saved_model.pb"
+    description, _ = read(artifact)
+    path = artifact / "saved_model.pb"
     message = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     library = message.meta_graphs[0].graph_def.library.function
     save = next(one.signature.name for one in library if "traced_save" in one.signature.name)
@@ -235,8 +235,8 @@ def test_calls_of_the_functions_that_write_variables_are_refused(artefact):
     node = other.node_def.add(name="call", op="PartitionedCall")
     node.attr["f"].func.name = save
     path.write_bytes(message.SerializeToString())
-    write_description(artefact, description)
-    refused(artefact, "it holds what does more than compute: __inference__traced_save")
+    write_description(artifact, description)
+    refused(artifact, "it holds what does more than compute: __inference__traced_save")
 
 
 def test_threads_of_tensorflow_are_set_elsewhere(written):

@@ -47,7 +47,7 @@ FLOORS = [
         "sizes",
         "visualization",
     },
-    {"architecture", "artefacts", "inference", "models"},
+    {"architecture", "artifacts", "inference", "models"},
     {
         "benchmarking",
         "distributed",

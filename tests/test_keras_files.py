@@ -11,7 +11,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from picture_folders import small_model
+from image_folders import small_model
 from raising import refusal
 
 import unetv2

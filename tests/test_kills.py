@@ -13,7 +13,7 @@ from documentation import ROOT
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
 def test_kills_lose_nothing_and_leave_nothing():
-    names = ["cache", "check", "evaluate", "masks", "write", "artefact", "..."]
+    names = ["cache", "check", "evaluate", "masks", "write", "artifact", "..."]
     done = subprocess.run(
         [
             sys.executable,

@@ -21,7 +21,7 @@ def read(labels, array, tmp_path, **options):
 
 
 @given(seed=st.integers(0, 99), table=st.sampled_from(TABLES))
-def test_colours_of_a_table_read_back_as_its_ids(tmp_path, seed, table):
+def test_colors_of_a_table_read_back_as_its_ids(tmp_path, seed, table):
     ids = np.random.default_rng(seed).integers(0, len(table), (6, 7))
     ids[0, 0] = table.ignore_class or 0
     labels = Labels("colors", len(table), table.ignore_class, classes=table)
@@ -31,23 +31,23 @@ def test_colours_of_a_table_read_back_as_its_ids(tmp_path, seed, table):
     np.testing.assert_array_equal(read(labels, colors, tmp_path), ids)
 
 
-def test_a_palette_of_the_tables_colours_reads_as_its_ids_in_any_order(tmp_path):
+def test_a_palette_of_the_tables_colors_reads_as_its_ids_in_any_order(tmp_path):
     table = unetv2.PASCAL_VOC
     mask = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8)).convert("P")
     mask.putpalette([value for number in (5, 3, 20) for value in table.colors[number]])
     mask.save(tmp_path / "m.png")
     found = Labels("colors", 21, 255, classes=table).read(str(tmp_path / "m.png"), LIMIT)
-    # convert("P") of grey keeps the values as indices into the palette above.
+    # convert("P") of gray keeps the values as indices into the palette above.
     indices = np.asarray(Image.open(tmp_path / "m.png"))
     np.testing.assert_array_equal(found, np.array([5, 3, 20])[indices])
 
 
-def test_a_colour_that_is_not_in_the_table_is_named_with_its_count(tmp_path):
+def test_a_color_that_is_not_in_the_table_is_named_with_its_count(tmp_path):
     colors = unetv2.visualization.colorize(np.full((4, 5), 7), unetv2.CARLA)
     colors[1, 1:4] = (1, 2, 3)
     colors[2, 2] = (9, 9, 9)
     message = (
-        r"A mask's colours must be those of `classes`. Received: \(1, 2, 3\) in 3 pixels, "
+        r"A mask's colors must be those of `classes`. Received: \(1, 2, 3\) in 3 pixels, "
         r"\(9, 9, 9\) in 1 pixel of 20 in '.*m.png'"
     )
     with pytest.raises(ValueError, match=message):
@@ -61,7 +61,7 @@ def test_black_and_white_is_background_and_foreground(tmp_path, foreground):
         np.testing.assert_array_equal(read(Labels("binary", 2), stored, tmp_path), mask > 0)
 
 
-def test_grey_between_black_and_white_is_refused(tmp_path):
+def test_gray_between_black_and_white_is_refused(tmp_path):
     with pytest.raises(ValueError, match="A binary mask must hold 0 and 255, or 0 and 1. .*0, 128"):
         read(Labels("binary", 2), np.array([[0, 128, 255]], np.uint8), tmp_path)
 
@@ -101,9 +101,7 @@ def test_255_alone_says_what_it_may_be(tmp_path):
 def test_what_depends_on_each_other_is_checked():
     with pytest.raises(ValueError, match="`encoding` must be one of 'ids', 'colors', 'binary'"):
         Labels("rgb")
-    with pytest.raises(
-        ValueError, match="`classes` must be a class table where masks hold colours"
-    ):
+    with pytest.raises(ValueError, match="`classes` must be a class table where masks hold colors"):
         Labels("colors")
     with pytest.raises(TypeError, match="`label_map` must map ids to ids, integers both"):
         Labels(label_map={"road": 1})
@@ -132,7 +130,7 @@ def test_a_table_comes_from_json_and_csv(tmp_path):
         ("t.csv", ""),
         ("t.json", "{"),
         ("t.json", '{"names": ["a"]}'),
-        ("t.json", '{"names": ["a"], "colors": [[1, 2, 3]], "colours": 1}'),
+        ("t.json", '{"names": ["a"], "colors": [[1, 2, 3]], "colors": 1}'),
     ],
 )
 def test_a_wrong_table_file_is_named(tmp_path, name, text):
@@ -148,7 +146,7 @@ def test_other_files_are_no_tables(tmp_path):
         unetv2.ClassTable.from_file(tmp_path / "t.csv")
 
 
-def test_vocs_colours_are_the_development_kits():
+def test_vocs_colors_are_the_development_kits():
     assert unetv2.PASCAL_VOC.colors[:4] == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
     assert unetv2.PASCAL_VOC.colors[20] == (0, 64, 128)
     assert unetv2.PASCAL_VOC.ignore_color == (224, 224, 192)
@@ -160,7 +158,7 @@ def test_nobody_can_change_a_table():
 
 
 @pytest.mark.parametrize("order", [((1, 1, 1), (0, 0, 0)), ((0, 0, 0), (255, 255, 255))])
-def test_grey_gifs_hold_colours_whatever_their_palette_says(tmp_path, order):
+def test_gray_gifs_hold_colors_whatever_their_palette_says(tmp_path, order):
     mask = Image.new("P", (2, 1), 0)
     mask.putpalette([value for color in order for value in color])
     mask.putpixel((1, 0), 1)
@@ -170,16 +168,16 @@ def test_grey_gifs_hold_colours_whatever_their_palette_says(tmp_path, order):
     assert found.tolist() == [[sorted(order).index(order[0]), sorted(order).index(order[1])]]
 
 
-def test_colours_must_tell_classes_apart():
+def test_colors_must_tell_classes_apart():
     for table in (
         unetv2.ClassTable(("a", "b"), ((1, 2, 3), (1, 2, 3))),
         unetv2.ClassTable(("a", "b"), ((0, 0, 0), (1, 2, 3)), 255, (0, 0, 0)),
     ):
-        with pytest.raises(ValueError, match="`classes` must have a colour of its own for each"):
+        with pytest.raises(ValueError, match="`classes` must have a color of its own for each"):
             Labels("colors", 2, classes=table)
 
 
-def test_another_ignore_class_takes_the_ignored_colours_place(tmp_path):
+def test_another_ignore_class_takes_the_ignored_colors_place(tmp_path):
     labels = Labels("colors", 11, 200, classes=unetv2.CAMVID)
     assert read(labels, np.zeros((1, 1, 3), np.uint8), tmp_path).tolist() == [[200]]
 

@@ -78,7 +78,7 @@ def test_lovasz_keeps_its_digits_among_many_pixels():
     np.testing.assert_allclose(*gradients, rtol=1e-3, atol=1e-9)
 
 
-def test_the_picture_border_is_no_boundary():
+def test_the_image_border_is_no_boundary():
     truth = np.zeros((1, 5, 5), int)
     truth[:, :, 3:] = 1
     certain = 50 * np.eye(2)[truth]

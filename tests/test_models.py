@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_unet import plain_unet
-from random_pictures import pictures
+from random_images import pictures
 
 import unetv2
 
@@ -119,7 +119,7 @@ def test_the_global_policy_is_the_default_dtype():
     assert model.get_layer("refinement").compute_dtype == "bfloat16"
 
 
-def test_it_learns_a_picture_by_heart():
+def test_it_learns_a_image_by_heart():
     rng = np.random.default_rng(0)
     mask = (rng.random((1, 4, 4, 1)) > 0.5).repeat(4, 1).repeat(4, 2).astype("int32")
     image = (mask + rng.normal(0, 0.1, mask.shape)).astype("float32")

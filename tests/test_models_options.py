@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_pictures import pictures
+from random_images import pictures
 from small_networks import assert_kept_by_file_and_clone
 
 import unetv2

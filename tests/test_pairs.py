@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetv2.data.pairs import SUBSETS, Pair, find_pairs, match_pictures, split_pairs
+from unetv2.data.pairs import SUBSETS, Pair, find_pairs, match_images, split_pairs
 
 
 def touch(directory, *names):
@@ -43,7 +43,7 @@ def test_odd_names_are_names(tmp_path, name):
     assert [pair.key for pair in find_pairs(images, masks)] == [name]
 
 
-def test_pictures_without_a_partner_are_named(tmp_path):
+def test_images_without_a_partner_are_named(tmp_path):
     images = touch(tmp_path / "i", *(f"{number}.png" for number in range(8)), "both.png")
     masks = touch(tmp_path / "m", "lonely.png", "both.png")
     message = (
@@ -55,11 +55,11 @@ def test_pictures_without_a_partner_are_named(tmp_path):
         find_pairs(images, masks)
 
 
-def test_two_pictures_of_one_name_are_refused(tmp_path):
+def test_two_images_of_one_name_are_refused(tmp_path):
     images = touch(tmp_path / "i", "a.png", "a.jpg")
     masks = touch(tmp_path / "m", "a.png")
     with pytest.raises(
-        ValueError, match="`image_dir` must hold one picture of each name.*a.png.*Remove one|a.jpg"
+        ValueError, match="`image_dir` must hold one image of each name.*a.png.*Remove one|a.jpg"
     ):
         find_pairs(images, masks)
 
@@ -71,7 +71,7 @@ def test_missing_and_empty_folders_are_named(tmp_path):
         find_pairs(images, tmp_path / "nowhere")
     with pytest.raises(NotADirectoryError, match="`image_dir` must be a folder.*a.png"):
         find_pairs(images / "a.png", images)
-    with pytest.raises(ValueError, match=r"`mask_dir` must hold pictures \(.png, .jpg, .*\)"):
+    with pytest.raises(ValueError, match=r"`mask_dir` must hold images \(.png, .jpg, .*\)"):
         find_pairs(images, empty)
 
 
@@ -177,10 +177,10 @@ def test_links_that_go_in_circles_are_followed_once(tmp_path):
     assert [pair.key for pair in found] == ["other/0", "real/0"]
 
 
-def test_both_lists_of_pictures_alone_are_reported(tmp_path):
+def test_both_lists_of_images_alone_are_reported(tmp_path):
     images = touch(tmp_path / "i", "a.png", "b.png", "c.png")
     masks = touch(tmp_path / "m", "b.png", "d.png")
-    found = match_pictures(images, masks)
+    found = match_images(images, masks)
     assert [pair.key for pair in found.pairs] == ["b"]
     assert [Path(path).name for path in found.images_alone] == ["a.png", "c.png"]
     assert [Path(path).name for path in found.masks_alone] == ["d.png"]

@@ -14,7 +14,7 @@ from test_pairs import touch
 
 import unetv2
 from unetv2.data.naming import propose
-from unetv2.data.pairs import find_pairs, match_pictures, split_pairs
+from unetv2.data.pairs import find_pairs, match_images, split_pairs
 from unetv2.data.validation import check_dataset
 
 
@@ -165,7 +165,7 @@ def test_suffixes_that_pair_nearly_all_are_proposed_and_do(tmp_path, name):
     assert proposal.kind == "suffix"
     for mask_suffix in proposal.masks:
         options = {"image_suffix": proposal.image, "mask_suffix": mask_suffix}
-        found = match_pictures(*folders, **options)
+        found = match_images(*folders, **options)
         assert len(found.pairs) == proposal.pairs >= 0.9 * len(found.images_alone + found.pairs)
         with pytest.raises(ValueError, match="Every image needs a mask") as error:
             find_pairs(*folders)
@@ -258,7 +258,7 @@ def test_other_frames_are_never_proposed_as_partners(images, masks):
 
 def test_where_most_have_a_partner_the_names_are_not_to_blame(tmp_path):
     folders = write(tmp_path, [*NUMBERS, "a"], [*NUMBERS, "a_mask"])
-    assert match_pictures(*folders).advice == ""
+    assert match_images(*folders).advice == ""
 
 
 def test_a_name_may_be_any_bytes(tmp_path):

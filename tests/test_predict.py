@@ -1,4 +1,4 @@
-"""Prediction: pictures prepared as in training, whole or in windows, at their own size."""
+"""Prediction: images prepared as in training, whole or in windows, at their own size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from small_networks import N_CLASSES, asked, network, picture, softmax
 
 import unetv2
 from unetv2.data.preprocess import Geometry, pixels_needed
-from unetv2.inference.inputs import Canvas, Picture
+from unetv2.inference.inputs import Canvas, InputImage
 from unetv2.preprocessing import INTERPOLATIONS
 
 POINTWISE = network()
@@ -35,12 +35,12 @@ def probabilities(model, image, **options):
         # Whole pixels, which Pillow adds up.
         ("area", "stretch", (24, 32), "png"),
         ("area", "pad", (24, 40), "png"),
-        # Decoded at a half, as it shrinks to an eighth; or not, as that would be another picture.
+        # Decoded at a half, as it shrinks to an eighth; or not, as that would be another image.
         ("area", "stretch", (15, 20), "jpg"),
         ("nearest", "pad", (24, 40), "jpg"),
     ],
 )
-def test_pictures_are_prepared_as_in_training_to_the_bit(
+def test_images_are_prepared_as_in_training_to_the_bit(
     tmp_path, interpolation, resize, size, suffix
 ):
     path = save(picture(120, 160), tmp_path / "images" / f"a.{suffix}")
@@ -52,7 +52,7 @@ def test_pictures_are_prepared_as_in_training_to_the_bit(
     geometry = Geometry.plan((120, 160), size, resize)
     model = network((*size, 3), image_size=size, **options)
     needed = pixels_needed(geometry, interpolation)
-    pixels = Picture(path, channels=3, max_pixels=10**6).pixels(needed)
+    pixels = InputImage(path, channels=3, max_pixels=10**6).pixels(needed)
     canvas = Canvas(pixels, geometry, interpolation, (0.0, 1.0))
     np.testing.assert_array_equal(canvas.whole(), images[0])
     # And the mask is the one of the network's logits for that.
@@ -102,7 +102,7 @@ def test_where_pixels_stand_for_themselves_windows_change_nothing(
 
 
 def blended(model, image, window, overlap):
-    """Averages all windows under squared sines, on canvases of the whole picture."""
+    """Averages all windows under squared sines, on canvases of the whole image."""
     total = np.zeros((*image.shape[:2], N_CLASSES))
     counts = np.zeros((*image.shape[:2], 1))
     starts, bumps = [], []
@@ -130,7 +130,7 @@ def test_windows_are_blended_as_by_an_independent_stitcher(overlap):
     np.testing.assert_allclose(found, blended(NEIGHBOURS, image, (16, 8), overlap), atol=1e-5)
 
 
-def test_a_picture_smaller_than_a_window_is_mirrored():
+def test_a_image_smaller_than_a_window_is_mirrored():
     image = picture(9, 6)
     around = np.pad(image, ((3, 4), (5, 5), (0, 0)), mode="reflect")
     found = probabilities(NEIGHBOURS, image, window=(16, 16))
@@ -156,7 +156,7 @@ def test_crops_are_predicted_in_windows_at_the_scale_of_training():
     np.testing.assert_array_equal(
         probabilities(native, image), probabilities(NEIGHBOURS, image, window=(16, 16))
     )
-    # Crops of pictures that were resized before.
+    # Crops of images that were resized before.
     resized = network(kernel=5, seed=1, image_size=(40, 50), crop_size=(16, 16))
     twice = image.repeat(2, 0).repeat(2, 1)
     small = np.log(probabilities(native, image))
@@ -170,13 +170,13 @@ def test_what_crops_around_the_middle_left_out_is_predicted_too():
     model = network((20, 30, 3), kernel=5, image_size=(20, 30), resize="crop")
     found = probabilities(model, image)
     assert np.isfinite(found).all()
-    # The first window sees the left third as a picture of its own.
+    # The first window sees the left third as an image of its own.
     np.testing.assert_allclose(found[:, 0], asked(model, image[:, :30])[:, 0], atol=1e-5)
     middle = picture(20, 30)
     np.testing.assert_allclose(probabilities(model, middle), asked(model, middle), atol=1e-5)
 
 
-def test_another_scale_is_that_of_the_resized_picture():
+def test_another_scale_is_that_of_the_resized_image():
     half = picture(20, 30)
     image = half.repeat(2, 0).repeat(2, 1)
     for window in (None, (8, 8)):
@@ -206,11 +206,11 @@ def test_a_model_that_takes_few_sizes_predicts_all():
     around = np.pad(odd, ((0, 1), (9, 10), (0, 0)), mode="reflect")
     expected = asked(model, around)[:31, 9:54]
     np.testing.assert_allclose(probabilities(model, odd), expected, atol=1e-5)
-    with pytest.raises(ValueError, match="`model` must take pictures of 30x30. Received: the mo"):
+    with pytest.raises(ValueError, match="`model` must take images of 30x30. Received: the mo"):
         unetv2.predict(model, odd, window=(30, 30))
 
 
-def test_large_pictures_are_fed_in_windows_where_nobody_says_how():
+def test_large_images_are_fed_in_windows_where_nobody_says_how():
     model = network((None, None, 1), n_classes=2)
     image = picture(1100, 2000, 1)
     np.testing.assert_array_equal(
@@ -235,6 +235,4 @@ def test_a_model_is_told_to_be_fed_at_another_scale_once(caplog):
         for _ in range(2):
             unetv2.predict(model, picture(16, 24), window=(4, 4))
     assert len(caplog.messages) == 1
-    assert (
-        "trained on pictures like this one at 8x8, and is now fed with it at 16x24" in caplog.text
-    )
+    assert "trained on images like this one at 8x8, and is now fed with it at 16x24" in caplog.text

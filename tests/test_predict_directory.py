@@ -1,4 +1,4 @@
-"""Folders of pictures to folders of masks."""
+"""Folders of images to folders of masks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from conftest import save
 from hypothesis import given
 from hypothesis import strategies as st
+from image_folders import MASKS, NAMES, SIZES, files, predict, small_model, write_images
 from leftovers import left_behind
-from picture_folders import MASKS, NAMES, SIZES, files, predict, small_model, write_images
 from PIL import Image
 
 import unetv2
@@ -38,7 +38,7 @@ def images(tmp_path):
     "options",
     [{}, {"batch_size": 2}, {"window": (16, 16), "tta": True}, {"mc_samples": 2, "seed": 3}],
 )
-def test_each_picture_has_one_mask_the_one_of_predict(model, images, tmp_path, options):
+def test_each_image_has_one_mask_the_one_of_predict(model, images, tmp_path, options):
     result = predict(model, images, tmp_path / "masks", **options)
     assert files(tmp_path / "masks") == MASKS
     assert result.written == tuple(tmp_path / "masks" / name for name in MASKS)
@@ -73,7 +73,7 @@ def test_a_model_that_cannot_be_saved_predicts_a_folder(images, tmp_path):
         predict(model, images, tmp_path / "masks")
 
 
-def test_masks_and_pictures_are_a_data_set(model, images, tmp_path):
+def test_masks_and_images_are_a_data_set(model, images, tmp_path):
     predict(model, images, tmp_path / "masks")
     report = unetv2.check_dataset(images, tmp_path / "masks", n_classes=4, progress=False)
     assert report.n_pairs == len(NAMES)
@@ -160,13 +160,13 @@ def test_half_written_files_do_not_count_and_are_removed(model, images, tmp_path
     assert files(tmp_path / "masks") == MASKS
 
 
-def test_old_and_new_files_of_a_picture_never_count_as_one(model, images, tmp_path, monkeypatch):
+def test_old_and_new_files_of_a_image_never_count_as_one(model, images, tmp_path, monkeypatch):
     options = {"colors_dir": tmp_path / "colors", "overlays_dir": tmp_path / "overlays"}
     predict(model, images, tmp_path / "masks", **options)
     other, replaced = small_model(1), []
 
     def killed(source, target):
-        # In the middle of the second picture.
+        # In the middle of the second image.
         if len(replaced) == 4:
             raise KeyboardInterrupt
         replaced.append(target)
@@ -240,14 +240,14 @@ def test_an_overlay_of_another_model_is_refused(model, images, tmp_path):
         predict(model, images, tmp_path / "masks", overlays_dir=tmp_path / "overlays")
 
 
-def test_a_picture_that_was_replaced_is_predicted_again(model, images, tmp_path):
+def test_a_image_that_was_replaced_is_predicted_again(model, images, tmp_path):
     predict(model, images, tmp_path / "masks")
     (images / "b.jpg").write_bytes((images / "b.jpg").read_bytes() + b"more")
     result = predict(model, images, tmp_path / "masks")
     assert result.written == (tmp_path / "masks" / "b.png",)
 
 
-def test_a_picture_that_is_replaced_while_it_is_predicted_is_predicted_again(
+def test_a_image_that_is_replaced_while_it_is_predicted_is_predicted_again(
     model, images, tmp_path, monkeypatch
 ):
     def replaced(prediction, outputs, note):
@@ -277,7 +277,7 @@ def test_a_large_mask_carries_its_note_too(model, images, tmp_path, monkeypatch)
 
 @given(n=st.integers(0, 30), count=st.integers(1, 9))
 def test_shards_are_disjoint_even_and_together_all(n, count):
-    parts = [take_shard(range(n), (index, count), "pictures") for index in range(count)]
+    parts = [take_shard(range(n), (index, count), "images") for index in range(count)]
     assert sorted(number for part in parts for number in part) == list(range(n))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -292,7 +292,7 @@ def test_shards_together_do_what_one_run_does(model, images, tmp_path):
         assert one == other
 
 
-def test_a_shard_without_a_picture_is_done(model, images, tmp_path):
+def test_a_shard_without_a_image_is_done(model, images, tmp_path):
     result = predict(model, images, tmp_path / "masks", shard=(7, 8))
     assert (result.written, result.failed) == ((), {})
 
@@ -308,13 +308,13 @@ def test_broken_files_are_listed_and_the_others_done(model, images, tmp_path, ca
     assert not result.ok
     assert files(tmp_path / "masks") == [name for name in MASKS if not name.endswith("a.png")]
     for path in broken:
-        assert f"'{path}' must be a readable picture" in result.failed[path]
+        assert f"'{path}' must be a readable image" in result.failed[path]
         assert f"Could not predict '{path}'" in caplog.text
     assert str(result).startswith("4 written, 0 skipped, 2 failed\n  '")
     assert result.as_dict()["failed"] == result.failed
 
 
-def test_pictures_that_are_too_large_fail(model, images, tmp_path):
+def test_images_that_are_too_large_fail(model, images, tmp_path):
     result = predict(model, images, tmp_path / "masks", max_pixels=500)
     assert len(result.failed) == 1
     assert (
@@ -322,7 +322,7 @@ def test_pictures_that_are_too_large_fail(model, images, tmp_path):
     )
 
 
-def test_large_pictures_are_written_band_by_band(model, images, tmp_path, monkeypatch):
+def test_large_images_are_written_band_by_band(model, images, tmp_path, monkeypatch):
     predict(model, images, tmp_path / "one")
     monkeypatch.setattr(pipeline, "_LARGEST_IN_MEMORY", 1)
     colors = tmp_path / "colors"
@@ -333,14 +333,14 @@ def test_large_pictures_are_written_band_by_band(model, images, tmp_path, monkey
         np.testing.assert_array_equal(one, other)
 
 
-def test_progress_counts_pictures(model, images, tmp_path, capsys, monkeypatch):
+def test_progress_counts_images(model, images, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("unetv2.progress._SECONDS_IN_A_LOG", 0.0)
     (images / "a.png").write_bytes(b"nothing")
     unetv2.predict_directory(model, images, tmp_path / "masks")
-    assert "5 of 6 pictures, 1 failed" in capsys.readouterr().err
+    assert "5 of 6 images, 1 failed" in capsys.readouterr().err
 
 
-def test_arrays_of_any_number_of_channels_are_pictures(tmp_path):
+def test_arrays_of_any_number_of_channels_are_images(tmp_path):
     keras.utils.set_random_seed(0)
     model = unetv2.build_unetv2((16, 16, 5), 3, filters=2, depth=1)
     (tmp_path / "images").mkdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import save
-from picture_folders import files, predict, small_model, write_images
+from image_folders import files, predict, small_model, write_images
 
 import unetv2
 
@@ -24,14 +24,14 @@ def refused(images, error, message, output, **options):
     before = files(images.parent)
     with pytest.raises(error, match=message):
         # The folders are looked at before the model is.
-        predict("model.keras", options.pop("pictures", images), output, **options)
+        predict("model.keras", options.pop("images", images), output, **options)
     assert files(images.parent) == before
 
 
 def test_what_would_be_read_again_is_refused(images, tmp_path):
     for output in (images, images / "masks", images / "in" / "masks"):
         refused(
-            images, ValueError, "`output_dir` must lie outside the folder of the pictures", output
+            images, ValueError, "`output_dir` must lie outside the folder of the images", output
         )
     (tmp_path / "link").symlink_to(images, target_is_directory=True)
     refused(images, ValueError, "`output_dir` must lie outside", tmp_path / "link" / "masks")
@@ -53,11 +53,11 @@ def test_links_out_of_the_output_are_refused(images, tmp_path):
     refused(images, ValueError, message, tmp_path / "masks", shard=(0, 6))
 
 
-def test_pictures_are_not_written_over(images):
-    message = "must be a folder where no picture is written over"
+def test_images_are_not_written_over(images):
+    message = "must be a folder where no image is written over"
     listed = [images / "b.jpg", images / "z.png"]
-    refused(images, ValueError, message, images, pictures=listed)
-    refused(images, ValueError, message, images, pictures=listed, shard=(0, 2))
+    refused(images, ValueError, message, images, images=listed)
+    refused(images, ValueError, message, images, images=listed, shard=(0, 2))
 
 
 def test_folders_of_different_things_are_apart(images, tmp_path):
@@ -68,13 +68,13 @@ def test_folders_of_different_things_are_apart(images, tmp_path):
         )  # fmt: skip
 
 
-def test_two_pictures_of_one_name_are_refused(images, tmp_path):
+def test_two_images_of_one_name_are_refused(images, tmp_path):
     save(np.zeros((4, 4, 3), np.uint8), images / "a.bmp")
-    message = "`images` must hold one picture of each name, extensions aside. Received: '.*a"
+    message = "`images` must hold one image of each name, extensions aside. Received: '.*a"
     refused(images, ValueError, message, tmp_path / "masks")
-    message = "`images` must hold one picture of each name, folders and extensions aside"
+    message = "`images` must hold one image of each name, folders and extensions aside"
     listed = [images / "a.png", images / "in" / "a.png"]
-    refused(images, ValueError, message, tmp_path / "masks", pictures=listed)
+    refused(images, ValueError, message, tmp_path / "masks", images=listed)
 
 
 def test_missing_and_empty_folders_are_refused(images, tmp_path):
@@ -84,12 +84,12 @@ def test_missing_and_empty_folders_are_refused(images, tmp_path):
     for pictures, error, message in (
         (tmp_path / "none", FileNotFoundError, "`images` must be an existing folder"),
         (tmp_path / "file", NotADirectoryError, "`images` must be a folder"),
-        (tmp_path / "empty", ValueError, "`images` must hold pictures"),
-        ([], ValueError, "`images` must hold a picture. Received: an empty list"),
+        (tmp_path / "empty", ValueError, "`images` must hold images"),
+        ([], ValueError, "`images` must hold an image. Received: an empty list"),
         ([images / "none.png"], FileNotFoundError, "`images` must be files or one folder"),
-        ([images / "notes.txt"], ValueError, "`images` must be pictures"),
+        ([images / "notes.txt"], ValueError, "`images` must be images"),
     ):
-        refused(images, error, message, masks, pictures=pictures)
+        refused(images, error, message, masks, images=pictures)
     refused(images, NotADirectoryError, "`output_dir` must be a folder", tmp_path / "file")
     refused(images, FileNotFoundError, "`model` must be a file", masks)
 

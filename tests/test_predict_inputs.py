@@ -1,4 +1,4 @@
-"""What prediction takes: pictures and models of any kind, and what it says of the rest."""
+"""What prediction takes: images and models of any kind, and what it says of the rest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def probabilities(model, image, **options):
     return unetv2.predict(model, image, probabilities=True, **options).probabilities
 
 
-def test_8_bits_16_bits_and_floats_are_the_same_picture(tmp_path):
+def test_8_bits_16_bits_and_floats_are_the_same_image(tmp_path):
     image = picture(9, 11)
     expected = asked(MODEL, image)
     np.save(tmp_path / "image.npy", image)
@@ -156,7 +156,7 @@ NAN = np.full((4, 4, 3), np.nan)
     ("image", "error", "message"),
     [
         (np.zeros((0, 4, 3), np.uint8), ValueError, "`image` must be .* no side of 0. Receiv"),
-        (np.zeros((1, 4, 4, 3), np.uint8), ValueError, "Pass several pictures as a list"),
+        (np.zeros((1, 4, 4, 3), np.uint8), ValueError, "Pass several images as a list"),
         (GREY, ValueError, "number of channels, 3. Received: an array of shape \\(4, 4\\). Pass"),
         (np.zeros((3, 8, 8), np.uint8), ValueError, "Channels come last: pass `np.moveaxis(image"),
         (np.zeros((8, 8, 4), np.uint8), ValueError, "Pass `image[..., :3]` if these are the ones"),
@@ -170,19 +170,19 @@ NAN = np.full((4, 4, 3), np.nan)
         ("nowhere.npy", FileNotFoundError, "nowhere.npy"),
     ],
 )  # fmt: skip
-def test_what_is_no_picture_is_told(image, error, message):
+def test_what_is_no_image_is_told(image, error, message):
     with pytest.raises(error, match=message.replace("[", "\\[").replace("(image", "\\(image")):
         unetv2.predict(MODEL, image)
 
 
-def test_files_that_are_no_pictures_are_told(tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
+def test_files_that_are_no_images_are_told(tmp_path):
+    (tmp_path / "text.png").write_text("no image")
     np.save(tmp_path / "floats.npy", np.zeros((4, 4, 3)))
-    np.save(tmp_path / "grey.npy", GREY)
+    np.save(tmp_path / "gray.npy", GREY)
     for name, message in (
-        ("text.png", "text.png' must be a readable picture"),
+        ("text.png", "text.png' must be a readable image"),
         ("floats.npy", "An image's array must be uint8 or uint16. Received: float64"),
-        ("grey.npy", "must have as many channels as `channels` says. Received: channels=3"),
+        ("gray.npy", "must have as many channels as `channels` says. Received: channels=3"),
     ):
         with pytest.raises(ValueError, match=message):
             unetv2.predict(MODEL, tmp_path / name)
@@ -220,7 +220,7 @@ def test_models_of_something_else_are_told(layers):
 def test_free_models_whose_logits_are_smaller_are_told():
     image = keras.Input((None, None, 3))
     model = keras.Model(image, smaller(image))
-    message = "must take pictures of 32x32. Received: the model .*, which gives logits of 16x16"
+    message = "must take images of 32x32. Received: the model .*, which gives logits of 16x16"
     with pytest.raises(ValueError, match=message):
         unetv2.predict(model, picture(8, 8))
 
@@ -273,11 +273,11 @@ def test_arguments_out_of_range_are_told(options, error, message):
 
 def test_a_model_is_fed_with_the_size_that_it_was_built_for():
     model = network((8, 8, 3), image_size=(16, 16))
-    message = r"of pictures that the model takes. Received: pictures of \(16, 16\) and a model"
+    message = r"of images that the model takes. Received: images of \(16, 16\) and a model"
     with pytest.raises(ValueError, match=message):
         unetv2.predict(model, picture(8, 8))
     model.preprocessing = unetv2.Preprocessing(channels=1)
-    with pytest.raises(ValueError, match="`model.preprocessing` must be of pictures that the mode"):
+    with pytest.raises(ValueError, match="`model.preprocessing` must be of images that the mode"):
         unetv2.predict(model, picture(8, 8))
 
 

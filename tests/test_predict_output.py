@@ -15,7 +15,7 @@ from PIL import Image
 from small_networks import network, picture
 
 import unetv2
-from unetv2.inference.inputs import Picture
+from unetv2.inference.inputs import InputImage
 from unetv2.inference.postprocess import Band, Wanted, enlarge
 from unetv2.inference.predictor import Predictor
 
@@ -99,22 +99,22 @@ def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
     link = tmp_path / "link.png"
     link.symlink_to(image)
     for output, error, message in (
-        (image, ValueError, "`output` must be another file than the picture's. Received: output="),
-        (link, ValueError, "`output` must be another file than the picture's. Received: output="),
+        (image, ValueError, "`output` must be another file than the image's. Received: output="),
+        (link, ValueError, "`output` must be another file than the image's. Received: output="),
         (tmp_path / "mask.jpg", ValueError, "`output` must end in .npy, .png, .tif, .tiff"),
         (tmp_path / "none" / "mask.png", FileNotFoundError, "`output` must lie in a folder"),
     ):
         with pytest.raises(error, match=re.escape(message)):
             unetv2.predict(MODEL, image, output=output)
-    with pytest.raises(ValueError, match="`output` must be None for a list of pictures"):
+    with pytest.raises(ValueError, match="`output` must be None for a list of images"):
         unetv2.predict(MODEL, [image], output=tmp_path / "mask.png")
     np.testing.assert_array_equal(read(image), picture(8, 8))
 
 
-def test_a_map_of_the_output_is_no_picture(tmp_path):
+def test_a_map_of_the_output_is_no_image(tmp_path):
     np.save(tmp_path / "scene.npy", picture(8, 8))
     scene = np.load(tmp_path / "scene.npy", mmap_mode="r")
-    with pytest.raises(ValueError, match="`output` must be another file than the picture's"):
+    with pytest.raises(ValueError, match="`output` must be another file than the image's"):
         unetv2.predict(MODEL, scene, output=tmp_path / "scene.npy")
 
 
@@ -126,7 +126,7 @@ def test_progress_is_said_in_rows(capsys, monkeypatch):
     assert "rows" not in capsys.readouterr().err
 
 
-def test_the_overlay_is_painted_in_the_models_colours():
+def test_the_overlay_is_painted_in_the_models_colors():
     table = unetv2.ClassTable(tuple("abcd"), ((0, 0, 0), (255, 0, 0), (0, 99, 0), (9, 9, 9)))
     model = network(classes=table)
     image = picture(6, 7)
@@ -145,9 +145,9 @@ def test_the_overlay_of_a_file_shows_the_file(tmp_path):
     np.testing.assert_array_equal(prediction.overlay(opacity=0), image)
 
 
-def test_parts_cover_a_picture_once_in_order():
+def test_parts_cover_a_image_once_in_order():
     predictor = Predictor(MODEL, batch_size=3, overlap=0.6)
-    image = Picture(picture(40, 50), channels=3, max_pixels=10**6)
+    image = InputImage(picture(40, 50), channels=3, max_pixels=10**6)
     counts = np.zeros((40, 50), int)
     before = (-1, -1)
     for part in predictor.parts(image, Wanted(probabilities=True)):

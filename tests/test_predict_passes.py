@@ -39,7 +39,7 @@ def test_flips_are_averaged_as_probabilities():
     window=st.sampled_from([None, (8, 8), (7, 12)]), overlap=st.sampled_from([0.0, 0.25, 0.6]),
     flips=st.sampled_from([("horizontal",), ("vertical",), ("horizontal", "vertical")]),
 )  # fmt: skip
-def test_flipped_pictures_give_flipped_predictions(size, window, overlap, flips):
+def test_flipped_images_give_flipped_predictions(size, window, overlap, flips):
     image = picture(*size)
     options = {"window": window, "overlap": overlap, "tta": flips}
     expected = probabilities(MODEL, image, **options)
@@ -48,7 +48,7 @@ def test_flipped_pictures_give_flipped_predictions(size, window, overlap, flips)
         np.testing.assert_allclose(FLIPS[name](flipped), expected, atol=1e-5)
 
 
-def test_scales_are_averaged_with_the_picture_as_it_is():
+def test_scales_are_averaged_with_the_image_as_it_is():
     image = picture(10, 12)
     values = image[np.newaxis] / np.float32(255)
     total = asked(MODEL, image)

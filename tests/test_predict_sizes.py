@@ -62,9 +62,7 @@ def test_a_model_whose_layers_need_its_size_has_windows_of_that():
     image = keras.Input((8, 8, 3))
     flat = keras.layers.Dense(8 * 8 * N_CLASSES)(keras.layers.Flatten()(image))
     model = keras.Model(image, keras.layers.Reshape((8, 8, N_CLASSES))(flat))
-    message = (
-        r"`model` must take pictures of 4x4. Received: the model .*, which takes \(8, 8\) only"
-    )
+    message = r"`model` must take images of 4x4. Received: the model .*, which takes \(8, 8\) only"
     with pytest.raises(ValueError, match=message):
         unetv2.predict(model, picture(8, 8), window=(4, 4))
     with pytest.raises(ValueError, match=r"Pass `window=\(8, 8\)`, or a model built for \(None, N"):
@@ -86,9 +84,7 @@ def test_windows_of_a_network_with_halvings_are_those_that_they_divide(options):
         probabilities(free, image, window=(64, 64)),
         atol=1e-6,
     )
-    message = (
-        r"must take pictures of 31x45.*Pass `window=\(32, 64\)`, or a model built for \(None, N"
-    )
+    message = r"must take images of 31x45.*Pass `window=\(32, 64\)`, or a model built for \(None, N"
     with pytest.raises(ValueError, match=message):
         unetv2.predict(model, image, window=(31, 45))
     unetv2.predict(free, image, window=(31, 45))

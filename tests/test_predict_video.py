@@ -17,7 +17,7 @@ from unetv2.prediction.video import Flicker
 
 RATE = Fraction(30000, 1001)
 CLOCK = Fraction(1, 30000)
-# The matrix in a track's header that turns pictures by a quarter of a circle to the right, and the
+# The matrix in a track's header that turns images by a quarter of a circle to the right, and the
 # one that leaves them, after ISO/IEC 14496-12: numbers of 16.16 bits, the last column of 2.30.
 TURNED = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
 UPRIGHT = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -68,7 +68,7 @@ def test_frames_times_rate_and_size_stay(model, tmp_path, suffix):
     result = predict(model, path, tmp_path / f"classes{suffix}")
     frames, seconds, rate = read(path)
     shown, shown_seconds, shown_rate = read(result.path)
-    assert [picture.shape for picture in shown] == [picture.shape for picture in frames]
+    assert [image.shape for image in shown] == [image.shape for image in frames]
     assert shown_rate == rate
     # Matroska counts in milliseconds.
     np.testing.assert_allclose([*map(float, shown_seconds)], [*map(float, seconds)], atol=1e-3)
@@ -78,7 +78,7 @@ def test_frames_times_rate_and_size_stay(model, tmp_path, suffix):
     assert sorted(tmp_path.iterdir()) == sorted([path, result.path])
 
 
-def test_the_file_tells_which_colours_it_has(model, tmp_path):
+def test_the_file_tells_which_colors_it_has(model, tmp_path):
     path = write(tmp_path / "drive.mp4", times=range(1))
     predict(model, path, tmp_path / "classes.mp4", opacity=0.0)
     with av.open(str(tmp_path / "classes.mp4")) as container:
@@ -89,13 +89,13 @@ def test_the_file_tells_which_colours_it_has(model, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": 3, "tta": True}, {"window": (24, 24)}])
-def test_each_frame_is_under_the_colours_that_predict_gives(model, tmp_path, options):
+def test_each_frame_is_under_the_colors_that_predict_gives(model, tmp_path, options):
     path = write(tmp_path / "drive.mp4")
     result = predict(model, path, tmp_path / "classes.mp4", opacity=1.0, **options)
     for frame, shown in zip(read(path)[0], read(result.path)[0], strict=True):
         alone = unetv2.predict(model, frame, **options)
         colors = unetv2.visualization.colorize(alone.mask, alone.classes)
-        # H.264 keeps the brightness of each pixel, and the colours at half resolution.
+        # H.264 keeps the brightness of each pixel, and the colors at half resolution.
         brightness = np.array([0.299, 0.587, 0.114])
         assert np.abs((shown - colors.astype(float)) @ brightness).mean() < 8
 
@@ -119,7 +119,7 @@ def test_turned_videos_come_out_upright(model, tmp_path):
         assert np.abs(np.rot90(one, -1).astype(int) - other).mean() < 6
 
 
-def test_grey_models_are_fed_in_grey(tmp_path):
+def test_gray_models_are_fed_in_gray(tmp_path):
     model = unetv2.build_unetv2((24, 32, 1), 3, filters=2, depth=1)
     path = write(tmp_path / "drive.mp4", times=range(2))
     result = predict(model, path, tmp_path / "classes.mp4")
@@ -224,7 +224,7 @@ def test_sound_alone_is_no_video(model, tmp_path):
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    refused(path, tmp_path / "o.mp4", ValueError, "must be a video.*without a picture", model)
+    refused(path, tmp_path / "o.mp4", ValueError, "must be a video.*without an image", model)
 
 
 def test_a_video_that_breaks_off_is_an_error(model, tmp_path):
@@ -242,7 +242,7 @@ def test_a_video_that_breaks_off_is_an_error(model, tmp_path):
 def test_models_of_other_channels_are_refused(tmp_path):
     model = unetv2.build_unetv2((24, 32, 5), 3, filters=2, depth=1)
     path = write(tmp_path / "drive.mp4", times=range(1))
-    message = "`model` must take pictures of 1 or 3 channels"
+    message = "`model` must take images of 1 or 3 channels"
     refused(path, tmp_path / "o.mp4", ValueError, message, model)
 
 

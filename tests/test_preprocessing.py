@@ -1,4 +1,4 @@
-"""How pictures were prepared travels with the model."""
+"""How images were prepared travels with the model."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def write_pair(directory, image, mask, image_name="i/a.png", mask_name="m/a.png"
     return Pair("a", str(directory / image_name), str(directory / mask_name))
 
 
-def grey(size, value=128):
+def gray(size, value=128):
     return np.full((*size, 3), value, dtype=np.uint8)
 
 
@@ -47,12 +47,12 @@ def encodings(ids):
     zero = np.zeros_like(ids)
     opaque = np.full_like(ids, 255)
     yield "one channel", ids
-    yield "grey with alpha", np.stack([ids, opaque], -1)
+    yield "gray with alpha", np.stack([ids, opaque], -1)
     yield "16 bits", ids.astype(np.uint16)
     yield "CARLA's RGBA", np.stack([ids, zero, zero, opaque], -1)
     yield "red", np.stack([ids, zero, zero], -1)
     yield "blue", np.stack([zero, zero, ids], -1)
-    yield "grey as RGB", np.stack([ids] * 3, -1)
+    yield "gray as RGB", np.stack([ids] * 3, -1)
     yield "RGB of 16 bits", png(np.stack([ids] * 3, -1), 16)
     for bits in (1, 2, 4, 8, 16):
         if ids.max() < 2**bits:
@@ -76,27 +76,27 @@ def test_every_lossless_format_reads_back_equal(tmp_path, ids, extension):
 @given(ids=IDS)
 def test_every_lossless_encoding_of_ids_reads_back_equal(tmp_path, ids):
     for name, stored in encodings(ids):
-        pair = write_pair(tmp_path, grey(ids.shape), stored)
+        pair = write_pair(tmp_path, gray(ids.shape), stored)
         for n_classes in (None, 256):
             _, mask = read_pair(pair, ids.shape, n_classes=n_classes)
             np.testing.assert_array_equal(mask[..., 0], ids, err_msg=name)
 
 
 @given(ids=IDS)
-def test_a_palette_masks_ids_are_its_indices_whatever_the_colours(tmp_path, ids):
+def test_a_palette_masks_ids_are_its_indices_whatever_the_colors(tmp_path, ids):
     mask = Image.fromarray(ids).convert("P")
     mask.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tobytes())
     (tmp_path / "m").mkdir(exist_ok=True)
     indices = np.asarray(mask)
     mask.save(tmp_path / "m" / "a.png")
-    save(grey(ids.shape), tmp_path / "i" / "a.png")
+    save(gray(ids.shape), tmp_path / "i" / "a.png")
     pair = Pair("a", str(tmp_path / "i" / "a.png"), str(tmp_path / "m" / "a.png"))
     np.testing.assert_array_equal(read_pair(pair, ids.shape)[1][..., 0], indices)
 
 
 def test_ids_above_255_survive(tmp_path):
     ids = np.array([[0, 300], [65535, 256]], np.uint16)
-    pair = write_pair(tmp_path, grey(ids.shape), ids)
+    pair = write_pair(tmp_path, gray(ids.shape), ids)
     np.testing.assert_array_equal(read_pair(pair, ids.shape)[1][..., 0], ids)
 
 
@@ -106,12 +106,12 @@ def test_images_of_every_kind_become_rgb(tmp_path, mode):
     if mode == "I;16":
         image = Image.fromarray(np.full(size, 128 * 257, np.uint16))
     elif mode == "1":
-        image = Image.fromarray(grey(size, 255)).convert("1")
+        image = Image.fromarray(gray(size, 255)).convert("1")
     elif mode == "P":
         image = Image.new("P", size[::-1], 7)
         image.putpalette([0] * 21 + [128] * 3)
     else:
-        image = Image.fromarray(grey(size)).convert(mode)
+        image = Image.fromarray(gray(size)).convert(mode)
     (tmp_path / "i").mkdir()
     image.save(tmp_path / "i" / "a.png")
     save(np.zeros(size, np.uint8), tmp_path / "m" / "a.png")
@@ -123,7 +123,7 @@ def test_images_of_every_kind_become_rgb(tmp_path, mode):
 
 
 def test_jpeg_images_are_read(tmp_path):
-    pair = write_pair(tmp_path, grey((8, 8), 90), np.zeros((8, 8), np.uint8), "i/a.jpg")
+    pair = write_pair(tmp_path, gray((8, 8), 90), np.zeros((8, 8), np.uint8), "i/a.jpg")
     check_headers(pair)
     assert abs(read_pair(pair, (8, 8))[0].astype(int) - 90).max() <= 1
 
@@ -135,7 +135,7 @@ def test_jpeg_images_are_read(tmp_path):
 def test_resizing_invents_no_id(tmp_path, size, target):
     rng = np.random.default_rng(0)
     ids = rng.choice(np.array([0, 7, 200], np.uint8), size)
-    image, mask = read_pair(write_pair(tmp_path, grey(size), ids), target)
+    image, mask = read_pair(write_pair(tmp_path, gray(size), ids), target)
     assert image.shape == (*target, 3)
     assert mask.shape == (*target, 1)
     assert set(np.unique(mask)) <= set(np.unique(ids))
@@ -143,7 +143,7 @@ def test_resizing_invents_no_id(tmp_path, size, target):
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 5])
 def test_image_and_mask_shrink_by_the_same_geometry(tmp_path, factor):
-    # Blocks of one colour: every output pixel lies on one block, so both must name it.
+    # Blocks of one color: every output pixel lies on one block, so both must name it.
     blocks = np.random.default_rng(0).integers(0, 256, (6, 8), dtype=np.uint8)
     ids = blocks.repeat(factor, 0).repeat(factor, 1)
     image, mask = read_pair(write_pair(tmp_path, np.stack([ids] * 3, -1), ids), (6, 8))
@@ -181,7 +181,7 @@ def test_shrinking_an_image_averages_areas(tmp_path):
 
 def test_ids_out_of_range_are_named_with_their_file(tmp_path):
     ids = np.array([[0, 4, 9, 9], [1, 255, 2, 3]], np.uint8)
-    pair = write_pair(tmp_path, grey(ids.shape), ids)
+    pair = write_pair(tmp_path, gray(ids.shape), ids)
     message = (
         r"Mask ids must be in \[0, 4\) or `ignore_class` \(255\). Received: 4, 9 in 3 of 8 "
         r"pixels of '.*m/a.png'"
@@ -192,10 +192,10 @@ def test_ids_out_of_range_are_named_with_their_file(tmp_path):
     read_pair(pair, (2, 4), n_classes=10, ignore_class=255)
 
 
-def test_a_mask_of_colours_is_no_mask_of_ids(tmp_path):
+def test_a_mask_of_colors_is_no_mask_of_ids(tmp_path):
     colors = np.zeros((3, 4, 3), np.uint8)
     colors[1, 2] = (128, 64, 0)
-    pair = write_pair(tmp_path, grey((3, 4)), colors)
+    pair = write_pair(tmp_path, gray((3, 4)), colors)
     with pytest.raises(
         ValueError, match=r"Masks must hold class ids. .*\(128, 64, 0\) at row 1, column 2 of"
     ):
@@ -209,24 +209,24 @@ def test_a_mask_of_colours_is_no_mask_of_ids(tmp_path):
 
 
 def test_a_jpeg_is_no_mask(tmp_path):
-    pair = write_pair(tmp_path, grey((8, 8)), np.zeros((8, 8), np.uint8), mask_name="m/a.jpg")
+    pair = write_pair(tmp_path, gray((8, 8)), np.zeros((8, 8), np.uint8), mask_name="m/a.jpg")
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
         with pytest.raises(ValueError, match="Masks must be stored without losses: JPEG .*a.jpg"):
             read(pair)
 
 
 def test_image_and_mask_must_have_one_size(tmp_path):
-    pair = write_pair(tmp_path, grey((8, 8)), np.zeros((8, 9), np.uint8))
+    pair = write_pair(tmp_path, gray((8, 8)), np.zeros((8, 9), np.uint8))
     message = "must have the same height and width. Received: 8x8 in '.*i/a.png' and 8x9 in '.*m/"
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
         with pytest.raises(ValueError, match=message):
             read(pair)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n", b"GIF89a" * 2])
-def test_a_file_that_is_no_picture_is_named(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a" * 2])
+def test_a_file_that_is_no_image_is_named(tmp_path, content):
     pair = write_pair(tmp_path, content, np.zeros((8, 8), np.uint8))
-    message = rf"'.*i/a.png' must be a readable picture .*Received: {len(content)} bytes"
+    message = rf"'.*i/a.png' must be a readable image .*Received: {len(content)} bytes"
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
         with pytest.raises(ValueError, match=message):
             read(pair)
@@ -234,18 +234,18 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, content):
 
 @pytest.mark.parametrize("name", ["i/a.png", "i/a.jpg"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_truncated_picture_is_named(tmp_path, name, share):
+def test_a_truncated_image_is_named(tmp_path, name, share):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     pair = write_pair(tmp_path, noise, np.zeros((64, 64), np.uint8), name)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ValueError, match=f"{name}' must be a readable picture"):
+    with pytest.raises(ValueError, match=f"{name}' must be a readable image"):
         read_pair(pair, (8, 8))
 
 
 def test_a_flipped_byte_gives_an_error_or_the_right_ids(tmp_path):
     ids = np.random.default_rng(0).integers(0, 5, (16, 16), dtype=np.uint8)
-    pair = write_pair(tmp_path, grey((16, 16)), ids)
+    pair = write_pair(tmp_path, gray((16, 16)), ids)
     whole = (tmp_path / "m/a.png").read_bytes()
     errors = 0
     for position in range(len(whole)):

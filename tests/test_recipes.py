@@ -217,7 +217,7 @@ def test_a_recipe_is_json(recipe):
     values = json.loads(json.dumps(recipe.as_dict()))
     assert values.keys() == {field.name for field in dataclasses.fields(Recipe)}
     if recipe.augmentation is not None:
-        values["augmentation"] = unetv2.data.augmentation.Augmentation(
+        values["augmentation"] = unetv2.augmentation.Augmentation(
             **{
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in values["augmentation"].items()

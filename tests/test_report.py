@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluations import evaluated, pictures
+from evaluations import evaluated, images
 from report_pages import Page, written
 
 import unetv2
@@ -34,20 +34,20 @@ def path(tmp_path):
 
 
 def test_every_figure_is_on_the_page(path):
-    evaluation = evaluated(pictures(5, n_classes=4), n_classes=5, resolution="measured here")
+    evaluation = evaluated(images(5, n_classes=4), n_classes=5, resolution="measured here")
     page = written(evaluation, path)
     for name in ("mean_iou", "pixel_accuracy", "mean_boundary_f1", "calibration_error"):
         assert percent(evaluation.figures[name]) in page.text
         assert between(*evaluation.intervals[name]) in page.text
     for number in range(4):
         assert percent(evaluation.iou_per_class[number]) in page.text
-    assert "5 pictures with 960 labelled pixels of 5 classes, measured here." in page.text
+    assert "5 images with 960 labeled pixels of 5 classes, measured here." in page.text
     assert "neither in the truth nor predicted: class 4" in page.text
     assert evaluation.worst[0][0] in page.text
 
 
 def test_names_cannot_become_elements_or_attributes(path):
-    shown = [picture._replace(name=f"{EVIL}{picture.name}") for picture in pictures(4)]
+    shown = [image._replace(name=f"{EVIL}{image.name}") for image in images(4)]
     evaluation = evaluated(
         shown,
         model=EVIL,
@@ -71,12 +71,12 @@ def test_names_cannot_become_elements_or_attributes(path):
 
 
 def test_names_that_are_no_unicode_are_shown_as_far_as_they_go(path):
-    shown = [picture._replace(name=f"caf\udce9{picture.name}") for picture in pictures(2)]
+    shown = [image._replace(name=f"caf\udce9{image.name}") for image in images(2)]
     assert r"caf\udce90-000" in written(evaluated(shown), path).text
 
 
 def test_the_page_needs_nothing_else(path):
-    html = unetv2.write_report(evaluated(pictures(3)), path).read_text(encoding="utf-8")
+    html = unetv2.write_report(evaluated(images(3)), path).read_text(encoding="utf-8")
     page = Page(html)
     assert not re.search(r"https?:|//[a-z]|@import|url\(", html.replace("data:", ""))
     assert not page.all("iframe")
@@ -85,7 +85,7 @@ def test_the_page_needs_nothing_else(path):
 
 
 def test_no_script_runs_but_the_pages_own(path):
-    html = unetv2.write_report(evaluated(pictures(3)), path).read_text(encoding="utf-8")
+    html = unetv2.write_report(evaluated(images(3)), path).read_text(encoding="utf-8")
     script = re.search("<script>(.*)</script>", html, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = next(
@@ -99,13 +99,13 @@ def test_no_script_runs_but_the_pages_own(path):
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_every_name_is_there_once_and_every_reference_leads_somewhere(path, n):
-    evaluations = [evaluated(pictures(4, error=error)) for error in (0.2, 0.6)[:n]]
+    evaluations = [evaluated(images(4, error=error)) for error in (0.2, 0.6)[:n]]
     page = written(evaluations, path)
     ids = [found["id"] for _, found in page.elements if "id" in found]
     assert len(ids) == len(set(ids))
     references = [link["href"][1:] for link in page.all("a")]
     references += [label["for"] for label in page.all("label")]
-    references += [s["aria-labelledby"] for s in page.all("section")]
+    references += [s["aria-labeledby"] for s in page.all("section")]
     assert set(references) <= set(ids)
     named = {label["for"] for label in page.all("label")}
     assert all(i.get("aria-label") or i.get("id") in named for i in page.all("input"))
@@ -113,38 +113,38 @@ def test_every_name_is_there_once_and_every_reference_leads_somewhere(path, n):
 
 
 def test_a_class_that_is_nowhere_has_no_place_in_the_matrix(path):
-    page = written(evaluated(pictures(3, n_classes=3), n_classes=5), path)
+    page = written(evaluated(images(3, n_classes=3), n_classes=5), path)
     heads = [found["data-name"] for found in page.all("th") if "data-name" in found]
     assert heads == ["class 0", "class 1", "class 2"] * 2
     assert len([found for found in page.all("td") if "data-pixels" in found]) == 9
 
 
 def test_a_perfect_model_mixes_nothing_up(path):
-    page = written(evaluated(pictures(3, error=0)), path)
+    page = written(evaluated(images(3, error=0)), path)
     assert "No pixel is wrong." in page.text
 
 
-def test_one_picture_makes_a_report_without_intervals(path):
-    page = written(evaluated(pictures(1)), path)
-    assert "1 picture with" in page.text
+def test_one_image_makes_a_report_without_intervals(path):
+    page = written(evaluated(images(1)), path)
+    assert "1 image with" in page.text
     assert "95\u202f% intervals" not in page.text
 
 
 def test_pixels_of_which_none_counts_make_a_report_of_dashes(path):
-    shown = list(pictures(2, ignore_class=9))
+    shown = list(images(2, ignore_class=9))
     for picture in shown:
         picture.truth[:] = 9
     page = written(evaluated(shown, ignore_class=9), path)
     assert "Mean IoU \u2013" in page.text
-    assert "Worst pictures" not in page.text
+    assert "Worst images" not in page.text
 
 
-def test_what_does_not_count_is_transparent_and_colours_are_those_of_the_table(path):
+def test_what_does_not_count_is_transparent_and_colors_are_those_of_the_table(path):
     from io import BytesIO
 
     from PIL import Image
 
-    shown = next(pictures(1, ignore_class=9))
+    shown = next(images(1, ignore_class=9))
     evaluation = evaluated([shown], ignore_class=9)
     page = written(evaluation, path)
     (mask,) = [i["src"] for i in page.all("img") if i["class"] == "mask truth"]
@@ -156,8 +156,8 @@ def test_what_does_not_count_is_transparent_and_colours_are_those_of_the_table(p
     np.testing.assert_array_equal(pixels[kept][:, :3], painted[kept])
 
 
-def test_many_classes_keep_their_colours(path):
-    shown = list(pictures(1, n_classes=300))
+def test_many_classes_keep_their_colors(path):
+    shown = list(images(1, n_classes=300))
     page = written(evaluated(shown, n_classes=300), path)
     assert len(page.all("img")) == 3
 
@@ -165,7 +165,7 @@ def test_many_classes_keep_their_colours(path):
 def test_settings_and_the_training_are_told(path):
     training = {"recipe": {"name": "fast", "learning_rate": 0.002}, "seed": 7, "epochs": 40}
     settings = {"boundary_tolerance": 0.0075, "images": "data/rgb", "training": training}
-    page = written(evaluated(pictures(2), **settings, versions={"keras": "3.14"}), path)
+    page = written(evaluated(images(2), **settings, versions={"keras": "3.14"}), path)
     for words in (
         "Boundary tolerance 0.75\u202f% of the diagonal",
         "Images data/rgb",
@@ -176,17 +176,17 @@ def test_settings_and_the_training_are_told(path):
         assert words in page.text
     assert (
         "Boundary tolerance 3 pixels"
-        in written(evaluated(pictures(2), boundary_tolerance=3), path).text
+        in written(evaluated(images(2), boundary_tolerance=3), path).text
     )
 
 
 def test_a_part_of_the_data_says_so(path):
-    page = written(evaluated(pictures(2), shards=[[0, 3]], model="m"), path)
+    page = written(evaluated(images(2), shards=[[0, 3]], model="m"), path)
     assert "m is a part of the data: 1 of 3 shards." in page.text
 
 
 def test_a_saved_evaluation_makes_the_same_page(path, tmp_path):
-    evaluation = evaluated(pictures(4))
+    evaluation = evaluated(images(4))
     evaluation.save(tmp_path / "saved")
     first = unetv2.write_report(evaluation, path).read_bytes()
     loaded = unetv2.Evaluation.load(tmp_path / "saved")

@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from evaluations import evaluated, pictures
+from evaluations import evaluated, images
 
 import unetv2
 
@@ -37,8 +37,8 @@ def reports(tmp_path_factory):
     evaluations = []
     for error in (0.6, 0.2):
         shown = [
-            picture._replace(name=f"{EVIL}{picture.name}")
-            for picture in pictures(14, (48, 64), n_classes=15, error=error)
+            image._replace(name=f"{EVIL}{image.name}")
+            for image in images(14, (48, 64), n_classes=15, error=error)
         ]
         counted = evaluated(shown, n_classes=16, model=f"runs/{error}/model.keras")
         table = unetv2.ClassTable((*names[:13], *names[14:], names[13]), colors)
@@ -68,7 +68,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, reports):
-    """Opens a report at a width and in a colour scheme; afterwards nothing may have gone wrong."""
+    """Opens a report at a width and in a color scheme; afterwards nothing may have gone wrong."""
 
     def open_page(name="one", width=1280, scheme="light", height=900):
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
@@ -222,7 +222,7 @@ def test_the_masks_fade(visit):
     assert mask.value_of_css_property("opacity") == "0"
 
 
-def test_every_picture_is_decoded(visit):
+def test_every_image_is_decoded(visit):
     browser = visit()
     sizes = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
     assert sizes == [64] * 3 * 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluations import evaluated, pictures
+from evaluations import evaluated, images
 from report_pages import written
 
 import unetv2
@@ -17,9 +17,9 @@ def path(tmp_path):
     return tmp_path / "new" / "report.html"
 
 
-def test_two_evaluations_are_compared_with_the_same_pictures_drawn(path):
-    first = evaluated(pictures(12, error=0.5), model="runs/old/model.keras")
-    second = evaluated(pictures(12, error=0.2), model="runs/new/model.keras")
+def test_two_evaluations_are_compared_with_the_same_images_drawn(path):
+    first = evaluated(images(12, error=0.5), model="runs/old/model.keras")
+    second = evaluated(images(12, error=0.2), model="runs/new/model.keras")
     page = written([first, second], path)
     comparison = compare(first, second)
     assert comparison.paired
@@ -34,26 +34,26 @@ def test_two_evaluations_are_compared_with_the_same_pictures_drawn(path):
 
 
 def test_an_evaluation_does_not_differ_from_itself():
-    one = evaluated(pictures(6))
+    one = evaluated(images(6))
     comparison = compare(one, one)
     for name, value in comparison.differences.items():
         assert (value == 0).all()
         assert (comparison.intervals[name] == 0).all()
 
 
-def test_other_pictures_are_compared_without_pairing(path):
-    first, second = evaluated(pictures(9)), evaluated(pictures(9, seed=1))
+def test_other_images_are_compared_without_pairing(path):
+    first, second = evaluated(images(9)), evaluated(images(9, seed=1))
     comparison = compare(first, second)
     assert not comparison.paired
     low, high = comparison.intervals["mean_iou"]
     width = np.diff(first.intervals["mean_iou"]) + np.diff(second.intervals["mean_iou"])
     assert width / 2 < high - low < width
-    assert "which were measured on other pictures" in written([first, second], path).text
+    assert "which were measured on other images" in written([first, second], path).text
 
 
-def test_equal_numbers_of_other_pictures_are_no_pairs():
+def test_equal_numbers_of_other_images_are_no_pairs():
     first, second = (
-        evaluated(picture._replace(name=f"#{n}") for n, picture in enumerate(pictures(5, seed=s)))
+        evaluated(image._replace(name=f"#{n}") for n, image in enumerate(images(5, seed=s)))
         for s in (0, 1)
     )
     assert first.rows.names == second.rows.names
@@ -73,7 +73,7 @@ def test_equal_numbers_of_other_pictures_are_no_pairs():
     ],
 )
 def test_evaluations_are_named_by_what_tells_their_models_apart(models, names):
-    evaluations = [evaluated(pictures(2), model=model) for model in models]
+    evaluations = [evaluated(images(2), model=model) for model in models]
     assert Subject.of(evaluations, None).names == names
 
 
@@ -87,11 +87,11 @@ def test_evaluations_are_named_by_what_tells_their_models_apart(models, names):
 )
 def test_what_cannot_be_shown_is_refused(path, n, names, message):
     with pytest.raises(ValueError, match=message):
-        unetv2.write_report([evaluated(pictures(1))] * n, path, names=names)
+        unetv2.write_report([evaluated(images(1))] * n, path, names=names)
     assert not path.exists()
 
 
 def test_evaluations_of_other_classes_are_refused(path):
-    pair = [evaluated(pictures(1)), evaluated(pictures(1), n_classes=5)]
+    pair = [evaluated(images(1)), evaluated(images(1), n_classes=5)]
     with pytest.raises(ValueError, match="`evaluations` must have the same classes"):
         unetv2.write_report(pair, path)

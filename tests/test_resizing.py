@@ -35,7 +35,7 @@ def test_every_way_ends_at_the_size_and_keeps_the_dtype(
 
 
 @given(value=st.integers(0, 255), source=SIZES, size=SIZES, method=st.sampled_from(INTERPOLATIONS))
-def test_a_plain_picture_stays_plain(value, source, size, method):
+def test_a_plain_image_stays_plain(value, source, size, method):
     image = np.full((*source, 3), value, np.uint8)
     resized = resize_image(image, Geometry.plan(source, size, "stretch"), method)
     assert (resized == value).all()
@@ -91,7 +91,7 @@ def test_a_side_that_shrinks_beside_one_that_grows_by_hand():
 
 
 @given(source=SIZES, size=SIZES, interpolation=st.sampled_from(INTERPOLATIONS))
-def test_a_transposed_picture_is_resized_to_the_transposed_one(source, size, interpolation):
+def test_a_transposed_image_is_resized_to_the_transposed_one(source, size, interpolation):
     image = np.random.default_rng(2).random((*source, 3), np.float32)
     resized = resize_image(image, Geometry(size, size), interpolation)
     other = resize_image(image.swapaxes(0, 1), Geometry(size[::-1], size[::-1]), interpolation)

@@ -53,10 +53,10 @@ def folder(tmp_path_factory):
 def assert_same(one: Path, other: Path) -> None:
     for name in ("returned.json", "history.csv"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
-    pictures = sorted(path.name for path in (one / "pictures").iterdir())
-    assert pictures == sorted(path.name for path in (other / "pictures").iterdir())
-    for name in pictures:
-        assert (one / "pictures" / name).read_bytes() == (other / "pictures" / name).read_bytes()
+    images = sorted(path.name for path in (one / "images").iterdir())
+    assert images == sorted(path.name for path in (other / "images").iterdir())
+    for name in images:
+        assert (one / "images" / name).read_bytes() == (other / "images" / name).read_bytes()
     with np.load(one / "weights.npz") as weights, np.load(other / "weights.npz") as others:
         assert weights.files == others.files
         for name in weights.files:
@@ -136,7 +136,7 @@ def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
 
 
 def test_a_stage_entered_anew_has_a_loss_of_its_own(tmp_path):
-    """After more epochs the pictures are small again, and their loss may be twice as high."""
+    """After more epochs the images are small again, and their loss may be twice as high."""
     train(tmp_path, validation=None)
     state = State.load(tmp_path / "checkpoint.npz")
     state.lowest_loss = 0.01
@@ -146,7 +146,7 @@ def test_a_stage_entered_anew_has_a_loss_of_its_own(tmp_path):
 
 def test_what_a_kill_left_half_written_is_ignored_and_removed(tmp_path):
     train(tmp_path, epochs=1)
-    left = [left_behind(tmp_path), left_behind(tmp_path / "pictures")]
+    left = [left_behind(tmp_path), left_behind(tmp_path / "images")]
     kept = tmp_path / ".notes.txt"
     kept.write_bytes(b"mine")
     assert train(tmp_path, resume=True).epoch == [0, 1]

@@ -153,7 +153,7 @@ def test_sixteen_bits_scale_by_their_range(tmp_path):
 
 
 def test_padding_needs_an_ignore_class(write_pairs):
-    with pytest.raises(ValueError, match="`ignore_class` must be an id where pictures are padded"):
+    with pytest.raises(ValueError, match="`ignore_class` must be an id where images are padded"):
         unetv2.make_dataset(*write_pairs(), resize="pad")
     _, masks = collect(
         unetv2.make_dataset(*write_pairs(), image_size=(16, 16), resize="pad", ignore_class=255)
@@ -178,18 +178,18 @@ def test_a_table_gives_what_is_left_open(tmp_path):
 
 
 @pytest.fixture
-def pictures_of_two_sizes(tmp_path):
+def images_of_two_sizes(tmp_path):
     for number, size in enumerate([(20, 24), (20, 24), (10, 24), (20, 24)]):
         save(np.zeros((*size, 3), np.uint8), tmp_path / f"i/{number}.png")
         save(np.zeros(size, np.uint8), tmp_path / f"m/{number}.png")
     return tmp_path / "i", tmp_path / "m"
 
 
-def test_a_picture_that_does_not_fit_is_named_at_once_or_skipped(pictures_of_two_sizes):
-    folders = pictures_of_two_sizes
+def test_a_image_that_does_not_fit_is_named_at_once_or_skipped(images_of_two_sizes):
+    folders = images_of_two_sizes
     for options, message in (
-        ({"crop_size": (16, 16)}, "`crop_size` must fit into every picture.*10x24 in '.*2.png'"),
-        ({"batch_size": 2}, "Pictures in a batch must be of one size.*10x24 in '.*2.png'"),
+        ({"crop_size": (16, 16)}, "`crop_size` must fit into every image.*10x24 in '.*2.png'"),
+        ({"batch_size": 2}, "Images in a batch must be of one size.*10x24 in '.*2.png'"),
     ):
         with pytest.raises(ValueError, match=message):
             unetv2.make_dataset(*folders, image_size=None, **options)

@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from evaluations import evaluated, pictures
+from evaluations import evaluated, images
 from hypothesis import given
 from hypothesis import strategies as st
 from raising import refusal
@@ -148,7 +148,7 @@ def test_large_arrays_are_stored_as_they_are(tmp_path, monkeypatch):
 
 
 def test_any_damage_to_an_evaluation_is_refused_with_its_name(tmp_path):
-    evaluation = evaluated(list(pictures(4)))
+    evaluation = evaluated(list(images(4)))
     evaluation.save(tmp_path)
     path = tmp_path / "evaluation.npz"
     content = path.read_bytes()
@@ -165,7 +165,7 @@ def test_any_damage_to_an_evaluation_is_refused_with_its_name(tmp_path):
 
 
 def test_an_evaluation_of_other_shapes_is_refused(tmp_path):
-    evaluated(list(pictures(4))).save(tmp_path)
+    evaluated(list(images(4))).save(tmp_path)
     path = tmp_path / "evaluation.npz"
     arrays = read_arrays(path)
     for name, changed in {

@@ -1,4 +1,4 @@
-"""Laws of the made-up driving scenes."""
+"""Laws of the synthetic driving scenes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_scene_has_any_size(height, width, index):
 
 
 def test_the_scene_is_the_same_at_every_size():
-    # A pixel of the small picture lies at the centre of 3x3 of the large one.
+    # A pixel of the small image lies at the center of 3x3 of the large one.
     for index in range(20):
         _, small = driving_scene(index, image_size=SIZE)
         _, large = driving_scene(index, image_size=(3 * SIZE[0], 3 * SIZE[1]))
@@ -111,22 +111,22 @@ def test_pixel_shares_are_near_a_recordings(scenes):
     assert (ratio > np.where(RECORDED > 1, 1 / 1.4, 1 / 3)[1:]).all(), ratio
 
 
-def test_colour_alone_does_not_give_the_class(scenes):
-    # Votes for the class that a colour, of 16^3, has most often in 150 scenes, then labels 50
+def test_color_alone_does_not_give_the_class(scenes):
+    # Votes for the class that a color, of 16^3, has most often in 150 scenes, then labels 50
     # others by it. Sky and road alone are 3/4 of the pixels: the measure is the mean recall.
     # Measured: pixel accuracy 0.76, mean recall 0.14, mean IoU 0.11.
     votes = np.zeros((16**3, 23))
     for image, mask in scenes[:150]:
-        np.add.at(votes, (colour_code(image), mask), 1)
+        np.add.at(votes, (color_code(image), mask), 1)
     confusion = np.zeros((23, 23))
     for image, mask in scenes[150:]:
-        np.add.at(confusion, (mask, votes.argmax(axis=1)[colour_code(image)]), 1)
+        np.add.at(confusion, (mask, votes.argmax(axis=1)[color_code(image)]), 1)
     right, present = np.diag(confusion), confusion.sum(axis=1)
     assert right.sum() / present.sum() < 0.8
     assert (right[present > 0] / present[present > 0]).mean() < 0.2
 
 
-def colour_code(image: np.ndarray) -> np.ndarray:
+def color_code(image: np.ndarray) -> np.ndarray:
     return (image // 16).astype(int) @ np.array([256, 16, 1])
 
 

@@ -58,7 +58,7 @@ def reads(path, wanted, read, what):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32"])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
-def test_grey_masks_hold_the_numbers_stored(tmp_path, dtype, byteorder):
+def test_gray_masks_hold_the_numbers_stored(tmp_path, dtype, byteorder):
     array = numbers(dtype)
     settings = itertools.product(
         ("minisblack", "miniswhite"),
@@ -108,7 +108,7 @@ def test_images_whose_numbers_have_no_range_are_refused(tmp_path, dtype, byteord
     array = np.zeros((HEIGHT, WIDTH), dtype)
     path, _ = write(tmp_path / "a.tif", array, byteorder=byteorder)
     for read in (lambda path: read_header(path, channels=3), decode_image):
-        with pytest.raises(ValueError, match=f"Images must be grey, .*'{dtype}' in '.*a.tif'"):
+        with pytest.raises(ValueError, match=f"Images must be gray, .*'{dtype}' in '.*a.tif'"):
             read(path)
 
 
@@ -177,7 +177,7 @@ def test_channels_are_those_stored_or_refused(tmp_path, channels, dtype, photome
         what = f"{kind} {planes} {compression} {byteorder}"
         alpha = channels == colors + 1 and kind != "unspecified"
         readable = dtype == "uint8" and (channels == colors or alpha)
-        # Grey and alpha in planes are the only ones that Pillow does not know.
+        # Gray and alpha in planes are the only ones that Pillow does not know.
         readable &= not (photometric == "minisblack" and alpha and planes == "separate")
 
         image = functools.partial(decode_image, channels=min(channels, 4))
@@ -292,7 +292,7 @@ def test_a_deflated_tiff_with_a_wrong_checksum_is_never_read(tmp_path, layout):
             damaged[place] ^= 1
             (tmp_path / "a.tif").write_bytes(damaged)
             for read in (decode_mask, decode_image):
-                with pytest.raises(ValueError, match="'.*a.tif' must be a readable picture"):
+                with pytest.raises(ValueError, match="'.*a.tif' must be a readable image"):
                     read(path)
 
 

@@ -38,7 +38,7 @@ def run(tmp_path_factory):
     recipe = unetv2.recipes.get("fast", batch_size=2, average=0.5, stages=((0.5, 0.5), (0.5, 1)))
     model, watcher = unet(), Watcher()
     training = train(
-        folder, model, recipe=recipe, epochs=EPOCHS, pictures_every=2, callbacks=[watcher]
+        folder, model, recipe=recipe, epochs=EPOCHS, images_every=2, callbacks=[watcher]
     )
     return model, training, folder, watcher
 
@@ -89,20 +89,20 @@ def test_the_run_tells_its_recipe_seed_data_and_versions(run):
     assert told["versions"]["python"] == platform.python_version()
 
 
-def test_pictures_are_drawn_every_few_epochs(run):
+def test_images_are_drawn_every_few_epochs(run):
     _, _, folder, _ = run
-    found = sorted((folder / "pictures").iterdir())
+    found = sorted((folder / "images").iterdir())
     assert [path.name for path in found] == ["epoch_0001.png", "epoch_0003.png"]
     for path in found:
-        with Image.open(path) as picture:
-            # Image, truth and prediction side by side; two pictures in the first batch.
-            assert picture.size == (3 * SIZE[1], 2 * SIZE[0])
-            assert picture.mode == "RGB"
+        with Image.open(path) as image:
+            # Image, truth and prediction side by side; two images in the first batch.
+            assert image.size == (3 * SIZE[1], 2 * SIZE[0])
+            assert image.mode == "RGB"
 
 
 def test_nothing_else_is_left_in_the_folder(run):
     _, _, folder, _ = run
-    names = {"checkpoint.npz", "history.csv", "model.keras", "pictures", "run.json", "tensorboard"}
+    names = {"checkpoint.npz", "history.csv", "model.keras", "images", "run.json", "tensorboard"}
     assert {path.name for path in folder.iterdir()} == names
 
 
@@ -119,11 +119,11 @@ def test_tensorboard_shows_what_the_history_holds(run):
         assert [value for _, value in logged] == pytest.approx(training.history[name])
     drawn = events.Tensors("image, truth, prediction")
     assert [one.step for one in drawn] == [0, 2]
-    # Width, height and a PNG for each of two pictures.
+    # Width, height and a PNG for each of two images.
     width, height, *pictures = tf.make_ndarray(drawn[0].tensor_proto)
     assert (int(width), int(height), len(pictures)) == (3 * SIZE[1], SIZE[0], 2)
-    with Image.open(io.BytesIO(pictures[0])) as picture:
-        assert picture.size == (3 * SIZE[1], SIZE[0])
+    with Image.open(io.BytesIO(pictures[0])) as image:
+        assert image.size == (3 * SIZE[1], SIZE[0])
 
 
 def test_callbacks_see_every_epoch_and_batch_once_and_in_order(run):
@@ -155,7 +155,7 @@ def test_without_validation_the_last_epochs_weights_are_kept(tmp_path):
     assert (training.best, training.best_epoch) == (None, 1)
     for kept, last in zip(model.get_weights(), watcher.weights[-1], strict=True):
         np.testing.assert_array_equal(kept, last)
-    assert not (tmp_path / "pictures").exists()
+    assert not (tmp_path / "images").exists()
     assert not any(name.startswith("val_") for name in training.history)
 
 
@@ -237,7 +237,7 @@ def jumping(monkeypatch, losses):
     return watcher
 
 
-def test_a_jump_that_lower_rates_repeat_is_the_pictures(tmp_path, caplog, monkeypatch):
+def test_a_jump_that_lower_rates_repeat_is_the_images(tmp_path, caplog, monkeypatch):
     watcher = jumping(monkeypatch, {0: [1.0], 1: [3.0, 3.1, 2.9, 3.0], 2: [5.7], 3: [6.1, 1.0]})
     training = train(tmp_path, validation=None, epochs=4, callbacks=[watcher])
     assert watcher.begun == [0, 1, 1, 1, 1, 2, 3, 3]

@@ -152,12 +152,12 @@ def test_a_checkpoint_is_read_as_it_was_written(finished, tmp_path):
 
 
 def test_overwriting_removes_all_of_the_run_and_nothing_else(tmp_path):
-    train(tmp_path, epochs=3, pictures_every=1)
+    train(tmp_path, epochs=3, images_every=1)
     (tmp_path / "within_epoch.npz").write_bytes(b"old")
     (tmp_path / "notes.txt").write_text("mine")
     training = train(tmp_path, epochs=1, overwrite=True)
     assert training.epoch == [0]
-    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["epoch_0001.png"]
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["epoch_0001.png"]
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 2
     assert not (tmp_path / "within_epoch.npz").exists()
     assert (tmp_path / "notes.txt").read_text() == "mine"

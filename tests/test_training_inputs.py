@@ -90,7 +90,7 @@ def test_both_data_sets_must_ignore_the_same(tmp_path, write_pairs):
         ({"epochs": 0}, ValueError, "`epochs` must be a positive integer. Received: epochs=0."),
         ({"epochs": 1.5}, TypeError, "`epochs` must be a positive integer. Received: epochs=1.5"),
         ({"seed": -1}, ValueError, "`seed` must be a non-negative integer. Received: seed=-1."),
-        ({"pictures_every": 0}, ValueError, "`pictures_every` must be a positive integer. Rec"),
+        ({"images_every": 0}, ValueError, "`images_every` must be a positive integer. Rec"),
         ({"checkpoint_minutes": -1}, ValueError, "`checkpoint_minutes` must be a non-negative"),
         ({"patience": 0}, ValueError, "`patience` must be a positive integer. Rec"),
         (
@@ -125,7 +125,7 @@ def test_the_model_must_give_logits(tmp_path):
 
 
 def uneven():
-    """Batches of 1, 3 and 3 pictures, of unknown number."""
+    """Batches of 1, 3 and 3 images, of unknown number."""
     images, masks = pictures(7)
     for start, end in ((0, 1), (1, 4), (4, 7)):
         yield images[start:end], masks[start:end]
@@ -148,12 +148,12 @@ def test_any_data_set_that_ends_is_trained_on(tmp_path, data):
     watcher = Watcher()
     recipe = unetv2.recipes.get(PLAIN, batch_size=4)
     training = train(tmp_path, data=data, recipe=recipe, callbacks=[watcher], epochs=3)
-    # 6 or 7 pictures in batches of 4.
+    # 6 or 7 images in batches of 4.
     assert watcher.batches == [2, 2, 2]
     assert training.epoch == [0, 1, 2]
 
 
-def test_skipped_pictures_leave_no_holes(tmp_path, write_pairs):
+def test_skipped_images_leave_no_holes(tmp_path, write_pairs):
     options = {"on_error": "skip", "max_skipped": 0.5, "cache": None}
     images, _ = write_pairs(n=6, size=SIZE)
     for number in (1, 3):
@@ -166,14 +166,14 @@ def test_skipped_pictures_leave_no_holes(tmp_path, write_pairs):
     assert watcher.batches == [2, 2, 2]
 
 
-def test_a_data_set_that_varies_its_pictures_is_not_varied_again(write_pairs):
+def test_a_data_set_that_varies_its_images_is_not_varied_again(write_pairs):
     recipe = unetv2.recipes.get(PLAIN, augmentation="driving")
     varied, unvaried = (of_files(write_pairs, augmentation=name) for name in ("light", None))
     assert examine(network(), varied, None, recipe).augmentation is None
     assert examine(network(), unvaried, None, recipe).augmentation == unetv2.augmentation.driving()
-    # Grey pictures have no saturation to vary.
-    grey = network((*SIZE, 1))
-    assert examine(grey, batches(channels=1), None, recipe).augmentation.saturation == 0
+    # Gray images have no saturation to vary.
+    gray = network((*SIZE, 1))
+    assert examine(gray, batches(channels=1), None, recipe).augmentation.saturation == 0
 
 
 def test_what_varies_the_training_images_is_said_as_it_is(write_pairs):
@@ -187,8 +187,8 @@ def test_what_varies_the_training_images_is_said_as_it_is(write_pairs):
     ]
     for data, asked, line in said:
         assert line in str(examine(network(), data, None, asked))
-    grey = network((*SIZE, 1))
-    said = str(examine(grey, batches(channels=1), None, recipe))
+    gray = network((*SIZE, 1))
+    said = str(examine(gray, batches(channels=1), None, recipe))
     assert "brightness=0.3" in said
     assert "saturation" not in said
 
@@ -212,7 +212,7 @@ def test_the_ignored_class_is_the_datas_or_the_models(tmp_path, write_pairs):
 
 
 @given(height=st.integers(1, 33), width=st.integers(1, 33), scale=st.sampled_from([0.25, 0.5, 0.7]))
-def test_small_pictures_first_are_the_same_pictures(height, width, scale):
+def test_small_images_first_are_the_same_images(height, width, scale):
     shape = (2, height, width)
     images = np.full((*shape, 3), 0.5, np.float32)
     masks = np.full((*shape, 1), 2, np.int32)

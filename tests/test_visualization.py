@@ -16,7 +16,7 @@ from unetv2.visualization import (
 )
 
 
-def test_a_mask_is_painted_in_the_tables_colours_and_what_it_lacks_in_white():
+def test_a_mask_is_painted_in_the_tables_colors_and_what_it_lacks_in_white():
     painted = colorize(np.array([[0, 10], [11, 255], [-1, 3]]), unetv2.CAMVID)
     colors = unetv2.CAMVID.colors
     white = (255, 255, 255)
@@ -90,14 +90,12 @@ def test_nothing_to_draw_is_an_error():
         colorize(np.zeros((4, 8, 8), int), unetv2.CARLA)
     with pytest.raises(ValueError, match="`history` must hold values by epoch. Received: no value"):
         training_curves({"val_loss": [1.0]})
-    with pytest.raises(
-        ValueError, match="must hold as many pictures, one at least. Received: 1, 2"
-    ):
+    with pytest.raises(ValueError, match="must hold as many images, one at least. Received: 1, 2"):
         side_by_side(np.zeros((1, 2, 2, 3)), np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), unetv2.CARLA)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
-def test_an_overlay_mixes_any_image_with_its_masks_colours(channels):
+def test_an_overlay_mixes_any_image_with_its_masks_colors(channels):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (4, 5, channels), np.uint8)
     mask = rng.integers(0, 12, (4, 5))
@@ -136,7 +134,7 @@ def test_a_confusion_matrix_is_drawn_in_per_cent_of_its_rows(tmp_path):
     figure.savefig(tmp_path / "confusion.png")
 
 
-def test_bars_are_sorted_in_the_classes_colours_with_their_intervals(tmp_path):
+def test_bars_are_sorted_in_the_classes_colors_with_their_intervals(tmp_path):
     values = [0.5, np.nan, 0.75]
     table = unetv2.ClassTable(("a", "b", "c"), ((255, 0, 0), (0, 0, 0), (0, 0, 255)))
     figure = class_bars(values, table, intervals=[[0.4, 0.6], [np.nan] * 2, [0.7, 0.8]])

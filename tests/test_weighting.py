@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import unetv2
 
-# Two pictures of 2x4 pixels. Class 0 has 6 pixels, all in the first; class 1 has 2 there and 4 in
+# Two images of 2x4 pixels. Class 0 has 6 pixels, all in the first; class 1 has 2 there and 4 in
 # the second, class 3 has 4 in the second, class 2 none.
 MASKS = np.array([[[0, 0, 0, 0], [0, 0, 1, 1]], [[1, 1, 1, 1], [3, 3, 3, 3]]], np.int32)
 
@@ -23,7 +23,7 @@ def batches(masks=MASKS, batch_size=1):
 
 
 def test_median_frequency_is_the_median_over_a_classs_own():
-    # Shares in the pixels of the pictures with the class: 6 / 8, 6 / 16, 4 / 8; median 0.5.
+    # Shares in the pixels of the images with the class: 6 / 8, 6 / 16, 4 / 8; median 0.5.
     expected = [0.5 / 0.75, 0.5 / 0.375, 0, 0.5 / 0.5]
     found = unetv2.class_weights(batches(), 4, method="median_frequency")
     assert found == pytest.approx(expected)
@@ -86,7 +86,7 @@ def test_a_data_set_of_ours_tells_its_classes(write_pairs):
 def test_foreign_ids_are_an_error():
     message = (
         "Masks must hold ids in [0, 3) or `ignore_class` (None). Received: 3 in 4 pixels of a "
-        "mask. Raise `n_classes`, or pass the id of unlabelled pixels as `ignore_class`."
+        "mask. Raise `n_classes`, or pass the id of unlabeled pixels as `ignore_class`."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         unetv2.class_weights(batches(), 3)
@@ -112,9 +112,9 @@ def test_what_cannot_be_weighed_is_an_error():
         unetv2.class_weights(batches())
     with pytest.raises(ValueError, match="`n_classes` must be an integer of at least 2. Received"):
         unetv2.class_weights(batches(), 0)
-    with pytest.raises(ValueError, match="`dataset` must hold a labelled pixel. Received: none."):
+    with pytest.raises(ValueError, match="`dataset` must hold a labeled pixel. Received: none."):
         unetv2.class_weights(batches([[[7, 7]]]), 4, ignore_class=7)
-    with pytest.raises(ValueError, match="`dataset` must hold a labelled pixel. Received: none."):
+    with pytest.raises(ValueError, match="`dataset` must hold a labeled pixel. Received: none."):
         unetv2.class_weights(batches().take(0), 4)
     with pytest.raises(ValueError, match="`method` must be one of 'median_frequency', 'sqrt_med"):
         unetv2.class_weights(batches(), 4, method="inverse")

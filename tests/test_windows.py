@@ -109,7 +109,7 @@ def test_a_single_pixel_is_its_own_reflection():
 
 
 def stitched(grid, windows):
-    """Adds up weighted windows pixel by pixel, on a canvas of the whole picture."""
+    """Adds up weighted windows pixel by pixel, on a canvas of the whole image."""
     rows, columns = grid.rows, grid.columns
     room = max(grid.window)
     canvas = np.zeros((rows.length + 2 * room, columns.length + 2 * room, windows[0].shape[2]))
@@ -124,7 +124,7 @@ def stitched(grid, windows):
     size=st.tuples(LENGTHS, LENGTHS), window=st.tuples(WINDOWS, WINDOWS), overlap=OVERLAPS,
     symmetric=st.tuples(st.booleans(), st.booleans()), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_blocks_are_the_sums_of_the_windows_and_cover_the_picture_once(
+def test_blocks_are_the_sums_of_the_windows_and_cover_the_image_once(
     size, window, overlap, symmetric, seed
 ):
     grid = Grid.plan(size, window, possible(min(window), overlap), symmetric=symmetric)
@@ -156,7 +156,7 @@ def test_only_the_rows_that_windows_share_are_kept(overlap, monkeypatch):
 
 
 @pytest.mark.parametrize("most", [1, 40, 10**6])
-def test_joined_blocks_are_the_same_picture_in_fewer_parts(most):
+def test_joined_blocks_are_the_same_image_in_fewer_parts(most):
     grid = Grid.plan((23, 40), (8, 7), 0.25)
     rng = np.random.default_rng(0)
     windows = [rng.random((8, 7, 2), np.float32) for _ in grid]

@@ -15,7 +15,7 @@ def two_folders_to_a_deployed_model(images: Path, masks: Path, work: Path) -> fl
         raise SystemExit(str(report))
     train = unetv2.make_dataset(images, masks, classes=unetv2.CARLA, subset="train")
     validation = unetv2.make_dataset(images, masks, classes=unetv2.CARLA, subset="validation")
-    recipe: unetv2.training.recipes.Recipe = unetv2.recipes.get("fast", batch_size=4)
+    recipe: unetv2.recipes.Recipe = unetv2.recipes.get("fast", batch_size=4)
     model = recipe.build((96, 128, 3), 23)
     training: unetv2.Training = unetv2.train(
         model, train, validation, recipe=recipe, epochs=2, output_dir=work / "run"

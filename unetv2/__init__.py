@@ -1,78 +1,135 @@
-"""Semantic segmentation with a U-Net in Keras 3."""
+"""Semantic segmentation with a U-Net in Keras 3.
 
-from unetv2 import startup
+Public names are loaded when they are first used (:pep:`562`), so that ``import unetv2`` takes no
+time and changes nothing in the process.
+"""
 
-# Before what follows loads TensorFlow.
-startup.leave_when_interrupted()
-startup.quieten_command()
+from __future__ import annotations
 
-from unetv2 import data, distributed, losses, metrics, visualization
-from unetv2.benchmarking.benchmark import benchmark
-from unetv2.benchmarking.result import Benchmark
-from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
-from unetv2.data import augmentation
-from unetv2.data.dataset import make_dataset
-from unetv2.data.validation import DatasetReport, check_dataset
-from unetv2.evaluation.evaluate import evaluate
-from unetv2.evaluation.evaluation import Evaluation
-from unetv2.evaluation.report.page import write_report
-from unetv2.exporting.export import export
-from unetv2.exporting.exported_model import ExportedModel
-from unetv2.exporting.load import load_exported
-from unetv2.inference.prediction import Prediction
-from unetv2.models.blocks import DecoderBlock, EncoderBlock
-from unetv2.models.convolution import ConvolutionBlock
-from unetv2.models.segmentation_model import SegmentationModel
-from unetv2.models.unet import build_unetv2
-from unetv2.precision import automatic_precision
-from unetv2.prediction.directory import PredictedDirectory, predict_directory
-from unetv2.prediction.predict import predict
-from unetv2.prediction.video import PredictedVideo, predict_video
-from unetv2.preprocessing import Preprocessing
-from unetv2.training import recipes
-from unetv2.training.class_weights import class_weights
-from unetv2.training.trainer import Training, train
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "CAMVID",
-    "CARLA",
-    "CITYSCAPES",
-    "PASCAL_VOC",
-    "Benchmark",
-    "ClassTable",
-    "ConvolutionBlock",
-    "DatasetReport",
-    "DecoderBlock",
-    "EncoderBlock",
-    "Evaluation",
-    "ExportedModel",
-    "PredictedDirectory",
-    "PredictedVideo",
-    "Prediction",
-    "Preprocessing",
-    "SegmentationModel",
-    "Training",
-    "augmentation",
-    "automatic_precision",
-    "benchmark",
-    "build_unetv2",
-    "check_dataset",
-    "class_weights",
-    "data",
-    "distributed",
-    "evaluate",
-    "export",
-    "load_exported",
-    "losses",
-    "make_dataset",
-    "metrics",
-    "predict",
-    "predict_directory",
-    "predict_video",
-    "recipes",
-    "train",
-    "visualization",
-    "write_report",
-]
+# Where the public names are. A test compares both tables with the imports that type checkers read.
+_MODULES = {
+    "augmentation": "unetv2.data.augmentation",
+    "distributed": "unetv2.distributed",
+    "losses": "unetv2.losses",
+    "metrics": "unetv2.metrics",
+    "recipes": "unetv2.training.recipes",
+    "synthetic": "unetv2.synthetic",
+    "visualization": "unetv2.visualization",
+}
+_PUBLIC = {
+    "unetv2.benchmarking.benchmark": ("benchmark",),
+    "unetv2.benchmarking.result": ("Benchmark",),
+    "unetv2.classes": (
+        "CAMVID",
+        "CARLA",
+        "CITYSCAPES",
+        "PASCAL_VOC",
+        "ClassTable",
+    ),
+    "unetv2.data.dataset": ("make_dataset",),
+    "unetv2.data.validation": (
+        "DatasetReport",
+        "check_dataset",
+    ),
+    "unetv2.evaluation.evaluate": ("evaluate",),
+    "unetv2.evaluation.evaluation": ("Evaluation",),
+    "unetv2.evaluation.report.page": ("write_report",),
+    "unetv2.exporting.export": ("export",),
+    "unetv2.exporting.exported_model": ("ExportedModel",),
+    "unetv2.exporting.load": ("load_exported",),
+    "unetv2.inference.prediction": ("Prediction",),
+    "unetv2.models.blocks": (
+        "DecoderBlock",
+        "EncoderBlock",
+    ),
+    "unetv2.models.convolution": ("ConvolutionBlock",),
+    "unetv2.models.segmentation_model": ("SegmentationModel",),
+    "unetv2.models.unet": ("build_unetv2",),
+    "unetv2.precision": ("automatic_precision",),
+    "unetv2.prediction.directory": (
+        "PredictedDirectory",
+        "predict_directory",
+    ),
+    "unetv2.prediction.predict": ("predict",),
+    "unetv2.prediction.video": (
+        "PredictedVideo",
+        "predict_video",
+    ),
+    "unetv2.preprocessing": ("Preprocessing",),
+    "unetv2.training.class_weights": ("class_weights",),
+    "unetv2.training.trainer": (
+        "Training",
+        "train",
+    ),
+}
+_PLACES = {name: module for module, names in _PUBLIC.items() for name in names}
+
+__all__ = sorted({**_MODULES, **_PLACES})
+
+if TYPE_CHECKING:
+    from unetv2 import distributed as distributed
+    from unetv2 import losses as losses
+    from unetv2 import metrics as metrics
+    from unetv2 import synthetic as synthetic
+    from unetv2 import visualization as visualization
+    from unetv2.benchmarking.benchmark import benchmark as benchmark
+    from unetv2.benchmarking.result import Benchmark as Benchmark
+    from unetv2.classes import CAMVID as CAMVID
+    from unetv2.classes import CARLA as CARLA
+    from unetv2.classes import CITYSCAPES as CITYSCAPES
+    from unetv2.classes import PASCAL_VOC as PASCAL_VOC
+    from unetv2.classes import ClassTable as ClassTable
+    from unetv2.data import augmentation as augmentation
+    from unetv2.data.dataset import make_dataset as make_dataset
+    from unetv2.data.validation import DatasetReport as DatasetReport
+    from unetv2.data.validation import check_dataset as check_dataset
+    from unetv2.evaluation.evaluate import evaluate as evaluate
+    from unetv2.evaluation.evaluation import Evaluation as Evaluation
+    from unetv2.evaluation.report.page import write_report as write_report
+    from unetv2.exporting.export import export as export
+    from unetv2.exporting.exported_model import ExportedModel as ExportedModel
+    from unetv2.exporting.load import load_exported as load_exported
+    from unetv2.inference.prediction import Prediction as Prediction
+    from unetv2.models.blocks import DecoderBlock as DecoderBlock
+    from unetv2.models.blocks import EncoderBlock as EncoderBlock
+    from unetv2.models.convolution import ConvolutionBlock as ConvolutionBlock
+    from unetv2.models.segmentation_model import SegmentationModel as SegmentationModel
+    from unetv2.models.unet import build_unetv2 as build_unetv2
+    from unetv2.precision import automatic_precision as automatic_precision
+    from unetv2.prediction.directory import PredictedDirectory as PredictedDirectory
+    from unetv2.prediction.directory import predict_directory as predict_directory
+    from unetv2.prediction.predict import predict as predict
+    from unetv2.prediction.video import PredictedVideo as PredictedVideo
+    from unetv2.prediction.video import predict_video as predict_video
+    from unetv2.preprocessing import Preprocessing as Preprocessing
+    from unetv2.training import recipes as recipes
+    from unetv2.training.class_weights import class_weights as class_weights
+    from unetv2.training.trainer import Training as Training
+    from unetv2.training.trainer import train as train
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = importlib.import_module(_MODULES[name])
+    elif name in _PLACES:
+        value = getattr(importlib.import_module(_PLACES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+# Keras finds the classes that a file names only where they have been imported.
+if "keras" in sys.modules:
+    for module in ("losses", "metrics", "models"):
+        importlib.import_module(f"{__name__}.{module}")

@@ -106,18 +106,18 @@ _COLORS = 2**24
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Names and colours of the classes of a data set.
+    """Names and colors of the classes of a data set.
 
     Args:
         names: One name for each id, from 0 up.
         colors: One ``(red, green, blue)`` for each id, integers in [0, 255].
         ignore_class: int or None. Id of the pixels that have no label.
-        ignore_color: ``(red, green, blue)`` or None. Their colour in masks of colours.
+        ignore_color: ``(red, green, blue)`` or None. Their color in masks of colors.
         label_map: Where the files hold other ids than these, integers to integers: file id -> id
             here. Empty where they do not.
 
     Raises:
-        ValueError: If there is not one colour for each name, a colour is none, or
+        ValueError: If there is not one color for each name, a color is none, or
             ``ignore_color`` comes without ``ignore_class``.
         TypeError: If a name is no string, or an id no integer.
 
@@ -137,7 +137,7 @@ class ClassTable:
         """Checks the table."""
         if len(self.names) != len(self.colors):
             raise ValueError(
-                "`colors` must hold one colour for each name. "
+                "`colors` must hold one color for each name. "
                 f"Received: {len(self.names)} names and {len(self.colors)} colors."
             )
         if unnamed := [name for name in self.names if not isinstance(name, str)]:
@@ -175,7 +175,7 @@ class ClassTable:
             are far apart; an id has the same color in a table of any length.
 
         Raises:
-            ValueError: If there are more classes than colours of 24 bits.
+            ValueError: If there are more classes than colors of 24 bits.
 
         Example:
             >>> unetv2.ClassTable.numbered(2).names
@@ -183,10 +183,10 @@ class ClassTable:
         """
         if n_classes > _COLORS:
             raise ValueError(
-                f"`n_classes` must be at most {_COLORS}, the number of colours. "
+                f"`n_classes` must be at most {_COLORS}, the number of colors. "
                 f"Received: n_classes={n_classes}."
             )
-        # Steps of the golden ratio: neighbouring ids get hues far apart.
+        # Steps of the golden ratio: neighboring ids get hues far apart.
         colors = [hsv_to_rgb(number * 0.618034 % 1.0, 0.7, 0.9) for number in range(n_classes)]
         return cls(
             tuple(f"class {number}" for number in range(n_classes)),
@@ -219,7 +219,7 @@ class ClassTable:
             ClassTable.
 
         Raises:
-            KeyError: If names or colours are missing.
+            KeyError: If names or colors are missing.
             TypeError: If it holds something else besides, or a value of another type.
             ValueError: If a value is out of its range.
         """
@@ -274,7 +274,7 @@ def _table(*classes: tuple[str, Color], **options: Any) -> ClassTable:
     return ClassTable(names, colors, **options)
 
 
-# CARLA 0.9.11's tags and colours, https://carla.readthedocs.io/en/0.9.11/ref_sensors/
+# CARLA 0.9.11's tags and colors, https://carla.readthedocs.io/en/0.9.11/ref_sensors/
 # (0.9.12 changed the tags).
 CARLA = _table(
     ("Unlabeled", (0, 0, 0)),
@@ -356,7 +356,7 @@ CITYSCAPES = _table(
 
 
 def _voc_color(number: int) -> Color:
-    """Returns PASCAL VOC's colour of a class, its id's bits spread over the channels."""
+    """Returns PASCAL VOC's color of a class, its id's bits spread over the channels."""
     color = [0, 0, 0]
     for bit in range(8):
         for channel in range(3):
@@ -370,7 +370,7 @@ _VOC_NAMES = (
     "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
     "train", "tvmonitor",
 )  # fmt: skip
-# Everingham et al., "The PASCAL Visual Object Classes Challenge", IJCV 2010; the colours are
+# Everingham et al., "The PASCAL Visual Object Classes Challenge", IJCV 2010; the colors are
 # those of the development kit's VOClabelcolormap. 255 is the border around objects.
 PASCAL_VOC = _table(
     *((name, _voc_color(number)) for number, name in enumerate(_VOC_NAMES)),

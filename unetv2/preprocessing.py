@@ -34,21 +34,21 @@ class Preprocessing:
 
     A model takes it from the data set of :func:`unetv2.make_dataset` that it is fitted to, and
     keeps it as ``model.preprocessing``, in its ``.keras`` file too. Set it yourself where the
-    pictures came from elsewhere.
+    images came from elsewhere.
 
     Args:
-        image_size: ``(height, width)`` that whole pictures were resized to. None: they kept
+        image_size: ``(height, width)`` that whole images were resized to. None: they kept
             their own, native scale.
         resize: ``"stretch"``, ``"pad"`` or ``"crop"``; see :func:`unetv2.make_dataset`.
         interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
             ``"lanczos3"``.
-        channels: int, at least 1. Channels of the pictures.
+        channels: int, at least 1. Channels of the images.
         crop_size: ``(height, width)`` of the parts that the model saw, or None for whole
-            pictures. Larger pictures are then predicted in windows of that size.
-        value_range: Two numbers: what the darkest and the brightest value that a picture can
+            images. Larger images are then predicted in windows of that size.
+        value_range: Two numbers: what the darkest and the brightest value that an image can
             hold became. ``make_dataset`` makes them 0 and 1.
         ignore_class: int or None. Id of pixels without a label.
-        classes: ClassTable or None. Names and colours of the ids.
+        classes: ClassTable or None. Names and colors of the ids.
         encoding: str. What the mask files hold: ``"ids"``, ``"colors"`` of ``classes``,
             ``"binary"`` or ``"max_channel"``; see :func:`unetv2.make_dataset`, as for those that
             follow.
@@ -119,7 +119,7 @@ class Preprocessing:
             value_range: Two numbers, as of the class.
 
         Returns:
-            Preprocessing. Whole pictures stretched to a fixed height and width, as
+            Preprocessing. Whole images stretched to a fixed height and width, as
             ``make_dataset`` does; native scale where one of them is open.
         """
         _, height, width, channels = input_shape
@@ -176,7 +176,7 @@ class Preprocessing:
 
 
 def of_dataset(dataset: Any) -> Preprocessing | None:
-    """Returns how the pictures of a data set were prepared.
+    """Returns how the images of a data set were prepared.
 
     Args:
         dataset: Anything that ``fit`` takes.
@@ -205,7 +205,7 @@ def class_table(known: Preprocessing | None, n_classes: int) -> ClassTable:
 def _require_range(value_range: Any) -> tuple[float, float]:
     message = (
         "`value_range` must be two finite numbers, the smaller first. "
-        f"Received: value_range={value_range!r}. `make_dataset` makes pictures of (0, 1)."
+        f"Received: value_range={value_range!r}. `make_dataset` makes images of (0, 1)."
     )
     try:
         low, high = value_range

@@ -1,4 +1,4 @@
-"""Runs a LiteRT artefact by LiteRT alone: python run_litert.py ARTEFACT PICTURE MASK."""
+"""Runs a LiteRT artifact by LiteRT alone: python run_litert.py ARTIFACT IMAGE MASK."""
 
 import sys
 
@@ -6,8 +6,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-artefact, picture, mask = sys.argv[1:]
-interpreter = Interpreter(model_path=f"{artefact}/model.tflite", num_threads=2)
+artifact, picture, mask = sys.argv[1:]
+interpreter = Interpreter(model_path=f"{artifact}/model.tflite", num_threads=2)
 _, height, width, _ = interpreter.get_input_details()[0]["shape"]
 image = Image.open(picture).convert("RGB")
 # Its frames have one size: that of `frame_size`, or the network's.

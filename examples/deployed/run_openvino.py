@@ -1,4 +1,4 @@
-"""Runs an OpenVINO artefact by OpenVINO alone: python run_openvino.py ARTEFACT PICTURE MASK."""
+"""Runs an OpenVINO artifact by OpenVINO alone: python run_openvino.py ARTIFACT IMAGE MASK."""
 
 import sys
 
@@ -6,10 +6,10 @@ import numpy as np
 import openvino
 from PIL import Image
 
-artefact, picture, mask = sys.argv[1:]
+artifact, image, mask = sys.argv[1:]
 # Unless told, it computes in bfloat16 where the processor can.
 exact = {"INFERENCE_PRECISION_HINT": "f32"}
-model = openvino.compile_model(f"{artefact}/model.xml", "CPU", exact)
-frames = np.asarray(Image.open(picture).convert("RGB"))[np.newaxis]
+model = openvino.compile_model(f"{artifact}/model.xml", "CPU", exact)
+frames = np.asarray(Image.open(image).convert("RGB"))[np.newaxis]
 answer = model({"frames": frames})
 Image.fromarray(answer["mask"][0]).save(mask)

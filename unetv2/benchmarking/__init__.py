@@ -1,1 +1,1 @@
-"""How fast, how large and how good models and artefacts are on this machine."""
+"""How fast, how large and how good models and artifacts are on this machine."""

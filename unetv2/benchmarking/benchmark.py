@@ -1,4 +1,4 @@
-"""Measures models and artefacts on this machine."""
+"""Measures models and artifacts on this machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from unetv2.synthetic import driving_scene
 from unetv2.versions import versions
 from unetv2.visualization.masks import require_figures
 
-# Starts an artefact by its runtime alone, answers one frame, and says what that took.
+# Starts an artifact by its runtime alone, answers one frame, and says what that took.
 #
 # A program, and not a part of the library: run by its path, it imports nothing of it, so what it
 # measures is what a device has to bear. ``python alone.py FORMAT FILE HEIGHT WIDTH CHANNELS``
@@ -49,7 +49,7 @@ def run(kind: str, file: str, shape: tuple[int, int, int, int]) -> Any:
     """Loads the file and answers one frame.
 
     Args:
-        kind: str. The artefact's format, or ``"keras"`` for a model of this library.
+        kind: str. The artifact's format, or ``"keras"`` for a model of this library.
         file: str. What its runtime loads.
         shape: Of the frames.
     """
@@ -113,7 +113,7 @@ class Entry:
 
     Args:
         name: str.
-        format: str. ``"keras"``, or an artefact's.
+        format: str. ``"keras"``, or an artifact's.
         precision: str. Of the network.
         shape: ``(height, width, channels)`` of the frames that it is fed with.
         answer: From uint8 frames ``(batch, height, width, channels)`` to what it answers.
@@ -159,22 +159,22 @@ def entries(model: Any, threads: int | None) -> Iterator[Entry]:
 
     Args:
         model: A Keras model, an exported one, or the path of one.
-        threads: int or None. Of artefacts' runtimes.
+        threads: int or None. Of artifacts' runtimes.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If an artefact is damaged.
+        ValueError: If an artifact is damaged.
     """
     path = os.fspath(model) if isinstance(model, str | os.PathLike) else None
     if path is not None:
         model = load(path)
     if isinstance(model, ExportedModel):
-        yield _artefact(model, threads)
+        yield _artifact(model, threads)
         return
     yield from _keras(model, path)
 
 
-def _artefact(model: ExportedModel, threads: int | None) -> Entry:
+def _artifact(model: ExportedModel, threads: int | None) -> Entry:
     known = model.description
     if threads is not None and known.format != "saved_model":
         model = load_exported(model.path, threads=threads)
@@ -276,12 +276,12 @@ def benchmark(
     output: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Benchmark:
-    """Measures how fast, how large and how good models and artefacts are on this machine.
+    """Measures how fast, how large and how good models and artifacts are on this machine.
 
     All are measured in turns, so that what else the machine does meets them alike: compare the
     figures of one call only. A Keras model is measured twice, by ``model.predict`` and as a
-    compiled ``tf.function`` that gives masks and confidences, as artefacts do. Frames have the
-    size that the network is fed with, or the artefact's ``frame_size``.
+    compiled ``tf.function`` that gives masks and confidences, as artifacts do. Frames have the
+    size that the network is fed with, or the artifact's ``frame_size``.
 
     Memory and start are those of a new process that has nothing but the runtime: from the start of
     Python to the first answer.
@@ -291,7 +291,7 @@ def benchmark(
         dataset: What :func:`unetv2.evaluate` takes, to have the mean IoU of each, or None.
         batch_size: int, at least 1. Frames in a batch, for the throughput.
         runs: int, at least 1. How often a single frame is answered, in rounds of 5: 12 are 15.
-        threads: int, at least 1, or None. Threads of artefacts' runtimes, TensorFlow's excepted;
+        threads: int, at least 1, or None. Threads of artifacts' runtimes, TensorFlow's excepted;
             None leaves them to the runtimes.
         output: A folder for ``benchmark.json``, ``benchmark.txt`` and ``benchmark.png``, or None.
         progress: bool. Whether stderr shows how far it is.
@@ -301,7 +301,7 @@ def benchmark(
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If there is nothing to measure, or an artefact is damaged.
+        ValueError: If there is nothing to measure, or an artifact is damaged.
         TypeError: If an argument is of the wrong type.
         ImportError: If a runtime is not installed, or matplotlib, for ``output``.
         OSError: If ``output`` cannot be written.

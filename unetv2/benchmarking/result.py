@@ -58,12 +58,12 @@ def _label(row: Any) -> str:
     return row.name if row.format == "keras" else f"{row.format} {row.precision}"
 
 
-JSON, TEXT, PICTURE = "benchmark.json", "benchmark.txt", "benchmark.png"
+JSON, TEXT, IMAGE = "benchmark.json", "benchmark.txt", "benchmark.png"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What was measured of one model or artefact.
+    """What was measured of one model or artifact.
 
     Args:
         name: str.
@@ -93,7 +93,7 @@ class Benchmark:
     """What :func:`unetv2.benchmark` found. ``print`` shows it as a table.
 
     Args:
-        rows: One for each model or artefact: ``name``, ``format``, ``precision``, ``latency_ms``
+        rows: One for each model or artifact: ``name``, ``format``, ``precision``, ``latency_ms``
             (median, 95th and 99th percentile of a frame's answer), ``throughput`` in frames a
             second, ``peak_bytes``, ``file_bytes``, ``startup_s`` and ``mean_iou``.
         settings: How it was measured, of types that JSON knows.
@@ -149,7 +149,7 @@ class Benchmark:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes ``benchmark.json``, ``benchmark.txt`` and ``benchmark.png``, which appear as one.
 
-        The picture shows mean IoU against latency, or latency alone where there were no masks.
+        The image shows mean IoU against latency, or latency alone where there were no masks.
 
         Args:
             folder: Where to; made if it does not exist.
@@ -163,4 +163,4 @@ class Benchmark:
         with together(Path(folder), "to keep the figures") as new:
             (new / JSON).write_bytes(content.encode())
             (new / TEXT).write_bytes(f"{self}\n".encode())
-            figure.savefig(new / PICTURE, format="png")
+            figure.savefig(new / IMAGE, format="png")

@@ -160,14 +160,14 @@ def run(options: argparse.Namespace) -> Answer:
 def _video(options: argparse.Namespace, asked: dict[str, Any]) -> Answer:
     if len(options.inputs) > 1:
         raise ValueError(
-            "`INPUT` must be one video, or pictures. "
+            "`INPUT` must be one video, or images. "
             f"Received: {' '.join(options.inputs)}. Run the command for each video."
         )
     for name in ("colors", "overlays", "uncertainty", "shard"):
         if getattr(options, name) is not None:
             raise ValueError(
                 f"`--{name}` must not be given for a video. Received: {options.inputs[0]}. "
-                "A video becomes one under the classes' colours."
+                "A video becomes one under the classes' colors."
             )
     path = Path(options.inputs[0])
     output = Path(options.output)

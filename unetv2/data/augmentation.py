@@ -1,4 +1,4 @@
-"""How strongly pictures are varied, and the function that does it."""
+"""How strongly images are varied, and the function that does it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+__all__ = ["PRESETS", "Augmentation", "driving", "get", "light"]
+
 # Light, lens, sensor and obstacles: what changes the image and leaves the ids alone.
 #
 # Images are float32 ``(batch, height, width, channels)``; factors and amounts ``(batch,)``.
@@ -18,24 +20,24 @@ import tensorflow as tf
 
 # ITU-R BT.601: how bright red, green and blue look.
 _LUMINANCE = (0.299, 0.587, 0.114)
-# A narrower bell weighs all neighbours with 0 in float32.
+# A narrower bell weighs all neighbors with 0 in float32.
 _SMALLEST_SIGMA = 0.01
 
 
 def adjust_exposure(images: tf.Tensor, brightness: tf.Tensor, contrast: tf.Tensor) -> tf.Tensor:
-    """Multiplies by ``brightness``, then the distance from the picture's mean by ``contrast``."""
+    """Multiplies by ``brightness``, then the distance from the image's mean by ``contrast``."""
     mean = tf.reduce_mean(images, axis=(1, 2, 3))
     gain = brightness * contrast
     offset = brightness * (1 - contrast) * mean
-    return images * _per_picture(gain) + _per_picture(offset)
+    return images * _per_image(gain) + _per_image(offset)
 
 
 def adjust_saturation(images: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
-    """Multiplies the distance from grey by ``saturation``; ``images`` have 3 channels."""
-    # One product with a matrix of 3 by 3 for each picture: a fifth of the time that it takes to
-    # make the grey picture and mix the two.
-    grey = tf.repeat(tf.constant(_LUMINANCE)[:, tf.newaxis], 3, axis=1)
-    matrices = grey + saturation[:, tf.newaxis, tf.newaxis] * (tf.eye(3) - grey)
+    """Multiplies the distance from gray by ``saturation``; ``images`` have 3 channels."""
+    # One product with a matrix of 3 by 3 for each image: a fifth of the time that it takes to
+    # make the gray image and mix the two.
+    gray = tf.repeat(tf.constant(_LUMINANCE)[:, tf.newaxis], 3, axis=1)
+    matrices = gray + saturation[:, tf.newaxis, tf.newaxis] * (tf.eye(3) - gray)
     shape = tf.shape(images)
     pixels = tf.reshape(images, (shape[0], shape[1] * shape[2], 3))
     return tf.reshape(pixels @ matrices, shape)
@@ -51,7 +53,7 @@ def blur(images: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
 def cut_out(
     images: tf.Tensor, masks: tf.Tensor, box: tf.Tensor, ignore_class: int | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Paints a box in the picture's mean colour and, given an ``ignore_class``, in that id."""
+    """Paints a box in the image's mean color and, given an ``ignore_class``, in that id."""
     images = tf.where(box, tf.reduce_mean(images, axis=(1, 2), keepdims=True), images)
     return images, masks if ignore_class is None else tf.where(box, ignore_class, masks)
 
@@ -59,7 +61,7 @@ def cut_out(
 def boxes(
     size: tuple[tf.Tensor, tf.Tensor], side: float, middles: tuple[tf.Tensor, tf.Tensor]
 ) -> tf.Tensor:
-    """Marks a box in each picture.
+    """Marks a box in each image.
 
     Args:
         size: ``(height, width)`` in pixels, float32 scalars.
@@ -93,24 +95,24 @@ def _bells(length: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     return tf.nn.softmax(-0.5 * tf.square(distances / sigma))
 
 
-def _per_picture(values: tf.Tensor) -> tf.Tensor:
+def _per_image(values: tf.Tensor) -> tf.Tensor:
     return values[:, tf.newaxis, tf.newaxis, tf.newaxis]
 
 
-# What chance decides about each picture of a batch.
+# What chance decides about each image of a batch.
 #
-# Keras's random layers keep a state that every call advances, so what a picture gets depends on
+# Keras's random layers keep a state that every call advances, so what an image gets depends on
 # the calls before it: on how many threads prepare the data, and on where a training was
 # interrupted. Here everything follows from a seed, so a training that goes on after an
-# interruption, or runs on another machine, sees the same pictures.
+# interruption, or runs on another machine, sees the same images.
 
-# By name: the default may choose another generator, so other pictures, on another device.
+# By name: the default may choose another generator, so other images, on another device.
 _GENERATOR = "philox"
 _NOISE = 1
 
 
 class Draws(NamedTuple):
-    """One number for each picture and decision, float32 ``(batch,)``, uniform in [0, 1).
+    """One number for each image and decision, float32 ``(batch,)``, uniform in [0, 1).
 
     All are drawn whatever is switched on, so a strength changes nothing but its own effect.
     """
@@ -131,15 +133,15 @@ class Draws(NamedTuple):
 
 
 def draw(batch: tf.Tensor, seed: tf.Tensor, first: tf.Tensor | int = 0) -> Draws:
-    """Draws for each picture of a batch.
+    """Draws for each image of a batch.
 
     Args:
-        batch: int32 tensor. Number of pictures.
+        batch: int32 tensor. Number of images.
         seed: int64 ``(2,)``.
         first: int32 tensor. Position of the first one in the batch.
 
     Returns:
-        Draws. A picture's numbers follow from the seed and its position in the batch.
+        Draws. An image's numbers follow from the seed and its position in the batch.
     """
     # Rows are filled one after the other: a longer batch begins with the shorter one's rows.
     shape = (first + batch, len(Draws._fields))
@@ -153,7 +155,7 @@ def draw_noise(shape: tf.Tensor, seed: tf.Tensor, first: tf.Tensor | int = 0) ->
     Args:
         shape: int32 tensor. ``(batch, height, width, channels)``.
         seed: int64 ``(2,)``.
-        first: int32 tensor. Position of the first picture in the batch.
+        first: int32 tensor. Position of the first image in the batch.
 
     Returns:
         float32 tensor of this shape, normally distributed.
@@ -205,11 +207,11 @@ def _seed_message(received: str) -> str:
     )
 
 
-# Flips, zoom, shift and rotation as one affine transform, so that pictures blur only once.
+# Flips, zoom, shift and rotation as one affine transform, so that images blur only once.
 #
-# A transform names, for each pixel of the result, the place in the picture where it comes from:
+# A transform names, for each pixel of the result, the place in the image where it comes from:
 # ``x_in = a0 x + a1 y + a2`` and ``y_in = b0 x + b1 y + b2``, in pixels, with the middle of the
-# first pixel at (0, 0). The middle of a picture is then ``((width - 1) / 2, (height - 1) / 2)``,
+# first pixel at (0, 0). The middle of an image is then ``((width - 1) / 2, (height - 1) / 2)``,
 # and everything turns about it.
 
 
@@ -223,7 +225,7 @@ def random_transform(
     rotation: float,
     translation: float,
 ) -> tf.Tensor:
-    """Returns each picture's transform from result to picture.
+    """Returns each image's transform from result to image.
 
     Args:
         draws: What chance decides.
@@ -244,7 +246,7 @@ def random_transform(
     cosine, sine = step * tf.cos(angle), step * tf.sin(angle)
     mirror_x = tf.where(draws.horizontal_flip < horizontal_flip, -1.0, 1.0)
     mirror_y = tf.where(draws.vertical_flip < vertical_flip, -1.0, 1.0)
-    # A smaller window may lie anywhere in the picture, a larger one anywhere around it.
+    # A smaller window may lie anywhere in the image, a larger one anywhere around it.
     reach = tf.abs(step - 1) / 2 + translation
 
     a0, a1 = mirror_x * cosine, -mirror_x * sine
@@ -266,7 +268,7 @@ def apply_transform(
         images: float32 ``(batch, height, width, channels)``. Mirrored beyond their edges.
         masks: int32 ``(batch, height, width, 1)``. Mirrored as well without `ignore_class`.
         transform: float32 ``(batch, 8)``.
-        ignore_class: int or None. Id of what lies outside the picture.
+        ignore_class: int or None. Id of what lies outside the image.
 
     Returns:
         tuple of images and masks, same shapes and dtypes.
@@ -306,7 +308,7 @@ _STRENGTHS = {
     "saturation": (1, "Factors lie in [1 - saturation, 1 + saturation]; 0 is off."),
     "blur": (100, "It is the largest standard deviation in pixels; 0 is off."),
     "noise": (1, "It is the largest standard deviation, in images of [0, 1]; 0 is off."),
-    "cutout": (1, "It is the box's side as a share of the picture's; 0 is off."),
+    "cutout": (1, "It is the box's side as a share of the image's; 0 is off."),
 }
 _SMALLEST_SCALE, _LARGEST_SCALE = 0.1, 10
 # Of 16-bit masks, the deepest that files hold; -1 is Keras's usual choice.
@@ -315,17 +317,17 @@ _SMALLEST_ID, _LARGEST_ID = -1, 65535
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Varies pictures at random, and their masks alike.
+    """Varies images at random, and their masks alike.
 
-    Every picture of a batch gets its own draw, the same for image and mask. All geometry is
+    Every image of a batch gets its own draw, the same for image and mask. All geometry is
     one affine transform, so images are interpolated once, bilinearly; ids are never mixed.
     Then come light (brightness, contrast, saturation), lens (blur), sensor (noise) and the
     cut-out box, and images are clipped to [0, 1].
 
-    What comes in from outside the picture is its mirror image. Its ids are ``ignore_class``
+    What comes in from outside the image is its mirror image. Its ids are ``ignore_class``
     where there is one, mirrored like the image otherwise.
 
-    The result follows from the arguments and the seed alone, and a picture's from its
+    The result follows from the arguments and the seed alone, and an image's from its
     position in the batch: not from earlier calls, threads, or the rest of the batch. A
     strength changes nothing but its own effect.
 
@@ -333,24 +335,24 @@ class Augmentation:
         horizontal_flip: float in [0, 1]. Probability of swapping left and right; 0 is off.
         vertical_flip: float in [0, 1]. Probability of swapping top and bottom; 0 is off.
         scale: Two floats in [0.1, 10], smallest and largest zoom factor, equally likely on
-            a logarithmic scale. Above 1 a part of the picture fills the frame, anywhere in
+            a logarithmic scale. Above 1 a part of the image fills the frame, anywhere in
             it; below 1 the whole lies anywhere in the frame. (1, 1) is off.
         rotation: float in [0, 180]. Largest angle in degrees, both ways; 0 is off.
         translation: float in [0, 1]. Largest shift beyond what ``scale`` brings, as a share
             of height and width, both ways; 0 is off.
         brightness: float in [0, 1]. Images are multiplied by a factor in
             [1 - brightness, 1 + brightness]; 0 is off.
-        contrast: float in [0, 1]. Differences from a picture's mean are multiplied by a
+        contrast: float in [0, 1]. Differences from an image's mean are multiplied by a
             factor in [1 - contrast, 1 + contrast]; 0 is off.
-        saturation: float in [0, 1]. Differences from grey (luminance of ITU-R BT.601) are
+        saturation: float in [0, 1]. Differences from gray (luminance of ITU-R BT.601) are
             multiplied by a factor in [1 - saturation, 1 + saturation]; 0 is off. Without
             effect unless images have three channels.
         blur: float in [0, 100]. Largest standard deviation of a Gaussian blur in pixels;
             0 is off.
         noise: float in [0, 1]. Largest standard deviation of normal noise, in units of
             images in [0, 1]; 0 is off.
-        cutout: float in [0, 1]. Height and width of a box as a share of the picture's,
-            with its middle anywhere in it. It takes the picture's mean colour and
+        cutout: float in [0, 1]. Height and width of a box as a share of the image's,
+            with its middle anywhere in it. It takes the image's mean color and
             ``ignore_class``; without one its ids stay, to be guessed from around it. 0 is
             off.
         ignore_class: int in [-1, 65535] or None. Id of pixels that have no label.
@@ -360,7 +362,7 @@ class Augmentation:
             channels. All but the rank may be unknown.
         masks: int32 ids, ``(batch, height, width, 1)``.
         seed: Integer or integer tensor, ``()`` or ``(2,)``; another one for every batch.
-        first: Integer or integer tensor. Position of the first picture, where these are a part
+        first: Integer or integer tensor. Position of the first image, where these are a part
             of a batch: each gets what it would get in the whole.
 
     Returns:
@@ -368,11 +370,11 @@ class Augmentation:
         ``Dataset.map`` or a ``tf.function`` as well as outside.
 
     Raises:
-        TypeError: If a strength is no number, a picture or the seed of another dtype.
-        ValueError: If a strength is out of its range, a picture or the seed of another shape.
+        TypeError: If a strength is no number, an image or the seed of another dtype.
+        ValueError: If a strength is out of its range, an image or the seed of another shape.
 
     Example:
-        >>> augmentation = unetv2.data.augmentation.Augmentation(horizontal_flip=1.0)
+        >>> augmentation = unetv2.augmentation.Augmentation(horizontal_flip=1.0)
         >>> images = np.array([[[[0.0], [0.5], [1.0]]]], np.float32)
         >>> masks = np.array([[[[1], [2], [3]]]], np.int32)
         >>> images, masks = augmentation(images, masks, seed=0)
@@ -521,13 +523,13 @@ def _require_batch(images: Any, masks: Any) -> tuple[tf.Tensor, tf.Tensor]:
         raise ValueError(
             "`images` must be of shape (batch, height, width, channels) and `masks` of "
             f"(batch, height, width, 1). Received: images of {images.shape} and masks of "
-            f"{masks.shape}. Add an axis in front of a single picture."
+            f"{masks.shape}. Add an axis in front of a single image."
         )
     return images, masks
 
 
 def light(*, ignore_class: int | None = None) -> Augmentation:
-    """Returns an augmentation that suits most pictures.
+    """Returns an augmentation that suits most images.
 
     Left and right are swapped for half of them; they are zoomed by 0.9 to 1.2 and differ by
     a tenth in brightness and contrast. Override ``horizontal_flip`` where left and right
@@ -555,7 +557,7 @@ def light(*, ignore_class: int | None = None) -> Augmentation:
 def driving(*, ignore_class: int | None = None) -> Augmentation:
     """Returns an augmentation for what a car's camera sees.
 
-    Left and right are swapped for half of the pictures, never top and bottom; near and far
+    Left and right are swapped for half of the images, never top and bottom; near and far
     vary by a zoom of 0.7 to 1.6, the horizon by 5 degrees, and light, lens and sensor as from
     one drive to the next.
 

@@ -1,4 +1,4 @@
-"""Two folders of pictures to a ``tf.data.Dataset``."""
+"""Two folders of images to a ``tf.data.Dataset``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unetv2.data.augmentation import get as get_augmentation
 from unetv2.data.dataset_info import Origin, digest, remember
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import resolve_labels
-from unetv2.data.loader import Pictures, Source
+from unetv2.data.loader import Images, Source
 from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
 from unetv2.data.preprocess import Preparation
 from unetv2.data.sampling import EpochCounter, Place, Share, epochs, random_crop, without_waits
@@ -29,7 +29,7 @@ class Batches:
     """Reads batches on threads of its own, which end with it.
 
     Args:
-        source: Where the pictures come from.
+        source: Where the images come from.
         preparation: How they are prepared.
         crop_size: ``(height, width)`` of the parts that are cut out of them, or None.
         balanced: bool. See :func:`unetv2.data.sampling.random_crop`.
@@ -72,26 +72,26 @@ class Batches:
 
     def _read(self, numbers: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = list(self.threads.map(self._read_one, numbers.tolist(), draws.tolist()))
-        pictures = [pair for pair in found if pair is not None]
-        if not pictures:
+        pairs = [pair for pair in found if pair is not None]
+        if not pairs:
             empty = np.zeros((0, *(self._size or (1, 1)), 1))
             image = empty.repeat(self._channels, axis=3).astype(self._source.pixel_dtype)
             return image, empty.astype(np.int32)
-        images, masks = zip(*pictures, strict=True)
+        images, masks = zip(*pairs, strict=True)
         return np.stack(images), np.stack([mask.astype(np.int32) for mask in masks])
 
-    def _read_one(self, number: int, draw: int) -> Pictures | None:
-        pictures = self._source.read(number)
-        if pictures is None or self._crop_size is None:
-            return pictures
-        image, mask = pictures
+    def _read_one(self, number: int, draw: int) -> Images | None:
+        images = self._source.read(number)
+        if images is None or self._crop_size is None:
+            return images
+        image, mask = images
         return random_crop(
             image, mask, self._crop_size,
             draw=draw, balanced=self._balanced, ignore_class=self._ignore_class,
         )  # fmt: skip
 
 
-# One is being read while the next one starts, so that no thread waits for the last picture.
+# One is being read while the next one starts, so that no thread waits for the last image.
 _BATCHES_AT_ONCE = 2
 
 
@@ -141,7 +141,7 @@ def make_dataset(
             ``.npy`` files, uint8 or uint16 ``(height, width, channels)`` or
             ``(height, width)``.
         mask_dir: Folder of the masks, in a lossless format or as ``.npy``: integers or bool
-            ``(height, width)`` or ``(height, width, 1)``, colours uint8 ``(height, width, 3)``.
+            ``(height, width)`` or ``(height, width, 1)``, colors uint8 ``(height, width, 3)``.
         n_classes: int, 2 to 65,536, or None. Number of classes; another id in a mask is an error.
             None takes the number of ``classes``, 2 for ``encoding="binary"``, or any id.
         ignore_class: int or None. Id of pixels that have no label, allowed besides. None takes
@@ -152,21 +152,21 @@ def make_dataset(
             that different colors may give one id.
         label_map: Other ids for those in the files, integers to integers; what it does not list
             stays, but must not be one that others are mapped to. None takes that of ``classes``.
-        image_size: ``(height, width)`` to which both are resized. None keeps every picture's
+        image_size: ``(height, width)`` to which both are resized. None keeps every image's
             own; they must then be of one size, or ``crop_size`` or ``batch_size=1`` be given.
         resize: ``"stretch"``; ``"pad"``, keeping the aspect ratio, padded with black and
             ``ignore_class``; ``"crop"``, keeping it, cropped around the middle.
         interpolation: For images. ``"area"``: along a side that shrinks the mean over an output
             pixel's area, along one that grows bilinear; or ``"nearest"``, ``"bilinear"``,
             ``"bicubic"`` or ``"lanczos3"``. The reference has ``"nearest"``.
-        channels: int, at least 1. Channels of the images. Picture files are converted: 1 grey, 2
+        channels: int, at least 1. Channels of the images. Image files are converted: 1 gray, 2
             with alpha, 3 RGB, 4 with alpha. Arrays must have exactly as many, any number.
         crop_size: ``(height, width)`` or None. A random part of that size, another in each
             epoch, after resizing. Images must be as large; it must fit into ``image_size``.
         balanced: bool. Whether that part is drawn to hold a class drawn first, each of the
-            picture's classes with the same chance.
+            image's classes with the same chance.
         augmentation: ``"light"``, ``"driving"``, an
-            :class:`~unetv2.data.augmentation.Augmentation`, or None. A name's saturation is left
+            :class:`~unetv2.augmentation.Augmentation`, or None. A name's saturation is left
             out unless there are 3 channels; an augmentation with one is then an error.
         batch_size: int, at least 1. Pairs in a batch; the last one of an epoch may be smaller.
         subset: ``"train"``, ``"validation"`` or ``"test"``; None takes all pairs.
@@ -178,7 +178,7 @@ def make_dataset(
             ``"validation"`` and ``"test"``.
         repeat: bool. Whether one iteration goes on for ever, epoch after epoch.
         seed: int, at least 0. Seed of the split, the order, the crops and the augmentation.
-        cache: ``"memory"`` keeps the prepared pictures, 4 bytes a pixel of RGB; a folder
+        cache: ``"memory"`` keeps the prepared images, 4 bytes a pixel of RGB; a folder
             keeps them for later runs too; None reads the files again in every epoch.
         image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
         mask_suffix: str. What masks' names end with, such as ``"_gtFine_labelIds"``.
@@ -186,7 +186,7 @@ def make_dataset(
             logged once by the logger ``unetv2``. Their batches are smaller, and ``len`` of the
             data set is unknown.
         max_skipped: float in [0, 1). Share of pairs that may be skipped.
-        max_pixels: int, at least 1. Pictures of more pixels are refused from their header.
+        max_pixels: int, at least 1. Images of more pixels are refused from their header.
 
     Returns:
         tf.data.Dataset of ``(image, mask)``: float32 ``(batch, height, width, channels)`` in
@@ -195,7 +195,7 @@ def make_dataset(
     Raises:
         FileNotFoundError: If a folder does not exist.
         NotADirectoryError: If it is a file.
-        ValueError: If pictures have no partner, are none, differ in size from their
+        ValueError: If images have no partner, are none, differ in size from their
             partner, or hold no labels; or an argument is out of its range.
         TypeError: If an argument is of the wrong type.
         OSError: If a folder cannot be read, or ``cache`` cannot be written.
@@ -245,7 +245,7 @@ def make_dataset(
         shuffle = subset not in ("validation", "test")
     counter = EpochCounter()
 
-    # Numbers are shuffled, not pictures: the order is perfect and costs no buffer.
+    # Numbers are shuffled, not images: the order is perfect and costs no buffer.
     def numbered(size: int) -> tf.data.Dataset:
         order = epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat, counter=counter)
         return order.batch(size)
@@ -289,7 +289,7 @@ def make_dataset(
 
 
 def _seed(draws: tf.Tensor) -> tf.Tensor:
-    """Returns what a batch's pictures are varied by."""
+    """Returns what a batch's images are varied by."""
     return tf.stack([draws[0], draws[-1]])
 
 

@@ -24,7 +24,7 @@ class Origin:
     """Where the batches of a data set come from.
 
     Args:
-        preparation: How its pictures are prepared, and what its masks hold.
+        preparation: How its images are prepared, and what its masks hold.
         crop_size: ``(height, width)`` of the parts that are cut out of them, or None.
         n_pairs: int. Pairs in an epoch.
         keys: The pairs' keys in the order in which they come, or None where it is another one

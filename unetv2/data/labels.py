@@ -10,9 +10,10 @@ import numpy as np
 
 from unetv2.arguments import require_choice, require_ignore_class, require_n_classes
 from unetv2.classes import ClassTable, Color
-from unetv2.data.advice import MaskError, advice_for, for_callers
+from unetv2.data.advice import advice_for
 from unetv2.data.io.open import ArrayFile, open_file
-from unetv2.data.io.pillow import PictureFile
+from unetv2.data.io.pillow import ImageFile
+from unetv2.data.io.pixels import MaskError, for_callers
 from unetv2.data.notation import (
     Notation,
     Stored,
@@ -68,9 +69,9 @@ def _raise_foreign_colors(path: str, colors: np.ndarray, foreign: np.ndarray) ->
     shown += ", ..." if len(found) > _SHOWN else ""
     raise MaskError(
         "foreign_colors",
-        f"A mask's colours must be those of `classes`. Received: {shown} of {foreign.size} in "
+        f"A mask's colors must be those of `classes`. Received: {shown} of {foreign.size} in "
         f"'{path}'. Add them to the table, or make the mask again if they are mixtures at edges.",
-        "colours outside the table",
+        "colors outside the table",
         foreign,
     )
 
@@ -151,7 +152,7 @@ class Labels:
         require_choice("encoding", self.encoding, ENCODINGS)
         if self.encoding == "colors" and self.classes is None:
             raise ValueError(
-                "`classes` must be a class table where masks hold colours. "
+                "`classes` must be a class table where masks hold colors. "
                 "Received: encoding='colors' and classes=None. Pass one: built in, or read from "
                 "a .csv file with the columns name, red, green and blue."
             )
@@ -185,7 +186,7 @@ class Labels:
 
         Args:
             paths: The masks of the set.
-            max_pixels: int. Larger pictures are passed over.
+            max_pixels: int. Larger images are passed over.
 
         Returns:
             Labels. For other encodings than ``"ids"`` they stay as they are.
@@ -194,7 +195,7 @@ class Labels:
             return self
         return replace(self, notation=notation_of(paths, self.table, max_pixels))
 
-    def require_notation(self, path: str, file: PictureFile | ArrayFile) -> None:
+    def require_notation(self, path: str, file: ImageFile | ArrayFile) -> None:
         """Raises a ValueError if a mask's palette, as its header has it, is not that of the set.
 
         Args:
@@ -212,14 +213,14 @@ class Labels:
 
         Args:
             path: str. The file.
-            max_pixels: int. Larger pictures are refused.
+            max_pixels: int. Larger images are refused.
 
         Returns:
             np.ndarray. Class ids, ``(height, width)``, the smallest of uint8, uint16 and
             int32 that holds them.
 
         Raises:
-            ValueError: If it is no picture, or holds something else than labels.
+            ValueError: If it is no image, or holds something else than labels.
         """
         with for_callers():
             with open_file(path, max_pixels) as file:
@@ -254,7 +255,7 @@ class Labels:
                 self.notation.require(notation)
         return remapped_ids(path, ids, self.label_map, self.classes)
 
-    def stored(self, file: PictureFile | ArrayFile) -> Stored:
+    def stored(self, file: ImageFile | ArrayFile) -> Stored:
         """Decodes a mask without asking what its numbers mean.
 
         Args:
@@ -358,8 +359,8 @@ def _require_unique(classes: ClassTable) -> None:
     twice = [color for number, color in enumerate(colors) if color in colors[:number]]
     if twice:
         raise ValueError(
-            "`classes` must have a colour of its own for each class, and for what is ignored, "
-            f"where masks hold colours. Received: {twice[0]} twice. Change one of the two."
+            "`classes` must have a color of its own for each class, and for what is ignored, "
+            f"where masks hold colors. Received: {twice[0]} twice. Change one of the two."
         )
 
 

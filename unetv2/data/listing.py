@@ -1,4 +1,4 @@
-"""Which pictures a folder holds, and which of them are a worker's."""
+"""Which images a folder holds, and which of them are a worker's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unetv2.text import counted, printable
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 
-# What lies beside pictures and holds none: notes, lists of classes, where a picture is on a map.
+# What lies beside images and holds none: notes, lists of classes, where an image is on a map.
 _NO_DATA = (
     ".txt", ".md", ".rst", ".csv", ".tsv", ".log", ".db", ".ini", ".html", ".htm", ".yaml", ".yml",
     ".toml", ".cfg", ".py", ".ipynb", ".sh", ".bat", ".url", ".lnk", ".tfw", ".jgw", ".pgw", ".wld",
@@ -55,12 +55,12 @@ class Listing(NamedTuple):
     """What a folder holds, and the folders in it.
 
     Attributes:
-        pictures: dict. Key as of :class:`unetv2.data.pairs.Pair` to path, in the order of the
+        images: dict. Key as of :class:`unetv2.data.pairs.Pair` to path, in the order of the
             folder.
         unread: dict. The same of files of formats that are not read.
     """
 
-    pictures: dict[str, str]
+    images: dict[str, str]
     unread: dict[str, str]
 
 
@@ -72,7 +72,7 @@ def list_folder(
     *,
     leave_out: Path | None = None,
 ) -> Listing:
-    """Lists the pictures of a folder, and of the folders in it, by their keys.
+    """Lists the images of a folder, and of the folders in it, by their keys.
 
     Keys are in Unicode's composed form (NFC): file systems and archives differ in which one they
     keep, and the two look alike.
@@ -88,10 +88,10 @@ def list_folder(
         Listing.
 
     Raises:
-        ValueError: If two pictures have the same name but for the extension or Unicode's form.
+        ValueError: If two images have the same name but for the extension or Unicode's form.
     """
     suffix, other = composed(suffix), composed(other)
-    pictures: dict[str, str] = {}
+    images: dict[str, str] = {}
     unread: dict[str, str] = {}
     for prefix, entry in _files(directory, leave_out):
         stem, extension = os.path.splitext(composed(entry.name))
@@ -104,15 +104,15 @@ def list_folder(
         key = prefix + stem[: len(stem) - len(suffix)]
         if not is_read:
             unread.setdefault(key, entry.path)
-        elif key in pictures:
+        elif key in images:
             raise ValueError(
-                f"`{argument}` must hold one picture of each name, extensions aside. "
-                f"Received: '{pictures[key]}' and '{entry.path}'{_alike(pictures[key], entry)}. "
+                f"`{argument}` must hold one image of each name, extensions aside. "
+                f"Received: '{images[key]}' and '{entry.path}'{_alike(images[key], entry)}. "
                 "Remove one of the two."
             )
         else:
-            pictures[key] = entry.path
-    return Listing(pictures, unread)
+            images[key] = entry.path
+    return Listing(images, unread)
 
 
 def list_both(
@@ -138,8 +138,8 @@ def list_both(
     )
 
 
-def list_pictures(argument: str, directory: Path) -> dict[str, str]:
-    """Maps the key of every picture in a folder, and in the folders in it, to its path.
+def list_images(argument: str, directory: Path) -> dict[str, str]:
+    """Maps the key of every image in a folder, and in the folders in it, to its path.
 
     Files of formats that are not read are logged.
 
@@ -151,18 +151,18 @@ def list_pictures(argument: str, directory: Path) -> dict[str, str]:
         dict. Key as of :class:`unetv2.data.pairs.Pair` to path, in the order of the folder.
 
     Raises:
-        ValueError: If it holds no picture, or two of one name.
+        ValueError: If it holds no image, or two of one name.
     """
     found = list_folder(argument, directory)
-    require_pictures(argument, directory, found)
+    require_images(argument, directory, found)
     warn_of_unread(directory, found.unread)
-    return found.pictures
+    return found.images
 
 
-def require_pictures(
+def require_images(
     argument: str, directory: Path, found: Listing, *, suffix: str = "", advice: str = ""
 ) -> None:
-    """Raises unless a folder holds pictures.
+    """Raises unless a folder holds images.
 
     Args:
         argument: str. The argument's name, for the message.
@@ -174,7 +174,7 @@ def require_pictures(
     Raises:
         ValueError: If it holds none.
     """
-    if found.pictures:
+    if found.images:
         return
     ending = f" whose names end with '{suffix}'" if suffix else ""
     instead = ""
@@ -182,7 +182,7 @@ def require_pictures(
         instead = f", but {by_format(found.unread)} of formats that are not read"
         advice = "Convert them, as to PNG."
     raise ValueError(
-        f"`{argument}` must hold pictures ({', '.join(EXTENSIONS)}){ending}. "
+        f"`{argument}` must hold images ({', '.join(EXTENSIONS)}){ending}. "
         f"Received: '{directory}' without any{instead}. {advice or 'Check the path.'}"
     )
 
@@ -237,7 +237,7 @@ def take_shard(items: Sequence[_Item], shard: Sequence[int], what: str) -> Seque
     Args:
         items: All of it, in an order that is the same for each worker.
         shard: ``(index, count)``.
-        what: str. What these are, such as ``"pictures"``.
+        what: str. What these are, such as ``"images"``.
 
     Returns:
         Sequence. Each ``count``-th item, from the one of number ``index`` on.

@@ -1,4 +1,4 @@
-"""Prepared pictures by number: read, remembered, and skipped if they must be."""
+"""Prepared images by number: read, remembered, and skipped if they must be."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from unetv2.text import one_line
 # Prepared images kept in a folder, for the next run and for others.
 #
 # One file a pair, named by a hash of everything that decides its content: how the pair is prepared,
-# and the two files with their sizes, inodes and times of change. So what has changed is not found. A
-# file that changes twice within a tick of the clock has one time of change, so none is read before
-# that tick is over. An entry carries a digest; one that is damaged is not found either. Entries are
-# renamed into place when they are whole.
+# and the two files with their sizes, inodes and times of change. So what has changed is not found.
+# A file that changes twice within a tick of the clock has one time of change, so none is read
+# before that tick is over. An entry carries a digest; one that is damaged is not found either.
+# Entries are renamed into place when they are whole.
 
 # Raised when prepared images, or their files, change with the library.
 _VERSION = 2
@@ -40,7 +40,7 @@ _DIGEST_BYTES = 32
 # systems that keep seconds only.
 _TICK, _COARSE_TICK, _SECOND = 20_000_000, 2_000_000_000, 1_000_000_000
 
-Pictures = tuple[np.ndarray, np.ndarray]
+Images = tuple[np.ndarray, np.ndarray]
 
 
 class CacheError(OSError):
@@ -110,20 +110,20 @@ class FolderCache:
         # 256 folders: some file systems are slow with a million files in one.
         return Entry(self._folder / name[:2] / f"{name[2:]}.pair", changed)
 
-    def load(self, entry: Entry) -> Pictures | None:
+    def load(self, entry: Entry) -> Images | None:
         """Returns image and mask, or None if they are not there as they were written.
 
         Then their files may be read.
         """
-        pictures = None
+        images = None
         with contextlib.suppress(OSError, ValueError, TypeError), entry.path.open("rb") as file:
             # Of a bytearray, so that the arrays can be written as others can.
-            pictures = _unpacked(bytearray(file.read()))
-        if pictures is None:
+            images = _unpacked(bytearray(file.read()))
+        if images is None:
             entry.wait()
-        return pictures
+        return images
 
-    def store(self, entry: Entry, pictures: Pictures) -> None:
+    def store(self, entry: Entry, images: Images) -> None:
         """Keeps image and mask.
 
         Raises:
@@ -133,7 +133,7 @@ class FolderCache:
             entry.path.parent.mkdir(parents=True, exist_ok=True)
             # Not flushed to the disk: what a power failure damages is not found.
             with scratch_file(self._folder) as other:
-                other.write_bytes(_packed(pictures))
+                other.write_bytes(_packed(images))
                 other.replace(entry.path)
         except OSError as error:
             raise CacheError(
@@ -142,15 +142,15 @@ class FolderCache:
             ) from error
 
 
-def _packed(pictures: Pictures) -> bytes:
+def _packed(images: Images) -> bytes:
     """Returns a digest, a line that describes the arrays, and their values."""
-    described = [[picture.dtype.str, picture.shape] for picture in pictures]
+    described = [[image.dtype.str, image.shape] for image in images]
     line = json.dumps(described).encode() + b"\n"
-    content = line + b"".join(picture.tobytes() for picture in pictures)
+    content = line + b"".join(image.tobytes() for image in images)
     return _digest(content) + content
 
 
-def _unpacked(content: bytearray) -> Pictures | None:
+def _unpacked(content: bytearray) -> Images | None:
     """Returns what was packed, or None if that is damaged."""
     values = memoryview(content)[_DIGEST_BYTES:]
     if _digest(values) != content[:_DIGEST_BYTES]:
@@ -182,7 +182,7 @@ _log = logging.getLogger("unetv2")
 
 
 class Source:
-    """Prepared pictures by number.
+    """Prepared images by number.
 
     Args:
         pairs: The files.
@@ -190,7 +190,7 @@ class Source:
         cache: ``"memory"``, None, or a folder.
         on_error: ``"raise"`` or ``"skip"``.
         max_skipped: float in [0, 1). Share of pairs that may be skipped.
-        crop_size: ``(height, width)`` or None. What every picture must hold.
+        crop_size: ``(height, width)`` or None. What every image must hold.
         one_size: bool. Whether all must be as large as the first, to go into one batch.
     """
 
@@ -217,7 +217,7 @@ class Source:
         self._first_size: tuple[int, ...] | None = None
         self._skipped: set[int] = set()
         self._lock = threading.Lock()
-        self._remembered: dict[int, Pictures] | None = {} if cache == "memory" else None
+        self._remembered: dict[int, Images] | None = {} if cache == "memory" else None
         self._folder: FolderCache | None = None
         if cache is not None and cache != "memory":
             self._folder = FolderCache(cache, repr(preparation))
@@ -236,7 +236,7 @@ class Source:
         Args:
             threads: Read them.
         """
-        reads: list[Future[Pictures | None]] = []
+        reads: list[Future[Images | None]] = []
         try:
             if not self._one_size:
                 reads = self._reads(threads)
@@ -252,7 +252,7 @@ class Source:
                 read.cancel()
             wait(reads)
 
-    def _reads(self, threads: Executor) -> list[Future[Pictures | None]]:
+    def _reads(self, threads: Executor) -> list[Future[Images | None]]:
         return [threads.submit(self.read, number) for number in range(len(self))[:_PAIRS_READ]]
 
     def _check_headers(self) -> None:
@@ -272,47 +272,47 @@ class Source:
                 turned.append(pair)
         warn_of_turns(turned, len(checked))
 
-    def read(self, number: int) -> Pictures | None:
+    def read(self, number: int) -> Images | None:
         """Returns image and mask of a pair, or None if it is skipped.
 
         Raises:
             ValueError: If something is wrong with it, or with too many.
             CacheError: If the cache's folder cannot be written.
         """
-        pictures = None if self._remembered is None else self._remembered.get(number)
-        if pictures is None:
+        images = None if self._remembered is None else self._remembered.get(number)
+        if images is None:
             if number in self._skipped:
                 return None
             try:
-                pictures = self._load(self._pairs[number])
-                self._require_size(self._pairs[number], pictures[1].shape[:2])
+                images = self._load(self._pairs[number])
+                self._require_size(self._pairs[number], images[1].shape[:2])
             except CacheError:
                 raise
             except (ValueError, OSError) as error:
                 self._skip(number, error)
                 return None
             if self._remembered is not None:
-                self._remembered[number] = pictures
-        image, mask = pictures
+                self._remembered[number] = images
+        image, mask = images
         # Not before: a depth may be found when the first pairs are read already.
         return self._same_depth(image), mask
 
-    def _load(self, pair: Pair) -> Pictures:
+    def _load(self, pair: Pair) -> Images:
         if self._folder is None:
             return read_pair(pair, self._preparation)
         # Before reading: a file that changes meanwhile must not pass for its new self.
         entry = self._folder.entry(pair)
-        pictures = self._folder.load(entry)
-        if pictures is None:
-            pictures = read_pair(pair, self._preparation)
-            self._folder.store(entry, pictures)
-        return pictures
+        images = self._folder.load(entry)
+        if images is None:
+            images = read_pair(pair, self._preparation)
+            self._folder.store(entry, images)
+        return images
 
     def _require_size(self, pair: Pair, size: tuple[int, ...]) -> None:
         crop_size = self._crop_size
         if crop_size is not None and (size[0] < crop_size[0] or size[1] < crop_size[1]):
             raise ValueError(
-                "`crop_size` must fit into every picture. "
+                "`crop_size` must fit into every image. "
                 f"Received: crop_size={crop_size} and {size[0]}x{size[1]} in '{pair.image}'. "
                 "Pass a smaller one, or an `image_size`."
             )
@@ -320,7 +320,7 @@ class Source:
             self._first_size = self._first_size or size
         if self._one_size and size != self._first_size:
             raise ValueError(
-                "Pictures in a batch must be of one size. "
+                "Images in a batch must be of one size. "
                 f"Received: {self._first_size[0]}x{self._first_size[1]} and "
                 f"{size[0]}x{size[1]} in '{pair.image}'. "
                 "Pass an `image_size`, a `crop_size`, or batch_size=1."
@@ -347,5 +347,5 @@ class Source:
             raise ValueError(
                 f"At most `max_skipped`={self._allowed} of the pairs may be skipped. Received: "
                 f"{count} of {len(self)}, the last one since {error} "
-                "Mend the files or raise `max_skipped`."
+                "Fix the files or raise `max_skipped`."
             ) from error

@@ -91,7 +91,7 @@ def advise(image_dir: Path, mask_dir: Path, image_suffix: str = "", mask_suffix:
     # Without suffixes, names may be there twice.
     except ValueError:
         return ""
-    found = propose(images.pictures.keys(), masks.pictures.keys())
+    found = propose(images.images.keys(), masks.images.keys())
     return "" if found is None else found.advice(image_suffix, mask_suffix)
 
 
@@ -105,7 +105,7 @@ def advise_suffixes(image_dir: Path, mask_dir: Path, image_suffix: str, mask_suf
         mask_suffix: str. What the masks' names were said to end with.
     """
     images, masks = list_both(image_dir, mask_dir, mask_suffix, image_suffix)
-    if images.pictures and masks.pictures:
+    if images.images and masks.images:
         return "The folders seem to be exchanged: pass each in the place of the other."
     return advise(image_dir, mask_dir)
 

@@ -16,10 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from unetv2.classes import ClassTable, Color
-from unetv2.data.advice import MaskError
 from unetv2.data.io.open import ArrayFile, open_file
-from unetv2.data.io.pillow import PictureFile
-from unetv2.data.io.pixels import only_red
+from unetv2.data.io.pillow import ImageFile
+from unetv2.data.io.pixels import MaskError, only_red
 from unetv2.text import counted
 
 CHANNELS = ("red", "green", "blue")
@@ -98,7 +97,7 @@ class Stored(NamedTuple):
     bits: int
 
 
-def stored_in(file: PictureFile | ArrayFile) -> Stored:
+def stored_in(file: ImageFile | ArrayFile) -> Stored:
     """Returns what a mask file holds, without asking what its numbers mean."""
     return Stored(file.mask(spare=True), file.palette(), file.gray_bits)
 
@@ -156,7 +155,7 @@ def binary_ids(path: str, stored: Stored) -> np.ndarray:
         raise MaskError(
             "not_binary",
             "A binary mask must hold 0 and 255, or 0 and 1. "
-            f"Received: {listed} in '{path}'. Grey in between is what blurred or resized masks "
+            f"Received: {listed} in '{path}'. Gray in between is what blurred or resized masks "
             "have; make it again without.",
             "other values than 0 and 255",
         )
@@ -306,7 +305,7 @@ def notation_of(
     Args:
         paths: The masks. Those that cannot be read are passed over, up to 32 of them.
         classes: ClassTable or None. As for :func:`read_ids`.
-        max_pixels: int. Larger pictures are passed over.
+        max_pixels: int. Larger images are passed over.
 
     Returns:
         Notation or None. None where all ids are 0, or masks cannot be read.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unetv2.arguments import require_choice, require_integer
-from unetv2.data.listing import Listing, list_both, require_folder, require_pictures, warn_of_unread
+from unetv2.data.listing import Listing, list_both, require_folder, require_images, warn_of_unread
 from unetv2.data.naming import advise, advise_suffixes
 from unetv2.text import counted
 
@@ -60,16 +60,16 @@ class Matching(NamedTuple):
     advice: str
 
 
-def match_pictures(
+def match_images(
     image_dir: str | os.PathLike[str],
     mask_dir: str | os.PathLike[str],
     *,
     image_suffix: str = "",
     mask_suffix: str = "",
 ) -> Matching:
-    """Matches the pictures of two folders, and of the folders in them, by path and name.
+    """Matches the images of two folders, and of the folders in them, by path and name.
 
-    Hidden files and folders are left aside, and so are files that are no pictures by their
+    Hidden files and folders are left aside, and so are files that are no images by their
     extension or whose name lacks the suffix.
 
     Args:
@@ -85,7 +85,7 @@ def match_pictures(
     Raises:
         FileNotFoundError: If a folder does not exist.
         NotADirectoryError: If it is a file.
-        ValueError: If a folder holds no picture, two pictures have the same name but for
+        ValueError: If a folder holds no image, two images have the same name but for
             the extension, or images and masks cannot be told apart.
     """
     image_dir, mask_dir = Path(image_dir), Path(mask_dir)
@@ -103,18 +103,18 @@ def match_pictures(
         ("mask_dir", mask_dir, masks, mask_suffix),
     ):
         advice = ""
-        if suffix and not found.pictures:
+        if suffix and not found.images:
             advice = advise_suffixes(image_dir, mask_dir, image_suffix, mask_suffix)
-        require_pictures(argument, directory, found, suffix=suffix, advice=advice)
+        require_images(argument, directory, found, suffix=suffix, advice=advice)
     pairs = [
-        Pair(key, images.pictures[key], masks.pictures[key])
-        for key in sorted(images.pictures.keys() & masks.pictures.keys())
+        Pair(key, images.images[key], masks.images[key])
+        for key in sorted(images.images.keys() & masks.images.keys())
     ]
     unread_partners = {
         path: other.unread[key]
         for one, other in ((images, masks), (masks, images))
         for key in other.unread
-        if key not in other.pictures and (path := one.pictures.get(key))
+        if key not in other.images and (path := one.images.get(key))
     }
     images_alone, masks_alone = _alone(images, masks), _alone(masks, images)
     advice = ""
@@ -127,7 +127,7 @@ def match_pictures(
 
 
 def _alone(found: Listing, others: Listing) -> list[str]:
-    return sorted(path for key, path in found.pictures.items() if key not in others.pictures)
+    return sorted(path for key, path in found.images.items() if key not in others.images)
 
 
 def find_pairs(
@@ -137,13 +137,13 @@ def find_pairs(
     image_suffix: str = "",
     mask_suffix: str = "",
 ) -> list[Pair]:
-    """Pairs the pictures of two folders, or says which have no partner.
+    """Pairs the images of two folders, or says which have no partner.
 
     Args:
         image_dir: Folder of the images.
         mask_dir: Folder of the masks.
-        image_suffix: str. See :func:`match_pictures`.
-        mask_suffix: str. See :func:`match_pictures`.
+        image_suffix: str. See :func:`match_images`.
+        mask_suffix: str. See :func:`match_images`.
 
     Returns:
         list of Pair, sorted by key.
@@ -151,9 +151,9 @@ def find_pairs(
     Raises:
         FileNotFoundError: If a folder does not exist.
         NotADirectoryError: If it is a file.
-        ValueError: As :func:`match_pictures`, and if a picture has no partner.
+        ValueError: As :func:`match_images`, and if an image has no partner.
     """
-    found = match_pictures(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
+    found = match_images(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
     alone = {
         f"image without a mask in '{mask_dir}'": found.images_alone,
         f"mask without an image in '{image_dir}'": found.masks_alone,

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from unetv2.arguments import require_choice, require_image_size, require_integer
 from unetv2.data.io.open import MAX_PIXELS, Header, open_file, read_header
-from unetv2.data.io.pixels import as_picture, is_pillows
+from unetv2.data.io.pixels import as_image, is_pillows
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.preprocessing import INTERPOLATIONS, RESIZES
@@ -22,7 +22,7 @@ _BLOCKS = 4
 
 
 class Geometry(NamedTuple):
-    """How a picture comes to its size: resized, then padded or cropped around the middle.
+    """How an image comes to its size: resized, then padded or cropped around the middle.
 
     Attributes:
         resized: ``(height, width)`` after resizing.
@@ -37,9 +37,9 @@ class Geometry(NamedTuple):
         """Plans the way from a source size.
 
         Args:
-            source: ``(height, width)`` of the picture.
+            source: ``(height, width)`` of the image.
             size: ``(height, width)`` wanted.
-            resize: ``"stretch"``; ``"pad"``, the whole picture in its own aspect ratio, padded;
+            resize: ``"stretch"``; ``"pad"``, the whole image in its own aspect ratio, padded;
                 ``"crop"``, the largest part of the wanted aspect ratio.
 
         Returns:
@@ -147,35 +147,35 @@ def _resized(
 
 def _reduced(image: np.ndarray, factors: tuple[int, int]) -> np.ndarray:
     """Returns the mean over blocks of ``factors`` pixels down and across."""
-    reduced = np.asarray(as_picture(image).reduce(factors[::-1]))
+    reduced = np.asarray(as_image(image).reduce(factors[::-1]))
     return reduced.reshape(*reduced.shape[:2], image.shape[2])
 
 
-def _nearest(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if picture.shape[:2] == size:
-        return picture
+def _nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if image.shape[:2] == size:
+        return image
     rows, columns = (
         # The pixel in the middle of the area; in integers, so exact at any size.
         ((2 * np.arange(target) + 1) * source) // (2 * target)
-        for target, source in zip(size, picture.shape[:2], strict=True)
+        for target, source in zip(size, image.shape[:2], strict=True)
     )
     # Row by row is several times as fast as pixel by pixel.
-    return picture[rows].take(columns, axis=1)
+    return image[rows].take(columns, axis=1)
 
 
-def _fit(picture: np.ndarray, size: tuple[int, int], padding: int) -> np.ndarray:
+def _fit(image: np.ndarray, size: tuple[int, int], padding: int) -> np.ndarray:
     """Pads or crops around the middle."""
-    if picture.shape[:2] == size:
-        return picture
+    if image.shape[:2] == size:
+        return image
     windows = []
     pads = []
-    for have, want in zip(picture.shape[:2], size, strict=True):
+    for have, want in zip(image.shape[:2], size, strict=True):
         start = max(0, (have - want) // 2)
         windows.append(slice(start, start + min(have, want)))
         before = max(0, (want - have) // 2)
         pads.append((before, max(0, want - have) - before))
-    pads += [(0, 0)] * (picture.ndim - 2)
-    return np.pad(picture[tuple(windows)], pads, constant_values=padding)
+    pads += [(0, 0)] * (image.ndim - 2)
+    return np.pad(image[tuple(windows)], pads, constant_values=padding)
 
 
 _log = logging.getLogger("unetv2")
@@ -183,14 +183,14 @@ _log = logging.getLogger("unetv2")
 
 @dataclass(frozen=True)
 class Preparation:
-    """How the pictures of a data set are prepared.
+    """How the images of a data set are prepared.
 
     Args:
-        image_size: ``(height, width)``, or None for every picture's own.
+        image_size: ``(height, width)``, or None for every image's own.
         resize: ``"stretch"``, ``"pad"`` or ``"crop"``.
         interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
             ``"lanczos3"``, for images.
-        channels: int. 1 to 4 for picture files, any number for arrays.
+        channels: int. 1 to 4 for image files, any number for arrays.
         max_pixels: int. Larger files are refused from their header.
         labels: What masks hold.
     """
@@ -213,7 +213,7 @@ class Preparation:
         require_integer("max_pixels", self.max_pixels, 1, "It guards against broken headers.")
         if self.resize == "pad" and self.labels.ignore_class is None:
             raise ValueError(
-                "`ignore_class` must be an id where pictures are padded: it marks the padding. "
+                "`ignore_class` must be an id where images are padded: it marks the padding. "
                 "Received: resize='pad' and ignore_class=None. Pass an id that is no class, "
                 "such as 255."
             )
@@ -226,11 +226,11 @@ def check_headers(
     channels: int | None = None,
     labels: Labels | None = None,
 ) -> tuple[Header, Header]:
-    """Checks that a pair's files are pictures of one size, from their headers alone.
+    """Checks that a pair's files are images of one size, from their headers alone.
 
     Args:
         pair: The pair.
-        max_pixels: int. Larger pictures are refused.
+        max_pixels: int. Larger images are refused.
         channels: int or None. The channels that the image must give.
         labels: Labels or None. What masks hold, to check a palette.
 
@@ -238,7 +238,7 @@ def check_headers(
         tuple of the image's and the mask's header.
 
     Raises:
-        ValueError: If one is no picture or too large, the image cannot give the channels, the
+        ValueError: If one is no image or too large, the image cannot give the channels, the
             mask is stored with losses, or the two differ in size.
     """
     image = read_header(pair.image, max_pixels, channels=channels)
@@ -284,7 +284,7 @@ def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndar
         channels)``; and the smallest of uint8, uint16 and int32 ``(height, width, 1)``.
 
     Raises:
-        ValueError: If a file is no picture or too large, the two differ in size, or the mask
+        ValueError: If a file is no image or too large, the two differ in size, or the mask
             holds something else than labels.
     """
     mask = preparation.labels.read(pair.mask, preparation.max_pixels)
@@ -305,7 +305,7 @@ def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndar
 def _require_one_size(pair: Pair, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
     if image != mask:
         sizes = [f"{height}x{width}" for height, width in (image, mask)]
-        advice = "Resize the mask by nearest neighbour, or find the mask that belongs to it."
+        advice = "Resize the mask by nearest neighbor, or find the mask that belongs to it."
         if image == mask[::-1]:
             advice = (
                 "If EXIF data turn only one of the two, turn the mask too, or remove the image's "

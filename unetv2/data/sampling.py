@@ -71,7 +71,7 @@ def epochs(
         return tf.ensure_shape(order, (n,)), tf.ensure_shape(draws, (n,))
 
     # Not `from_generator`: under Python 3.11 it has the whole process return every large block
-    # of memory at once, which makes the reading of pictures slower by a fifth.
+    # of memory at once, which makes the reading of images slower by a fifth.
     order = owned(tf.data.Dataset.range(1).map(columns), drawn)
     cardinality = n
     if repeat:
@@ -109,7 +109,7 @@ def random_crop(
         mask: ids ``(height, width, 1)``.
         size: ``(height, width)`` of the crop.
         draw: int. Decides which part; the same draw, the same part.
-        balanced: bool. Whether to draw a class first, each of the picture's with the same
+        balanced: bool. Whether to draw a class first, each of the image's with the same
             chance, and then a part that holds a pixel of it: rare classes come as often as
             frequent ones.
         ignore_class: int or None. No class to draw.
@@ -137,15 +137,15 @@ def random_crop(
 # Which part of each batch belongs to which replica of a training on several devices.
 #
 # A batch is cut where it is still a list of numbers, so a worker reads the files of its own part
-# only. Whoever cuts it, the batch is the same: what is learned does not depend on how many share it.
+# only. The batch is the same on any number of workers.
 
 
 class Place(NamedTuple):
     """Where a part lies in its batch.
 
     Attributes:
-        first: int64 scalar. The position of its first picture.
-        real: bool scalar. Whether its pictures are its own. A batch of fewer pictures than
+        first: int64 scalar. The position of its first image.
+        real: bool scalar. Whether its images are its own. A batch of fewer images than
             replicas lends one to those that would go empty: no replica may be left out of a step,
             as the others would wait for it.
     """
@@ -188,7 +188,7 @@ class Share:
     def parts(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Cuts batches into what each own replica gets, one after the other.
 
-        The parts of a batch differ by one picture at most.
+        The parts of a batch differ by one image at most.
 
         Args:
             batches: Of any tensors that have the batch as their first axis.

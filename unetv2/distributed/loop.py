@@ -167,7 +167,7 @@ class Steps:
 
     Attributes:
         train: Takes an iterator over parts and this worker's signals ``(n,)``; returns the batch's
-            loss, its number of pictures, and the sums of all signals, float32 ``(2 + n,)``.
+            loss, its number of images, and the sums of all signals, float32 ``(2 + n,)``.
         test: Takes an iterator over parts.
     """
 
@@ -227,7 +227,7 @@ class Steps:
     def _measured(
         self, batch: Any, logits: tf.Tensor, loss: tf.Tensor, signals: tf.Tensor
     ) -> tf.Tensor:
-        """Returns the batch's loss, its number of pictures, and the sums of the signals."""
+        """Returns the batch's loss, its number of images, and the sums of the signals."""
         images, masks, count = batch
         own = tf.cast(count, tf.float32)
         context = tf.distribute.get_replica_context()
@@ -296,16 +296,16 @@ def fit(
             listed.on_epoch_begin(epoch)
             spread_seeds()
             iterator = iter(batches)
-            losses, pictures = 0.0, 0.0
+            losses, images = 0.0, 0.0
             for step in range(parts.steps):
                 listed.on_train_batch_begin(step)
                 loss, count, *heard = np.asarray(steps.train(iterator, signals.own())).tolist()
                 signals.hear(heard)
                 watch.heard()
-                losses, pictures = losses + loss * count, pictures + count
+                losses, images = losses + loss * count, images + count
                 if signals.save or signals.stop:
                     settle()
-                listed.on_train_batch_end(step, {"loss": losses / max(pictures, 1)})
+                listed.on_train_batch_end(step, {"loss": losses / max(images, 1)})
                 if signals.stop and step + 1 < parts.steps:
                     raise _preempted(epoch)
                 if model.stop_training:
@@ -358,5 +358,5 @@ def _validate(
 
 
 def _results(model: keras.Model) -> dict[str, float]:
-    """Returns the metrics of all workers' pictures."""
+    """Returns the metrics of all workers' images."""
     return {name: float(value) for name, value in model.get_metrics_result().items()}

@@ -31,7 +31,7 @@ from unetv2.distributed.collectives import Crew
 # The workers meet before TensorFlow's engine starts, which would wait for ever for one missing.
 #
 # Each worker but the chief opens its own port and says who it is and what it runs; the chief asks
-# all of them, compares, and tells each whether to start. Nothing of it is left when training begins.
+# all of them, compares, and tells each whether to start. Nothing is left of it in training.
 
 _ANSWER_SECONDS = 5.0
 _KNOCK_AGAIN_SECONDS = 0.2

@@ -1,4 +1,4 @@
-"""What is counted of one picture; all figures follow from sums of it."""
+"""What is counted of one image; all figures follow from sums of it."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def require_tolerance(tolerance: object) -> int | float:
 
 
 def boundary(ids: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Returns which pixels have a neighbour of another class, of the eight around them.
+    """Returns which pixels have a neighbor of another class, of the eight around them.
 
-    Neither the picture's border nor a pixel that does not count makes a boundary.
+    Neither the image's border nor a pixel that does not count makes a boundary.
 
     Args:
         ids: Class ids, ``(height, width)``.
@@ -74,7 +74,7 @@ def boundary_counts(
     n_classes: int,
     tolerance: int | float,
 ) -> Counts:
-    """Counts a picture's boundary pixels by class, and those that lie near one of the other mask.
+    """Counts an image's boundary pixels by class, and those that lie near one of the other mask.
 
     Near is a Euclidean distance, from pixel to pixel, of at most ``tolerance``.
 
@@ -162,8 +162,8 @@ _AT_AN_END = 1e-5
 _SHOWN = 8
 
 
-class PictureCounts(NamedTuple):
-    """What is counted of one picture.
+class ImageCounts(NamedTuple):
+    """What is counted of one image.
 
     Attributes:
         confusion: int64 ``(n_classes, n_classes)``. Pixels by true and predicted class.
@@ -184,7 +184,7 @@ class PictureCounts(NamedTuple):
         return np.stack([matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)])
 
 
-def count_picture(
+def count_image(
     truth: np.ndarray,
     predicted: np.ndarray,
     confidence: np.ndarray,
@@ -192,8 +192,8 @@ def count_picture(
     n_classes: int,
     ignore_class: int | None,
     tolerance: int | float,
-) -> PictureCounts:
-    """Counts one picture.
+) -> ImageCounts:
+    """Counts one image.
 
     Args:
         truth: Mask ids, ``(height, width)``, in ``[0, n_classes)`` or ``ignore_class``.
@@ -204,7 +204,7 @@ def count_picture(
         tolerance: By how much a boundary may be off, see ``boundary_counts``.
 
     Returns:
-        PictureCounts.
+        ImageCounts.
 
     Raises:
         ValueError: If the mask holds another id, or a confidence is no number.
@@ -218,10 +218,10 @@ def count_picture(
         raise ValueError(
             "A model must give numbers. "
             f"Received: NaN or infinity for {int((~np.isfinite(sure)).sum())} pixels. The "
-            "training diverged, or the picture holds NaN: lower the learning rate, or mend it."
+            "training diverged, or the image holds NaN: lower the learning rate, or fix it."
         )
     cells = np.bincount(known * n_classes + guessed, minlength=n_classes**2)
-    return PictureCounts(
+    return ImageCounts(
         cells.reshape(n_classes, n_classes),
         boundary_counts(truth, predicted, counted, n_classes, tolerance),
         _calibration(sure, known == guessed),
@@ -258,16 +258,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Counts by picture, ``8 * (7 * n_classes + 45)`` bytes each: 33 MB for 20,000 of 23 classes.
+    """Counts by image, ``8 * (7 * n_classes + 45)`` bytes each: 33 MB for 20,000 of 23 classes.
 
-    Of a picture's confusion matrix these are the diagonal and both sums, on which all figures
+    Of an image's confusion matrix these are the diagonal and both sums, on which all figures
     stand but the matrix itself.
 
     Args:
-        names: A name for each picture.
+        names: A name for each image.
         tallies: int64 ``(n, 3, n_classes)``: hits, true and predicted pixels.
         boundaries: int64 ``(n, 4, n_classes)``, see ``boundary_counts``.
-        calibration: int64 ``(n, 3, BINS)``, see ``PictureCounts``.
+        calibration: int64 ``(n, 3, BINS)``, see ``ImageCounts``.
     """
 
     names: tuple[str, ...]
@@ -276,9 +276,9 @@ class Rows:
     calibration: Counts
 
     @classmethod
-    def of(cls, name: str, picture: PictureCounts) -> Rows:
-        """Returns the row of one picture."""
-        return cls((name,), picture.tally[None], picture.boundary[None], picture.calibration[None])
+    def of(cls, name: str, image: ImageCounts) -> Rows:
+        """Returns the row of one image."""
+        return cls((name,), image.tally[None], image.boundary[None], image.calibration[None])
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
@@ -289,7 +289,7 @@ class Rows:
         return everything.taken(sorted(range(len(names)), key=names.__getitem__))
 
     def __len__(self) -> int:
-        """Returns the number of pictures."""
+        """Returns the number of images."""
         return len(self.names)
 
     @property
@@ -299,7 +299,7 @@ class Rows:
 
     @property
     def mean_iou(self) -> Floats:
-        """Mean IoU of each picture, over the classes that are in it or predicted.
+        """Mean IoU of each image, over the classes that are in it or predicted.
 
         ``(n,)``, NaN where no pixel counts.
         """
@@ -308,7 +308,7 @@ class Rows:
 
     @property
     def boundary_f1(self) -> Floats:
-        """Boundary F1 of each picture by class.
+        """Boundary F1 of each image by class.
 
         ``(n, n_classes)``, NaN where a class has no boundary in either mask.
         """

@@ -19,49 +19,31 @@ from unetv2.arguments import MOST_COUNTED, require_integer, require_n_classes
 from unetv2.classes import ClassTable
 from unetv2.evaluation.counts import (
     TOLERANCE,
-    PictureCounts,
+    ImageCounts,
     Rows,
-    count_picture,
+    count_image,
     require_tolerance,
 )
 from unetv2.evaluation.evaluation import Evaluation, write
 from unetv2.evaluation.examples import Gallery, make_example
-from unetv2.evaluation.models import Answer, Answers, Segmenter
+from unetv2.evaluation.models import Answers, Segmenter
 from unetv2.evaluation.report.page import REPORT, render
 from unetv2.evaluation.report.subject import Subject
-from unetv2.evaluation.sources import DatasetPictures, FolderPictures
+from unetv2.evaluation.sources import Case, DatasetImages, FolderImages
 from unetv2.files import together, told
 from unetv2.progress import Progress
 from unetv2.sealing import read_json, reason, unsealed
 from unetv2.text import printable
 from unetv2.versions import versions
 
-# Pictures that are counted while the model answers of the next one.
+# Images that are counted while the model answers of the next one.
 _AHEAD = 4
-
-
-class Case(NamedTuple):
-    """A picture with its mask and what a model says of it.
-
-    Attributes:
-        name: str. No other picture's.
-        place: str. Where it is, for messages.
-        image: Gives what :func:`unetv2.evaluation.examples.make_example` takes.
-        truth: Gives the mask's ids, ``(height, width)``.
-        answer: What the model says.
-    """
-
-    name: str
-    place: str
-    image: Callable[[], np.ndarray]
-    truth: Callable[[], np.ndarray]
-    answer: Answer
 
 
 class _Counted(NamedTuple):
     case: Case
     truth: np.ndarray
-    counts: PictureCounts
+    counts: ImageCounts
 
 
 def measure(
@@ -72,25 +54,25 @@ def measure(
     tolerance: int | float,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Counts pictures in one pass; of each, its row and at most a small copy are kept.
+    """Counts images in one pass; of each, its row and at most a small copy are kept.
 
     Args:
         cases: One after the other.
         n_classes: int.
         ignore_class: int or None. Id of pixels that do not count.
         tolerance: By how much a boundary may be off.
-        progress: Told after each picture.
+        progress: Told after each image.
 
     Returns:
         dict of ``confusion``, ``rows`` and ``examples`` of an ``Evaluation``.
 
     Raises:
-        ValueError: If there is no picture, there are more classes than can be counted, or something
-            is wrong with a picture, with its place.
+        ValueError: If there is no image, there are more classes than can be counted, or something
+            is wrong with an image, with its place.
     """
     require_n_classes(n_classes, MOST_COUNTED)
     count = partial(
-        count_picture, n_classes=n_classes, ignore_class=ignore_class, tolerance=tolerance
+        count_image, n_classes=n_classes, ignore_class=ignore_class, tolerance=tolerance
     )
     confusion = np.zeros((n_classes, n_classes), np.int64)
     rows: list[Rows] = []
@@ -103,7 +85,7 @@ def measure(
         gallery.offer(case.name, mean_iou, make)
         progress.update(len(rows))
     if not rows:
-        raise ValueError("`dataset` must hold a picture. Received: an empty data set.")
+        raise ValueError("`dataset` must hold an image. Received: an empty data set.")
     return {
         "confusion": confusion,
         "rows": Rows.joined(rows),
@@ -111,7 +93,7 @@ def measure(
     }
 
 
-def _counted(cases: Iterable[Case], count: Callable[..., PictureCounts]) -> Iterator[_Counted]:
+def _counted(cases: Iterable[Case], count: Callable[..., ImageCounts]) -> Iterator[_Counted]:
     """Yields what is counted, in order; other threads count while the model answers."""
 
     def one(case: Case) -> _Counted:
@@ -186,12 +168,12 @@ def evaluate(
     """Holds a model against masks, in one pass.
 
     A data set is measured at the network's resolution, as it comes. Two folders are measured at
-    the masks' own: pictures are prepared as in training, as ``model.preprocessing`` tells, and
+    the masks' own: images are prepared as in training, as ``model.preprocessing`` tells, and
     the logits resized to the mask before the class is chosen, as :func:`unetv2.predict` does. The
     second is what a user of the masks gets, and what other work can be compared with.
 
     Pixels of ``ignore_class`` do not count, whatever is predicted there. Memory grows by 8 bytes
-    for each of ``7 * n_classes + 45`` counts of a picture.
+    for each of ``7 * n_classes + 45`` counts of an image.
 
     Args:
         model: A Keras model that gives logits ``(batch, height, width, n_classes)``, or their
@@ -200,7 +182,7 @@ def evaluate(
             channels)`` to ``(height, width, n_classes)``.
         dataset: Batches of ``(image, mask)`` that end, as of :func:`unetv2.make_dataset`, or two
             folders ``(image_dir, mask_dir)``.
-        classes: ClassTable or None. Names, colours and ``ignore_class``. None takes the data's,
+        classes: ClassTable or None. Names, colors and ``ignore_class``. None takes the data's,
             the model's, or numbers the classes.
         report: A folder for ``report.html``, ``evaluation.json`` and ``evaluation.npz``, or None.
         reading: Options of ``make_dataset`` that say how two folders are read: ``encoding``,
@@ -211,7 +193,7 @@ def evaluate(
         shard: ``(index, count)`` or None. Only each ``count``-th pair of two folders, from
             ``index`` on; :meth:`Evaluation.merge` joins all of them.
         boundary_tolerance: By how much a boundary may be off: an int, at least 0, for pixels, or a
-            float in [0, 1), the share of the picture's diagonal.
+            float in [0, 1), the share of the image's diagonal.
         seed: int, at least 0. Seed of the intervals.
         progress: bool. Whether stderr shows how far it is.
 
@@ -223,7 +205,7 @@ def evaluate(
         NotADirectoryError: If a folder is a file.
         TypeError: If an argument is of the wrong type.
         ValueError: If the data is empty, does not end or does not fit the model; if ``classes``
-            is of another length; if a mask holds an id that is no class, or a picture is none.
+            is of another length; if a mask holds an id that is no class, or an image is none.
         OSError: If ``report`` cannot be written.
 
     Example:
@@ -233,7 +215,7 @@ def evaluate(
         >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
         >>> model.preprocessing = unetv2.Preprocessing(image_size=(24, 32), classes=unetv2.CARLA)
         >>> evaluation = unetv2.evaluate(model, data, progress=False)
-        >>> evaluation.n_pictures, int(evaluation.confusion.sum()) == 4 * 24 * 32
+        >>> evaluation.n_images, int(evaluation.confusion.sum()) == 4 * 24 * 32
         (4, True)
         >>> evaluation = unetv2.evaluate(model, folders, report=tmp / "report", progress=False)
         >>> int(evaluation.confusion.sum()) == 4 * 48 * 64
@@ -244,9 +226,9 @@ def evaluate(
     tolerance = require_tolerance(boundary_tolerance)
     seed = require_integer("seed", seed, 0, "It is the intervals'.")
     answers = Answers(model)
-    cases: DatasetPictures | FolderPictures
+    cases: DatasetImages | FolderImages
     if isinstance(dataset, tuple | list) and len(dataset) == 2:
-        cases = FolderPictures(answers, dataset, classes, reading or {}, shard)
+        cases = FolderImages(answers, dataset, classes, reading or {}, shard)
     else:
         for name, value in (("reading", reading), ("shard", shard)):
             if value is not None:
@@ -254,7 +236,7 @@ def evaluate(
                     f"`{name}` must be None unless `dataset` is two folders. "
                     f"Received: {name}={value!r}. Make the data set so."
                 )
-        cases = DatasetPictures(answers, dataset, classes)
+        cases = DatasetImages(answers, dataset, classes)
     if report is not None:
         # A folder that cannot be made is better known now than after the work.
         with told(Path(report), "to keep the report"):
@@ -264,7 +246,7 @@ def evaluate(
         n_classes=answers.n_classes,
         ignore_class=cases.classes.ignore_class,
         tolerance=tolerance,
-        progress=Progress(cases.total, "pictures", shown=progress),
+        progress=Progress(cases.total, "images", shown=progress),
     )
     settings = {
         "model": answers.name,

@@ -25,7 +25,7 @@ _SHOWN = 3
 
 
 def merged(parts: Sequence[Measurement]) -> dict[str, Any]:
-    """Returns the arguments of the evaluation of all pictures; see ``Evaluation.merge``."""
+    """Returns the arguments of the evaluation of all images; see ``Evaluation.merge``."""
     if not parts:
         raise ValueError("`parts` must hold an evaluation. Received: none.")
     first = parts[0]
@@ -36,8 +36,8 @@ def merged(parts: Sequence[Measurement]) -> dict[str, Any]:
     if twice:
         shown = ", ".join(repr(name) for name in twice[:_SHOWN])
         raise ValueError(
-            f"`parts` must be of different pictures. Received: {len(twice)} of them twice, such as "
-            f"{shown}. Evaluate disjoint shards of two folders; pictures of a data set are "
+            f"`parts` must be of different images. Received: {len(twice)} of them twice, such as "
+            f"{shown}. Evaluate disjoint shards of two folders; images of a data set are "
             "told apart by their number alone."
         )
     settings = dict(first.settings)
@@ -77,7 +77,7 @@ _COUNTS_SHA256 = "counts_sha256"
 # So often, and so long, a reader waits for the two to belong together.
 _WAITS, _WAIT_SECONDS = 20, 0.05
 _COLUMNS = ("tallies", "boundaries", "calibration")
-_PICTURES = ("image", "truth", "predicted")
+_IMAGES = ("image", "truth", "predicted")
 
 
 def save(evaluation: Measurement, folder: Path) -> None:
@@ -101,7 +101,7 @@ def write(evaluation: Measurement, folder: Path) -> None:
     # ASCII: names of files may hold what is no Unicode.
     arrays["content"] = np.frombuffer(json.dumps(content).encode("ascii"), np.uint8)
     for number, example in enumerate(evaluation.examples):
-        arrays |= {f"{name}_{number}": getattr(example, name) for name in _PICTURES}
+        arrays |= {f"{name}_{number}": getattr(example, name) for name in _IMAGES}
     with (folder / COUNTS).open("wb") as file:
         write_arrays(file, arrays, compressed=True)
     described = {**describe(evaluation), _COUNTS_SHA256: _sha256(folder / COUNTS)}
@@ -133,7 +133,7 @@ def load(folder: Path) -> dict[str, Any]:
 
 
 def _evaluation(content: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Returns the arguments of an evaluation, all of them of one number of classes and pictures."""
+    """Returns the arguments of an evaluation, all of them of one number of classes and images."""
     classes = ClassTable.from_dict(content["classes"])
     names = tuple(map(str, content["names"]))
     n, n_classes = len(names), len(classes)
@@ -153,7 +153,7 @@ def _evaluation(content: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[
         "confusion": arrays["confusion"],
         "rows": Rows(names, *(arrays[name] for name in _COLUMNS)),
         "examples": tuple(
-            Example(name, mean_iou, *(arrays[f"{part}_{number}"] for part in _PICTURES))
+            Example(name, mean_iou, *(arrays[f"{part}_{number}"] for part in _IMAGES))
             for number, (name, mean_iou) in enumerate(content["examples"])
         ),
         "settings": dict(content["settings"]),
@@ -190,14 +190,14 @@ class Evaluation(Measurement):
     """What :func:`unetv2.evaluate` found. ``print`` shows it as a table.
 
     Figures are shares in [0, 1]; where there is nothing to stand on, as for a class that is
-    nowhere, they are NaN, and means leave them out. All follow from sums over the pictures, except
+    nowhere, they are NaN, and means leave them out. All follow from sums over the images, except
     boundary F1, which is a mean over them.
 
     Args:
         classes: :class:`unetv2.ClassTable`. With the ``ignore_class`` that did not count.
         confusion: int64 ``(n_classes, n_classes)``. Pixels by true (rows) and predicted class.
-        rows: What was counted of each picture, sorted by name.
-        examples: The worst and best pictures, scaled down, the worst first.
+        rows: What was counted of each image, sorted by name.
+        examples: The worst and best images, scaled down, the worst first.
         settings: How it was measured, of types that JSON knows.
 
     Example:
@@ -254,15 +254,15 @@ class Evaluation(Measurement):
 
     @classmethod
     def merge(cls, parts: Sequence[Evaluation]) -> Evaluation:
-        """Joins evaluations of the same model on different pictures, exactly.
+        """Joins evaluations of the same model on different images, exactly.
 
         Args:
             parts: One or more, as of ``evaluate(..., shard=(index, count))``.
 
         Returns:
-            Evaluation. Of all their pictures; what was counted adds up.
+            Evaluation. Of all their images; what was counted adds up.
 
         Raises:
-            ValueError: If there is none, they were measured differently, or share a picture.
+            ValueError: If there is none, they were measured differently, or share an image.
         """
         return cls(**merged(parts))

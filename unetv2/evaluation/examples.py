@@ -1,4 +1,4 @@
-"""The pictures that a model does worst and best, kept small."""
+"""The images that a model does worst and best, kept small."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_SIDE = 480
 
 
 class Example(NamedTuple):
-    """A picture with both masks.
+    """An image with both masks.
 
     Attributes:
         name: str.
@@ -35,7 +35,7 @@ class Example(NamedTuple):
 
 
 class Gallery:
-    """Keeps the worst and the best of all pictures that it is shown."""
+    """Keeps the worst and the best of all images that it is shown."""
 
     def __init__(self, examples: Iterable[Example] = ()) -> None:
         self._kept: list[Example] = []
@@ -43,11 +43,11 @@ class Gallery:
             self.offer(example.name, example.mean_iou, partial(Example._make, example))
 
     def offer(self, name: str, mean_iou: float, make: Callable[[], Example]) -> None:
-        """Keeps a picture if it is among the worst or the best so far.
+        """Keeps an image if it is among the worst or the best so far.
 
         Args:
             name: str. Decides between equals.
-            mean_iou: float. NaN, of a picture where no pixel counts, is not kept.
+            mean_iou: float. NaN, of an image where no pixel counts, is not kept.
             make: Makes the example if it is kept.
         """
         if np.isnan(mean_iou):
@@ -70,7 +70,7 @@ class Gallery:
 def make_example(
     name: str, mean_iou: float, image: np.ndarray, truth: np.ndarray, predicted: np.ndarray
 ) -> Example:
-    """Returns an example of a picture, scaled down.
+    """Returns an example of an image, scaled down.
 
     Args:
         name: str.

@@ -39,8 +39,8 @@ class Measurement:
     Args:
         classes: The table of the ids, with the ``ignore_class`` that did not count.
         confusion: int64 ``(n_classes, n_classes)``. Pixels by true (rows) and predicted class.
-        rows: What was counted of each picture, sorted by name.
-        examples: The worst and best pictures, scaled down, the worst first.
+        rows: What was counted of each image, sorted by name.
+        examples: The worst and best images, scaled down, the worst first.
         settings: How it was measured, of types that JSON knows.
     """
 
@@ -51,8 +51,8 @@ class Measurement:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def n_pictures(self) -> int:
-        """Number of pictures."""
+    def n_images(self) -> int:
+        """Number of images."""
         return len(self.rows)
 
     @cached_property
@@ -69,13 +69,13 @@ class Measurement:
     def intervals(self) -> dict[str, Floats]:
         """Intervals of 95 % by the name of the figure, ``(2,)``; by class ``(n_classes, 2)``.
 
-        Percentiles of the figures of 10,000 samples of the pictures, drawn with replacement (the
-        bootstrap). They say how far a figure would move with other pictures of the same kind;
-        not how far with another training. NaN with fewer than two pictures.
+        Percentiles of the figures of 10,000 samples of the images, drawn with replacement (the
+        bootstrap). They say how far a figure would move with other images of the same kind;
+        not how far with another training. NaN with fewer than two images.
         """
         (figures,) = resampled([self.rows], int(self.settings.get("seed", 0)))
         found = {name: percentiles(values) for name, values in figures.items()}
-        if self.n_pictures < 2:
+        if self.n_images < 2:
             found = {name: np.full_like(bounds, np.nan) for name, bounds in found.items()}
         return found
 
@@ -121,7 +121,7 @@ class Measurement:
 
     @property
     def boundary_f1_per_class(self) -> Floats:
-        """Mean over the pictures of a class's boundary F1, float64 ``(n_classes,)``."""
+        """Mean over the images of a class's boundary F1, float64 ``(n_classes,)``."""
         return self.figures["boundary_f1_per_class"]
 
     @property
@@ -134,12 +134,12 @@ class Measurement:
 
     @property
     def worst(self) -> tuple[tuple[str, float], ...]:
-        """Name and mean IoU of up to 6 pictures where it is lowest, the worst first."""
+        """Name and mean IoU of up to 6 images where it is lowest, the worst first."""
         return self._ranked()[:SHOWN]
 
     @property
     def best(self) -> tuple[tuple[str, float], ...]:
-        """Name and mean IoU of up to 6 pictures where it is highest, the best first."""
+        """Name and mean IoU of up to 6 images where it is highest, the best first."""
         return self._ranked()[: -SHOWN - 1 : -1]
 
     def _ranked(self) -> tuple[tuple[str, float], ...]:
@@ -172,7 +172,7 @@ def describe(evaluation: Measurement) -> dict[str, Any]:
         name: [_plain(value) for value in values] for name, values in evaluation.reliability.items()
     }
     return {
-        "pictures": evaluation.n_pictures,
+        "images": evaluation.n_images,
         "pixels": sum(support),
         "ignore_class": classes.ignore_class,
         "figures": {name: _figure(figures[name], intervals[name]) for name in SCALARS},
@@ -246,11 +246,11 @@ def table(evaluation: Measurement) -> str:
 
 
 def _notes(evaluation: Measurement, labels: list[str]) -> list[str]:
-    count = evaluation.n_pictures
-    first = f"{counted(count, 'picture')}, {evaluation.settings.get('resolution', '')}"
+    count = evaluation.n_images
+    first = f"{counted(count, 'image')}, {evaluation.settings.get('resolution', '')}"
     lines = [first.rstrip(", ") + "."]
     if count > 1:
-        lines[0] += " Intervals are 95 %, by the bootstrap over pictures."
+        lines[0] += " Intervals are 95 %, by the bootstrap over images."
     recorded = evaluation.settings.get("as_in_training", [])
     if recorded:
         reading = evaluation.settings.get("reading", {})
@@ -266,7 +266,7 @@ def _notes(evaluation: Measurement, labels: list[str]) -> list[str]:
     if evaluation.worst:
         name, value = evaluation.worst[0]
         lines.append(
-            f"Worst picture by mean IoU of its classes: {printable(name)} ({number_text(value)})."
+            f"Worst image by mean IoU of its classes: {printable(name)} ({number_text(value)})."
         )
     return lines
 

@@ -1,4 +1,4 @@
-"""What a model says of pictures, whatever the model is."""
+"""What a model says of images, whatever the model is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from unetv2.exporting.exported_model import ExportedModel
 from unetv2.inference.compiled_model import Network
-from unetv2.inference.inputs import Picture
+from unetv2.inference.inputs import InputImage
 from unetv2.inference.postprocess import Wanted
 from unetv2.inference.predictor import Predictor
 from unetv2.models.segmentation_model import expected_range, preprocessing_of
@@ -38,7 +38,7 @@ class Segmenter(Protocol):
     preprocessing: Preprocessing
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """Returns the classes' probabilities, ``(height, width, n_classes)``, of a picture.
+        """Returns the classes' probabilities, ``(height, width, n_classes)``, of an image.
 
         Args:
             image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``, of any size.
@@ -46,7 +46,7 @@ class Segmenter(Protocol):
 
 
 class Answer(NamedTuple):
-    """What a model says of a picture.
+    """What a model says of an image.
 
     Attributes:
         predicted: Ids, ``(height, width)``.
@@ -58,7 +58,7 @@ class Answer(NamedTuple):
 
 
 class Answers:
-    """A model that answers, at the network's resolution or at that of the pictures.
+    """A model that answers, at the network's resolution or at that of the images.
 
     Args:
         model: A Keras model, the path of a ``.keras`` file, or a :class:`Segmenter`.
@@ -102,7 +102,7 @@ class Answers:
 
     @property
     def record(self) -> Preprocessing | None:
-        """How its pictures are prepared, and what its classes are; None if it does not tell."""
+        """How its images are prepared, and what its classes are; None if it does not tell."""
         model = self._segmenter or self._model
         if isinstance(getattr(model, "preprocessing", None), Preprocessing):
             return preprocessing_of(model, self.n_classes)
@@ -137,7 +137,7 @@ class Answers:
         )
 
     def to_batch(self, images: tf.Tensor) -> Iterator[Answer]:
-        """Yields what the model says of prepared pictures, at their size.
+        """Yields what the model says of prepared images, at their size.
 
         Args:
             images: float32 ``(batch, height, width, channels)``.
@@ -151,18 +151,18 @@ class Answers:
         confidence = tf.exp(highest[..., 0] - tf.reduce_logsumexp(logits, axis=-1)).numpy()
         yield from map(Answer, predicted[..., 0].numpy(), confidence)
 
-    def to_pictures(self, pictures: Iterable[Picture]) -> Iterator[Answer]:
-        """Yields what the model says of pictures, at their own size, in their order.
+    def to_images(self, images: Iterable[InputImage]) -> Iterator[Answer]:
+        """Yields what the model says of images, at their own size, in their order.
 
         Args:
-            pictures: They are read as they are needed, a batch ahead at most.
+            images: They are read as they are needed, a batch ahead at most.
         """
         if self._segmenter is not None:
-            for picture in pictures:
-                yield _answer(self._segmenter.probabilities(np.asarray(picture.pixels()[:])))
+            for image in images:
+                yield _answer(self._segmenter.probabilities(np.asarray(image.pixels()[:])))
             return
-        for picture, parts in Predictor(self._model).all(pictures, Wanted()):
-            whole = Answer(np.empty(picture.size, np.int32), np.empty(picture.size, np.float32))
+        for image, parts in Predictor(self._model).all(images, Wanted()):
+            whole = Answer(np.empty(image.size, np.int32), np.empty(image.size, np.float32))
             for part in parts:
                 height, width = part.mask.shape
                 place = np.s_[part.row : part.row + height, part.column : part.column + width]

@@ -1,4 +1,4 @@
-"""The figures of rows, for one weighting of the pictures or many at once."""
+"""The figures of rows, for one weighting of the images or many at once."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ BY_CLASS = (
 
 
 def weighted_figures(rows: Rows, weights: Floats) -> dict[str, Floats]:
-    """Returns all figures, each picture counted as often as its weight says.
+    """Returns all figures, each image counted as often as its weight says.
 
     Args:
-        rows: Of ``n`` pictures.
+        rows: Of ``n`` images.
         weights: ``(r, n)``, 0 or more.
 
     Returns:
@@ -85,7 +85,7 @@ def calibration_error(counts: Floats) -> Floats:
     confidences :math:`s_b`.
 
     Args:
-        counts: ``(3, ..., BINS)``, as of :class:`unetv2.evaluation.counts.PictureCounts`.
+        counts: ``(3, ..., BINS)``, as of :class:`unetv2.evaluation.counts.ImageCounts`.
 
     Returns:
         ``(...)`` in [0, 1], NaN without pixels.
@@ -102,7 +102,7 @@ def reliability(rows: Rows) -> dict[str, Floats]:
     """Returns the reliability curve.
 
     Args:
-        rows: Of the pictures.
+        rows: Of the images.
 
     Returns:
         dict of ``(BINS,)``: ``"low"`` and ``"high"``, a bin's ends; ``"pixels"``; ``"confidence"``
@@ -120,7 +120,7 @@ def reliability(rows: Rows) -> dict[str, Floats]:
 
 
 def _sums(weights: Floats, counts: npt.NDArray[np.int64]) -> Floats:
-    """Returns weighted sums over the pictures, what was counted first: ``(3, r, ...)``."""
+    """Returns weighted sums over the images, what was counted first: ``(3, r, ...)``."""
     flat = counts.reshape(len(counts), -1).astype(np.float64)
     summed = (weights @ flat).reshape(len(weights), *counts.shape[1:])
     return np.moveaxis(summed, 1, 0)
@@ -136,14 +136,14 @@ _WEIGHTS = 2_000_000
 def resampled(
     parts: Sequence[Rows], seed: int, resamples: int = RESAMPLES
 ) -> list[dict[str, Floats]]:
-    """Returns the figures of pictures drawn anew, with replacement, again and again.
+    """Returns the figures of images drawn anew, with replacement, again and again.
 
-    Pixels of one picture resemble each other, so pictures are drawn, not pixels. The draws do
+    Pixels of one image resemble each other, so images are drawn, not pixels. The draws do
     not depend on the order of the rows.
 
     Args:
-        parts: Rows of one or several models on the same pictures in the same order; each resample
-            draws the same pictures for all of them.
+        parts: Rows of one or several models on the same images in the same order; each resample
+            draws the same images for all of them.
         seed: int.
         resamples: int. How often.
 
@@ -221,7 +221,7 @@ def decimals(bounds: Floats) -> int:
 
 
 def _draws(n: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """Yields multinomial weights, ``(some, n)``: how often each picture was drawn."""
+    """Yields multinomial weights, ``(some, n)``: how often each image was drawn."""
     rng = np.random.default_rng(seed)
     at_once = max(1, _WEIGHTS // n)
     for start in range(0, resamples, at_once):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,11 +20,28 @@ from unetv2.data.labels import Labels, resolve_labels
 from unetv2.data.listing import take_shard
 from unetv2.data.pairs import SPLIT, Pair, find_pairs, split_pairs
 from unetv2.data.preprocess import check_headers, warn_of_turns
-from unetv2.evaluation.evaluate import Case
 from unetv2.evaluation.models import Answers
-from unetv2.inference.inputs import Picture
+from unetv2.inference.inputs import InputImage
 from unetv2.preprocessing import Preprocessing
 from unetv2.text import counted
+
+
+class Case(NamedTuple):
+    """An image with its mask and what a model says of it.
+
+    Attributes:
+        name: str. No other image's.
+        place: str. Where it is, for messages.
+        image: Gives what :func:`unetv2.evaluation.examples.make_example` takes.
+        truth: Gives the mask's ids, ``(height, width)``.
+        answer: What the model says.
+    """
+
+    name: str
+    place: str
+    image: Callable[[], np.ndarray]
+    truth: Callable[[], np.ndarray]
+    answer: Answer
 
 
 def resolve_classes(
@@ -65,7 +82,7 @@ def resolve_classes(
     chosen = next((number for number in ids if number is not None), None)
     if chosen == table.ignore_class:
         return table
-    # A colour of another id is not this one's.
+    # A color of another id is not this one's.
     return dataclasses.replace(table, ignore_class=chosen, ignore_color=None)
 
 
@@ -85,8 +102,8 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-class FolderPictures:
-    """The pictures of two folders with what a model says of them, at the masks' size.
+class FolderImages:
+    """The images of two folders with what a model says of them, at the masks' size.
 
     Args:
         answers: The model.
@@ -97,7 +114,7 @@ class FolderPictures:
 
     Attributes:
         classes: The table of the ids.
-        total: int. How many pictures there are.
+        total: int. How many images there are.
         settings: How they are measured.
 
     Raises:
@@ -156,15 +173,15 @@ class FolderPictures:
             self.settings["shards"] = [list(map(int, shard))]
 
     def __iter__(self) -> Iterator[Case]:
-        """Yields the pictures."""
-        pictures, named = itertools.tee(self._pictures())
-        asked = (picture for _, picture in pictures)
-        for (pair, picture), answer in zip(named, self._answers.to_pictures(asked), strict=True):
+        """Yields the images."""
+        images, named = itertools.tee(self._images())
+        asked = (image for _, image in images)
+        for (pair, image), answer in zip(named, self._answers.to_images(asked), strict=True):
             yield Case(
                 pair.key,
                 f"'{pair.mask}'",
-                partial(_pixels, picture),
-                partial(self._truth, pair, picture.size),
+                partial(_pixels, image),
+                partial(self._truth, pair, image.size),
                 answer,
             )
 
@@ -175,10 +192,10 @@ class FolderPictures:
         )
         return is_turn_ambiguous(*headers)
 
-    def _pictures(self) -> Iterator[tuple[Pair, Picture]]:
+    def _images(self) -> Iterator[tuple[Pair, InputImage]]:
         for pair in self._pairs:
             options = {"channels": self._answers.channels, "max_pixels": self._max_pixels}
-            yield pair, Picture(pair.image, **options)
+            yield pair, InputImage(pair.image, **options)
 
     def _truth(self, pair: Pair, size: tuple[int, int]) -> np.ndarray:
         try:
@@ -235,22 +252,22 @@ def _told_of(recorded: Mapping[str, Any], names: Iterable[str]) -> str:
         return ""
     return (
         f" They are read as in the model's training, {told}: pass other values if these are named "
-        "or labelled otherwise."
+        "or labeled otherwise."
     )
 
 
 def _sharded(pairs: list[Pair], shard: Sequence[int]) -> list[Pair]:
-    chosen = take_shard(pairs, shard, "pictures")
+    chosen = take_shard(pairs, shard, "images")
     if not chosen:
         raise ValueError(
-            f"`shard` must hold a picture. Received: shard={tuple(shard)} of "
+            f"`shard` must hold an image. Received: shard={tuple(shard)} of "
             f"{counted(len(pairs), 'pair')}. Divide them into fewer."
         )
     return list(chosen)
 
 
-def _pixels(picture: Picture) -> np.ndarray:
-    return np.asarray(picture.pixels()[:])
+def _pixels(image: InputImage) -> np.ndarray:
+    return np.asarray(image.pixels()[:])
 
 
 def _plain(value: Any) -> Any:
@@ -265,8 +282,8 @@ def _plain(value: Any) -> Any:
 _PLURAL = "batches of (image, mask), as `make_dataset` makes them"
 
 
-class DatasetPictures:
-    """The pictures of a data set with what a model says of them.
+class DatasetImages:
+    """The images of a data set with what a model says of them.
 
     Args:
         answers: The model.
@@ -275,7 +292,7 @@ class DatasetPictures:
 
     Attributes:
         classes: The table of the ids.
-        total: int or None. How many pictures there are, if that is known.
+        total: int or None. How many images there are, if that is known.
         settings: How they are measured.
 
     Raises:
@@ -302,14 +319,14 @@ class DatasetPictures:
         self.settings = {"resolution": f"measured at {size}, as the network sees them"}
 
     def __iter__(self) -> Iterator[Case]:
-        """Yields the pictures."""
+        """Yields the images."""
         number = 0
         for batch, (images, masks) in enumerate(self._dataset):
             pixels, truths = np.asarray(images), np.asarray(masks)
             _require_masks(truths, pixels, batch)
             ids = truths.reshape(pixels.shape[:3])
             for at, answer in enumerate(self._answers.to_batch(images)):
-                place = f"picture {at} of batch {batch}, both counted from 0"
+                place = f"image {at} of batch {batch}, both counted from 0"
                 name = f"#{number:07d}"
                 if self._keys is not None:
                     name = self._keys[number]
@@ -332,7 +349,7 @@ def _require_dataset(dataset: Any) -> None:
             "`dataset` must end. Received: an endless one. Make it without repeat=True."
         )
     if cardinality == 0:
-        raise ValueError("`dataset` must hold a picture. Received: an empty data set.")
+        raise ValueError("`dataset` must hold an image. Received: an empty data set.")
 
 
 def _require_origin(origin: Origin, n_classes: int) -> None:
@@ -345,7 +362,7 @@ def _require_origin(origin: Origin, n_classes: int) -> None:
         )
     if origin.augmentation is not None:
         raise ValueError(
-            "`dataset` must hold pictures as they are. Received: one with augmentation. "
+            "`dataset` must hold images as they are. Received: one with augmentation. "
             "Make it without."
         )
 
@@ -374,5 +391,5 @@ def _require_masks(masks: np.ndarray, images: np.ndarray, batch: int) -> None:
         raise ValueError(
             f"Masks in `dataset` must hold an integer id for each pixel, {sizes[1]}. "
             f"Received: {masks.dtype} of shape {masks.shape} in batch {batch}. "
-            "No one-hot vectors; nearest neighbour where masks are resized."
+            "No one-hot vectors; nearest neighbor where masks are resized."
         )

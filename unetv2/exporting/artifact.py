@@ -1,4 +1,4 @@
-"""Where an artefact keeps its description: beside its files, or in its only one."""
+"""Where an artifact keeps its description: beside its files, or in its only one."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Format:
     Args:
         name: str.
         precisions: What the numbers in the network may be.
-        suffix: str. Of an artefact that is one file; empty where it is a folder always.
+        suffix: str. Of an artifact that is one file; empty where it is a folder always.
         main: str. The file that holds the network.
         extra: str. What ``pip install "unetv2[...]"`` takes; empty where nothing is missing.
         runtime: str. The module that runs it.
         tools: The modules that write it besides.
-        open_sizes: bool. Whether the sizes of pictures may be open.
+        open_sizes: bool. Whether the sizes of images may be open.
         read: Patterns of the files of a folder that the runtime may read, by their names alone.
     """
 
@@ -117,16 +117,16 @@ Size = tuple[int | None, int | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What an artefact is, as its JSON tells.
+    """What an artifact is, as its JSON tells.
 
     Args:
         name: str. The model's.
         format: str.
         precision: str. Of the numbers in the network.
         n_classes: int.
-        frame_size: ``(height, width)`` of the pictures that it takes, None where it is open.
+        frame_size: ``(height, width)`` of the images that it takes, None where it is open.
         network_size: ``(height, width)`` of what the network in it is fed with.
-        resizes: bool. Whether it brings pictures to that size, and the answer back, itself.
+        resizes: bool. Whether it brings images to that size, and the answer back, itself.
         preprocessing: Preprocessing.
         parity: How far it agrees with the Keras model.
         versions: What it was written with.
@@ -217,12 +217,12 @@ _MOST_BYTES = 2**24
 _AT_ONCE = 2**20
 
 
-class BrokenArtefactError(ValueError):
-    """What was to be loaded is no artefact, or a damaged one."""
+class BrokenArtifactError(ValueError):
+    """What was to be loaded is no artifact, or a damaged one."""
 
     def __init__(self, path: Any, why: str) -> None:
         super().__init__(
-            f"`path` must be an artefact of `unetv2.export`. Received: '{path}': "
+            f"`path` must be an artifact of `unetv2.export`. Received: '{path}': "
             f"{' '.join(why.split())}. Export the model again."
         )
 
@@ -244,7 +244,7 @@ def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_description(folder: Path, description: Description) -> None:
-    """Writes the description into an artefact's folder, with what its files are."""
+    """Writes the description into an artifact's folder, with what its files are."""
     text = replace(description, files=describe_files(folder)).to_json()
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
@@ -268,7 +268,7 @@ def join(folder: Path, format: str) -> Path:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
-    """Reads the description of an artefact and checks its files.
+    """Reads the description of an artifact and checks its files.
 
     Args:
         path: A folder, or a ``.tflite`` or ``.onnx`` file.
@@ -278,32 +278,32 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
 
     Raises:
         FileNotFoundError: If there is nothing.
-        BrokenArtefactError: If it is something else, or damaged.
+        BrokenArtifactError: If it is something else, or damaged.
     """
     path = Path(path)
     recover(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"`path` must be an artefact. Received: '{path}', where there is none. Check the path."
+            f"`path` must be an artifact. Received: '{path}', where there is none. Check the path."
         )
     try:
         text, end = _text(path)
     # What a damaged archive raises has no common base.
     except Exception as error:
-        raise BrokenArtefactError(path, f"it has no description ({reason(error)})") from error
+        raise BrokenArtifactError(path, f"it has no description ({reason(error)})") from error
     try:
         description = Description.from_json(text)
     except (ValueError, TypeError) as error:
         why = f"its description cannot be read ({reason(error)})"
-        raise BrokenArtefactError(path, why) from error
+        raise BrokenArtifactError(path, why) from error
     files = _named(path, description)
     for name, file in files.items():
         _require_written(path, name, file, description.files[name], end)
     return description, files
 
 
-def is_artefact(path: str | os.PathLike[str]) -> bool:
-    """Returns whether a path looks like an artefact's."""
+def is_artifact(path: str | os.PathLike[str]) -> bool:
+    """Returns whether a path looks like an artifact's."""
     path = Path(path)
     recover(path)
     if path.is_dir():
@@ -351,14 +351,14 @@ def _named(path: Path, description: Description) -> dict[str, Path]:
     for name in description.files:
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts or "\\" in name:
-            raise BrokenArtefactError(path, f"it names the file '{name}', outside of it")
+            raise BrokenArtifactError(path, f"it names the file '{name}', outside of it")
         files[name] = path / name if path.is_dir() else path
     format = FORMATS[description.format]
     if format.main not in files:
-        raise BrokenArtefactError(path, "it names no network")
+        raise BrokenArtifactError(path, "it names no network")
     if not path.is_dir():
         if len(files) != 1 or path.suffix != format.suffix:
-            raise BrokenArtefactError(path, "it names other files")
+            raise BrokenArtifactError(path, "it names other files")
         return files
     for name, _ in files_of(path):
         # What file managers leave in folders is hidden, and no runtime reads it.
@@ -368,7 +368,7 @@ def _named(path: Path, description: Description) -> dict[str, Path]:
             and not hidden
             and any(fnmatchcase(name, pattern) for pattern in format.read)
         ):
-            raise BrokenArtefactError(path, f"'{name}' is in it, and was not written with it")
+            raise BrokenArtifactError(path, f"'{name}' is in it, and was not written with it")
     return files
 
 
@@ -379,9 +379,9 @@ def _require_written(
         size, digest = int(known["bytes"]), str(known["sha256"])
         found = file.stat().st_size if end is None else end
         if found != size or _sha256(file, size) != digest:
-            raise BrokenArtefactError(path, f"'{name}' is not the file that was written")
+            raise BrokenArtifactError(path, f"'{name}' is not the file that was written")
     except (OSError, KeyError, TypeError) as error:
-        raise BrokenArtefactError(path, f"'{name}' cannot be read ({reason(error)})") from error
+        raise BrokenArtifactError(path, f"'{name}' cannot be read ({reason(error)})") from error
 
 
 def _sha256(path: Path, size: int) -> str:

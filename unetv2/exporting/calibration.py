@@ -1,4 +1,4 @@
-"""Pictures that an export is calibrated with and checked on."""
+"""Images that an export is calibrated with and checked on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.preprocess import Geometry, resize_image
 from unetv2.exporting.formats.base import eight_bits
 from unetv2.exporting.graph import Plan
-from unetv2.inference.inputs import Picture
+from unetv2.inference.inputs import InputImage
 from unetv2.synthetic import driving_scene
 
 # More tell a calibration nothing new.
@@ -24,13 +24,13 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", 
 _SCENE = (240, 320)
 
 
-def pictures(calibration: Any, plan: Plan, most: int = MOST) -> list[np.ndarray]:
-    """Reads pictures.
+def calibration_images(calibration: Any, plan: Plan, most: int = MOST) -> list[np.ndarray]:
+    """Reads images.
 
     Args:
         calibration: A data set of ``make_dataset`` or of batches of its images, a folder, or a
             list of paths and arrays.
-        plan: What the artefact takes.
+        plan: What the artifact takes.
         most: int. How many are read.
 
     Returns:
@@ -50,17 +50,17 @@ def pictures(calibration: Any, plan: Plan, most: int = MOST) -> list[np.ndarray]
         found = _of_files(calibration, plan)
     else:
         raise TypeError(
-            "`calibration` must be a data set, a folder of pictures, or a list of them. "
+            "`calibration` must be a data set, a folder of images, or a list of them. "
             f"Received: {type(calibration).__name__}. Pass the training's data set."
         )
     some = list(itertools.islice(found, most))
     if not some:
-        raise ValueError("`calibration` must hold a picture. Received: none.")
+        raise ValueError("`calibration` must hold an image. Received: none.")
     return some
 
 
 def scenes(plan: Plan, count: int) -> list[np.ndarray]:
-    """Returns made-up driving scenes, for who has no pictures at hand."""
+    """Returns synthetic driving scenes, for who has no images at hand."""
     height, width = (
         own or other
         for own, other in zip(
@@ -73,22 +73,22 @@ def scenes(plan: Plan, count: int) -> list[np.ndarray]:
     ]
 
 
-def fitted(picture: np.ndarray, plan: Plan) -> np.ndarray:
-    """Brings a picture to the size that an artefact takes, if that is fixed."""
+def fitted(image: np.ndarray, plan: Plan) -> np.ndarray:
+    """Brings an image to the size that an artifact takes, if that is fixed."""
     size = (
-        plan.frame_size[0] or picture.shape[0],
-        plan.frame_size[1] or picture.shape[1],
+        plan.frame_size[0] or image.shape[0],
+        plan.frame_size[1] or image.shape[1],
     )
-    if picture.shape[:2] == size:
-        return picture
+    if image.shape[:2] == size:
+        return image
     known = plan.preprocessing
     if plan.resizes:
-        return resize_image(picture, Geometry(size, size))
+        return resize_image(image, Geometry(size, size))
     if _is_whole(plan):
-        geometry = Geometry.plan(picture.shape[:2], size, known.resize)
-        return resize_image(picture, geometry, known.interpolation)
-    # A window in the middle; the smaller side of a smaller picture is enlarged.
-    return resize_image(picture, Geometry.plan(picture.shape[:2], size, "crop"))
+        geometry = Geometry.plan(image.shape[:2], size, known.resize)
+        return resize_image(image, geometry, known.interpolation)
+    # A window in the middle; the smaller side of a smaller image is enlarged.
+    return resize_image(image, Geometry.plan(image.shape[:2], size, "crop"))
 
 
 def _is_whole(plan: Plan) -> bool:
@@ -118,5 +118,5 @@ def _listed(folder: Path) -> list[Path]:
 
 def _of_files(images: Sequence[Any], plan: Plan) -> Iterator[np.ndarray]:
     for image in images:
-        picture = Picture(image, channels=plan.preprocessing.channels, max_pixels=MAX_PIXELS)
-        yield eight_bits(np.asarray(picture.pixels()[:]))
+        opened = InputImage(image, channels=plan.preprocessing.channels, max_pixels=MAX_PIXELS)
+        yield eight_bits(np.asarray(opened.pixels()[:]))

@@ -22,7 +22,7 @@ from unetv2.classes import ClassTable
 from unetv2.exporting.artifact import (
     Description,
     Format,
-    is_artefact,
+    is_artifact,
     join,
     read,
     require_format,
@@ -30,7 +30,7 @@ from unetv2.exporting.artifact import (
     require_precision,
     write_description,
 )
-from unetv2.exporting.calibration import fitted, pictures, scenes
+from unetv2.exporting.calibration import calibration_images, fitted, scenes
 from unetv2.exporting.exported_model import ExportedModel
 from unetv2.exporting.formats.saved_model import others
 from unetv2.exporting.graph import NETWORK, Graph, Plan, plan
@@ -98,12 +98,12 @@ def _shortened(text: str) -> str:
 
 
 def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
-    """Raises unless an artefact can be written to a path.
+    """Raises unless an artifact can be written to a path.
 
     Args:
         path: Where to.
-        format: Of the artefact.
-        overwrite: bool. Whether an artefact there may be replaced.
+        format: Of the artifact.
+        overwrite: bool. Whether an artifact there may be replaced.
 
     Raises:
         ValueError: If there is something that is to stay, or the suffix is another format's.
@@ -121,12 +121,12 @@ def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
             f"`path` must not exist. Received: path='{path}', which does. "
             "Pass overwrite=True to replace it, or another path."
         )
-    if is_artefact(path):
+    if is_artifact(path):
         with contextlib.suppress(ValueError):
             read(path)
             return
     raise ValueError(
-        f"`path` must be an artefact to be overwritten. Received: path='{path}', which is "
+        f"`path` must be an artifact to be overwritten. Received: path='{path}', which is "
         "something else. Pass another path."
     )
 
@@ -141,7 +141,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def put(written: Path, path: Path) -> None:
-    """Puts what was written into its place, where an earlier artefact may be.
+    """Puts what was written into its place, where an earlier artifact may be.
 
     Args:
         written: A folder in that of :func:`beside`, or a file in such a folder.
@@ -154,7 +154,7 @@ def put(written: Path, path: Path) -> None:
 
 _COMPARED = 8
 _FEW = 100
-# Pictures that tell enough of how far channels' ranges differ.
+# Images that tell enough of how far channels' ranges differ.
 _EQUALIZED = 64
 
 _log = logging.getLogger("unetv2")
@@ -176,21 +176,21 @@ def export(
 ) -> ExportedModel:
     """Writes a model so that it runs without Keras and without this library.
 
-    The artefact takes camera frames as they are, uint8 ``(batch, height, width, channels)``, and
+    The artifact takes camera frames as they are, uint8 ``(batch, height, width, channels)``, and
     answers ``mask`` and ``confidence`` of their size, and ``logits`` of the network's. Resizing as
     in training, scaling, the network, the most probable class and the way back to the frames' size
     are all in it: of frames of any size in ``"saved_model"``, ``"onnx"`` and ``"openvino"``, of
     one ``frame_size`` in ``"litert"``, whose frames otherwise come at the network's size. Models
     of windows or native scale are fed at that scale. :func:`unetv2.load_exported` does what an
-    artefact leaves out.
+    artifact leaves out.
 
-    How pictures were prepared, class names, colours, versions, and how far the artefact agrees
+    How images were prepared, class names, colors, versions, and how far the artifact agrees
     with the Keras model, are in ``unetv2.json`` beside the network, or within its only file. The
-    agreement is measured on pictures, with what was written; where it is too low nothing is left.
+    agreement is measured on images, with what was written; where it is too low nothing is left.
 
     Args:
         model: A functional Keras model that gives logits, or the path of its ``.keras`` file.
-        path: A folder for the artefact. For ``"litert"`` and ``"onnx"`` also a file, ending in
+        path: A folder for the artifact. For ``"litert"`` and ``"onnx"`` also a file, ending in
             ``.tflite`` or ``.onnx``.
         format: ``"saved_model"``, ``"litert"``, ``"onnx"`` or ``"openvino"``.
         precision: ``"float32"`` or ``"float16"``; ``"bfloat16"`` for ``"saved_model"`` and
@@ -199,23 +199,24 @@ def export(
             model was trained with; a model for all sizes may need one.
         frame_size: ``(height, width)`` of the camera's frames, or None for any. Of the network's
             own size, nothing is resized inside.
-        classes: ClassTable or None. Names and colours; None takes the model's.
-        calibration: For ``"int8"``, what the numbers in the network are measured on, 100 pictures
-            at least: a data set of :func:`unetv2.make_dataset`, a folder of pictures, or a list
+        classes: ClassTable or None. Names and colors; None takes the model's.
+        calibration: For ``"int8"``, what the numbers in the network are measured on, 100 images
+            at least: a data set of :func:`unetv2.make_dataset`, a folder of images, or a list
             of paths and arrays. The first 300 count. Take those of the training, without
-            augmentation. The agreement is measured on the last of them; None takes made-up scenes.
+            augmentation. The agreement is measured on the last of them; None takes synthetic
+            scenes.
         least_equal: float in [0, 1], or None. The least share of pixels that must be of the Keras
             model's class, or of one as probable: by default 0.9999 for ``"float32"``, 0.99 for
             ``"float16"``, 0.97 for ``"bfloat16"``, 0.9 for ``"int8"``.
-        overwrite: bool. Whether an earlier artefact at ``path`` is replaced.
+        overwrite: bool. Whether an earlier artifact at ``path`` is replaced.
         verbose: bool. Whether the agreement is printed to stdout.
 
     Returns:
-        ExportedModel. The artefact, loaded.
+        ExportedModel. The artifact, loaded.
 
     Raises:
         ValueError: If an argument is out of its range; if a layer cannot be converted, which is
-            named; if ``path`` exists; if artefact and model disagree.
+            named; if ``path`` exists; if artifact and model disagree.
         TypeError: If an argument is of the wrong type.
         ImportError: If a package is missing; the message has the command that installs it.
         FileNotFoundError: If the model's file does not exist.
@@ -233,7 +234,7 @@ def export(
     require_precision(kind, precision)
     if precision == "int8" and calibration is None:
         raise ValueError(
-            "`calibration` must be given for precision='int8': pictures on which the numbers in "
+            "`calibration` must be given for precision='int8': images on which the numbers in "
             "the network are measured. Received: calibration=None. Pass the training's data set."
         )
     least = _require_share(LEAST[precision] if least_equal is None else least_equal)
@@ -249,18 +250,18 @@ def export(
             "Pass the .keras file that it was made of."
         )
     planned = plan(model, kind, image_size=image_size, frame_size=frame_size, classes=classes)
-    some = None if calibration is None else pictures(calibration, planned)
+    some = None if calibration is None else calibration_images(calibration, planned)
     if precision == "int8" and some is not None and len(some) < _FEW:
         _log.warning(
             "`calibration` has %s; int8 needs about %d to be measured well.",
-            counted(len(some), "picture"), _FEW,
+            counted(len(some), "image"), _FEW,
         )  # fmt: skip
     converted = {"litert": "float32", "openvino": "float32"}.get(format, precision)
     network = deployable(model, "float32" if converted == "int8" else converted)
     batch = None if kind.open_sizes else 1
     graphs = [Graph(network, planned, batch)]
     _require_computing(graphs[0])
-    frames = [fitted(picture, planned) for picture in some or []]
+    frames = [fitted(image, planned) for image in some or []]
     if precision == "int8":
         images = map(graphs[0].images, frames[:: math.ceil(len(frames) / _EQUALIZED)])
         even = equalized(network, images)
@@ -283,7 +284,7 @@ def export(
         parity, written = max(tried, key=lambda one: one[0].pixels_equal)
         if parity.pixels_equal < least:
             raise ValueError(
-                f"The artefact must give the Keras model's class for a share of {least:g} of the "
+                f"The artifact must give the Keras model's class for a share of {least:g} of the "
                 f"pixels. Received: {parity}. Nothing was written. Lower `least_equal` if that "
                 "is good enough, or choose another `precision`."
             )
@@ -338,10 +339,10 @@ def _write(
 def _parity(
     model: keras.Model, planned: Plan, folder: Path, some: list[np.ndarray] | None, precision: str
 ) -> Parity:
-    source = "made-up scenes" if some is None else "pictures of `calibration`"
+    source = "synthetic scenes" if some is None else "images of `calibration`"
     # Eight bits are written in two ways, of which this chooses.
     count = 4 * _COMPARED if precision == "int8" else _COMPARED
     compared = scenes(planned, count) if some is None else some[-count:]
     if planned.resizes and None not in planned.frame_size:
-        compared = [fitted(picture, planned) for picture in compared]
+        compared = [fitted(image, planned) for image in compared]
     return compare(reference(model, planned), load_exported(folder), compared, source)

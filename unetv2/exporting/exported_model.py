@@ -16,7 +16,7 @@ from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.preprocess import Geometry
 from unetv2.exporting.artifact import Description, Size
 from unetv2.exporting.formats.base import Outputs, Runner, eight_bits
-from unetv2.inference.inputs import Picture, place
+from unetv2.inference.inputs import InputImage, place
 from unetv2.inference.postprocess import Band, Wanted, enlarge, mask_dtype, part_of
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Gathering, Predictor
@@ -29,11 +29,11 @@ NO_DROPOUT = (
 )
 
 
-class ArtefactNetwork:
-    """What an artefact says of prepared pictures; see :class:`unetv2.inference.compiled_model.Network`.
+class ArtifactNetwork:
+    """An artifact as a :class:`unetv2.inference.compiled_model.Network`.
 
     Args:
-        description: What the artefact is.
+        description: What the artifact is.
         run: Runs it on frames.
 
     Attributes:
@@ -55,11 +55,11 @@ class ArtefactNetwork:
 
     @property
     def any_size(self) -> bool:
-        """Whether the artefact takes prepared pictures of other sizes than one."""
+        """Whether the artifact takes prepared images of other sizes than one."""
         return self.size == (None, None)
 
     def prepare(self, size: tuple[int, int], *, sampled: bool = False) -> None:
-        """Raises where the artefact does not take a size, or is to have dropout on.
+        """Raises where the artifact does not take a size, or is to have dropout on.
 
         Args:
             size: ``(height, width)``.
@@ -72,13 +72,13 @@ class ArtefactNetwork:
             raise ValueError(NO_DROPOUT)
         if not self.takes(size):
             raise ValueError(
-                f"`model` must take pictures of {size[0]}x{size[1]}. Received: an exported model "
+                f"`model` must take images of {size[0]}x{size[1]}. Received: an exported model "
                 f"for frames of {self._frame_size} and a network of {self.size}. "
                 "Export it without `frame_size`, or with another `image_size`."
             )
 
     def takes(self, size: Size) -> bool:
-        """Returns whether the artefact takes prepared pictures of a size."""
+        """Returns whether the artifact takes prepared images of a size."""
         known = zip((*self.size, *self._frame_size), (*size, *size), strict=True)
         return all(own in (None, side) for own, side in known)
 
@@ -86,8 +86,8 @@ class ArtefactNetwork:
         """Returns what the ``softmax`` of is the probabilities of the classes.
 
         Args:
-            images: Prepared pictures, float32 ``(batch, height, width, channels)``. The artefact
-                takes 8 bits: of pictures that had these, nothing is lost.
+            images: Prepared images, float32 ``(batch, height, width, channels)``. The artifact
+                takes 8 bits: of images that had these, nothing is lost.
 
         Returns:
             tf.Tensor. float32 ``(batch, height, width, n_classes)``.
@@ -115,7 +115,7 @@ class ExportedModel:
         path: str. Where it lies.
         name: str. The Keras model's name.
         n_classes: int. Number of classes.
-        preprocessing: :class:`unetv2.Preprocessing`. How the network's pictures are prepared.
+        preprocessing: :class:`unetv2.Preprocessing`. How the network's images are prepared.
 
     Example:
         >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
@@ -148,7 +148,7 @@ class ExportedModel:
         self.preprocessing = preprocessing_of(self, self.n_classes)
         self._runner = runner
         self._load = load
-        self._network = ArtefactNetwork(description, self.run)
+        self._network = ArtifactNetwork(description, self.run)
 
     def __repr__(self) -> str:
         """Returns what it is."""
@@ -168,7 +168,7 @@ class ExportedModel:
         return self._load, ()
 
     def run(self, frames: np.ndarray) -> Outputs:
-        """Runs the artefact itself.
+        """Runs the artifact itself.
 
         Args:
             frames: uint8 ``(batch, height, width, channels)`` of the size that it takes:
@@ -188,8 +188,8 @@ class ExportedModel:
         ):
             raise ValueError(
                 f"`frames` must be uint8 {shape}, None for any. "
-                f"Received: {frames.dtype} {frames.shape}. `predict` takes pictures of any size "
-                "where the artefact was exported without `frame_size`."
+                f"Received: {frames.dtype} {frames.shape}. `predict` takes images of any size "
+                "where the artifact was exported without `frame_size`."
             )
         return self._runner(np.ascontiguousarray(frames))
 
@@ -225,7 +225,7 @@ class ExportedModel:
         max_pixels: int = MAX_PIXELS,
         mc_samples: int = 0,
     ) -> Prediction | list[Prediction]:
-        """Predicts pictures, resizing them in the artefact where it does that itself.
+        """Predicts images, resizing them in the artifact where it does that itself.
 
         Args:
             image: A path, an array or a list of them, as of :func:`unetv2.predict`. Pixels of
@@ -233,15 +233,15 @@ class ExportedModel:
             uncertainty: bool. Whether the entropy is made too.
             probabilities: bool. Whether all classes' probabilities are kept.
             batch_size: int, at least 1. Frames of one size that are run at once, at most.
-            max_pixels: int, at least 1. Picture files of more pixels are refused from their header.
-            mc_samples: int. 0, as no artefact has dropout: others are refused.
+            max_pixels: int, at least 1. Image files of more pixels are refused from their header.
+            mc_samples: int. 0, as no artifact has dropout: others are refused.
 
         Returns:
-            Prediction, with its confidence, or a list of them for a list of pictures.
+            Prediction, with its confidence, or a list of them for a list of images.
 
         Raises:
             FileNotFoundError: If a file does not exist.
-            ValueError: If a picture is none, or of a size, channels or values not taken, or if
+            ValueError: If an image is none, or of a size, channels or values not taken, or if
                 samples of dropout are asked for.
             TypeError: If it is something else.
         """
@@ -250,7 +250,7 @@ class ExportedModel:
         several = isinstance(image, list | tuple)
         batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
         asked = [
-            Picture(one, channels=self.preprocessing.channels, max_pixels=max_pixels)
+            InputImage(one, channels=self.preprocessing.channels, max_pixels=max_pixels)
             for one in (image if several else [image])
         ]
         wanted = Wanted(uncertainty, probabilities)
@@ -261,7 +261,7 @@ class ExportedModel:
         return found if several else found[0]
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """Returns the classes' probabilities of a picture.
+        """Returns the classes' probabilities of an image.
 
         Args:
             image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``.
@@ -270,37 +270,37 @@ class ExportedModel:
             np.ndarray. float32 ``(height, width, n_classes)`` in [0, 1], 1 in sum.
 
         Raises:
-            ValueError: If it is no picture, or of a size, channels or values not taken.
+            ValueError: If it is no image, or of a size, channels or values not taken.
         """
         prediction: Any = self.predict(image, probabilities=True)
         return prediction.probabilities
 
     @property
-    def network(self) -> ArtefactNetwork:
-        """What :func:`unetv2.predict` feeds with prepared pictures."""
+    def network(self) -> ArtifactNetwork:
+        """What :func:`unetv2.predict` feeds with prepared images."""
         return self._network
 
     @property
     def classes(self) -> ClassTable:
-        """Names and colours of the ids."""
+        """Names and colors of the ids."""
         return class_table(self.preprocessing, self.n_classes)
 
     def _whole(
-        self, pictures: Sequence[Picture], wanted: Wanted, batch_size: int
+        self, images: Sequence[InputImage], wanted: Wanted, batch_size: int
     ) -> Iterator[Prediction]:
-        for _, same in itertools.groupby(pictures, key=lambda picture: picture.size):
+        for _, same in itertools.groupby(images, key=lambda image: image.size):
             left = list(same)
             while left:
                 batch, left = left[:batch_size], left[batch_size:]
                 frames = np.stack([eight_bits(np.asarray(one.pixels()[:])) for one in batch])
                 outputs = self.run(frames)
-                for number, picture in enumerate(batch):
+                for number, image in enumerate(batch):
                     mask, confidence, logits = (one[number] for one in outputs)
-                    yield self._prediction(picture, mask, confidence, logits, wanted)
+                    yield self._prediction(image, mask, confidence, logits, wanted)
 
     def _prediction(
         self,
-        picture: Picture,
+        image: InputImage,
         mask: np.ndarray,
         confidence: np.ndarray,
         logits: np.ndarray,
@@ -309,10 +309,10 @@ class ExportedModel:
         more: dict[str, Any] = {}
         if wanted != Wanted(False, False):
             size = logits.shape[:2]
-            geometry = Geometry.plan(picture.size, (size[0], size[1]), self.preprocessing.resize)
+            geometry = Geometry.plan(image.size, (size[0], size[1]), self.preprocessing.resize)
             rows, columns = place(geometry)
             inside = tf.constant(logits[rows, columns])
-            bands = enlarge([Band(0, inside)], geometry.resized, picture.size)
+            bands = enlarge([Band(0, inside)], geometry.resized, image.size)
             parts = [
                 part_of(row, 0, values, self.n_classes, wanted, logarithms=True)
                 for row, values in bands
@@ -325,16 +325,16 @@ class ExportedModel:
                     more[name] = np.concatenate([getattr(part, name) for part in parts])
         return Prediction(
             ids=mask.astype(mask_dtype(self.n_classes), copy=False), confidence=confidence,
-            classes=self.classes, picture=picture, **more,
+            classes=self.classes, image=image, **more,
         )  # fmt: skip
 
     def _prepared(
-        self, pictures: Sequence[Picture], wanted: Wanted, batch_size: int
+        self, images: Sequence[InputImage], wanted: Wanted, batch_size: int
     ) -> Iterator[Prediction]:
-        """Predicts as `unetv2.predict` does, with what the artefact says of prepared pictures."""
+        """Predicts as `unetv2.predict` does, with what the artifact says of prepared images."""
         predictor = Predictor(self, batch_size=batch_size)
-        for picture, parts in predictor.all(pictures, Wanted(True, wanted.probabilities)):
-            gathered = Gathering(picture, predictor, wanted, None)
+        for image, parts in predictor.all(images, Wanted(True, wanted.probabilities)):
+            gathered = Gathering(image, predictor, wanted, None)
             for part in parts:
                 gathered.add(part)
             yield gathered.prediction()

@@ -24,13 +24,13 @@ from unetv2.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Plan:
-    """What an artefact takes.
+    """What an artifact takes.
 
     Args:
-        frame_size: ``(height, width)`` of the pictures, None where it is open.
+        frame_size: ``(height, width)`` of the images, None where it is open.
         network_size: ``(height, width)`` of what the network is fed with.
-        resizes: bool. Whether the artefact brings the one to the other, and the answer back.
-        preprocessing: How the network's pictures are prepared.
+        resizes: bool. Whether the artifact brings the one to the other, and the answer back.
+        preprocessing: How the network's images are prepared.
         probabilities: bool. Whether the network gives probabilities, and not logits.
     """
 
@@ -49,16 +49,16 @@ def plan(
     frame_size: Sequence[int] | None,
     classes: ClassTable | None,
 ) -> Plan:
-    """Plans an artefact.
+    """Plans an artifact.
 
-    Whole pictures are resized in it. Windows, and pictures at their own scale, are cut out by who
+    Whole images are resized in it. Windows, and images at their own scale, are cut out by who
     feeds it.
 
     Args:
         model: The model.
         format: What becomes of it.
-        image_size: ``(height, width)`` that pictures are brought to, or None for the model's.
-        frame_size: ``(height, width)`` of the pictures, or None for any.
+        image_size: ``(height, width)`` that images are brought to, or None for the model's.
+        frame_size: ``(height, width)`` of the images, or None for any.
         classes: ClassTable or None for the model's.
 
     Returns:
@@ -79,7 +79,7 @@ def plan(
         raise ValueError(
             f"`image_size` must be given for format='{format.name}', which takes one size only, "
             f"and a model that takes all. Received: image_size={image_size!r}. Pass the size of "
-            "the windows or pictures that the network is to be fed with."
+            "the windows or images that the network is to be fed with."
         )
     if frame_size is None:
         if whole and format.open_sizes:
@@ -88,10 +88,10 @@ def plan(
     frames = require_image_size(frame_size, "frame_size")
     if not whole and frames != size:
         raise ValueError(
-            "`frame_size` must be None for a model that is fed with pictures at their own scale. "
+            "`frame_size` must be None for a model that is fed with images at their own scale. "
             f"Received: frame_size={frame_size!r}. Pass `image_size` in its place."
         )
-    # Of the network's own size they come prepared, and pictures of other sizes can be too.
+    # Of the network's own size they come prepared, and images of other sizes can be too.
     return Plan(frames, size, whole and frames != size, known, network.probabilities)
 
 
@@ -122,15 +122,15 @@ def _require_taken(model: keras.Model, network: Network, size: Size) -> None:
 
 # Resizing in a graph: the library's arithmetic as two products with matrices.
 #
-# What `unetv2.data.preprocess` does to a picture is linear along rows and along columns, whatever the
-# interpolation. So each becomes a matrix, made of the sizes by operations that every format has, also
-# where the picture's size is open.
+# Preprocessing is linear along rows and along columns, whatever the interpolation. So each
+# becomes a matrix, computed from the sizes by operations that every format has, also where the
+# image size is open.
 
 _POWERS_OF_TWO = [2**power for power in range(25)]
 
 
 class Place(NamedTuple):
-    """Where the picture lies on what the network is fed with, each an int or a scalar tensor."""
+    """Where the image lies on what the network is fed with, each an int or a scalar tensor."""
 
     top: Any
     left: Any
@@ -182,7 +182,7 @@ def enlarge(values: tf.Tensor, place: Place, size: tuple[Any, Any]) -> tf.Tensor
 
     Args:
         values: float32 ``(batch, height, width, channels)``.
-        place: Where the picture lies on it.
+        place: Where the image lies on it.
         size: ``(height, width)`` of the frames, ints or scalar tensors.
     """
     if not _same((place.height, place.width), values.shape[1:3]):

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from unetv2.arguments import require_integer
-from unetv2.exporting.artifact import BrokenArtefactError, read
+from unetv2.exporting.artifact import BrokenArtifactError, read
 from unetv2.exporting.exported_model import ExportedModel
 
 # Of loading what others replace meanwhile.
@@ -18,12 +18,12 @@ _ATTEMPTS = 10
 def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -> ExportedModel:
     """Loads what :func:`unetv2.export` wrote.
 
-    The runtime of its format is imported here, and no other. Nothing in an artefact is run as
+    The runtime of its format is imported here, and no other. Nothing in an artifact is run as
     code: its files must be those that its description names, by their SHA-256; graphs that do more
     than compute are refused.
 
     Args:
-        path: The artefact's folder, or its ``.tflite`` or ``.onnx`` file.
+        path: The artifact's folder, or its ``.tflite`` or ``.onnx`` file.
         threads: int, at least 1, or None. Threads of the runtime; None leaves that to it.
             TensorFlow's, for a SavedModel, are set for the whole process elsewhere.
 
@@ -32,7 +32,7 @@ def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -
 
     Raises:
         FileNotFoundError: If there is nothing.
-        ValueError: If it is no artefact, or a damaged one, or ``threads`` is out of its range.
+        ValueError: If it is no artifact, or a damaged one, or ``threads`` is out of its range.
         TypeError: If ``threads`` is no integer.
         ImportError: If the format's runtime is not installed.
 
@@ -52,10 +52,10 @@ def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -
     while True:
         before = _identity(path)
         left -= 1
-        # Where another process puts another artefact there meanwhile, parts may be of either.
+        # Where another process puts another artifact there meanwhile, parts may be of either.
         try:
             loaded = _load(path, threads)
-        except (FileNotFoundError, BrokenArtefactError):
+        except (FileNotFoundError, BrokenArtifactError):
             if left and _identity(path) != before:
                 continue
             raise
@@ -64,7 +64,7 @@ def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, ...]:
-    """Returns what an artefact has alone among all that were at its path."""
+    """Returns what an artifact has alone among all that were at its path."""
     try:
         status = Path(path).stat()
     except OSError:
@@ -77,12 +77,12 @@ def _load(path: str | os.PathLike[str], threads: int | None) -> ExportedModel:
     runner = importlib.import_module(f"unetv2.exporting.{description.format}").Runner
     try:
         loaded = runner(files, description, threads)
-    except (BrokenArtefactError, ImportError):
+    except (BrokenArtifactError, ImportError):
         raise
     # Each runtime has errors of its own for what it cannot read.
     except Exception as error:
         if threads is not None and "`threads`" in str(error):
             raise
-        raise BrokenArtefactError(path, f"its runtime says: {error}") from error
+        raise BrokenArtifactError(path, f"its runtime says: {error}") from error
     again = functools.partial(load_exported, Path(path).resolve(), threads=threads)
     return ExportedModel(description, loaded, path, load=again)

@@ -50,7 +50,7 @@ def equalized(model: keras.Model, images: Iterable[Any]) -> keras.Model:
 
     Args:
         model: A functional model, without batch normalization in its blocks.
-        images: Batches of prepared pictures, ``(batch, height, width, channels)``.
+        images: Batches of prepared images, ``(batch, height, width, channels)``.
 
     Returns:
         keras.Model. The model itself where nothing is to be changed.
@@ -62,10 +62,10 @@ def equalized(model: keras.Model, images: Iterable[Any]) -> keras.Model:
     clone = keras.models.clone_model(keras.Model(model.inputs[0], model.outputs[0]))
     clone.set_weights(model.get_weights())
     links = list(_links(clone))
-    pictures = list(images)
-    if not links or not pictures:
+    some = list(images)
+    if not links or not some:
         return model
-    _measure(clone, links, pictures)
+    _measure(clone, links, some)
     # All of them first: each changes the kernels that others are of.
     for link, factor in [(link, _factor(link)) for link in links]:
         for convolution in link.makers:
@@ -76,7 +76,7 @@ def equalized(model: keras.Model, images: Iterable[Any]) -> keras.Model:
             kernel = _kernel(convolution)
             kernel[:, :, start : start + len(factor)] *= factor[:, np.newaxis]
             _put(convolution, kernel)
-    expected, found = (np.asarray(one(pictures[0], training=False)) for one in (model, clone))
+    expected, found = (np.asarray(one(some[0], training=False)) for one in (model, clone))
     # A model within a model takes channels unseen.
     return clone if np.abs(found - expected).max() <= _SAME * np.abs(expected).max() else model
 

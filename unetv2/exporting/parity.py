@@ -1,4 +1,4 @@
-"""How far an artefact agrees with its Keras model."""
+"""How far an artifact agrees with its Keras model."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ LEAST = {"float32": 0.9999, "float16": 0.99, "bfloat16": 0.97, "int8": 0.9}
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How far an artefact agrees with its Keras model, both fed with the same pictures.
+    """How far an artifact agrees with its Keras model, both fed with the same images.
 
     Args:
-        pixels_equal: float. Share of the pixels to whose class, by the artefact, the model gives
+        pixels_equal: float. Share of the pixels to whose class, by the artifact, the model gives
             its highest probability, to a millionth.
         largest_difference: float. The largest one between two probabilities of a class.
         mean_difference: float. The mean one.
-        pictures: int. How many pictures were compared.
+        images: int. How many images were compared.
         source: str. Where they came from.
     """
 
     pixels_equal: float
     largest_difference: float
     mean_difference: float
-    pictures: int
+    images: int
     source: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -48,16 +48,16 @@ class Parity:
         """Returns them in a line."""
         return (
             f"{self.pixels_equal:.4%} of the pixels equal, probabilities differ by "
-            f"{self.largest_difference:.2g} at most, on {self.pictures} {self.source}"
+            f"{self.largest_difference:.2g} at most, on {self.images} {self.source}"
         )
 
 
 def reference(model: keras.Model, plan: Plan) -> SegmentationModel:
-    """Returns the model in float32, as the plan has its pictures prepared.
+    """Returns the model in float32, as the plan has its images prepared.
 
     Args:
         model: A functional model.
-        plan: What the artefact takes.
+        plan: What the artifact takes.
     """
     computes = {layer.dtype_policy.name for layer in model.layers if hasattr(layer, "dtype_policy")}
     same = model if computes == {"float32"} else deployable(model, "float32")
@@ -67,20 +67,20 @@ def reference(model: keras.Model, plan: Plan) -> SegmentationModel:
 
 
 def compare(
-    model: SegmentationModel, exported: ExportedModel, pictures: Sequence[np.ndarray], source: str
+    model: SegmentationModel, exported: ExportedModel, images: Sequence[np.ndarray], source: str
 ) -> Parity:
-    """Predicts pictures by both.
+    """Predicts images by both.
 
     Args:
         model: The Keras model.
-        exported: The artefact.
-        pictures: uint8 ``(height, width, channels)``.
+        exported: The artifact.
+        images: uint8 ``(height, width, channels)``.
         source: str. What they are.
     """
     equal, total, largest, differences = 0, 0, 0.0, []
-    for picture in pictures:
-        wanted: Any = predict(model, picture, probabilities=True)
-        found: Any = exported.predict(picture, probabilities=True)
+    for image in images:
+        wanted: Any = predict(model, image, probabilities=True)
+        found: Any = exported.predict(image, probabilities=True)
         equal += int(_agree(wanted.probabilities, found.mask).sum())
         total += wanted.mask.size
         difference = np.abs(wanted.probabilities - found.probabilities)
@@ -90,7 +90,7 @@ def compare(
         pixels_equal=equal / total,
         largest_difference=largest,
         mean_difference=float(np.mean(differences)),
-        pictures=len(pictures),
+        images=len(images),
         source=source,
     )
 

@@ -1,1 +1,1 @@
-"""From any picture to a mask of its own size."""
+"""From any image to a mask of its own size."""

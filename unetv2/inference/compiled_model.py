@@ -1,4 +1,4 @@
-"""A model as a compiled function: pictures in, logits out."""
+"""A model as a compiled function: images in, logits out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unetv2.models.convolution import Dropout, sampling
 
 
 class Noise:
-    """Drops features, those of each picture by a seed of its own.
+    """Drops features, those of each image by a seed of its own.
 
     Args:
         seeds: int32 ``(batch, 2)``.
@@ -29,7 +29,7 @@ class Noise:
         self.draws = 0
 
     def __call__(self, inputs: tf.Tensor, rate: float, shape: Any) -> tf.Tensor:
-        """Returns what is left, scaled to keep the mean; see :func:`unetv2.models.convolution.sampling`."""
+        """Drops values and scales the others; see :func:`unetv2.models.convolution.sampling`."""
         number = self.draws
         self.draws += 1
         extent = tf.shape(inputs)[1:]
@@ -63,7 +63,7 @@ class Variants:
 
     @property
     def any_size(self) -> bool:
-        """Whether the layers take pictures of other sizes than the model was built for.
+        """Whether the layers take images of other sizes than the model was built for.
 
         Not of all: some take multiples only.
         """
@@ -107,7 +107,7 @@ class Variants:
 
 
 def for_any_size(model: keras.Model) -> keras.Model | None:
-    """Returns a model of the same layers and weights for pictures of any size.
+    """Returns a model of the same layers and weights for images of any size.
 
     Args:
         model: A functional model of one input and one output.
@@ -177,7 +177,7 @@ _lock = threading.RLock()
 
 
 class Network:
-    """The forward pass of a model, compiled once for each size of pictures.
+    """The forward pass of a model, compiled once for each size of images.
 
     Use :meth:`of`, which keeps it for as long as the model lives. Weights that change later are
     the ones used.
@@ -229,7 +229,7 @@ class Network:
             return network
 
     def prepare(self, size: tuple[int, int], *, sampled: bool = False) -> None:
-        """Compiles what a size of pictures needs.
+        """Compiles what a size of images needs.
 
         Args:
             size: ``(height, width)``.
@@ -241,7 +241,7 @@ class Network:
         reason = self._refusal(size)
         if reason:
             raise ValueError(
-                f"`model` must take pictures of {size[0]}x{size[1]}. Received: the model "
+                f"`model` must take images of {size[0]}x{size[1]}. Received: the model "
                 f"'{self._name}', which {reason}. Pass {self._advice()}, or set "
                 "`model.preprocessing` to what the model was trained with."
             )
@@ -254,7 +254,7 @@ class Network:
             ) from None
 
     def takes(self, size: tuple[int, int]) -> bool:
-        """Returns whether the model takes pictures of a size, and gives logits of the same."""
+        """Returns whether the model takes images of a size, and gives logits of the same."""
         return not self._refusal(size)
 
     def _refusal(self, size: tuple[int, int]) -> str:
@@ -288,7 +288,7 @@ class Network:
 
     @property
     def any_size(self) -> bool:
-        """Whether the model's layers take pictures of other sizes than it was built for.
+        """Whether the model's layers take images of other sizes than it was built for.
 
         Which ones shows :meth:`takes`.
         """
@@ -317,7 +317,7 @@ class Network:
         """Returns what the ``softmax`` of is the probabilities of the classes.
 
         Args:
-            images: Prepared pictures, float32 ``(batch, height, width, channels)``.
+            images: Prepared images, float32 ``(batch, height, width, channels)``.
 
         Returns:
             tf.Tensor. float32 ``(batch, height, width, n_classes)``.
@@ -332,8 +332,8 @@ class Network:
         """Returns the same with dropout on, and all else in inference mode.
 
         Args:
-            images: Prepared pictures, float32 ``(batch, height, width, channels)``.
-            seeds: int32 ``(batch, 2)``. What is dropped of a picture depends on its seed alone.
+            images: Prepared images, float32 ``(batch, height, width, channels)``.
+            seeds: int32 ``(batch, 2)``. What is dropped of an image depends on its seed alone.
 
         Returns:
             tf.Tensor. float32 ``(batch, height, width, n_classes)``.

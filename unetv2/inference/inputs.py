@@ -1,4 +1,4 @@
-"""What pictures can be: files and arrays, read whole or row by row."""
+"""What images can be: files and arrays, read whole or row by row."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class StoredRows:
 Pixels = np.ndarray | StoredRows
 
 
-class Picture:
-    """A picture to predict.
+class InputImage:
+    """An image to predict.
 
     Args:
-        image: The path of a picture or ``.npy`` file, or an array ``(height, width)`` or
+        image: The path of an image or ``.npy`` file, or an array ``(height, width)`` or
             ``(height, width, channels)``: uint8, uint16, or float in [0, 1].
         channels: int. Channels that the model takes.
-        max_pixels: int. Larger picture files are refused from their header.
+        max_pixels: int. Larger image files are refused from their header.
 
     Attributes:
         size: ``(height, width)``.
@@ -72,7 +72,7 @@ class Picture:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no picture, empty, or of other channels or values.
+        ValueError: If it is no image, empty, or of other channels or values.
         TypeError: If it is something else.
     """
 
@@ -132,7 +132,7 @@ def _array(image: Any, channels: int) -> Pixels:
         raise ValueError(
             "`image` must be (height, width) or (height, width, channels), no side of 0. "
             f"Received: an array of shape {array.shape}. "
-            "Pass several pictures as a list."
+            "Pass several images as a list."
         )
     if array.ndim == 2:
         array = array[..., np.newaxis]
@@ -191,7 +191,7 @@ def _on_disk(array: np.ndarray) -> Pixels:
 
 
 class Canvas:
-    """A picture brought to a size, read in windows.
+    """An image brought to a size, read in windows.
 
     Args:
         pixels: ``(height, width, channels)``, uint8, uint16 or float in [0, 1].
@@ -257,7 +257,7 @@ class Canvas:
 
 
 def place(geometry: Geometry) -> tuple[slice, slice]:
-    """Returns where the picture lies on its canvas, without the padding."""
+    """Returns where the image lies on its canvas, without the padding."""
     rows, columns = (
         slice((whole - part) // 2, (whole - part) // 2 + part)
         for whole, part in zip(geometry.size, geometry.resized, strict=True)

@@ -27,7 +27,7 @@ class Wanted:
 
 
 class Part(NamedTuple):
-    """A part of a picture, predicted.
+    """A part of an image, predicted.
 
     Attributes:
         row: int. Its first row.
@@ -51,7 +51,7 @@ class Part(NamedTuple):
 
 
 class Band(NamedTuple):
-    """Rows of a picture at the network's scale, over all of its width.
+    """Rows of an image at the network's scale, over all of its width.
 
     Attributes:
         row: int. The first one.
@@ -127,7 +127,7 @@ def _figures(scores: tf.Tensor, logarithms: bool) -> tuple[tf.Tensor, ...]:
 def enlarge(
     bands: Iterable[Band], source: tuple[int, int], size: tuple[int, int]
 ) -> Iterator[Band]:
-    """Brings bands to a picture's size, bilinearly, pixel middles on pixel middles.
+    """Brings bands to an image's size, bilinearly, pixel middles on pixel middles.
 
     What is interpolated is logits. A number added to all of a pixel, which makes logarithms of
     probabilities of them, would change nothing.
@@ -135,7 +135,7 @@ def enlarge(
     Args:
         bands: From the top, together all rows.
         source: ``(height, width)`` that the bands make up.
-        size: ``(height, width)`` of the picture.
+        size: ``(height, width)`` of the image.
 
     Yields:
         Band. As those given, float32 ``(rows, size[1], channels)``, from the top.

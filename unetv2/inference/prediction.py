@@ -1,4 +1,4 @@
-"""What was predicted of a picture."""
+"""What was predicted of an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from unetv2.classes import ClassTable
 from unetv2.data.io.open import decode_mask
 from unetv2.files import beside
-from unetv2.inference.inputs import Picture
+from unetv2.inference.inputs import InputImage
 from unetv2.scratch import scratch_file
 from unetv2.sealing import read_json
 from unetv2.visualization.masks import overlay
@@ -250,11 +250,11 @@ def encode(ids: np.ndarray, path: Path, note: str | None = None) -> None:
             file.write(pixels.data)
         return
     mode = _MODES[ids.dtype.itemsize]
-    picture = Image.frombuffer(mode, ids.shape[::-1], pixels, "raw", mode, 0, 1)
+    image = Image.frombuffer(mode, ids.shape[::-1], pixels, "raw", mode, 0, 1)
     if path.suffix.lower() == ".png":
-        picture.save(path, pnginfo=with_note(note))
+        image.save(path, pnginfo=with_note(note))
     else:
-        picture.save(path, compression="tiff_deflate")
+        image.save(path, compression="tiff_deflate")
 
 
 _ANY = 2**62
@@ -262,7 +262,7 @@ _ANY = 2**62
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Prediction:
-    """What a model predicts of a picture, at the picture's own size.
+    """What a model predicts of an image, at the image's own size.
 
     Attributes:
         ids: Class ids ``(height, width)``, the smallest of uint8, uint16 and uint32 that holds all
@@ -274,8 +274,8 @@ class Prediction:
         mutual_information: float32 ``(height, width)`` in nats: how much of the uncertainty is
             that the samples disagree, from 0 to ``uncertainty``; None without ``mc_samples``.
         probabilities: float32 ``(height, width, n_classes)``; None if they were not asked for.
-        classes: ClassTable. Names and colours of the ids.
-        picture: What was predicted; its ``size`` is ``(height, width)``, its ``path`` a str or
+        classes: ClassTable. Names and colors of the ids.
+        image: What was predicted; its ``size`` is ``(height, width)``, its ``path`` a str or
             None.
         path: pathlib.Path or None. The file that the mask was written to.
 
@@ -295,7 +295,7 @@ class Prediction:
     mutual_information: np.ndarray | None = field(default=None, repr=False)
     probabilities: np.ndarray | None = field(default=None, repr=False)
     classes: ClassTable = field(repr=False)
-    picture: Picture = field(repr=False)
+    image: InputImage = field(repr=False)
     path: Path | None = None
 
     @property
@@ -312,10 +312,10 @@ class Prediction:
         return decode_mask(os.fspath(self.path), max_pixels=_ANY)
 
     def overlay(self, *, opacity: float = 0.5) -> np.ndarray:
-        """Returns the picture with the classes' colours over it.
+        """Returns the image with the classes' colors over it.
 
         Args:
-            opacity: float in [0, 1]. 0 shows the picture, 1 the colours.
+            opacity: float in [0, 1]. 0 shows the image, 1 the colors.
 
         Returns:
             np.ndarray. uint8 ``(height, width, 3)``.
@@ -323,7 +323,7 @@ class Prediction:
         Raises:
             ValueError: If ``opacity`` is out of its range.
         """
-        image: Any = self.picture.pixels()
+        image: Any = self.image.pixels()
         return overlay(np.asarray(image[:]), self.mask, self.classes, opacity=opacity)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -1,4 +1,4 @@
-"""A model that predicts pictures of any size, part by part."""
+"""A model that predicts images of any size, part by part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import tensorflow as tf
 from unetv2.arguments import require_fraction, require_integer
 from unetv2.data.preprocess import pixels_needed
 from unetv2.inference.compiled_model import SMALLEST_PROBABILITY, Network
-from unetv2.inference.inputs import Canvas, Picture, place
+from unetv2.inference.inputs import Canvas, InputImage, place
 from unetv2.inference.postprocess import Band, Part, Wanted, enlarge, mask_dtype, part_of
 from unetv2.inference.prediction import MaskFile, Prediction, mask_file
 from unetv2.inference.scaling import Plan, Planner
@@ -47,7 +47,7 @@ class Passes:
     Args:
         network: The network.
         tta: bool, or a sequence of ``"horizontal"``, ``"vertical"`` and scales; True is
-            ``("horizontal",)``. All combinations of flips and scales are asked, the picture as
+            ``("horizontal",)``. All combinations of flips and scales are asked, the image as
             it is among them.
         mc_samples: int. How often each is asked with dropout on; 0 asks once without.
         seed: int. Decides what is dropped.
@@ -77,7 +77,7 @@ class Passes:
         if self.scales != (1.0,) and not self.network.any_size:
             raise ValueError(
                 "`tta` must have no scales for a model that takes one size only. "
-                f"Received: tta={self.tta!r} and a model for pictures of {self.network.size}. "
+                f"Received: tta={self.tta!r} and a model for images of {self.network.size}. "
                 f"Build it for (None, None, {self.network.channels})."
             )
 
@@ -88,7 +88,7 @@ class Passes:
 
     @property
     def flips(self) -> tuple[bool, bool]:
-        """Whether pictures are flipped upside down, and left to right."""
+        """Whether images are flipped upside down, and left to right."""
         asked = self._asked()
         return FLIPS[0] in asked, FLIPS[1] in asked
 
@@ -98,7 +98,7 @@ class Passes:
         return tuple(sorted({1.0, *(float(one) for one in self._asked() if one not in FLIPS)}))
 
     def prepare(self, size: tuple[int, int]) -> None:
-        """Compiles what a size of pictures needs, or raises; see :meth:`Network.prepare`."""
+        """Compiles what a size of images needs, or raises; see :meth:`Network.prepare`."""
         for scale in self.scales:
             self.network.prepare(_scaled(size, scale), sampled=self.mc_samples > 0)
 
@@ -108,7 +108,7 @@ class Passes:
         Probabilities are averaged, not logits.
 
         Args:
-            images: Prepared pictures, float32 ``(batch, height, width, channels)``.
+            images: Prepared images, float32 ``(batch, height, width, channels)``.
             numbers: A number for each, which decides what dropout drops of it.
 
         Returns:
@@ -169,38 +169,38 @@ _BYTES_AT_ONCE = 2**26
 
 
 class Ready(NamedTuple):
-    """A picture, read.
+    """An image, read.
 
     Attributes:
-        picture: Picture.
+        image: InputImage.
         plan: How it is fed.
         prepared: float32 ``(height, width, channels)``, or what its windows are read from.
     """
 
-    picture: Picture
+    image: InputImage
     plan: Plan
     prepared: np.ndarray | Canvas
 
 
 class Predictor:
-    """Predicts pictures of any size with bounded memory, as :func:`unetv2.predict` documents.
+    """Predicts images of any size with bounded memory, as :func:`unetv2.predict` documents.
 
-    A picture comes out in parts, each finished, that together cover it once: in bands from the top,
-    each from the left. So the memory needed grows with a picture's width, not with its area.
+    An image comes out in parts, each finished, that together cover it once: in bands from the top,
+    each from the left. So the memory needed grows with an image's width, not with its area.
 
     Args:
-        model: Maps pictures to logits.
+        model: Maps images to logits.
         window: ``(height, width)`` or None.
         overlap: float in [0, 1).
         scale: float or None.
         tta: bool or sequence.
         mc_samples: int.
-        batch_size: int. Pictures or windows fed at once, at most.
+        batch_size: int. Images or windows fed at once, at most.
         seed: int.
 
     Attributes:
         network: The compiled model.
-        preprocessing: How its pictures are prepared.
+        preprocessing: How its images are prepared.
 
     Raises:
         ValueError: If the model is no segmentation model, or an argument is out of its range.
@@ -246,34 +246,34 @@ class Predictor:
         }
 
     def prepare(self, size: tuple[int, int]) -> None:
-        """Compiles what pictures of a size need.
+        """Compiles what images of a size need.
 
         Args:
-            size: ``(height, width)`` of a picture.
+            size: ``(height, width)`` of an image.
 
         Raises:
             ValueError: If the model cannot be fed with it.
         """
         self._passes.prepare(self._planner.plan(size).fed)
 
-    def parts(self, picture: Picture, wanted: Wanted) -> Iterator[Part]:
-        """Predicts a picture.
+    def parts(self, image: InputImage, wanted: Wanted) -> Iterator[Part]:
+        """Predicts an image.
 
         Args:
-            picture: The picture.
+            image: The image.
             wanted: What is made of each pixel.
 
         Yields:
             Part. In bands from the top, each from the left; together they cover it once.
         """
-        ((_, parts),) = self.all([picture], wanted)
+        ((_, parts),) = self.all([image], wanted)
         yield from parts
 
-    def read(self, picture: Picture) -> Ready:
-        """Reads a picture and brings it to the network's scale; on any thread.
+    def read(self, image: InputImage) -> Ready:
+        """Reads an image and brings it to the network's scale; on any thread.
 
         Args:
-            picture: The picture.
+            image: The image.
 
         Returns:
             Ready. What :meth:`all` takes in its place.
@@ -281,39 +281,39 @@ class Predictor:
         Raises:
             ValueError: If the file is broken.
         """
-        plan = self._planner.plan(picture.size)
+        plan = self._planner.plan(image.size)
         known = self.preprocessing
         # As in training, where `read_pair` decodes.
         at_least = pixels_needed(plan.geometry, known.interpolation)
         canvas = Canvas(
-            picture.pixels(at_least), plan.geometry, known.interpolation, known.value_range
+            image.pixels(at_least), plan.geometry, known.interpolation, known.value_range
         )
-        return Ready(picture, plan, canvas if plan.window else canvas.whole())
+        return Ready(image, plan, canvas if plan.window else canvas.whole())
 
     def all(
-        self, pictures: Iterable[Picture | Ready], wanted: Wanted
-    ) -> Iterator[tuple[Picture, Iterator[Part]]]:
-        """Predicts pictures, those that are fed whole in batches.
+        self, images: Iterable[InputImage | Ready], wanted: Wanted
+    ) -> Iterator[tuple[InputImage, Iterator[Part]]]:
+        """Predicts images, those that are fed whole in batches.
 
         Args:
-            pictures: They are read as they are needed, if they are not.
+            images: They are read as they are needed, if they are not.
             wanted: What is made of each pixel.
 
         Yields:
-            tuple ``(picture, parts)``, in order; the parts are made as they are taken.
+            tuple ``(image, parts)``, in order; the parts are made as they are taken.
         """
-        waiting: list[tuple[Picture, Plan, np.ndarray]] = []
-        for one in pictures:
+        waiting: list[tuple[InputImage, Plan, np.ndarray]] = []
+        for one in images:
             # Before it is read: what cannot be fed need not be.
-            self.prepare(one.size if isinstance(one, Picture) else one.picture.size)
-            picture, plan, prepared = self.read(one) if isinstance(one, Picture) else one
+            self.prepare(one.size if isinstance(one, InputImage) else one.image.size)
+            image, plan, prepared = self.read(one) if isinstance(one, InputImage) else one
             if waiting and (plan.window or waiting[0][1].fed != plan.fed):
                 yield from self._whole(waiting, wanted)
                 waiting = []
             if isinstance(prepared, Canvas):
-                yield picture, self._in_windows(picture, plan, prepared, wanted)
+                yield image, self._in_windows(image, plan, prepared, wanted)
                 continue
-            waiting.append((picture, plan, prepared))
+            waiting.append((image, plan, prepared))
             if len(waiting) == self._at_once(plan.fed):
                 yield from self._whole(waiting, wanted)
                 waiting = []
@@ -321,29 +321,29 @@ class Predictor:
             yield from self._whole(waiting, wanted)
 
     def _at_once(self, size: tuple[int, int]) -> int:
-        """Returns how many pictures of a size are fed at once."""
+        """Returns how many images of a size are fed at once."""
         pixels = size[0] * size[1]
         most = min(_PIXELS_AT_ONCE, _BYTES_AT_ONCE // (4 * self.network.n_classes)) // pixels
         return max(1, min(self._batch_size, most))
 
     def _whole(
-        self, pictures: list[tuple[Picture, Plan, np.ndarray]], wanted: Wanted
-    ) -> Iterator[tuple[Picture, Iterator[Part]]]:
-        images = np.stack([image for _, _, image in pictures])
+        self, images: list[tuple[InputImage, Plan, np.ndarray]], wanted: Wanted
+    ) -> Iterator[tuple[InputImage, Iterator[Part]]]:
+        pixels = np.stack([prepared for _, _, prepared in images])
         # The same number for all: what one gives does not depend on the others.
-        values = _joined(self._passes(images, [0] * len(images)))
-        for number, (picture, plan, _) in enumerate(pictures):
+        values = _joined(self._passes(pixels, [0] * len(images)))
+        for number, (image, plan, _) in enumerate(images):
             bands = [Band(0, values[number, *place(plan.geometry)])]
-            yield picture, self._finished(bands, plan.geometry.resized, picture, wanted)
+            yield image, self._finished(bands, plan.geometry.resized, image, wanted)
 
     def _in_windows(
-        self, picture: Picture, plan: Plan, canvas: Canvas, wanted: Wanted
+        self, image: InputImage, plan: Plan, canvas: Canvas, wanted: Wanted
     ) -> Iterator[Part]:
         assert plan.window is not None
         grid = Grid.plan(canvas.size, plan.window, self._overlap, symmetric=self._passes.flips)
         blocks = stitch(grid, self._weighted(grid, canvas))
         n_classes = self.network.n_classes
-        if canvas.size == picture.size:
+        if canvas.size == image.size:
             for block in join(blocks, _PIXELS_TOGETHER):
                 yield part_of(*block, n_classes, wanted, logarithms=False)
             return
@@ -352,14 +352,14 @@ class Predictor:
             for band in join(blocks)
             for rows in _rows(band)
         )
-        yield from self._finished(bands, canvas.size, picture, wanted)
+        yield from self._finished(bands, canvas.size, image, wanted)
 
     def _finished(
-        self, bands: Iterable[Band], source: tuple[int, int], picture: Picture, wanted: Wanted
+        self, bands: Iterable[Band], source: tuple[int, int], image: InputImage, wanted: Wanted
     ) -> Iterator[Part]:
         n_classes = self.network.n_classes
-        if source != picture.size:
-            bands = enlarge(bands, source, picture.size)
+        if source != image.size:
+            bands = enlarge(bands, source, image.size)
         for row, values in bands:
             yield part_of(row, 0, values, n_classes, wanted, logarithms=True)
 
@@ -413,10 +413,10 @@ def _rows(block: Block) -> Iterator[Block]:
 
 
 class Gathering:
-    """Gathers the parts of a picture, in memory or in a file.
+    """Gathers the parts of an image, in memory or in a file.
 
     Args:
-        picture: The picture.
+        image: The image.
         predictor: What predicts it.
         wanted: What is made of each pixel.
         path: The mask's file, or None to keep it in memory.
@@ -425,13 +425,13 @@ class Gathering:
 
     def __init__(
         self,
-        picture: Picture,
+        image: InputImage,
         predictor: Predictor,
         wanted: Wanted,
         path: Path | None,
         note: str | None = None,
     ) -> None:
-        self._picture, self._predictor, self._wanted = picture, predictor, wanted
+        self._image, self._predictor, self._wanted = image, predictor, wanted
         self._path, self._note = path, note
         self._file: MaskFile | None = None
         self._whole: dict[str, np.ndarray] = {}
@@ -443,7 +443,7 @@ class Gathering:
             yield
             return
         dtype = mask_dtype(self._predictor.network.n_classes)
-        with mask_file(self._path, self._picture.size, dtype, self._note) as self._file:
+        with mask_file(self._path, self._image.size, dtype, self._note) as self._file:
             yield
 
     def add(self, part: Part) -> None:
@@ -457,7 +457,7 @@ class Gathering:
                 self._file.add(part.column, values)
                 continue
             if name not in self._whole:
-                self._whole[name] = np.empty((*self._picture.size, *values.shape[2:]), values.dtype)
+                self._whole[name] = np.empty((*self._image.size, *values.shape[2:]), values.dtype)
             self._whole[name][place] = values
 
     def prediction(self) -> Prediction:
@@ -466,5 +466,5 @@ class Gathering:
         classes = class_table(predictor.preprocessing, predictor.network.n_classes)
         return Prediction(
             ids=self._whole.pop("mask", None), **self._whole, classes=classes,
-            picture=self._picture, path=self._path,
+            image=self._image, path=self._path,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How one picture is fed to a network: at which size, whole or in windows."""
+"""How one image is fed to a network: at which size, whole or in windows."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from unetv2.models.segmentation_model import preprocessing_of
 from unetv2.preprocessing import Preprocessing
 from unetv2.text import printable
 
-# Larger pictures are fed in windows where nobody says how: a U-Net needs about 1 kB for each of
+# Larger images are fed in windows where nobody says how: a U-Net needs about 1 kB for each of
 # their pixels.
 _LARGEST_WHOLE = 2**21
 _WINDOW = 1024
-# What most networks halve their pictures by, where they do not take any size.
+# What most networks halve their images by, where they do not take any size.
 _MULTIPLE = 32
 
 _log = logging.getLogger("unetv2")
@@ -31,7 +31,7 @@ _told: weakref.WeakSet[Any] = weakref.WeakSet()
 
 @dataclass(frozen=True)
 class Plan:
-    """How a picture is fed to a network.
+    """How an image is fed to a network.
 
     Args:
         geometry: How it comes to the network's scale. Padded only if it is fed whole.
@@ -48,7 +48,7 @@ class Plan:
 
 
 class Planner:
-    """Plans how a model's pictures are fed to it: as in training, unless told otherwise.
+    """Plans how a model's images are fed to it: as in training, unless told otherwise.
 
     Args:
         model: The model.
@@ -57,7 +57,7 @@ class Planner:
         scale: float or None. Another scale than native.
 
     Raises:
-        ValueError: If an argument is out of its range, or the model tells of pictures that it
+        ValueError: If an argument is out of its range, or the model tells of images that it
             does not take.
         TypeError: If an argument is of the wrong type.
     """
@@ -83,7 +83,7 @@ class Planner:
         self._scale = scale
         if self.preprocessing.channels != network.channels:
             raise ValueError(
-                "`model.preprocessing` must be of pictures that the model takes. Received: "
+                "`model.preprocessing` must be of images that the model takes. Received: "
                 f"channels={self.preprocessing.channels} and a model of {network.channels} "
                 "channels. Set it to what the model was trained with."
             )
@@ -92,13 +92,13 @@ class Planner:
             sides = zip(network.size, fed, strict=True)
             if any(own not in (None, side) for own, side in sides):
                 raise ValueError(
-                    "`model.preprocessing` must be of pictures that the model takes. Received: "
-                    f"pictures of {fed} and a model for {network.size}. Set it to what the model "
+                    "`model.preprocessing` must be of images that the model takes. Received: "
+                    f"images of {fed} and a model for {network.size}. Set it to what the model "
                     "was trained with."
                 )
 
     def plan(self, size: tuple[int, int]) -> Plan:
-        """Plans for a picture.
+        """Plans for an image.
 
         Args:
             size: Its ``(height, width)``.
@@ -151,7 +151,7 @@ class Planner:
             return
         _told.add(self._model)
         _log.warning(
-            "The model '%s' was trained on pictures like this one at %dx%d, and is now fed with it "
+            "The model '%s' was trained on images like this one at %dx%d, and is now fed with it "
             "at %dx%d: it may not know things of that size.",
             printable(self._model.name), *trained, *scaled,
         )  # fmt: skip

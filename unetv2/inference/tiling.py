@@ -1,4 +1,4 @@
-"""Where windows lie on a picture, and how much each of them counts: geometry, no pixels."""
+"""Where windows lie on an image, and how much each of them counts: geometry, no pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Axis:
-    """Windows along one side of a picture.
+    """Windows along one side of an image.
 
     They lie evenly and mirror each other: from the right they start where they do from the left.
     Where the side is shorter than a window, that stands over at both ends.
@@ -30,7 +30,7 @@ class Axis:
 
     @classmethod
     def plan(cls, length: int, window: int, overlap: float, *, symmetric: bool = False) -> Axis:
-        """Lays windows so that each pixel is in one, and neighbours overlap.
+        """Lays windows so that each pixel is in one, and neighbors overlap.
 
         Args:
             length: int. Pixels of the side.
@@ -112,7 +112,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """Windows over a picture, in rows from the top, each from the left.
+    """Windows over an image, in rows from the top, each from the left.
 
     Args:
         rows: Their places from the top.
@@ -131,10 +131,10 @@ class Grid:
         *,
         symmetric: tuple[bool, bool] = (False, False),
     ) -> Grid:
-        """Lays windows over a picture, see :meth:`Axis.plan`.
+        """Lays windows over an image, see :meth:`Axis.plan`.
 
         Args:
-            size: ``(height, width)`` of the picture.
+            size: ``(height, width)`` of the image.
             window: ``(height, width)`` of a window.
             overlap: float in [0, 1).
             symmetric: Along the height, and along the width.
@@ -181,7 +181,7 @@ def reflected(start: int, count: int, length: int) -> np.ndarray:
 
 
 class Block(NamedTuple):
-    """A finished part of a picture.
+    """A finished part of an image.
 
     Attributes:
         row: int. Its first row.
@@ -195,7 +195,7 @@ class Block(NamedTuple):
 
 
 def stitch(grid: Grid, windows: Iterable[np.ndarray]) -> Iterator[Block]:
-    """Adds up windows and yields each part of the picture as soon as no other counts for it.
+    """Adds up windows and yields each part of the image as soon as no other counts for it.
 
     What waits for the next row of windows is the rows that both share; what waits for the next
     window is their columns.
@@ -206,7 +206,7 @@ def stitch(grid: Grid, windows: Iterable[np.ndarray]) -> Iterator[Block]:
             window's width, channels)``; they are written to.
 
     Yields:
-        Block. In rows from the top, each from the left; together they cover the picture once.
+        Block. In rows from the top, each from the left; together they cover the image once.
     """
     values = iter(windows)
     below: np.ndarray | None = None

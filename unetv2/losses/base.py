@@ -230,7 +230,7 @@ class ClassAverage(SegmentationLoss):
 
     A class without a true pixel in a group is left out of its average. No pixel can be a hit
     there, so the class would cost as much for one false pixel as for all of them, and the
-    average would be of little else, as most pictures lack most classes. Its false pixels do not
+    average would be of little else, as most images lack most classes. Its false pixels do not
     go free: each is missing from the class that is there. Groups without any class are left
     out of the batch's average likewise.
 

@@ -251,9 +251,9 @@ class Boundary(ClassAverage):
     nothing about what lies between boundaries, and where no class is preferred yet it has no
     gradient.
 
-    Neither the picture's border nor a pixel that does not count makes a boundary. Masks
+    Neither the image's border nor a pixel that does not count makes a boundary. Masks
     that mark all boundaries with ``ignore_class``, as PASCAL VOC's do, thus have none, and
-    cost 0. A class without a true boundary, which is absent or fills the picture, is left out
+    cost 0. A class without a true boundary, which is absent or fills the image, is left out
     of the average; where it is predicted inside another class, it costs that class precision.
 
     A batch of which nothing counts costs 0. An id that is neither a class nor ``ignore_class``
@@ -341,7 +341,7 @@ class Boundary(ClassAverage):
 
 def _boundary(areas: Any, counted: Any) -> Any:
     """Returns what an erosion by one pixel takes from areas in [0, 1]."""
-    # What does not count is no neighbour: 1 never is the minimum.
+    # What does not count is no neighbor: 1 never is the minimum.
     eroded = -_maximum(-ops.where(counted, areas, 1.0), 1)
     return ops.where(counted, areas - eroded, 0.0)
 
@@ -349,7 +349,7 @@ def _boundary(areas: Any, counted: Any) -> Any:
 def _maximum(values: Any, distance: int) -> Any:
     """Returns the maximum over the square window of ``distance`` around each pixel."""
     # First columns, then rows: the time grows with the distance instead of its square. Outside
-    # of the picture there is nothing to be a maximum.
+    # of the image there is nothing to be a maximum.
     window = 2 * distance + 1
     for pool in ((window, 1), (1, window)):
         values = ops.max_pool(values, pool, 1, padding="same", data_format="channels_last")
@@ -380,7 +380,7 @@ class LovaszSoftmax(ClassAverage):
 
     Args:
         ignore_class: int or None. Mask id of pixels that do not count.
-        average: ``"batch"`` takes the whole batch as one picture, as the metric does,
+        average: ``"batch"`` takes the whole batch as one image, as the metric does,
             ``"image"`` averages over images.
         name: str. Name in logs.
         reduction: str or None. Keras's reduction of the images' values, whose mean is the
@@ -449,7 +449,7 @@ class LovaszSoftmax(ClassAverage):
         amounts = ops.sum(true, axis=-1)
         intersection = ops.maximum(ops.expand_dims(amounts, -1) - ops.cumsum(true, axis=-1), 0.0)
         union = ops.expand_dims(amounts, -1) + ops.cumsum(other, axis=-1)
-        # What a pixel adds to the Jaccard loss, in closed form: the difference of neighbouring
+        # What a pixel adds to the Jaccard loss, in closed form: the difference of neighboring
         # values, as the paper's code has it, keeps one or two digits among a million pixels.
         growth = true + ops.divide_no_nan(other * intersection, union - other)
         steps = ops.divide_no_nan(growth, union)

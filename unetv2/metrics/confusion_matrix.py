@@ -427,7 +427,7 @@ class ConfusionMatrix(keras.metrics.Metric):
             raise ValueError(
                 "`y_pred` must hold numbers. "
                 f"Received: NaN for {refused[_NAN]} pixels. The training diverged, or the "
-                "pictures hold NaN: lower the learning rate, or mend the pictures."
+                "images hold NaN: lower the learning rate, or fix the images."
             )
         return Scores(ops.convert_to_numpy(self.counts))
 

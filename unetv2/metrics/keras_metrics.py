@@ -76,7 +76,7 @@ class MeanDice(_Share):
     r"""Mean Dice coefficient, or F1 score, of the classes in the truth or predicted.
 
     :math:`\mathrm{Dice}_c = 2 h_c / (t_c + p_c)`, with a class's hits, true pixels and predicted
-    pixels over the whole data set, not averaged over pictures. A class that is nowhere is left
+    pixels over the whole data set, not averaged over images. A class that is nowhere is left
     out of the mean.
 
     Args:

@@ -39,7 +39,7 @@ _FIRST_SEED = 1000
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class ImageNetScaling(keras.layers.Layer):
-    """Turns colours in [0, 1] into what a network of `keras.applications` expects.
+    """Turns colors in [0, 1] into what a network of `keras.applications` expects.
 
     Args:
         family: str. Name of the module in ``keras.applications`` whose ``preprocess_input``
@@ -47,7 +47,7 @@ class ImageNetScaling(keras.layers.Layer):
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
     Call arguments:
-        inputs: RGB pictures, ``(batch, height, width, 3)``, float in [0, 1].
+        inputs: RGB images, ``(batch, height, width, 3)``, float in [0, 1].
 
     Input shape:
         ``(batch, height, width, 3)``.
@@ -69,7 +69,7 @@ class ImageNetScaling(keras.layers.Layer):
         self.compute_output_shape(inputs_shape)
 
     def call(self, inputs: Any) -> Any:
-        """Returns scaled pictures."""
+        """Returns scaled images."""
         preprocess_input = getattr(keras.applications, self.family).preprocess_input
         return preprocess_input(inputs * 255.0, data_format=DATA_FORMAT)
 
@@ -79,7 +79,7 @@ class ImageNetScaling(keras.layers.Layer):
         if shape[3] != 3:
             raise ValueError(
                 "`inputs` must have three channels, red, green and blue. "
-                f"Received: inputs of shape {shape}. Convert the pictures."
+                f"Received: inputs of shape {shape}. Convert the images."
             )
         return shape
 
@@ -98,10 +98,10 @@ def encode(
     seed: int | None,
     dtype: Any,
 ) -> list[Any]:
-    """Returns a picture and what an encoder makes of it at half the size, a quarter, ...
+    """Returns an image and what an encoder makes of it at half the size, a quarter, ...
 
     Args:
-        inputs: Keras tensor. RGB pictures in [0, 1], ``(batch, height, width, 3)``.
+        inputs: Keras tensor. RGB images in [0, 1], ``(batch, height, width, 3)``.
         name: str. One of ``ENCODERS``.
         weights: str, path or None. As ``encoder_weights`` of ``build_unetv2``.
         depth: int, 1 to 5. How often the resolution is halved.
@@ -110,7 +110,7 @@ def encode(
         dtype: ``keras.DTypePolicy``. Precision of the encoder.
 
     Returns:
-        list of ``depth + 1`` Keras tensors: the picture, padded at the bottom and at the right to
+        list of ``depth + 1`` Keras tensors: the image, padded at the bottom and at the right to
         a multiple of ``2**depth``, and the encoder's features, from fine to coarse.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How feature maps of different sizes fit each other, whatever the pictures' size."""
+"""How feature maps of different sizes fit each other, whatever the images' size."""
 
 from __future__ import annotations
 

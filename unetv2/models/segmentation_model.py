@@ -1,4 +1,4 @@
-"""A functional Keras model that knows how its pictures were prepared."""
+"""A functional Keras model that knows how its images were prepared."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _told: weakref.WeakSet[Any] = weakref.WeakSet()
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class SegmentationModel(keras.Model):
-    """A functional ``keras.Model`` that keeps how its pictures were prepared.
+    """A functional ``keras.Model`` that keeps how its images were prepared.
 
     ``fit`` takes it from a data set of :func:`unetv2.make_dataset`, ``save`` writes it,
     ``keras.models.load_model`` reads it, after ``import unetv2``. What is derived from such a
@@ -81,7 +81,7 @@ class SegmentationModel(keras.Model):
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """How pictures were prepared, a :class:`unetv2.Preprocessing`; None if unknown."""
+        """How images were prepared, a :class:`unetv2.Preprocessing`; None if unknown."""
         return self._preprocessing
 
     @preprocessing.setter
@@ -96,7 +96,7 @@ class SegmentationModel(keras.Model):
         self._preprocessing = value
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains as ``keras.Model.fit``, and keeps how the pictures of ``x`` were prepared.
+        """Trains as ``keras.Model.fit``, and keeps how the images of ``x`` were prepared.
 
         Args:
             x: As of ``keras.Model.fit``. Of a data set of :func:`unetv2.make_dataset` the record

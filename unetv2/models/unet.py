@@ -115,10 +115,10 @@ class Architecture:
                 raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}. {advice}")
 
     def logits(self, inputs: Any, n_classes: int) -> Any:
-        """Returns the logits of pictures.
+        """Returns the logits of images.
 
         Args:
-            inputs: Keras tensor. Pictures, ``(batch, height, width, channels)``.
+            inputs: Keras tensor. Images, ``(batch, height, width, channels)``.
             n_classes: int. Number of classes.
 
         Returns:
@@ -255,7 +255,7 @@ def build_unetv2(
     seed: int | None = None,
     dtype: Any = None,
 ) -> SegmentationModel:
-    """Builds and compiles a U-Net that takes pictures of any size.
+    """Builds and compiles a U-Net that takes images of any size.
 
     ``depth`` encoder blocks with pooling and one without, each with twice the filters of
     the one before; as many decoder blocks back up; a 3x3 convolution; a 1x1 convolution to
@@ -263,8 +263,8 @@ def build_unetv2(
     of 8,640,471 weights.
 
     With an ``encoder``, a network of ``keras.applications`` takes the encoder blocks' place:
-    its features at half the pictures' size, a quarter, ... are the skips, and the picture
-    itself is the skip of full resolution. Pictures are padded with zeros to a multiple of
+    its features at half the images' size, a quarter, ... are the skips, and the image
+    itself is the skip of full resolution. Images are padded with zeros to a multiple of
     ``2**depth``, scaled as the network expects, and the logits cropped.
 
     The model is compiled with Adam (learning rate 1e-3, gradients clipped to the global norm
@@ -306,7 +306,7 @@ def build_unetv2(
             :func:`unetv2.automatic_precision`.
 
     Returns:
-        SegmentationModel, a ``keras.Model``. Compiled; maps pictures ``(batch, height, width,
+        SegmentationModel, a ``keras.Model``. Compiled; maps images ``(batch, height, width,
         channels)``, float in [0, 1], to logits ``(batch, height, width, n_classes)``, float32.
 
     Raises:
@@ -348,7 +348,7 @@ def build_unetv2(
         seed=seed,
         policy=policy,
     )
-    _require_pictures_fit_encoder(input_shape, encoder)
+    _require_images_fit_encoder(input_shape, encoder)
     inputs = keras.Input(input_shape, name="image")
     model = SegmentationModel(inputs, architecture.logits(inputs, n_classes), name="unetv2")
     # `compile` looks here whether the loss must be scaled, as float16 needs it.
@@ -377,7 +377,7 @@ def _require_input_shape(
     message = (
         "`input_shape` must be (height, width, channels), height and width positive or None, "
         f"channels positive. Received: input_shape={input_shape!r}. "
-        "A colour picture of any size is (None, None, 3)."
+        "A color image of any size is (None, None, 3)."
     )
     try:
         height, width, channels = input_shape
@@ -390,7 +390,7 @@ def _require_input_shape(
     return height, width, channels
 
 
-def _require_pictures_fit_encoder(
+def _require_images_fit_encoder(
     input_shape: tuple[int | None, int | None, int], encoder: str | None
 ) -> None:
     if encoder is None:

@@ -1,4 +1,4 @@
-"""A folder of pictures to a folder of masks."""
+"""A folder of images to a folder of masks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import keras
 from unetv2.arguments import require_integer
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.exporting.exported_model import ExportedModel
-from unetv2.inference.inputs import Picture
+from unetv2.inference.inputs import InputImage
 from unetv2.inference.postprocess import Part, Wanted
 from unetv2.inference.prediction import Maker, Prediction
 from unetv2.inference.predictor import Gathering, Predictor, Ready
@@ -42,25 +42,25 @@ from unetv2.text import printable
 # More threads decode no faster than a network predicts.
 _MOST_THREADS = 8
 _HEADERS_AHEAD = 64
-# Masks of larger pictures go to their files band by band.
+# Masks of larger images go to their files band by band.
 _LARGEST_IN_MEMORY = 2**23
 
 _log = logging.getLogger("unetv2")
 
 
 class Pipeline:
-    """Predicts pictures one after the other; reading and writing are on threads.
+    """Predicts images one after the other; reading and writing are on threads.
 
     Args:
         predictor: What predicts them.
-        jobs: The pictures, and what is written of each.
+        jobs: The images, and what is written of each.
         maker: Who predicts them, noted in what is written.
-        max_pixels: int. Larger picture files fail.
+        max_pixels: int. Larger image files fail.
         progress: Where it is told how far it is.
 
     Attributes:
         written: list of Path. The masks written.
-        failed: dict. The pictures that could not be read, by path, and why.
+        failed: dict. The images that could not be read, by path, and why.
     """
 
     def __init__(
@@ -95,14 +95,14 @@ class Pipeline:
         with ThreadPoolExecutor(threads) as readers, ThreadPoolExecutor(threads) as writers:
             read = self._read(readers, batch_size + threads)
             try:
-                for picture, parts in self._predictor.all(read, self._wanted):
+                for image, parts in self._predictor.all(read, self._wanted):
                     job, note = self._fed.popleft()
-                    prediction = self._gathered(job, picture, parts, note)
+                    prediction = self._gathered(job, image, parts, note)
                     self._writing.append(
                         (job, writers.submit(write_products, prediction, job.outputs, note))
                     )
-                    # A large one with its colours needs much memory.
-                    behind = 0 if _is_large(picture) else 2 * threads
+                    # A large one with its colors needs much memory.
+                    behind = 0 if _is_large(image) else 2 * threads
                     while len(self._writing) > behind:
                         self._wait()
                 while self._writing:
@@ -112,9 +112,11 @@ class Pipeline:
                 for _, future in self._writing:
                     future.cancel()
 
-    def _gathered(self, job: Job, picture: Picture, parts: Iterable[Part], note: str) -> Prediction:
-        path = job.outputs[MASKS] if _is_large(picture) else None
-        result = Gathering(picture, self._predictor, self._wanted, path, note)
+    def _gathered(
+        self, job: Job, image: InputImage, parts: Iterable[Part], note: str
+    ) -> Prediction:
+        path = job.outputs[MASKS] if _is_large(image) else None
+        result = Gathering(image, self._predictor, self._wanted, path, note)
         with result.writing():
             for part in parts:
                 result.add(part)
@@ -127,7 +129,7 @@ class Pipeline:
         self._count()
 
     def _read(self, threads: ThreadPoolExecutor, most: int) -> Generator[Ready, None, None]:
-        """Yields the pictures that can be predicted, and notes the others."""
+        """Yields the images that can be predicted, and notes the others."""
         opened = ahead(self._open, self._jobs, threads, most=_HEADERS_AHEAD)
         read = ahead(self._decode, opened, threads, most=most, cost=_bytes)
         for job, ready, note in read:
@@ -135,7 +137,7 @@ class Pipeline:
                 self._fail(job, ready)
                 continue
             try:
-                self._predictor.prepare(ready.picture.size)
+                self._predictor.prepare(ready.image.size)
             except ValueError as error:
                 # What is wrong with the first is wrong with the arguments.
                 if not self._prepared:
@@ -148,23 +150,23 @@ class Pipeline:
             self._fed.append((job, note))
             yield ready
 
-    def _open(self, job: Job) -> tuple[Job, Picture | Exception]:
+    def _open(self, job: Job) -> tuple[Job, InputImage | Exception]:
         try:
             channels = self._predictor.network.channels
-            return job, Picture(job.image, channels=channels, max_pixels=self._max_pixels)
+            return job, InputImage(job.image, channels=channels, max_pixels=self._max_pixels)
         except (ValueError, OSError) as error:
             return job, error
 
     def _decode(
-        self, opened: tuple[Job, Picture | Exception]
+        self, opened: tuple[Job, InputImage | Exception]
     ) -> tuple[Job, Ready | Exception, str]:
         """Reads an image, after what tells it from one that may take its place meanwhile."""
-        job, picture = opened
-        if isinstance(picture, Exception):
-            return job, picture, ""
+        job, image = opened
+        if isinstance(image, Exception):
+            return job, image, ""
         try:
             note = self._maker.note(job.image)
-            return job, self._predictor.read(picture), note
+            return job, self._predictor.read(image), note
         except (ValueError, OSError) as error:
             return job, error, ""
 
@@ -179,14 +181,14 @@ class Pipeline:
         self._progress.update(len(self.written) + len(self.failed), note)
 
 
-def _is_large(picture: Picture) -> bool:
-    return picture.size[0] * picture.size[1] > _LARGEST_IN_MEMORY
+def _is_large(image: InputImage) -> bool:
+    return image.size[0] * image.size[1] > _LARGEST_IN_MEMORY
 
 
-def _bytes(opened: tuple[Job, Picture | Exception]) -> int:
-    """Returns what a picture needs while it is read; 8 bits a channel are the rule."""
-    picture = opened[1]
-    return 0 if isinstance(picture, Exception) else 3 * picture.size[0] * picture.size[1]
+def _bytes(opened: tuple[Job, InputImage | Exception]) -> int:
+    """Returns what an image needs while it is read; 8 bits a channel are the rule."""
+    image = opened[1]
+    return 0 if isinstance(image, Exception) else 3 * image.size[0] * image.size[1]
 
 
 @dataclass(frozen=True)
@@ -194,9 +196,9 @@ class PredictedDirectory:
     """What :func:`unetv2.predict_directory` did.
 
     Attributes:
-        written: tuple of pathlib.Path. The masks written, in the order of the pictures' names.
+        written: tuple of pathlib.Path. The masks written, in the order of the images' names.
         skipped: tuple of pathlib.Path. The masks that were there.
-        failed: dict of str to str. Pictures that could not be predicted, by path, and why.
+        failed: dict of str to str. Images that could not be predicted, by path, and why.
         seconds: float. How long it took.
 
     Example:
@@ -213,11 +215,11 @@ class PredictedDirectory:
 
     @property
     def ok(self) -> bool:
-        """Whether no picture failed."""
+        """Whether no image failed."""
         return not self.failed
 
     def __str__(self) -> str:
-        """Returns the counts, and a line for each picture that failed."""
+        """Returns the counts, and a line for each image that failed."""
         counts = (
             f"{len(self.written)} written, {len(self.skipped)} skipped, {len(self.failed)} failed"
         )
@@ -255,33 +257,33 @@ def predict_directory(
     seed: int = 0,
     progress: bool = True,
 ) -> PredictedDirectory:
-    """Predicts a folder of pictures, and of the folders in it, to a folder of masks.
+    """Predicts a folder of images, and of the folders in it, to a folder of masks.
 
-    Each mask is a PNG of ids, of its picture's size and at its relative path: that of
+    Each mask is a PNG of ids, of its image's size and at its relative path: that of
     ``images/a/b.jpg`` is ``output_dir/a/b.png``. So the two folders are a data set as
     :func:`unetv2.make_dataset` takes it. Each mask is the one that :func:`unetv2.predict` gives;
-    pictures that the network sees at one size are fed together, and the next ones are read while
+    images that the network sees at one size are fed together, and the next ones are read while
     it computes.
 
     Every file is written beside its place and renamed into it: run it again where it was stopped
-    or killed, and it does the rest. A picture counts as done where all that is asked for is there.
-    Each file carries a note of the model, the options and the picture that it was made of, as the
-    text ``unetv2`` of the PNG: what another model or other options made is refused, and a picture
+    or killed, and it does the rest. An image counts as done where all that is asked for is there.
+    Each file carries a note of the model, the options and the image that it was made of, as the
+    text ``unetv2`` of the PNG: what another model or other options made is refused, and an image
     that was replaced by one of another size in bytes is predicted again.
 
     Args:
         model: A Keras model that gives logits, or the path of its ``.keras`` file; an
             :class:`~unetv2.ExportedModel`, or the path of what was exported.
-        images: Folder of the pictures, or a list of files; hidden files and what is no picture by
+        images: Folder of the images, or a list of files; hidden files and what is no image by
             its extension are left aside in a folder.
         output_dir: Folder of the masks, outside ``images``; it is made.
-        colors_dir: Folder of the masks in the classes' colours, RGB PNG, or None for none.
-        overlays_dir: Folder of the pictures under these colours, RGB PNG, or None.
-        uncertainty_dir: Folder of the uncertainty, or None: grey PNG of 16 bits, the entropy of
+        colors_dir: Folder of the masks in the classes' colors, RGB PNG, or None for none.
+        overlays_dir: Folder of the images under these colors, RGB PNG, or None.
+        uncertainty_dir: Folder of the uncertainty, or None: gray PNG of 16 bits, the entropy of
             the probabilities, from 0 to 65535 at its maximum ``log(n_classes)``.
-        overwrite: bool. Whether pictures that are done are done again, and files that something
+        overwrite: bool. Whether images that are done are done again, and files that something
             else made are replaced.
-        shard: ``(index, count)`` or None. Of all pictures, sorted by name, each ``count``-th from
+        shard: ``(index, count)`` or None. Of all images, sorted by name, each ``count``-th from
             number ``index`` on: ``count`` workers do disjoint parts.
         window: As of :func:`unetv2.predict`, like the following ones.
         overlap: float in [0, 1).
@@ -289,19 +291,19 @@ def predict_directory(
         tta: bool, or a sequence of flips and scales.
         mc_samples: int, at least 0.
         batch_size: int, at least 1.
-        max_pixels: int, at least 1. Picture files of more pixels fail.
+        max_pixels: int, at least 1. Image files of more pixels fail.
         seed: int, at least 0.
         progress: bool. Whether stderr shows how far it is.
 
     Returns:
-        PredictedDirectory. Pictures that cannot be read are in its ``failed``, and in the log of
+        PredictedDirectory. Images that cannot be read are in its ``failed``, and in the log of
         ``unetv2``; the others are done.
 
     Raises:
         FileNotFoundError: If the folder, a file of a list, or the model is missing.
         NotADirectoryError: If a folder is a file.
-        ValueError: If there is no picture; two have one name but for the extension; something
-            would be written among the pictures, or outside its folder; another model, other
+        ValueError: If there is no image; two have one name but for the extension; something
+            would be written among the images, or outside its folder; another model, other
             options or something else made a file that is there; or an argument is out of its
             range. Nothing is written then.
         TypeError: If an argument is of the wrong type.
@@ -309,7 +311,8 @@ def predict_directory(
 
     Example:
         >>> model = unetv2.build_unetv2((48, 64, 3), 23, filters=2, depth=2)
-        >>> images, _ = unetv2.synthetic.write_driving_scenes(tmp / "folder", 3, image_size=(96, 128))
+        >>> images, _ = unetv2.synthetic.write_driving_scenes(
+        ...     tmp / "folder", 3, image_size=(96, 128))
         >>> result = unetv2.predict_directory(model, images, tmp / "predicted", progress=False)
         >>> [path.name for path in result.written]
         ['000000.png', '000001.png', '000002.png']
@@ -334,7 +337,7 @@ def predict_directory(
     ready = set() if overwrite else done(jobs, maker)
     todo = [job for number, job in enumerate(jobs) if number not in ready]
     pipeline = Pipeline(
-        predictor, todo, maker, max_pixels, Progress(len(todo), "pictures", shown=progress)
+        predictor, todo, maker, max_pixels, Progress(len(todo), "images", shown=progress)
     )
     pipeline.run(batch_size)
     return PredictedDirectory(

@@ -1,4 +1,4 @@
-"""Where what is predicted of many pictures is written."""
+"""Where what is predicted of many images is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 from PIL import Image
 
-from unetv2.data.listing import EXTENSIONS, composed, list_pictures, require_folder, take_shard
+from unetv2.data.listing import EXTENSIONS, composed, list_images, require_folder, take_shard
 from unetv2.files import beside, told
 from unetv2.inference.prediction import Made, Maker, Prediction, encode, with_note
 from unetv2.scratch import sweep
@@ -21,7 +21,7 @@ from unetv2.visualization import colorize
 
 
 class Job(NamedTuple):
-    """A picture to predict.
+    """An image to predict.
 
     Attributes:
         image: str. Its path.
@@ -35,7 +35,7 @@ class Job(NamedTuple):
 def find_images(
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
 ) -> list[tuple[str, str]]:
-    """Finds the pictures to predict.
+    """Finds the images to predict.
 
     Args:
         images: A folder, or a list of files.
@@ -47,11 +47,11 @@ def find_images(
     Raises:
         FileNotFoundError: If the folder or a file is missing.
         NotADirectoryError: If the folder is a file.
-        ValueError: If there is no picture, or two have the same key.
+        ValueError: If there is no image, or two have the same key.
     """
     if isinstance(images, str | os.PathLike):
         require_folder("images", Path(images))
-        return sorted(list_pictures("images", Path(images)).items())
+        return sorted(list_images("images", Path(images)).items())
     found: dict[str, str] = {}
     for image in images:
         path = os.fspath(image)
@@ -63,17 +63,17 @@ def find_images(
         key = composed(Path(path).stem)
         if Path(path).suffix.lower() not in EXTENSIONS:
             raise ValueError(
-                f"`images` must be pictures ({', '.join(EXTENSIONS)}). Received: '{path}'."
+                f"`images` must be images ({', '.join(EXTENSIONS)}). Received: '{path}'."
             )
         if key in found:
             raise ValueError(
-                "`images` must hold one picture of each name, folders and extensions aside: their "
+                "`images` must hold one image of each name, folders and extensions aside: their "
                 f"masks would be one file. Received: '{found[key]}' and '{path}'. "
                 "Predict them to different folders."
             )
         found[key] = path
     if not found:
-        raise ValueError("`images` must hold a picture. Received: an empty list.")
+        raise ValueError("`images` must hold an image. Received: an empty list.")
     return sorted(found.items())
 
 
@@ -82,7 +82,7 @@ def plan_jobs(
     folders: Mapping[str, Path],
     shard: Sequence[int] | None,
 ) -> list[Job]:
-    """Plans what is written where, the same relative path as the picture's.
+    """Plans what is written where, the same relative path as the image's.
 
     Args:
         images: A folder, or a list of files.
@@ -90,13 +90,13 @@ def plan_jobs(
         shard: ``(index, count)`` or None.
 
     Returns:
-        list of Job, sorted; empty if there are fewer pictures than shards.
+        list of Job, sorted; empty if there are fewer images than shards.
 
     Raises:
         FileNotFoundError: If the folder or a file is missing.
         NotADirectoryError: If a folder is a file.
-        ValueError: If there is no picture, two have the same name, or a file would be written where
-            pictures are read or outside its folder.
+        ValueError: If there is no image, two have the same name, or a file would be written where
+            images are read or outside its folder.
     """
     found = find_images(images)
     source = Path(images) if isinstance(images, str | os.PathLike) else None
@@ -121,7 +121,7 @@ def plan_jobs(
                 _require_outside(argument, parent, source)
         if source is None:
             _require_others(argument, jobs)
-    return list(jobs if shard is None else take_shard(jobs, shard, "pictures"))
+    return list(jobs if shard is None else take_shard(jobs, shard, "images"))
 
 
 def done(jobs: Sequence[Job], maker: Maker) -> set[int]:
@@ -213,8 +213,8 @@ def _require_apart(folders: Mapping[str, Path]) -> None:
 def _require_outside(argument: str, folder: Path, source: Path) -> None:
     if _real(source) in (_real(folder), *_real(folder).parents):
         raise ValueError(
-            f"`{argument}` must lie outside the folder of the pictures, or what is written there "
-            f"would be read as pictures. Received: '{folder}', which is in '{source}'. "
+            f"`{argument}` must lie outside the folder of the images, or what is written there "
+            f"would be read as images. Received: '{folder}', which is in '{source}'. "
             "Pass another folder."
         )
 
@@ -233,8 +233,8 @@ def _require_others(argument: str, jobs: Sequence[Job]) -> None:
         path = job.outputs[argument]
         if os.path.realpath(path) in images:
             raise ValueError(
-                f"`{argument}` must be a folder where no picture is written over. "
-                f"Received: '{path}', which is a picture to predict. Pass another folder."
+                f"`{argument}` must be a folder where no image is written over. "
+                f"Received: '{path}', which is an image to predict. Pass another folder."
             )
 
 
@@ -248,7 +248,7 @@ def _uncertainty(prediction: Prediction) -> np.ndarray:
     return np.rint(np.clip(share, 0, 1) * 65535).astype(np.uint16)
 
 
-_PICTURES: Mapping[str, Callable[[Prediction], np.ndarray]] = {
+_IMAGES: Mapping[str, Callable[[Prediction], np.ndarray]] = {
     COLORS: lambda prediction: colorize(prediction.mask, prediction.classes),
     OVERLAYS: lambda prediction: prediction.overlay(),
     UNCERTAINTY: _uncertainty,
@@ -274,8 +274,8 @@ def write_products(
         if prediction.path is None:
             encode(prediction.mask, files.enter_context(beside(outputs[MASKS], advice)), note)
         for kind, path in outputs.items():
-            if kind in _PICTURES:
+            if kind in _IMAGES:
                 other = files.enter_context(beside(path, advice))
                 # More compression takes longer than the prediction, for files an eighth smaller.
-                image = Image.fromarray(_PICTURES[kind](prediction))
+                image = Image.fromarray(_IMAGES[kind](prediction))
                 image.save(other, compress_level=1, pnginfo=with_note(note))

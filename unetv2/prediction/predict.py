@@ -1,4 +1,4 @@
-"""Any picture to a mask of its own size."""
+"""Any image to a mask of its own size."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from unetv2.data.io.open import MAX_PIXELS
-from unetv2.exporting.artifact import is_artefact
+from unetv2.exporting.artifact import is_artifact
 from unetv2.exporting.exported_model import ExportedModel
 from unetv2.exporting.load import load_exported
-from unetv2.inference.inputs import Picture
+from unetv2.inference.inputs import InputImage
 from unetv2.inference.postprocess import Wanted, mask_dtype
 from unetv2.inference.prediction import Prediction, require_mask_path
 from unetv2.inference.predictor import Gathering, Predictor
@@ -80,52 +80,52 @@ def predict(
     seed: int = 0,
     progress: bool = False,
 ) -> Prediction | list[Prediction]:
-    """Predicts the class of each pixel of a picture, at the picture's own size.
+    """Predicts the class of each pixel of an image, at the image's own size.
 
-    The picture is prepared as in training, by what ``model.preprocessing`` tells: shrunk whole by
+    The image is prepared as in training, by what ``model.preprocessing`` tells: shrunk whole by
     the same arithmetic and the logits enlarged again, or in windows at the scale of the crops that
-    the model was trained on. A model that does not tell is fed with whole pictures at its input's
+    the model was trained on. A model that does not tell is fed with whole images at its input's
     size, or, if that is open, at native scale; the logger ``unetv2`` says so once.
 
     Windows overlap, and are blended by weights that fall to their edges and sum to one; where a
-    picture is smaller than a window it is mirrored at its edges. What is averaged, over windows,
+    image is smaller than a window it is mirrored at its edges. What is averaged, over windows,
     flips, scales and samples, is probabilities.
 
     Args:
         model: A Keras model that gives logits, or the path of its ``.keras`` file; an
             :class:`~unetv2.ExportedModel`, or the path of what was exported. To predict
-            many pictures load it once.
-        image: The path of a picture or ``.npy`` file; an array ``(height, width)`` or
+            many images load it once.
+        image: The path of an image or ``.npy`` file; an array ``(height, width)`` or
             ``(height, width, channels)``, uint8, uint16 or float in [0, 1]; or a list of these.
-        window: ``(height, width)`` or None. Windows of that size at the picture's own scale.
+        window: ``(height, width)`` or None. Windows of that size at the image's own scale.
         overlap: float in [0, 1). The least share of a window that the next one covers too,
             rounded up to whole pixels, at most all of them but one.
-        scale: float above 0, or None. Another scale than the picture's own, such as 0.5, for
-            windows or, without ``window``, for the picture.
+        scale: float above 0, or None. Another scale than the image's own, such as 0.5, for
+            windows or, without ``window``, for the image.
         tta: bool, or a sequence of ``"horizontal"``, ``"vertical"`` and scales such as 1.25. The
-            picture, or each window, is also asked flipped and resized, in all combinations. True
+            image, or each window, is also asked flipped and resized, in all combinations. True
             flips it left to right.
         mc_samples: int, at least 0. How often it is asked with dropout on and all else in inference
             mode; 0 leaves dropout off.
-        batch_size: int, at least 1. Pictures or windows fed at once, at most; fewer if they are
+        batch_size: int, at least 1. Images or windows fed at once, at most; fewer if they are
             large.
         uncertainty: bool or None. Whether confidence and uncertainty are made; None makes them
             unless ``output`` is given.
         probabilities: bool. Whether all classes' probabilities are kept: 4 bytes a pixel and class.
         output: A ``.npy``, ``.png`` or ``.tif`` file to which the mask is written, band by band:
-            with a large picture in a ``.npy`` file, or memory-mapped, neither is ever in memory.
-            PNG and TIFF hold ids of up to 16 bits. None, for a list of pictures always.
-        max_pixels: int, at least 1. Picture files of more pixels are refused from their header;
+            with a large image in a ``.npy`` file, or memory-mapped, neither is ever in memory.
+            PNG and TIFF hold ids of up to 16 bits. None, for a list of images always.
+        max_pixels: int, at least 1. Image files of more pixels are refused from their header;
             arrays may be of any size.
         seed: int, at least 0. Decides what dropout drops.
         progress: bool. Whether stderr shows how far it is.
 
     Returns:
-        Prediction, or a list of them for a list of pictures.
+        Prediction, or a list of them for a list of images.
 
     Raises:
         FileNotFoundError: If a file, or the folder of ``output``, does not exist.
-        ValueError: If the model is no segmentation model, a picture is none or has other channels
+        ValueError: If the model is no segmentation model, an image is none or has other channels
             or values than the model takes, or an argument is out of its range.
         TypeError: If one is of the wrong type.
         OSError: If ``output`` cannot be written; what was there stays.
@@ -147,33 +147,33 @@ def predict(
         model, window=window, overlap=overlap, scale=scale, tta=tta, mc_samples=mc_samples,
         batch_size=batch_size, seed=seed,
     )  # fmt: skip
-    pictures = [
-        Picture(one, channels=predictor.network.channels, max_pixels=max_pixels)
+    images = [
+        InputImage(one, channels=predictor.network.channels, max_pixels=max_pixels)
         for one in (image if several else [image])
     ]
     path = None
     if output is not None:
         if several:
             raise ValueError(
-                "`output` must be None for a list of pictures. "
-                f"Received: output='{output}' and {counted(len(pictures), 'picture')}. "
+                "`output` must be None for a list of images. "
+                f"Received: output='{output}' and {counted(len(images), 'image')}. "
                 "Call `predict` for each, or `save` of each prediction."
             )
         path = require_mask_path("output", output, mask_dtype(predictor.network.n_classes))
-        _require_another_file(path, pictures[0].path)
-    for picture in pictures:
-        predictor.prepare(picture.size)
+        _require_another_file(path, images[0].path)
+    for one in images:
+        predictor.prepare(one.size)
     wanted = Wanted(output is None if uncertainty is None else uncertainty, probabilities)
-    shown = Progress(sum(picture.size[0] for picture in pictures), "rows", shown=progress)
+    shown = Progress(sum(one.size[0] for one in images), "rows", shown=progress)
     predictions = []
     done = 0
-    for picture, parts in predictor.all(pictures, wanted):
-        result = Gathering(picture, predictor, wanted, path)
+    for one, parts in predictor.all(images, wanted):
+        result = Gathering(one, predictor, wanted, path)
         with result.writing():
             for part in parts:
                 result.add(part)
                 shown.update(done + part.row + part.mask.shape[0])
-        done += picture.size[0]
+        done += one.size[0]
         predictions.append(result.prediction())
     return predictions if several else predictions[0]
 
@@ -200,7 +200,7 @@ def load(path: Any) -> Any:
             "`model` must be a keras.Model, the path of a .keras file, or an exported model or its "
             f"path. Received: {type(path).__name__}. `build_unetv2` builds a model."
         )
-    if is_artefact(path):
+    if is_artifact(path):
         return load_exported(path)
     return load_model(path)
 
@@ -208,6 +208,6 @@ def load(path: Any) -> Any:
 def _require_another_file(output: Path, path: str | None) -> None:
     if path is not None and output.exists() and output.samefile(path):
         raise ValueError(
-            "`output` must be another file than the picture's. "
+            "`output` must be another file than the image's. "
             f"Received: output='{output}', which is. Pass another path."
         )

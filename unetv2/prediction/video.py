@@ -17,7 +17,7 @@ import numpy as np
 
 from unetv2.exporting.exported_model import ExportedModel
 from unetv2.files import beside
-from unetv2.inference.inputs import Picture
+from unetv2.inference.inputs import InputImage
 from unetv2.inference.postprocess import Wanted
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import Gathering, Predictor, Ready
@@ -143,7 +143,7 @@ def predict_video(
     seed: int = 0,
     progress: bool = True,
 ) -> PredictedVideo:
-    """Predicts a video to a video under its classes' colours.
+    """Predicts a video to a video under its classes' colors.
 
     It has the size, the frame rate and the times of the other, upright where that is turned, and
     no sound: H.264, at a quality where the loss is hardly seen. Frames are predicted each by
@@ -155,7 +155,7 @@ def predict_video(
             file; an :class:`~unetv2.ExportedModel`, or the path of what was exported.
         path: The video, of any format that FFmpeg reads.
         output: A ``.mp4``, ``.mkv`` or ``.mov`` file.
-        opacity: float in [0, 1]. 0 shows the frames, 1 the colours.
+        opacity: float in [0, 1]. 0 shows the frames, 1 the colors.
         overwrite: bool. Whether a file that is there is replaced.
         window: As of :func:`unetv2.predict`, like the following ones.
         overlap: float in [0, 1).
@@ -199,7 +199,7 @@ def predict_video(
     if not 0 <= opacity <= 1:
         raise ValueError(
             "`opacity` must be a number in [0, 1]. "
-            f"Received: opacity={opacity!r}. 0 shows the frames, 1 the colours."
+            f"Received: opacity={opacity!r}. 0 shows the frames, 1 the colors."
         )
     if not isinstance(model, keras.Model):
         model = load(model)
@@ -261,10 +261,10 @@ def _predicted(
         frame = next(frames, None)
         if frame is None:
             return None
-        picture = Picture(
+        image = InputImage(
             frame.pixels, channels=predictor.network.channels, max_pixels=frame.pixels.size
         )
-        return frame, predictor.read(picture)
+        return frame, predictor.read(image)
 
     def read() -> Iterator[Ready]:
         for one in ahead(following, repeat(None), threads, most=2 * batch_size):
@@ -274,8 +274,8 @@ def _predicted(
             yield one[1]
 
     wanted = Wanted(uncertainty=False)
-    for picture, parts in predictor.all(read(), wanted):
-        gathering = Gathering(picture, predictor, wanted, None)
+    for image, parts in predictor.all(read(), wanted):
+        gathering = Gathering(image, predictor, wanted, None)
         for part in parts:
             gathering.add(part)
         yield fed.popleft(), gathering.prediction()

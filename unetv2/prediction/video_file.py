@@ -16,7 +16,7 @@ SUFFIXES = (".mp4", ".mkv", ".mov")
 # would shift the average rate that a file tells.
 _QUALITY = {"crf": "20", "bf": "0"}
 # What FFmpeg converts RGB to where nobody says otherwise, by its numbers in ITU-T H.273: players
-# would take large pictures for others.
+# would take large images for others.
 _BT_601, _LIMITED_RANGE = 6, 1
 # Times are kept to this part of a second where a file does not tell its own.
 _CLOCK = Fraction(1, 90_000)
@@ -56,7 +56,7 @@ class Film:
     Args:
         container: Of PyAV.
         path: Its file.
-        channels: int. 1 for grey, 3 for RGB.
+        channels: int. 1 for gray, 3 for RGB.
 
     Attributes:
         frames: int or None. How many there are, if the file tells.
@@ -101,7 +101,7 @@ class Film:
         except av.FFmpegError as error:
             raise ValueError(
                 f"'{self._path}' must be a whole video. Received: one that breaks off ({error}). "
-                "Mend it, as by `ffmpeg -i`, or cut it before that place."
+                "Fix it, as by `ffmpeg -i`, or cut it before that place."
             ) from error
 
     def _time(self, frame: Any, first: Any, last: int) -> int:
@@ -127,7 +127,7 @@ def open_film(path: Path, channels: int) -> Iterator[Film]:
     av = require_av()
     if channels not in _FORMATS:
         raise ValueError(
-            "`model` must take pictures of 1 or 3 channels to predict a video. "
+            "`model` must take images of 1 or 3 channels to predict a video. "
             f"Received: a model of {channels} channels."
         )
     try:
@@ -139,14 +139,14 @@ def open_film(path: Path, channels: int) -> Iterator[Film]:
         ) from error
     with container:
         if not container.streams.video:
-            raise ValueError(f"`path` must be a video. Received: '{path}' without a picture.")
+            raise ValueError(f"`path` must be a video. Received: '{path}' without an image.")
         yield Film(container, path, channels)
 
 
 class FilmWriter:
     """A video to write; use it as a context, after which it is whole.
 
-    H.264, which every browser and player shows; colours at half resolution, or at full where a side
+    H.264, which every browser and player shows; colors at half resolution, or at full where a side
     is odd.
 
     Args:

@@ -1,4 +1,4 @@
-"""Made-up driving scenes with the semantic tags of CARLA 0.9.11.
+"""Synthetic driving scenes with the semantic tags of CARLA 0.9.11.
 
 An endless, reproducible data set for examples and tests that needs no download.
 """

@@ -1,176 +1,19 @@
-"""A picture under way: for every pixel a material, a brightness and a depth."""
+"""An image under way: for every pixel a material, a brightness and a depth."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetv2.synthetic.camera import FARTHEST, HALF_HEIGHT, NEAREST, Camera
-from unetv2.synthetic.scene import Tag
+from unetv2.synthetic.chance import RGB
+from unetv2.synthetic.classes import Tag
+from unetv2.synthetic.textures import Bools, Floats
 from unetv2.synthetic.weather import Weather
-
-Choice = TypeVar("Choice")
-RGB = tuple[float, float, float]
-
-_BATCH = 512
-
-
-class Chance:
-    """Draws from a stream fixed by a seed and a scene's index.
-
-    Numbers are drawn in batches: a scene takes hundreds of them, and one call to NumPy for each
-    would cost more than the painting of a small picture.
-
-    Args:
-        seed: int, at least 0. Chooses the data set.
-        index: int, at least 0. Chooses the scene within it.
-
-    Example:
-        >>> Chance(0, 7).between(2, 3) == Chance(0, 7).between(2, 3)
-        True
-    """
-
-    def __init__(self, seed: int, index: int) -> None:
-        """Starts the stream at its first draw."""
-        self._draws = _uniform_stream(seed, index)
-
-    def between(self, low: float, high: float) -> float:
-        """Returns a number drawn evenly from ``[low, high)``."""
-        return low + (high - low) * next(self._draws)
-
-    def count(self, low: int, high: int) -> int:
-        """Returns an integer drawn evenly from ``low`` to ``high``, both included."""
-        return low + int((high - low + 1) * next(self._draws))
-
-    def happens(self, probability: float) -> bool:
-        """Returns True with the given probability."""
-        return next(self._draws) < probability
-
-    def sign(self) -> int:
-        """Returns -1 or 1."""
-        return 1 if self.happens(0.5) else -1
-
-    def choose(self, options: Sequence[Choice]) -> Choice:
-        """Returns one of ``options``, each as likely as the others."""
-        return options[int(len(options) * next(self._draws))]
-
-    def choose_weighted(self, options: Sequence[Choice], weights: Sequence[float]) -> Choice:
-        """Returns one of ``options``, as likely as its share of the ``weights``."""
-        left = sum(weights) * next(self._draws)
-        for option, weight in zip(options, weights, strict=True):
-            left -= weight
-            if left < 0:
-                return option
-        return options[-1]
-
-    def near(self, rgb: RGB, spread: float = 0.05) -> RGB:
-        """Returns a colour like ``rgb``: brighter or darker, and shifted a little in hue."""
-        gain = 1 + 3 * spread * self.between(-1, 1)
-        red, green, blue = (gain * channel + spread * self.between(-1, 1) for channel in rgb)
-        return (max(red, 0.02), max(green, 0.02), max(blue, 0.02))
-
-
-def _uniform_stream(seed: int, index: int) -> Iterator[float]:
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
-    while True:
-        yield from generator.random(_BATCH).tolist()
-
-
-Floats: TypeAlias = NDArray[np.floating[Any]]
-Bools: TypeAlias = NDArray[np.bool_]
-
-TILE = 512
-_OCTAVES = (8, 16, 32, 64, 128, 256)
-
-
-@lru_cache(maxsize=1)
-def cloudy_tile() -> Floats:
-    """Returns smooth noise over six octaves, ``(512, 512)`` float32 in [0, 1], median 0.5.
-
-    The values are spread evenly over the range, so that a threshold ``t`` cuts off the share ``t``.
-    """
-    generator = np.random.default_rng(np.random.SeedSequence(20_260))
-    total = np.zeros((TILE, TILE))
-    for number, cells in enumerate(_OCTAVES):
-        grid = generator.random((cells, cells))
-        total += 0.62**number * _stretch(_stretch(grid, 0), 1)
-    ranks = total.ravel().argsort().argsort().reshape(total.shape)
-    return _read_only((ranks / (ranks.size - 1)).astype(np.float32))
-
-
-@lru_cache(maxsize=1)
-def grain_tile() -> Floats:
-    """Returns white noise, ``(256, 256)`` float32, mean 0 and standard deviation 1."""
-    generator = np.random.default_rng(np.random.SeedSequence(20_261))
-    return _read_only(generator.standard_normal((256, 256), dtype=np.float32))
-
-
-@lru_cache(maxsize=1)
-def streak_tile() -> Floats:
-    """Returns falling rain, ``(256, 256)`` float32 in [0, 1]: short, steep, sparse streaks."""
-    generator = np.random.default_rng(np.random.SeedSequence(20_262))
-    drops = (generator.random((256, 256)) > 0.9975).astype(np.float32)
-    streaks = np.zeros_like(drops)
-    for step in range(14):
-        streaks += np.roll(drops, (step, -(step // 5)), axis=(0, 1)) * (step / 14)
-    return _read_only(np.minimum(streaks, 1))
-
-
-def cloudy(down: Floats, right: Floats) -> Floats:
-    """Looks smooth noise up.
-
-    Args:
-        down: Coordinates in texels, any float or integer array.
-        right: Coordinates in texels, broadcastable against ``down``.
-
-    Returns:
-        float32 in [0, 1], of the shape the two broadcast to.
-    """
-    rows = down.astype(np.int32) & (TILE - 1)
-    columns = right.astype(np.int32) & (TILE - 1)
-    return cloudy_tile().reshape(-1).take(rows * TILE + columns)
-
-
-def smooth(down: Floats, right: Floats) -> Floats:
-    """Looks smooth noise up like `cloudy`, but interpolates where a texel spans many pixels."""
-    top, left = np.floor(down), np.floor(right)
-    below, beside = down - top, right - left
-    upper, lower = (
-        cloudy(row, left) * (1 - beside) + cloudy(row, left + 1) * beside for row in (top, top + 1)
-    )
-    return upper * (1 - below) + lower * below
-
-
-def repeat_to(tile: Floats, image_size: tuple[int, int], start: tuple[int, int]) -> Floats:
-    """Repeats a tile over ``image_size``, beginning at the texel ``start``."""
-    sides = zip(image_size, start, tile.shape, strict=True)
-    repeats = [-(-(side + first) // period) for side, first, period in sides]
-    (height, width), (top, left) = image_size, start
-    return np.tile(tile, repeats)[top : top + height, left : left + width]
-
-
-def _read_only(tile: Floats) -> Floats:
-    tile.setflags(write=False)
-    return tile
-
-
-def _stretch(grid: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Interpolates a periodic grid along one axis to ``TILE`` samples with a cosine's ease."""
-    cells = grid.shape[axis]
-    position = np.arange(TILE) * (cells / TILE)
-    first = position.astype(int)
-    weight = 0.5 - 0.5 * np.cos(np.pi * (position - first))
-    weight = weight.reshape([-1 if dimension == axis else 1 for dimension in range(2)])
-    ahead = np.take(grid, (first + 1) % cells, axis=axis)
-    blended: NDArray[np.float64] = np.take(grid, first, axis=axis) * (1 - weight) + ahead * weight
-    return blended
-
 
 SKY = 0
 
@@ -198,7 +41,7 @@ class Patch:
 
         Args:
             material: Numbers from the canvas' palette, broadcastable to the window.
-            shade: Brightness, 1 for the material's own colour, broadcastable to the window.
+            shade: Brightness, 1 for the material's own color, broadcastable to the window.
         """
         for plane, values in zip(self.planes, (material, shade, self.depth), strict=True):
             np.copyto(plane, values, where=self.visible, casting="same_kind")
@@ -206,7 +49,7 @@ class Patch:
 
 @dataclass
 class Glow:
-    """A light that shines into the lens: its place, its radius in ``u`` and its colour."""
+    """A light that shines into the lens: its place, its radius in ``u`` and its color."""
 
     u: float
     v: float
@@ -216,17 +59,17 @@ class Glow:
 
 @dataclass
 class Canvas:
-    """Holds a picture's planes and finds the pixels that a thing in the world covers.
+    """Holds an image's planes and finds the pixels that a thing in the world covers.
 
     A nearer thing hides a farther one, in whatever order they are painted; of two at the same
-    depth the later one stays. Because a material belongs to one tag, the picture and its mask
+    depth the later one stays. Because a material belongs to one tag, the image and its mask
     cannot disagree.
 
     Args:
         camera: Projects the world.
         weather: Says how surfaces are lit.
         image_size: ``(height, width)`` in pixels.
-        colours: Of each material, the light already on it.
+        colors: Of each material, the light already on it.
         tags: Of each material.
         glows: Lights that shine into the lens.
         gloss: How much the ground mirrors, ``(rows of ground, width)`` in [0, 1]; None if dry.
@@ -235,7 +78,7 @@ class Canvas:
     camera: Camera
     weather: Weather
     image_size: tuple[int, int]
-    colours: list[RGB] = field(default_factory=lambda: [(0.0, 0.0, 0.0)])
+    colors: list[RGB] = field(default_factory=lambda: [(0.0, 0.0, 0.0)])
     tags: list[int] = field(default_factory=lambda: [int(Tag.SKY)])
     glows: list[Glow] = field(default_factory=list)
     gloss: Floats | None = None
@@ -258,11 +101,11 @@ class Canvas:
         self.lateral: Floats = self.camera.lateral_at(self.u, self.ground_depth)
 
     def mix(self, tag: Tag, rgb: RGB, *, shines: bool = False) -> int:
-        """Returns a material of this tag and colour.
+        """Returns a material of this tag and color.
 
         Args:
             tag: What the material is.
-            rgb: Colour, three numbers in [0, 1].
+            rgb: Color, three numbers in [0, 1].
             shines: bool. The material is as bright at night as by day.
 
         Returns:
@@ -273,24 +116,24 @@ class Canvas:
             self._known[key] = len(self.tags)
             light = (1.0, 1.0, 1.0) if shines else self.weather.light
             self.tags.append(int(tag))
-            self.colours.append((rgb[0] * light[0], rgb[1] * light[1], rgb[2] * light[2]))
+            self.colors.append((rgb[0] * light[0], rgb[1] * light[1], rgb[2] * light[2]))
         return self._known[key]
 
     def mask(self) -> NDArray[np.uint8]:
         """Returns the tag of every pixel, ``(height, width)`` uint8."""
         return np.array(self.tags, np.uint8).take(self.material)
 
-    def pixels(self, metres: float, depth: float) -> float:
+    def pixels(self, meters: float, depth: float) -> float:
         """Returns how many rows a length takes at a depth."""
-        return metres / depth * self.image_size[0] / (2 * HALF_HEIGHT)
+        return meters / depth * self.image_size[0] / (2 * HALF_HEIGHT)
 
     def columns_between(self, left: float, right: float) -> slice:
-        """Returns the columns whose centres lie in ``[left, right)``."""
-        return _centres_between(left, right, 1.0, self.image_size[1])
+        """Returns the columns whose centers lie in ``[left, right)``."""
+        return _centers_between(left, right, 1.0, self.image_size[1])
 
     def rows_between(self, top: float, bottom: float) -> slice:
-        """Returns the rows whose centres lie in ``[top, bottom)``."""
-        return _centres_between(top, bottom, HALF_HEIGHT, self.image_size[0])
+        """Returns the rows whose centers lie in ``[top, bottom)``."""
+        return _centers_between(top, bottom, HALF_HEIGHT, self.image_size[0])
 
     def rectangle(
         self, left: float, right: float, top: float, bottom: float, depth: float
@@ -307,7 +150,7 @@ class Canvas:
             columns: The columns it takes.
             top: ``v`` of its upper edge, a number or one for each column.
             bottom: ``v`` of its lower edge, likewise.
-            depth: Its depth in metres, likewise.
+            depth: Its depth in meters, likewise.
 
         Returns:
             Patch, or None where the surface shows no pixel.
@@ -325,9 +168,9 @@ class Canvas:
         """Finds an upright surface that follows the road.
 
         Args:
-            lateral: Its lateral position in metres.
-            start: Depth of its near end in metres.
-            end: Depth of its far end in metres.
+            lateral: Its lateral position in meters.
+            start: Depth of its near end in meters.
+            end: Depth of its far end in meters.
 
         Returns:
             The columns it takes, and its depth in each of them.
@@ -348,7 +191,7 @@ class Canvas:
 
         Args:
             u: Its axis.
-            depth: Its depth in metres.
+            depth: Its depth in meters.
             heights: Metres above the ground, rising.
             half_widths: Metres, one for each height.
 
@@ -377,8 +220,8 @@ class Canvas:
         """Casts a shadow on the ground, before anything stands on it.
 
         Args:
-            depths: Where the shadow begins and ends, metres.
-            laterals: Its left and right edges, metres.
+            depths: Where the shadow begins and ends, meters.
+            laterals: Its left and right edges, meters.
             strength: Share of the light taken away, 0 to 1.
             round_off: bool. An ellipse fading towards its rim in place of a rectangle.
         """
@@ -398,8 +241,8 @@ class Canvas:
         middle, half = 0.5 * (laterals[0] + laterals[1]), 0.5 * (laterals[1] - laterals[0])
         across = np.abs(lateral - middle) * (1 / half)
         if round_off:
-            centre, reach = 0.5 * (depths[0] + depths[1]), 0.5 * (depths[1] - depths[0])
-            along = (self.ground_depth[rows] - centre) / reach
+            center, reach = 0.5 * (depths[0] + depths[1]), 0.5 * (depths[1] - depths[0])
+            along = (self.ground_depth[rows] - center) / reach
             inside = np.clip(1.6 * (1 - across * across - along * along), 0, 1)
         else:
             inside = np.clip((1 - across) * 12, 0, 1)
@@ -414,8 +257,8 @@ class Canvas:
         return Patch(self.u[None, columns], self.v[rows, None], visible, planes, depth)
 
 
-def _centres_between(low: float, high: float, reach: float, count: int) -> slice:
-    """Finds the pixels, of ``count`` over ``[-reach, reach]``, with centres in ``[low, high)``."""
+def _centers_between(low: float, high: float, reach: float, count: int) -> slice:
+    """Finds the pixels, of ``count`` over ``[-reach, reach]``, with centers in ``[low, high)``."""
     scale = 0.5 * count / reach
     first = math.ceil((max(low, -2 * reach) + reach) * scale - 0.5)
     last = math.ceil((min(high, 2 * reach) + reach) * scale - 0.5)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetv2.synthetic.canvas import RGB, Canvas, Chance
-from unetv2.synthetic.scene import Tag
+from unetv2.synthetic.canvas import Canvas
+from unetv2.synthetic.chance import RGB, Chance
+from unetv2.synthetic.classes import Tag
 
 _CLOTHES: tuple[RGB, ...] = (
     (0.7, 0.2, 0.18),
@@ -33,10 +34,10 @@ class Pedestrian:
         depth: Metres.
         height: Metres.
         stride: Metres between the feet, across the line of sight.
-        clothes: Colour.
-        trousers: Colour.
-        skin: Colour.
-        hair: Colour.
+        clothes: Color.
+        trousers: Color.
+        skin: Color.
+        hair: Color.
     """
 
     lateral: float
@@ -68,8 +69,8 @@ class Pedestrian:
         coat = (0.74, 0.85, 1.1, 1.4, 1.49, 1.52), (0.2, 0.21, 0.23, 0.25, 0.16, 0.06)
         self._part(canvas, u, coat[0], coat[1], self.clothes, light)
         angles = np.linspace(0, np.pi, 7)
-        for centre, radius, rgb in ((1.64, 0.13, self.hair), (1.61, 0.108, self.skin)):
-            heights = centre - radius * 1.15 * np.cos(angles)
+        for center, radius, rgb in ((1.64, 0.13, self.hair), (1.61, 0.108, self.skin)):
+            heights = center - radius * 1.15 * np.cos(angles)
             halves = radius * np.sin(angles)
             self._part(canvas, u, tuple(heights), tuple(halves), rgb, light)
 

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from unetv2.synthetic.buildings import draw_building, draw_range
-from unetv2.synthetic.canvas import RGB, Canvas, Chance
+from unetv2.synthetic.barriers import Kind, draw_barrier, draw_overpass
+from unetv2.synthetic.buildings import draw_building
+from unetv2.synthetic.canvas import Canvas
+from unetv2.synthetic.chance import RGB, Chance
+from unetv2.synthetic.classes import Tag
 from unetv2.synthetic.people import draw_pedestrian
+from unetv2.synthetic.planning import Plan, Side
 from unetv2.synthetic.plants import draw_bush, draw_hedge, draw_season, draw_tree, draw_wood
-from unetv2.synthetic.props import Kind, draw_barrier, draw_overpass, draw_prop
+from unetv2.synthetic.props import draw_prop
 from unetv2.synthetic.road import Band
-from unetv2.synthetic.scene import Plan, Side, Tag
 from unetv2.synthetic.signals import Post, draw_post, draw_sign, draw_traffic_light
+from unetv2.synthetic.skyline import draw_range
 from unetv2.synthetic.themes import Theme
 from unetv2.synthetic.vehicles import draw_vehicle
 
@@ -39,7 +43,7 @@ def draw_things(chance: Chance, theme: Theme, plan: Plan, offset: float) -> Iter
         chance: Draws.
         theme: The kind of place.
         plan: The road.
-        offset: Middle of the camera's lane, metres.
+        offset: Middle of the camera's lane, meters.
 
     Yields:
         Things, in an order that does not matter.

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetv2.synthetic.canvas import RGB, Bools, Canvas, Chance, Floats, Patch, cloudy
-from unetv2.synthetic.scene import Tag
+from unetv2.synthetic.canvas import Canvas, Patch
+from unetv2.synthetic.chance import RGB, Chance
+from unetv2.synthetic.classes import Tag
+from unetv2.synthetic.textures import Bools, Floats, cloudy
 
 _SUMMER: tuple[RGB, ...] = ((0.2, 0.34, 0.12), (0.28, 0.4, 0.16), (0.16, 0.28, 0.14))
 _AUTUMN: tuple[RGB, ...] = ((0.62, 0.42, 0.17), (0.5, 0.27, 0.16), (0.58, 0.52, 0.22))
@@ -18,7 +20,7 @@ _BARK: RGB = (0.3, 0.23, 0.17)
 
 
 def draw_season(chance: Chance) -> tuple[RGB, ...]:
-    """Draws the colours that foliage has in a scene."""
+    """Draws the colors that foliage has in a scene."""
     season = chance.choose_weighted(_SEASONS, _SEASON_WEIGHTS)
     return tuple(chance.near(rgb, 0.04) for rgb in season)
 
@@ -31,10 +33,10 @@ class Tree:
         lateral: Metres.
         depth: Metres.
         height: Metres.
-        spread: Radius of the crown in metres.
+        spread: Radius of the crown in meters.
         trunk: Metres below the crown.
         conifer: bool. The crown is a cone.
-        rgb: Colour of the leaves.
+        rgb: Color of the leaves.
         phase: Shifts the textures.
     """
 
@@ -94,11 +96,11 @@ class Thicket:
 
     Args:
         lateral: Metres.
-        near: Depth of its near end in metres.
-        far: Depth of its far end in metres.
+        near: Depth of its near end in meters.
+        far: Depth of its far end in meters.
         height: Metres.
         ragged: How much the height varies, as a share of it.
-        rgb: Colour of the leaves.
+        rgb: Color of the leaves.
         phase: Shifts the textures.
     """
 

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetv2.synthetic.camera import FARTHEST
-from unetv2.synthetic.canvas import RGB, Canvas, Floats, cloudy, smooth
-from unetv2.synthetic.scene import Tag
+from unetv2.synthetic.canvas import Canvas
+from unetv2.synthetic.chance import RGB
+from unetv2.synthetic.classes import Tag
+from unetv2.synthetic.textures import Floats, cloudy, smooth
 
 _REACH = 90.0
 _CELLS_PER_METRE = 20
@@ -66,15 +68,15 @@ class Road:
     """A road's cross-section and what crosses it.
 
     Args:
-        left: Lateral position of its left edge in metres.
-        right: Lateral position of its right edge in metres.
-        asphalt: Colour of the road.
+        left: Lateral position of its left edge in meters.
+        right: Lateral position of its right edge in meters.
+        asphalt: Color of the road.
         strips: What lies beside the road or on top of it, the later over the earlier.
         lines: Painted lines.
-        paint: Colour of what is painted across the road.
-        bands: ``(near, far, Band)`` in metres, the later over the earlier.
-        track: Colour of the bed of a rail track.
-        water: Colour of a river.
+        paint: Color of what is painted across the road.
+        bands: ``(near, far, Band)`` in meters, the later over the earlier.
+        track: Color of the bed of a rail track.
+        water: Color of a river.
         repairs: Patches of darker asphalt: ``(near, far, left, right, strength)``.
         phase: Metres by which dashes and textures are shifted.
     """

@@ -7,8 +7,9 @@ from enum import Enum
 
 import numpy as np
 
-from unetv2.synthetic.canvas import RGB, Canvas, Chance, Glow
-from unetv2.synthetic.scene import Tag
+from unetv2.synthetic.canvas import Canvas, Glow
+from unetv2.synthetic.chance import RGB, Chance
+from unetv2.synthetic.classes import Tag
 
 _METALS: tuple[RGB, ...] = (
     (0.5, 0.51, 0.52),
@@ -38,7 +39,7 @@ class Post:
         height: Metres.
         arm: Metres over the road, or of the cross-arms to both sides.
         wires: bool. A mast with cross-arms in place of a lamp.
-        rgb: Colour.
+        rgb: Color.
     """
 
     lateral: float
@@ -102,12 +103,12 @@ class Sign:
     Args:
         lateral: Metres.
         depth: Metres.
-        height: Of its middle, metres.
+        height: Of its middle, meters.
         radius: Metres.
         board: Its shape.
-        rim: Colour.
-        face: Colour.
-        metal: Colour of the post.
+        rim: Color.
+        face: Color.
+        metal: Color of the post.
     """
 
     lateral: float
@@ -146,13 +147,13 @@ class TrafficLight:
     """A traffic light beside the road, or above it at the end of an arm.
 
     Args:
-        lateral: Of its post, metres.
+        lateral: Of its post, meters.
         depth: Metres.
-        height: Of the housing's lower edge, metres.
+        height: Of the housing's lower edge, meters.
         arm: Metres from the post to the housing, negative to the left.
         lit: Which lamp is lit: 0 green, 1 yellow, 2 red.
-        housing: Colour.
-        metal: Colour of the post.
+        housing: Color.
+        metal: Color of the post.
     """
 
     lateral: float

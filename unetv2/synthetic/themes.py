@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unetv2.synthetic.buildings import Far
+from unetv2.synthetic.skyline import Far
 
 Range = tuple[float, float]
 Count = tuple[int, int]

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetv2.synthetic.canvas import RGB, Canvas, Chance, Floats, Glow
-from unetv2.synthetic.scene import Tag
+from unetv2.synthetic.canvas import Canvas, Glow
+from unetv2.synthetic.chance import RGB, Chance
+from unetv2.synthetic.classes import Tag
+from unetv2.synthetic.textures import Floats
 
 _PAINTS: tuple[RGB, ...] = (
     (0.82, 0.82, 0.82),
@@ -37,14 +39,14 @@ class Shape:
     Args:
         length: Metres.
         end_heights: Metres above the ground, rising, at which the end's width is given.
-        end_halves: Half of the end's width at these heights, metres.
+        end_halves: Half of the end's width at these heights, meters.
         pane_heights: The same for the window in the end.
         pane_halves: The same for the window in the end.
         side: Shares of the length from the rear, rising, at which the side's height is given.
         side_tops: Metres above the ground at these places.
         side_pane: The same for the top edge of the side windows.
         side_pane_tops: The same for the top edge of the side windows.
-        sill: Lower edge of the side windows, metres above the ground.
+        sill: Lower edge of the side windows, meters above the ground.
         lights: Metres above the ground.
     """
 
@@ -149,10 +151,10 @@ class Vehicle:
 
     Args:
         shape: Its kind.
-        lateral: Of its middle, metres.
-        depth: Of its near end, metres.
+        lateral: Of its middle, meters.
+        depth: Of its near end, meters.
         oncoming: bool. Its front is at the near end.
-        rgb: Colour of the body.
+        rgb: Color of the body.
     """
 
     shape: Shape
@@ -241,8 +243,8 @@ class Vehicle:
         lamp = canvas.mix(Tag.VEHICLES, rgb, shines=night)
         height = self.shape.lights - (0.1 if self.oncoming else 0)
         for side in (-1, 1):
-            centre = u + side * 0.76 * half / depth
-            patch = canvas.outline(centre, depth, (height - 0.09, height + 0.09), (0.15, 0.15))
+            center = u + side * 0.76 * half / depth
+            patch = canvas.outline(center, depth, (height - 0.09, height + 0.09), (0.15, 0.15))
             if patch is None:
                 continue
             patch.paint(lamp, 1.0 if night else 0.85)
@@ -250,7 +252,7 @@ class Vehicle:
                 radius = (0.9 if self.oncoming else 0.5) / depth
                 strength = 0.8 if self.oncoming else 0.35
                 glow = (strength * rgb[0], strength * rgb[1], strength * rgb[2])
-                canvas.glows.append(Glow(centre, canvas.camera.v_at(height, depth), radius, glow))
+                canvas.glows.append(Glow(center, canvas.camera.v_at(height, depth), radius, glow))
         patch = canvas.outline(u, depth, (0.42, 0.54), (0.26, 0.26))
         if patch is not None:
             patch.paint(canvas.mix(Tag.VEHICLES, _PLATE), 0.9)

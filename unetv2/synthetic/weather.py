@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from unetv2.synthetic.canvas import RGB, Chance
+from unetv2.synthetic.chance import RGB, Chance
 
 
 @dataclass(frozen=True)
@@ -13,20 +13,20 @@ class Weather:
 
     Args:
         weight: How often this weather is drawn.
-        zenith: Colour of the sky high above.
-        low_sky: Colour of the sky at the horizon, and of the haze.
-        cloud: Colour of the clouds.
+        zenith: Color of the sky high above.
+        low_sky: Color of the sky at the horizon, and of the haze.
+        cloud: Color of the clouds.
         cover: Share of the sky that clouds hide, 0 to 1.
-        light: Colour that multiplies every surface's.
+        light: Color that multiplies every surface's.
         shadow: Share of the light that a shadow takes away, 0 to 1.
-        visibility: Metres after which 63 % of a thing's colour has turned into haze.
+        visibility: Metres after which 63 % of a thing's color has turned into haze.
         wet: Share of the sky that the road mirrors, 0 to 1.
         rain: Brightness of the streaks, 0 for none.
         grain: Standard deviation of the sensor's noise, of 255.
         night: bool. Lamps, windows and headlights are lit.
         sun: ``u`` and ``v`` of the sun.
-        sun_rgb: Colour of the glow about the sun.
-        slant: Metres of shadow, to the right, for each metre of height.
+        sun_rgb: Color of the glow about the sun.
+        slant: Metres of shadow, to the right, for each meter of height.
     """
 
     weight: float
@@ -52,7 +52,7 @@ class Weather:
             side: Where the surface looks: -1 to the left, 0 to the camera, 1 to the right.
 
         Returns:
-            The factor for its colour.
+            The factor for its color.
         """
         sunny = -side * self.slant if side else -0.15
         return 0.86 + self.shadow * max(-0.42, min(0.42, sunny))

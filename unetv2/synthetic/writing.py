@@ -1,4 +1,4 @@
-"""Writes made-up scenes in the layout of a CARLA recording."""
+"""Writes synthetic scenes in the layout of a CARLA recording."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def write_driving_scenes(
         FileExistsError: If ``directory`` is a file, or holds something.
 
     Example:
-        >>> images, masks = unetv2.synthetic.write_driving_scenes(
+        >>> images, masks = unetv2.data.write_driving_scenes(
         ...     tmp / "street", 2, image_size=(48, 64))
         >>> sorted(path.name for path in masks.iterdir())
         ['000000.png', '000001.png']

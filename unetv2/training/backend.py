@@ -24,7 +24,7 @@ from unetv2.training.class_weights import class_weights, count_pixels, weights_o
 from unetv2.training.data import Inputs
 from unetv2.training.feed import Feed, shrunk, with_length, with_shapes
 
-# No class has it, and no file holds it: what is lent to a replica without pictures.
+# No class has it, and no file holds it: what is lent to a replica without images.
 _NOBODY = -1
 
 
@@ -50,7 +50,7 @@ class SharedFeed(Feed):
 
         Returns:
             tf.data.Dataset of ``(image, mask, count)``, a part for each replica of the worker,
-            batch after batch; ``count`` is how many pictures of it are its own.
+            batch after batch; ``count`` is how many images of it are its own.
         """
         skipped *= self.share.replicas
         parts = _parts(self.dataset, self.batch_size, self.rebatched, self.share)
@@ -64,7 +64,7 @@ class SharedFeed(Feed):
             parts = parts.skip(skipped)
         if scale != 1:
             parts = parts.map(
-                lambda pictures, place: (shrunk(pictures[0], pictures[1], scale), place),
+                lambda images, place: (shrunk(images[0], images[1], scale), place),
                 num_parallel_calls=os.cpu_count(),
             )
         return _counted(parts, self.ignore_class)
@@ -118,9 +118,9 @@ def _parts(
 
 def _counted(parts: tf.data.Dataset, ignore_class: int) -> tf.data.Dataset:
     def count(
-        pictures: tuple[tf.Tensor, tf.Tensor], place: Place
+        batch: tuple[tf.Tensor, tf.Tensor], place: Place
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        images, masks = pictures
+        images, masks = batch
         there = tf.shape(masks)[0]
         # Where all of a part had to be skipped, one is put in its place that does not count.
         missing = tf.cast(there == 0, tf.int32)
@@ -173,7 +173,7 @@ class Ways:
         """Returns those of a distribution.
 
         Raises:
-            ValueError: If a batch has fewer pictures than there are replicas.
+            ValueError: If a batch has fewer images than there are replicas.
         """
         train, validation = data
         sizes = (inputs.n_pairs, inputs.batch_size, inputs.rebatched, inputs.augmentation)
@@ -185,7 +185,7 @@ class Ways:
             return Ways(crew, model, inputs, feed, validation)
         if inputs.batch_size < crew.replicas:
             raise ValueError(
-                "`batch_size` must be a picture at least for each of the replicas. Received: "
+                "`batch_size` must be an image at least for each of the replicas. Received: "
                 f"batch_size={inputs.batch_size} for {crew.replicas} of them. It is that of all "
                 "together: pass a recipe with a larger one."
             )

@@ -1,4 +1,4 @@
-"""What happens beside the steps: checkpoints, logs, pictures, and the end of a training."""
+"""What happens beside the steps: checkpoints, logs, images, and the end of a training."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from unetv2.preprocessing import Preprocessing
 from unetv2.training.advice import of_one_class, trivial_score, warn
 from unetv2.training.checkpoint import (
     HISTORY,
+    IMAGES,
     MODEL,
-    PICTURES,
     STATE,
     WITHIN,
     State,
@@ -95,8 +95,8 @@ _SHOWN = 4
 _OPACITY = 0.5
 
 
-class Pictures:
-    """Draws image, truth and prediction of a few validation pictures.
+class Images:
+    """Draws image, truth and prediction of a few validation images.
 
     Args:
         validation: Batches of ``(image, mask)``.
@@ -110,7 +110,7 @@ class Pictures:
         self._classes = classes
 
     def draw(self, model: keras.Model) -> np.ndarray:
-        """Returns a row for each picture, uint8 ``(rows, height, 3 * width, 3)``."""
+        """Returns a row for each image, uint8 ``(rows, height, 3 * width, 3)``."""
         logits = np.asarray(model(self._images, training=False))
         predicted = logits.argmax(axis=-1)
         rows = []
@@ -123,8 +123,8 @@ class Pictures:
         return np.stack(rows)
 
 
-def save_pictures(rows: np.ndarray, folder: Path, epoch: int, writer: Any) -> None:
-    """Saves what :meth:`Pictures.draw` drew as a PNG, and for TensorBoard where there is one.
+def save_images(rows: np.ndarray, folder: Path, epoch: int, writer: Any) -> None:
+    """Saves what :meth:`Images.draw` drew as a PNG, and for TensorBoard where there is one.
 
     Args:
         rows: uint8 ``(rows, height, width, 3)``.
@@ -132,10 +132,10 @@ def save_pictures(rows: np.ndarray, folder: Path, epoch: int, writer: Any) -> No
         epoch: int. Its number, from 0.
         writer: Of ``tf.summary``, or None.
     """
-    (folder / PICTURES).mkdir(exist_ok=True)
+    (folder / IMAGES).mkdir(exist_ok=True)
     encoded = io.BytesIO()
     Image.fromarray(np.concatenate(list(rows))).save(encoded, format="PNG")
-    path = folder / PICTURES / f"epoch_{epoch + 1:04d}.png"
+    path = folder / IMAGES / f"epoch_{epoch + 1:04d}.png"
     write_whole(path, lambda file: file.write(encoded.getvalue()))
     if writer is not None:
         with writer.as_default():
@@ -155,8 +155,8 @@ class Recorder(keras.callbacks.Callback):
         guard: Watches the loss.
         mean_iou: The metric of the compiled model, or None without validation.
         swap: Brings averaged weights in and out, or None.
-        pictures: Draws validation pictures, or None.
-        pictures_every: int. Epochs from one drawing to the next.
+        images: Draws validation images, or None.
+        images_every: int. Epochs from one drawing to the next.
         patience: int or None. Epochs without a better one, after which training ends.
         minutes: float. Longest time between two checkpoints.
         writer: Of ``tf.summary``, or None.
@@ -177,8 +177,8 @@ class Recorder(keras.callbacks.Callback):
         guard: Guard,
         mean_iou: MeanIoU | None,
         swap: keras.callbacks.SwapEMAWeights | None,
-        pictures: Pictures | None,
-        pictures_every: int,
+        images: Images | None,
+        images_every: int,
         patience: int | None,
         minutes: float,
         writer: Any,
@@ -196,8 +196,8 @@ class Recorder(keras.callbacks.Callback):
         self._guard = guard
         self._mean_iou = mean_iou
         self._swap = swap
-        self._pictures = pictures
-        self._pictures_every = pictures_every
+        self._images = images
+        self._images_every = images_every
         self._patience = patience
         self._seconds = 60 * minutes
         self._writer = writer
@@ -281,9 +281,9 @@ class Recorder(keras.callbacks.Callback):
         self._writer.flush()
 
     def _draw(self, epoch: int) -> None:
-        if self._pictures is None or epoch % self._pictures_every:
+        if self._images is None or epoch % self._images_every:
             return
-        save_pictures(self._pictures.draw(self._deployed), self._folder, epoch, self._writer)
+        save_images(self._images.draw(self._deployed), self._folder, epoch, self._writer)
 
     def _require_logged(self, row: dict[str, float]) -> None:
         """Refuses a ``train_step`` or ``test_step`` of the user that leaves out what is needed."""

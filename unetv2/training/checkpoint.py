@@ -22,13 +22,15 @@ from unetv2.precision import precision_of
 from unetv2.preprocessing import Preprocessing
 from unetv2.scratch import hold, let_go, sweep
 from unetv2.sealing import read_arrays, read_json, reason, sealed, unsealed, write_arrays
-from unetv2.training.recovery import JUMP
 from unetv2.versions import versions
 
 RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
 # The end of an epoch, which a failure goes back to, and a place within the next one.
 STATE, WITHIN = "checkpoint.npz", "within_epoch.npz"
-TENSORBOARD, PICTURES = "tensorboard", "pictures"
+TENSORBOARD, IMAGES = "tensorboard", "images"
+# The reference's collapse was a factor of 19; between good epochs of one stage the loss rises by
+# a tenth, unless there are few images.
+JUMP = 2.0
 # What a later version may add without making a run another one.
 _NOT_COMPARED = ("versions", "epochs")
 _ADVICE = "call `train` again with resume=True; what was saved before is whole"
@@ -75,7 +77,7 @@ def save_model(model: keras.Model, path: Path, preprocessing: Preprocessing | No
     Args:
         model: A functional model.
         path: The file.
-        preprocessing: What the file is to tell of the pictures, or None if it is unknown.
+        preprocessing: What the file is to tell of the images, or None if it is unknown.
     """
     # The optimizer's state would treble the file; to go on there is the checkpoint.
     copy = same_layers(model, model.input_shape[1:])
@@ -139,7 +141,7 @@ def open_folder(
         # nothing of this run passes for another's.
         for name in (STATE, WITHIN, MODEL, HISTORY):
             (folder / name).unlink(missing_ok=True)
-        for name in (TENSORBOARD, PICTURES):
+        for name in (TENSORBOARD, IMAGES):
             shutil.rmtree(folder / name, ignore_errors=True)
         there = False
     if there and not resume:
@@ -150,7 +152,7 @@ def open_folder(
     if there:
         _require_same(folder, description)
     folder.mkdir(parents=True, exist_ok=True)
-    for one in (folder, folder / PICTURES):
+    for one in (folder, folder / IMAGES):
         sweep(one)
     write_json(folder / RUN, description)
     return there and (folder / STATE).exists()
@@ -273,7 +275,7 @@ class State:
         return self.epoch - 1 - self.best_epoch >= patience
 
     def enter(self, stage: tuple[int, int, float]) -> None:
-        """Forgets the losses where a stage begins: other pictures have others."""
+        """Forgets the losses where a stage begins: other images have others."""
         if self.stage != list(stage):
             # More epochs make another stage of it too, with a rate that may rise again.
             self.stage, self.first_loss, self.lowest_loss = list(stage), None, None

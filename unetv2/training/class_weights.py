@@ -24,7 +24,7 @@ def class_weights(
     r"""Counts the pixels of a data set and weighs its classes by them.
 
     - ``"median_frequency"`` (Eigen and Fergus): :math:`\mathrm{median}(f) / f_c`, with
-      :math:`f_c` the share of a class in the pixels of the pictures in which it occurs.
+      :math:`f_c` the share of a class in the pixels of the images in which it occurs.
     - ``"sqrt_median_frequency"``: the square root of that. It raises rare classes without
       having them called everywhere.
     - ``"effective_number"`` (Cui et al.): :math:`(1 - \beta) / (1 - \beta^{n_c})`, with
@@ -43,7 +43,7 @@ def class_weights(
 
     Raises:
         ValueError: If an argument is unknown or missing, the data set does not end or has no
-            labelled pixel, or the masks hold another id.
+            labeled pixel, or the masks hold another id.
         TypeError: If ``n_classes`` is no integer.
 
     Example:
@@ -82,7 +82,7 @@ def class_weights(
 def count_pixels(
     masks: Iterable[np.ndarray], n_classes: int, ignore_class: int | None
 ) -> np.ndarray:
-    """Counts each class's pixels, and those of the pictures in which it occurs.
+    """Counts each class's pixels, and those of the images in which it occurs.
 
     Args:
         masks: Ids, ``(height, width, 1)`` each.
@@ -121,7 +121,7 @@ def _counted(mask: np.ndarray, n_classes: int, ignore_class: int | None) -> np.n
         raise ValueError(
             f"Masks must hold ids in [0, {n_classes}) or `ignore_class` ({ignore_class}). "
             f"Received: {int(foreign[0])} in {counted(len(foreign), 'pixel')} of a mask. "
-            "Raise `n_classes`, or pass the id of unlabelled pixels as `ignore_class`."
+            "Raise `n_classes`, or pass the id of unlabeled pixels as `ignore_class`."
         )
     return np.bincount(ids, minlength=n_classes).astype(np.float64)
 
@@ -131,7 +131,7 @@ def _weights(pixels: np.ndarray, pixels_around: np.ndarray, method: str) -> np.n
     weights = np.zeros(len(pixels))
     if not present.any():
         raise ValueError(
-            "`dataset` must hold a labelled pixel. Received: none. Check `ignore_class`."
+            "`dataset` must hold a labeled pixel. Received: none. Check `ignore_class`."
         )
     if method == "effective_number":
         beta = 1 - 1 / pixels.sum()

@@ -199,10 +199,10 @@ class Inputs:
         n_pairs: int. Pairs in an epoch.
         batch_size: int. Pairs in a batch of the training.
         rebatched: bool. Whether the data set's batches are of other sizes.
-        augmentation: What varies the pictures besides, or None.
-        image_shape: ``(height, width, channels)`` of the first picture.
+        augmentation: What varies the images besides, or None.
+        image_shape: ``(height, width, channels)`` of the first image.
         validated: bool. Whether there is validation data.
-        preprocessing: How the pictures are prepared, or None if nobody knows.
+        preprocessing: How the images are prepared, or None if nobody knows.
         varied_before: What varies them in the data set already, or None.
         steps_per_epoch: int or None. Batches of an epoch, where that is no pass over the data set.
     """
@@ -289,7 +289,7 @@ def examine(
     augmentation = get_augmentation(recipe.augmentation, ignore_class, channels=shape[-1])
     varied_before = None if origin is None else origin.augmentation
     if varied_before is not None:
-        # The data set varies its pictures itself; twice would be too much.
+        # The data set varies its images itself; twice would be too much.
         augmentation = None
     wanted = recipe.batch_size or given
     return Inputs(
@@ -327,7 +327,7 @@ def _ignore_class(model: keras.Model, origin: Origin | None, validation: Any) ->
 def _first_batch(
     name: str, dataset: Any, model: keras.Model, n_classes: int, ignore_class: int | None
 ) -> tuple[int, ...]:
-    """Returns the shape of the first picture."""
+    """Returns the shape of the first image."""
     origin = origin_of(dataset)
     if origin is not None:
         found = origin.preparation.labels.n_classes

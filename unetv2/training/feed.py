@@ -24,7 +24,7 @@ class Feed:
         n_pairs: int. Pairs in it.
         batch_size: int. Pairs in a batch of the training.
         rebatched: bool. Whether the data set's own batches are of another size.
-        augmentation: What varies the pictures besides, or None.
+        augmentation: What varies the images besides, or None.
         seed: int. Seed of the variation.
         validation: The validation data, or None. Only its epoch is set.
         streamed: bool. Whether epochs are consecutive parts of it, repeated without end, instead of
@@ -111,11 +111,11 @@ class Feed:
         return tf.data.Dataset.range(steps).map(lambda _: next(batches))
 
     def _varied(
-        self, pictures: tuple[tf.Tensor, tf.Tensor], drawn: tuple[tf.Tensor, tf.Tensor]
+        self, images: tuple[tf.Tensor, tf.Tensor], drawn: tuple[tf.Tensor, tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         assert self.augmentation is not None
         number, draw = drawn
-        return self.augmentation(*pictures, (draw, number))
+        return self.augmentation(*images, (draw, number))
 
 
 def stream(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:

@@ -62,10 +62,10 @@ class Recipe:
             ones.
         label_smoothing: float in [0, 1). Of the cross-entropy.
         augmentation: ``"light"``, ``"driving"``, an ``Augmentation`` or None. Varies the training
-            pictures unless the data set does so itself.
+            images unless the data set does so itself.
         batch_size: int, at least 1, or None. None takes the data set's.
         stages: ``(share, scale)`` pairs. Share of the epochs, above 0 and 1 in sum, that is trained
-            at ``scale`` times the height and width, in (0, 1]; the last scale is 1. Small pictures
+            at ``scale`` times the height and width, in (0, 1]; the last scale is 1. Small images
             first cost a fraction and bring most of the way.
         model: Arguments of ``build_unetv2`` that belong to the recipe; ``dtype="auto"`` is what
             :func:`unetv2.automatic_precision` finds.

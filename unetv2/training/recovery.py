@@ -11,11 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from unetv2.training.checkpoint import STATE, WITHIN, State
+from unetv2.training.checkpoint import JUMP, STATE, WITHIN, State
 
-# The reference's collapse was a factor of 19; between good epochs of one stage the loss rises by
-# a tenth, unless there are few pictures.
-JUMP = 2.0
 # One batch is a poor estimate.
 _JUMP_FROM_ONE_BATCH = 10.0
 # Below, where twice as much is still learnt by heart.
@@ -24,7 +21,7 @@ _NOTHING = 0.01
 _STEPS_BETWEEN = 20
 
 
-class Failure(Exception):  # noqa: N818 - it is caught and mended, not an error yet.
+class Failure(Exception):  # noqa: N818 - it is caught and fixed, not an error yet.
     """A training failed and is to go back to its last good checkpoint.
 
     Args:
@@ -93,7 +90,7 @@ class Guard(keras.callbacks.Callback):
 
 # Halving the rate five times is a factor of 32: what fails then does not fail by the rate.
 _MOST_FAILURES = 5
-# At the full, a half and a quarter of the rate, the same epoch has the same pictures. A loss that
+# At the full, a half and a quarter of the rate, the same epoch has the same images. A loss that
 # the rate hardly changes is theirs, unless it is as high as that of a network that forgot it all.
 _ATTEMPTS = 3
 _SAME = 0.1
@@ -127,7 +124,7 @@ def first_state(folder: Path, model: keras.Model, *, going_on: bool) -> State:
 def recovered(folder: Path, failure: Failure) -> State:
     """Returns the end of the last good epoch, with a lower learning rate.
 
-    Where that did not help because the pictures make the loss jump, it has the rate from before
+    Where that did not help because the images make the loss jump, it has the rate from before
     and lets such jumps be.
 
     Raises:
@@ -135,7 +132,7 @@ def recovered(folder: Path, failure: Failure) -> State:
     """
     state = State.load(folder / STATE)
     state.jumps = [*state.jumps, failure.jump] if failure.jump else []
-    if _by_pictures(state.jumps):
+    if _by_images(state.jumps):
         return _tolerant(state, folder, failure)
     if state.factor <= 2**-_MOST_FAILURES:
         raise RuntimeError(
@@ -154,7 +151,7 @@ def recovered(folder: Path, failure: Failure) -> State:
     return state
 
 
-def _by_pictures(jumps: list[list[float]]) -> bool:
+def _by_images(jumps: list[list[float]]) -> bool:
     losses = [loss for _, loss in jumps]
     if len(jumps) < _ATTEMPTS or max(losses) - min(losses) > _SAME * max(losses):
         return False
@@ -168,7 +165,7 @@ def _tolerant(state: State, folder: Path, failure: Failure) -> State:
     state.jumps = []
     event = (
         f"in epoch {state.epoch + 1} {failure}, at a half and a quarter of the learning rate as "
-        f"well, so it is the pictures' doing; back to its start, with {state.factor:g} times the "
+        f"well, so it is the images' doing; back to its start, with {state.factor:g} times the "
         "recipe's learning rate"
     )
     _go_back(state, folder, event)

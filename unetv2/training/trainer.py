@@ -25,7 +25,7 @@ from unetv2.preprocessing import class_table
 from unetv2.training import recipes
 from unetv2.training.advice import at_end, at_start, warn
 from unetv2.training.backend import Ways, chiefs_state, identity, require_same, shared_class_weights
-from unetv2.training.callbacks import Pictures, Recorder, interrupts, write_history
+from unetv2.training.callbacks import Images, Recorder, interrupts, write_history
 from unetv2.training.checkpoint import MODEL, TENSORBOARD, State, describe_run, locked, open_folder
 from unetv2.training.data import Inputs, examine
 from unetv2.training.feed import stream
@@ -174,7 +174,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     patience: int | None = None,
     checkpoint_minutes: float = 10.0,
-    pictures_every: int = 5,
+    images_every: int = 5,
     seed: int = 0,
     verbose: str | int = "auto",
     strategy: tf.distribute.Strategy | Distribution | None = None,
@@ -183,12 +183,12 @@ def train(
 
     The model is compiled anew: what the recipe says replaces optimizer and loss. Afterwards it
     has the weights of the epoch with the highest validation mean IoU, and tells as
-    ``model.preprocessing`` how ``train`` prepared its pictures.
+    ``model.preprocessing`` how ``train`` prepared its images.
 
     In the output folder: ``model.keras`` with these weights and that, for use and not compiled;
     ``checkpoint.npz``, and ``within_epoch.npz`` in a long epoch, from which ``resume=True`` goes
     on; ``history.csv``; ``run.json`` with the recipe, the seed, the data and the versions;
-    ``pictures/`` of the first validation pictures; ``tensorboard/``, if TensorBoard is installed.
+    ``images/`` of the first validation images; ``tensorboard/``, if TensorBoard is installed.
     Every file is written beside and renamed into place, so a process that is killed leaves whole
     ones.
 
@@ -200,7 +200,7 @@ def train(
 
     A loss that is no number or that more than doubles from the lowest so far sends the training
     back to the start of the epoch, with half the learning rate; the logger ``unetv2`` says so. A
-    jump that a half and a quarter of the rate repeat is one of the pictures, as few of them under
+    jump that a half and a quarter of the rate repeat is one of the images, as few of them under
     augmentation make: training goes on at its rate and lets jumps of such a size be.
 
     Callbacks see one training of ``model``: one begin, one end, epochs numbered through, and at
@@ -215,9 +215,9 @@ def train(
             n_classes)``.
         train: Batches of ``(image, mask)``, as of :func:`unetv2.make_dataset`. They must end where
             there are no ``steps_per_epoch``.
-        validation: The same of pictures that are not trained on; None trains without, and the
+        validation: The same of images that are not trained on; None trains without, and the
             weights are those of the last epoch.
-        recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.training.recipes.Recipe`.
+        recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
         epochs: int, at least 1. Times that ``train`` is gone through.
         steps_per_epoch: int, at least 1, or None. Batches of an epoch, for data that does not end:
             each epoch continues where the one before stopped, and data that ends is repeated.
@@ -231,7 +231,7 @@ def train(
             training ends; None trains them all.
         checkpoint_minutes: float, at least 0. A checkpoint is written at the end of each epoch, and
             within one after so many minutes.
-        pictures_every: int, at least 1. Epochs from one drawing of validation pictures to the next.
+        images_every: int, at least 1. Epochs from one drawing of validation images to the next.
         seed: int, at least 0. Seed of the recipe's augmentation.
         verbose: ``"auto"``, 0 for nothing, 1 for a progress bar or 2 for a line an epoch, as in
             ``fit``.
@@ -269,7 +269,7 @@ def train(
     recipe = recipes.get(recipe)
     epochs = require_integer("epochs", epochs, 1, "The reference has 40.")
     seed = require_integer("seed", seed, 0, "It is the augmentation's.")
-    pictures_every = require_integer("pictures_every", pictures_every, 1, "1 is every epoch.")
+    images_every = require_integer("images_every", images_every, 1, "1 is every epoch.")
     require_number("checkpoint_minutes", checkpoint_minutes, "10 is the default.")
     if patience is not None:
         patience = require_integer("patience", patience, 1, "None trains all epochs.")
@@ -328,10 +328,10 @@ def train(
         state = chiefs_state(crew, lambda: first_state(folder, trained, going_on=going_on))
         state.give(trained, assign=partial(assign, crew))
         writer = _writer(folder) if crew.is_chief else None
-        pictures = None
+        images = None
         if validation is not None and crew.is_chief:
             classes = class_table(inputs.preprocessing, inputs.n_classes)
-            pictures = Pictures(validation, classes)
+            images = Images(validation, classes)
         users = UserCallbacks(
             callbacks, trained, epochs=epochs, steps=feed.steps,
             verbose=verbose if crew.is_chief else 0,
@@ -351,7 +351,7 @@ def train(
             recorder = Recorder(
                 state, folder, deployed=trained, preprocessing=inputs.preprocessing, feed=feed,
                 guard=guard, mean_iou=None if validation is None else mean_iou, swap=swap,
-                pictures=pictures, pictures_every=pictures_every, patience=patience,
+                images=images, images_every=images_every, patience=patience,
                 minutes=checkpoint_minutes,
                 writer=writer, crew=crew, signals=signals, interrupts=interrupted, users=users,
             )  # fmt: skip

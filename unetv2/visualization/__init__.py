@@ -1,4 +1,4 @@
-"""Pictures of masks, predictions, trainings and evaluations.
+"""Images of masks, predictions, trainings and evaluations.
 
 Everything returns an array or a matplotlib figure, nothing is shown or written. Figures need
 the extra ``viz``.

@@ -74,7 +74,7 @@ def side_by_side(
     *,
     ignore_class: int | None = None,
 ) -> Figure:
-    """Draws image, truth and prediction in a row for each picture, with a legend.
+    """Draws image, truth and prediction in a row for each image, with a legend.
 
     Args:
         images: uint8 or float in [0, 1], ``(n, height, width, 3)``, RGB.
@@ -101,7 +101,7 @@ def side_by_side(
     """
     if not len(images) == len(masks) == len(predictions) > 0:
         raise ValueError(
-            "`images`, `masks` and `predictions` must hold as many pictures, one at least. "
+            "`images`, `masks` and `predictions` must hold as many images, one at least. "
             f"Received: {len(images)}, {len(masks)} and {len(predictions)}."
         )
     if ignore_class is not None and ignore_class != classes.ignore_class:
@@ -123,7 +123,7 @@ def side_by_side(
 
 
 def legend(classes: ClassTable, *, columns: int = 4) -> Figure:
-    """Draws the names and colours of a table.
+    """Draws the names and colors of a table.
 
     Args:
         classes: The table.
@@ -208,11 +208,11 @@ def confusion(counts: Any, classes: ClassTable) -> Figure:
 def class_bars(
     values: Any, classes: ClassTable, *, intervals: Any = None, label: str = "IoU"
 ) -> Figure:
-    """Draws a figure of each class as a bar in its colour, the highest first.
+    """Draws a figure of each class as a bar in its color, the highest first.
 
     Args:
         values: ``(n_classes,)`` in [0, 1], as ``Evaluation.iou_per_class``. NaN is left out.
-        classes: The table of the ids, with the bars' colours.
+        classes: The table of the ids, with the bars' colors.
         intervals: ``(n_classes, 2)``, as ``Evaluation.intervals["iou_per_class"]``, or None.
         label: str. What the values are, written under the bars.
 

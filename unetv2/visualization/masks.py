@@ -1,4 +1,4 @@
-"""Masks in the colours of their classes."""
+"""Masks in the colors of their classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IGNORED_COLOR = (255, 255, 255)
 
 
 def colorize(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
-    """Paints a mask in the colours of its classes.
+    """Paints a mask in the colors of its classes.
 
     Args:
         mask: Integer ids, ``(height, width)`` or ``(height, width, 1)``.
@@ -53,14 +53,14 @@ def colorize(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
 def overlay(
     image: np.ndarray, mask: np.ndarray, classes: ClassTable, *, opacity: float = 0.5
 ) -> np.ndarray:
-    """Lays a mask's colours over its image.
+    """Lays a mask's colors over its image.
 
     Args:
         image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``. The first three
-            channels are shown, of one or two the first, as grey.
+            channels are shown, of one or two the first, as gray.
         mask: Integer ids, ``(height, width)`` or ``(height, width, 1)``.
         classes: The table of the ids.
-        opacity: float in [0, 1]. 0 shows the image, 1 the colours.
+        opacity: float in [0, 1]. 0 shows the image, 1 the colors.
 
     Returns:
         np.ndarray. uint8 ``(height, width, 3)``.
@@ -82,7 +82,7 @@ def overlay(
     if not 0 <= opacity <= 1:
         raise ValueError(
             "`opacity` must be a number in [0, 1]. "
-            f"Received: opacity={opacity!r}. 0 shows the image, 1 the colours."
+            f"Received: opacity={opacity!r}. 0 shows the image, 1 the colors."
         )
     photo = visible(image)
     return np.rint(photo * (1 - opacity) + colors * opacity).astype(np.uint8)
@@ -96,7 +96,7 @@ def visible(image: np.ndarray) -> np.ndarray:
 
     Returns:
         np.ndarray. float in [0, 255], ``(height, width, 3)``: the first three channels, or of one
-        or two the first, as grey.
+        or two the first, as gray.
     """
     shown = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
     limit = 1.0 if shown.dtype.kind == "f" else float(np.iinfo(shown.dtype).max)
@@ -144,7 +144,7 @@ def add_legend(
     ignore_class: int | None,
     **options: Any,
 ) -> None:
-    """Adds the colours of classes.
+    """Adds the colors of classes.
 
     Args:
         figure: Where to.

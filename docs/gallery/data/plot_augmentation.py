@@ -2,7 +2,7 @@
 Augmentation options
 ====================
 
-Each option of an :class:`~unetv2.data.augmentation.Augmentation`, applied separately to an image and its
+Each option of an :class:`~unetv2.augmentation.Augmentation`, applied separately to an image and its
 mask. Geometric transformations are the same for both. Pixels from outside the image become
 ``ignore_class``, drawn in white. :doc:`/augmentation` describes all options.
 """

@@ -30,7 +30,7 @@ unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "
 
 # Evaluates the test images at the original size of the masks.
 evaluation = unetv2.evaluate(model, folders, reading={"subset": "test"}, progress=False)
-print(f"{evaluation.n_pictures} images")
+print(f"{evaluation.n_images} images")
 
 # %%
 # IoU per class

@@ -2,7 +2,7 @@
 Learning rate schedules of the recipes
 ======================================
 
-A :class:`~unetv2.training.recipes.Recipe` configures :func:`unetv2.train`. ``"reference"`` uses cosine decay
+A :class:`~unetv2.recipes.Recipe` configures :func:`unetv2.train`. ``"reference"`` uses cosine decay
 from its initial learning rate, and ``"fast"`` warms up to a higher rate first. :doc:`/training`
 describes the other differences.
 """
@@ -15,7 +15,7 @@ EPOCHS, STEPS_PER_EPOCH = 40, 20
 model = unetv2.build_unetv2((None, None, 3), 23, filters=2, depth=2)
 
 figure, panel = plt.subplots(figsize=(8, 3.4), layout="constrained")
-for name in unetv2.training.recipes.NAMES:
+for name in unetv2.recipes.NAMES:
     optimizer = unetv2.recipes.get(name).optimizer(model, EPOCHS * STEPS_PER_EPOCH)
     rates = []
     for epoch in range(EPOCHS + 1):

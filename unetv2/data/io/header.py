@@ -18,9 +18,9 @@ _EXIF = b"Exif\0\0"
 _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
-def orientation_of(picture: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """Returns how a JPEG, WebP, GIF or BMP that Pillow opened is to be turned, 1 to 8."""
-    return _valid(picture.getexif().get(ORIENTATION)) or 1
+    return _valid(image.getexif().get(ORIENTATION)) or 1
 
 
 def from_exif(data: bytes) -> int:

@@ -72,7 +72,7 @@ def array_header(
     Args:
         path: str. The file.
         max_pixels: int. Larger arrays are refused.
-        mask: bool. Whether it must be a mask, of ids or colours.
+        mask: bool. Whether it must be a mask, of ids or colors.
         channels: int or None. The number of channels of the image that it must be.
 
     Returns:
@@ -139,7 +139,7 @@ def array_ids(path: str, max_pixels: int) -> np.ndarray:
 
 
 def array_colors(path: str, max_pixels: int) -> np.ndarray:
-    """Reads a mask of colours.
+    """Reads a mask of colors.
 
     Args:
         path: str. The file.
@@ -157,7 +157,7 @@ def array_colors(path: str, max_pixels: int) -> np.ndarray:
 
 
 def _header(path: str, max_pixels: int) -> ArrayHeader:
-    """Reads a header and checks that the file holds a picture that it describes."""
+    """Reads a header and checks that the file holds an image that it describes."""
     with open(path, "rb") as file:
         beginning = io.BytesIO(file.read(_LONGEST_HEADER))
         length = os.fstat(file.fileno()).st_size
@@ -165,7 +165,7 @@ def _header(path: str, max_pixels: int) -> ArrayHeader:
     try:
         header = _parsed(beginning)
     except Exception as error:
-        advice = "Write it with `np.save`; a picture needs the extension of its format."
+        advice = "Write it with `np.save`; an image needs the extension of its format."
         if beginning.getvalue().startswith(LFS_POINTER):
             advice = "It is a pointer of Git LFS: run `git lfs pull`."
         raise ValueError(
@@ -175,7 +175,7 @@ def _header(path: str, max_pixels: int) -> ArrayHeader:
     if len(header.shape) not in (2, 3) or min(header.shape) < 1:
         raise ValueError(
             f"'{path}' must be an array (height, width) or (height, width, channels), no side "
-            f"of 0. Received: {header.shape}. Save one picture a file."
+            f"of 0. Received: {header.shape}. Save one image a file."
         )
     height, width = header.size
     if height * width > max_pixels:
@@ -268,7 +268,7 @@ def _require_ids(path: str, header: ArrayHeader) -> None:
         return
     advice = "Save `mask.argmax(axis=-1)` if it holds a channel for each class."
     if _holds_colors(header):
-        advice = f"Pass encoding='colors' with `classes` if it holds colours. {advice}"
+        advice = f"Pass encoding='colors' with `classes` if it holds colors. {advice}"
     raise ValueError(
         "A mask's array must be (height, width) or (height, width, 1), an id for each pixel. "
         f"Received: shape {header.shape} in '{path}'. {advice}"
@@ -278,7 +278,7 @@ def _require_ids(path: str, header: ArrayHeader) -> None:
 def _require_colors(path: str, header: ArrayHeader) -> None:
     if not _holds_colors(header):
         raise ValueError(
-            "A mask's array of colours must be uint8 (height, width, 3). "
+            "A mask's array of colors must be uint8 (height, width, 3). "
             f"Received: {header.dtype} of shape {header.shape} in '{path}'. "
             "Convert it, or pass encoding='ids' if it holds an id for each pixel."
         )

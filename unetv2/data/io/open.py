@@ -9,11 +9,11 @@ import numpy as np
 from unetv2.data.io.header import MAX_PIXELS as MAX_PIXELS
 from unetv2.data.io.header import Header as Header
 from unetv2.data.io.npy import array_colors, array_header, array_ids, array_image, is_array
-from unetv2.data.io.pillow import PictureFile, open_picture
+from unetv2.data.io.pillow import ImageFile, open_image
 
 
 class ArrayFile:
-    """An array's file, asked as a :class:`~unetv2.data.io.pillow.PictureFile` is.
+    """An array's file, asked as a :class:`~unetv2.data.io.pillow.ImageFile` is.
 
     Args:
         path: str. The file.
@@ -35,7 +35,7 @@ class ArrayFile:
         array_header(self._path, self._max_pixels, channels=channels)
 
     def require_mask(self) -> None:
-        """Raises a ValueError unless the array is a mask, of ids or colours."""
+        """Raises a ValueError unless the array is a mask, of ids or colors."""
         array_header(self._path, self._max_pixels, mask=True)
 
     def image(
@@ -49,7 +49,7 @@ class ArrayFile:
         return array_ids(self._path, self._max_pixels)
 
     def colors(self) -> np.ndarray:
-        """Returns the colours of a mask."""
+        """Returns the colors of a mask."""
         return array_colors(self._path, self._max_pixels)
 
     gray_bits = 8
@@ -61,15 +61,15 @@ class ArrayFile:
 
 def open_file(
     path: str, max_pixels: int = MAX_PIXELS
-) -> AbstractContextManager[PictureFile | ArrayFile]:
-    """Opens a picture or an array, for those who want its header and what it holds.
+) -> AbstractContextManager[ImageFile | ArrayFile]:
+    """Opens an image or an array, for those who want its header and what it holds.
 
     Args:
         path: str. The file.
-        max_pixels: int. Larger pictures are refused from their header.
+        max_pixels: int. Larger images are refused from their header.
 
     Returns:
-        Context manager of a :class:`~unetv2.data.io.pillow.PictureFile`, or of an
+        Context manager of a :class:`~unetv2.data.io.pillow.ImageFile`, or of an
         :class:`ArrayFile`, which does the same.
 
     Raises:
@@ -77,17 +77,17 @@ def open_file(
     """
     if is_array(path):
         return nullcontext(ArrayFile(path, max_pixels))
-    return open_picture(path, max_pixels)
+    return open_image(path, max_pixels)
 
 
 def read_header(
     path: str, max_pixels: int = MAX_PIXELS, *, lossless: bool = False, channels: int | None = None
 ) -> Header:
-    """Reads what a picture or an array says of itself, without decoding it.
+    """Reads what an image or an array says of itself, without decoding it.
 
     Args:
         path: str. The file.
-        max_pixels: int. Larger pictures are refused.
+        max_pixels: int. Larger images are refused.
         lossless: bool. Whether formats that lose something are refused too, as for a mask.
         channels: int or None. The channels of an image, to refuse a file that cannot give them.
 
@@ -95,7 +95,7 @@ def read_header(
         Header.
 
     Raises:
-        ValueError: If it is no picture, too large, stored with losses, or without the channels.
+        ValueError: If it is no image, too large, stored with losses, or without the channels.
     """
     with open_file(path, max_pixels) as file:
         if channels is not None:
@@ -117,9 +117,9 @@ def decode_image(
 
     Args:
         path: str. The file.
-        channels: int. 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha; the
+        channels: int. 1 for gray, 2 for gray and alpha, 3 for RGB, 4 for RGB and alpha; the
             file's own are converted. An array must have exactly as many, any number.
-        max_pixels: int. Larger pictures are refused.
+        max_pixels: int. Larger images are refused.
         at_least: ``(height, width)`` or None. A JPEG may be decoded at a half, a quarter or
             an eighth, but not smaller than this.
         spare: bool. Whether RGB may come with the alpha channel of the file, as a fourth that
@@ -130,7 +130,7 @@ def decode_image(
         maybe read-only.
 
     Raises:
-        ValueError: If it is no picture, too large, or of a kind that has no such channels; if it
+        ValueError: If it is no image, too large, or of a kind that has no such channels; if it
             holds several images, or numbers that are not read as they are stored.
     """
     with open_file(path, max_pixels) as file:
@@ -142,17 +142,17 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS, spare: bool = False)
 
     Args:
         path: str. The file.
-        max_pixels: int. Larger pictures are refused.
-        spare: bool. Whether colours may come with the file's alpha channel, as a fourth that
+        max_pixels: int. Larger images are refused.
+        spare: bool. Whether colors may come with the file's alpha channel, as a fourth that
             means nothing: to take it out takes time.
 
     Returns:
         np.ndarray. uint8, uint16 or int32 ``(height, width)`` for one channel or a palette,
-        where it holds the indices; uint8 or uint16 ``(height, width, 3)`` for colours. Maybe
+        where it holds the indices; uint8 or uint16 ``(height, width, 3)`` for colors. Maybe
         read-only.
 
     Raises:
-        ValueError: If it is no picture, too large, or stored with losses; if it holds several
+        ValueError: If it is no image, too large, or stored with losses; if it holds several
             images, or numbers that are not read as they are stored.
     """
     with open_file(path, max_pixels) as file:
@@ -160,17 +160,17 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS, spare: bool = False)
 
 
 def decode_colors(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decodes a mask of colours, those of a palette included.
+    """Decodes a mask of colors, those of a palette included.
 
     Args:
         path: str. The file.
-        max_pixels: int. Larger pictures are refused.
+        max_pixels: int. Larger images are refused.
 
     Returns:
         np.ndarray. uint8 ``(height, width, 3)``.
 
     Raises:
-        ValueError: If it is no picture, too large, stored with losses, or of 16 bits.
+        ValueError: If it is no image, too large, stored with losses, or of 16 bits.
     """
     with open_file(path, max_pixels) as file:
         return file.colors()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
 from PIL import BmpImagePlugin, Image, ImageFile, UnidentifiedImageError
 
-from unetv2.data.advice import MaskError
 from unetv2.data.io.containers import is_lossless_webp
 from unetv2.data.io.npy import MAGIC
 from unetv2.data.io.tiff import Tiff
@@ -19,7 +20,7 @@ from unetv2.sealing import LFS_POINTER
 JPEGS = ("JPEG", "MPO")
 
 _MOST_CHANNELS = 4
-# Pillow's names of what it takes channel by channel; with alpha it multiplies colours by it.
+# Pillow's names of what it takes channel by channel; with alpha it multiplies colors by it.
 _MODES = {1: "L", 3: "RGB", 4: "RGBX"}
 PILLOWS_CHANNELS = tuple(_MODES)
 _GREEN_AND_BLUE = 0xFFFF00
@@ -28,29 +29,29 @@ _MPO = 0xB002
 _STRETCHED = ("BGR;15", "BGR;16")
 
 
-def raw_mode(picture: Image.Image) -> str:
+def raw_mode(image: Image.Image) -> str:
     """Returns the pixel format in the file, which Pillow's mode does not always tell."""
-    if not isinstance(picture, ImageFile.ImageFile) or not picture.tile:
-        return picture.mode
-    arguments = picture.tile[0][3]
+    if not isinstance(image, ImageFile.ImageFile) or not image.tile:
+        return image.mode
+    arguments = image.tile[0][3]
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
-def is_16_bit(picture: Image.Image) -> bool:
+def is_16_bit(image: Image.Image) -> bool:
     """Returns whether a file has 16 bits a channel."""
     # BGR;16 is 16 bits a pixel, in BMP.
-    stored = raw_mode(picture)
-    return (";16" in stored and stored != "BGR;16") or picture.mode.startswith("I;16")
+    stored = raw_mode(image)
+    return (";16" in stored and stored != "BGR;16") or image.mode.startswith("I;16")
 
 
-def grey_stretch(picture: Image.Image) -> int:
-    """Returns by how much Pillow multiplies the grey of a file of 2 or 4 bits."""
-    stored = raw_mode(picture)
+def gray_stretch(image: Image.Image) -> int:
+    """Returns by how much Pillow multiplies the gray of a file of 2 or 4 bits."""
+    stored = raw_mode(image)
     return {"L;2": 85, "L;4": 17}.get(stored.removesuffix("R").removesuffix("I"), 1)
 
 
 def as_stored(path: str, values: np.ndarray, tiff: Tiff) -> np.ndarray:
-    """Returns the numbers of a grey TIFF, ``(height, width)``, as they are in the file.
+    """Returns the numbers of a gray TIFF, ``(height, width)``, as they are in the file.
 
     Args:
         path: str. The file, for messages.
@@ -75,15 +76,15 @@ def as_stored(path: str, values: np.ndarray, tiff: Tiff) -> np.ndarray:
     return values.astype(np.int32)
 
 
-def gray_bits(picture: Image.Image) -> int:
+def gray_bits(image: Image.Image) -> int:
     """Returns the bits of a gray value in the file, 8 also for what has more."""
-    return 1 if picture.mode == "1" else {85: 2, 17: 4}.get(grey_stretch(picture), 8)
+    return 1 if image.mode == "1" else {85: 2, 17: 4}.get(gray_stretch(image), 8)
 
 
-def palette_of(picture: Image.Image) -> np.ndarray:
+def palette_of(image: Image.Image) -> np.ndarray:
     """Returns a palette's colors, uint8 ``(n, 3)``, from the header alone; none without one."""
-    palette = picture.palette
-    if picture.mode not in ("P", "PA") or palette is None:
+    palette = image.palette
+    if image.mode not in ("P", "PA") or palette is None:
         return np.zeros((0, 3), np.uint8)
     # Pillow converts a palette to RGB only as it decodes the pixels; this one has one pixel.
     converter = Image.new("P", (1, 1))
@@ -115,13 +116,13 @@ def require_colors_vary(path: str, colors: np.ndarray, alpha: np.ndarray) -> Non
     )
 
 
-def require_palette_varies(path: str, picture: Image.Image, indices: np.ndarray) -> None:
+def require_palette_varies(path: str, image: Image.Image, indices: np.ndarray) -> None:
     """Raises a MaskError if the indices of a palette differ by their transparency alone."""
-    colors, opacity = palette_of(picture), picture.info.get("transparency")
-    if picture.mode == "PA" and indices.max() < len(colors):
-        alpha = np.asarray(picture.getchannel("A"))
+    colors, opacity = palette_of(image), image.info.get("transparency")
+    if image.mode == "PA" and indices.max() < len(colors):
+        alpha = np.asarray(image.getchannel("A"))
         require_colors_vary(path, colors[indices].reshape(-1, 3), alpha.ravel())
-    if picture.mode != "P" or opacity is None:
+    if image.mode != "P" or opacity is None:
         return
     # One index is transparent, or each has an opacity of its own.
     alphas = np.full(256, 255, np.uint8)
@@ -134,13 +135,13 @@ def require_palette_varies(path: str, picture: Image.Image, indices: np.ndarray)
         require_colors_vary(path, colors[found], alphas[found])
 
 
-def is_plain_png(picture: Image.Image) -> bool:
+def is_plain_png(image: Image.Image) -> bool:
     """Returns whether TensorFlow reads a file as it is; it does so faster than Pillow."""
     return (
-        picture.format == "PNG"
-        and picture.mode in ("L", "LA", "RGB", "RGBA")
-        and raw_mode(picture) == picture.mode
-        and "transparency" not in picture.info
+        image.format == "PNG"
+        and image.mode in ("L", "LA", "RGB", "RGBA")
+        and raw_mode(image) == image.mode
+        and "transparency" not in image.info
     )
 
 
@@ -158,11 +159,11 @@ def png_pixels(path: str, channels: int, dtype: tf.DType) -> np.ndarray:
 
 
 def is_pillows(pixels: np.ndarray) -> bool:
-    """Returns whether :func:`as_picture` takes ``(height, width, channels)``."""
+    """Returns whether :func:`as_image` takes ``(height, width, channels)``."""
     return pixels.dtype == np.uint8 and pixels.shape[2] in _MODES
 
 
-def as_picture(pixels: np.ndarray) -> Image.Image:
+def as_image(pixels: np.ndarray) -> Image.Image:
     """Returns uint8 ``(height, width, channels)`` for Pillow; one and four are not copied."""
     height, width, channels = pixels.shape
     mode = _MODES[channels]
@@ -181,16 +182,16 @@ def only_red(values: np.ndarray) -> np.ndarray | None:
     return pixels.astype(np.uint8)
 
 
-def converted(picture: Image.Image, mode: str) -> Image.Image:
-    """Returns a picture in another of Pillow's modes."""
-    if picture.mode in ("P", "PA"):
+def converted(image: Image.Image, mode: str) -> Image.Image:
+    """Returns an image in another of Pillow's modes."""
+    if image.mode in ("P", "PA"):
         # Straight from a palette, Pillow loses transparency with a warning.
-        picture = picture.convert("RGBA")
-    return picture.convert(mode)
+        image = image.convert("RGBA")
+    return image.convert(mode)
 
 
 def convert_16_bit(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Converts between grey and colour, with and without alpha."""
+    """Converts between gray and color, with and without alpha."""
     present = pixels.shape[2]
     alpha = pixels[..., -1:] if present in (2, 4) else np.full_like(pixels[..., :1], 65535)
     color = pixels[..., :-1] if present in (2, 4) else pixels
@@ -225,21 +226,21 @@ def require_channels(path: str, channels: int) -> None:
     """Raises unless an image's file can give the channels asked for."""
     if channels > _MOST_CHANNELS:
         raise ValueError(
-            f"`channels` must be 1 to {_MOST_CHANNELS} for picture files. "
+            f"`channels` must be 1 to {_MOST_CHANNELS} for image files. "
             f"Received: channels={channels} and '{path}'. "
             "Store images of more channels as .npy arrays, (height, width, channels)."
         )
 
 
-def require_one_image(path: str, picture: Image.Image) -> None:
+def require_one_image(path: str, image: Image.Image) -> None:
     """Raises for a file of several images or frames, of which Pillow reads the first."""
     count = 1
-    if picture.format == "MPO":
+    if image.format == "MPO":
         # Thumbnails and gain maps belong to the first; other views and angles do not.
-        kinds = [entry["Attribute"]["MPType"] for entry in getattr(picture, "mpinfo", {})[_MPO]]
+        kinds = [entry["Attribute"]["MPType"] for entry in getattr(image, "mpinfo", {})[_MPO]]
         count += sum(kind.startswith("Multi-Frame") for kind in kinds[1:])
-    elif getattr(picture, "is_animated", False):
-        count = getattr(picture, "n_frames", 2)
+    elif getattr(image, "is_animated", False):
+        count = getattr(image, "n_frames", 2)
     if count > 1:
         raise ValueError(
             f"'{path}' must hold one image. Received: {count} frames. "
@@ -247,41 +248,41 @@ def require_one_image(path: str, picture: Image.Image) -> None:
         )
 
 
-def correct_bmp(path: str, picture: Image.Image) -> None:
+def correct_bmp(path: str, image: Image.Image) -> None:
     """Has Pillow read a BMP with a palette of grays by its own bits a pixel, or raises.
 
     Pillow takes black and white for 1 bit and other grays for 8, whatever the header says.
     """
-    if not isinstance(picture, BmpImagePlugin.BmpImageFile) or picture.mode not in ("1", "L"):
+    if not isinstance(image, BmpImagePlugin.BmpImageFile) or image.mode not in ("1", "L"):
         return
     with open(path, "rb") as file:
         start = file.read(30)
     # An older header has shorter sizes.
     place = 24 if start[14] == 12 else 28
     bits = int.from_bytes(start[place : place + 2], "little")
-    if bits == (1 if picture.mode == "1" else 8):
+    if bits == (1 if image.mode == "1" else 8):
         return
-    (tile,) = picture.tile
+    (tile,) = image.tile
     if bits != 8 or tile.codec_name != "raw" or not isinstance(tile.args, tuple):
         raise UnidentifiedImageError(f"a palette of grays, and {bits} bits a pixel")
-    picture.tile = [tile._replace(args=("1;8", *tile.args[1:]))]
+    image.tile = [tile._replace(args=("1;8", *tile.args[1:]))]
 
 
-def shrink_jpeg(picture: Image.Image, at_least: tuple[int, int]) -> None:
+def shrink_jpeg(image: Image.Image, at_least: tuple[int, int]) -> None:
     """Has a JPEG decoded at a fraction of its size where that shifts nothing.
 
     Args:
-        picture: What Pillow makes of it, not loaded yet.
+        image: What Pillow makes of it, not loaded yet.
         at_least: ``(height, width)`` that it keeps, as they are in the file.
     """
-    if picture.format not in JPEGS:
+    if image.format not in JPEGS:
         return
     height, width = at_least
     for scale in (8, 4, 2):
-        fits = picture.height >= scale * height and picture.width >= scale * width
+        fits = image.height >= scale * height and image.width >= scale * width
         # Otherwise the last row or column would stand for less than the others.
-        if fits and picture.height % scale == 0 and picture.width % scale == 0:
-            picture.draft(picture.mode, (picture.width // scale, picture.height // scale))
+        if fits and image.height % scale == 0 and image.width % scale == 0:
+            image.draft(image.mode, (image.width // scale, image.height // scale))
             return
 
 
@@ -294,3 +295,31 @@ def what_it_is(path: str) -> str:
     if start == LFS_POINTER:
         return "It is a pointer of Git LFS: run `git lfs pull`."
     return "Replace the file, or remove it together with its partner."
+
+
+class MaskError(ValueError):
+    """A mask that cannot be read as labels.
+
+    Args:
+        kind: str. The kind of problem, as :func:`unetv2.check_dataset` reports it.
+        message: str. The whole text, which names the file.
+        summary: str. What was found, without the file and the advice.
+        where: bool array or None. The pixels concerned; None for all of them.
+    """
+
+    def __init__(
+        self, kind: str, message: str, summary: str, where: np.ndarray | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.summary = summary
+        self.where = where
+
+
+@contextmanager
+def for_callers() -> Iterator[None]:
+    """Makes a MaskError the plain ValueError that callers of the library are promised."""
+    try:
+        yield
+    except MaskError as error:
+        raise ValueError(str(error)) from None

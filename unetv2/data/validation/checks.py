@@ -8,11 +8,10 @@ from hashlib import blake2b
 
 import numpy as np
 
-from unetv2.data.advice import MaskError
 from unetv2.data.io.header import fits_as_stored, is_turn_ambiguous
 from unetv2.data.io.open import ArrayFile, Header, open_file
-from unetv2.data.io.pillow import PictureFile
-from unetv2.data.io.pixels import as_picture, is_pillows
+from unetv2.data.io.pillow import ImageFile
+from unetv2.data.io.pixels import MaskError, as_image, is_pillows
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.data.validation.findings import Finding
@@ -60,7 +59,7 @@ def examine_image(image: np.ndarray, channels: int) -> ImageFacts:
         repr((*image.shape[:2], channels, image.dtype.str)).encode(), digest_size=DIGEST_BYTES
     )
     hashed.update(sums.tobytes() + squares.tobytes())
-    # Of 8 bits the sums above are exact, so that with them every eighth row tells pictures apart.
+    # Of 8 bits the sums above are exact, so that with them every eighth row tells images apart.
     rows = image[::_ROWS_HASHED] if image.dtype == np.uint8 else image
     hashed.update(_canonical(rows, channels).data)
     scale = float(np.iinfo(image.dtype).max)
@@ -76,7 +75,7 @@ def examine_image(image: np.ndarray, channels: int) -> ImageFacts:
 
 
 def _canonical(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Returns pixels in the one way in which they are hashed: colours of 8 bits in four bytes."""
+    """Returns pixels in the one way in which they are hashed: colors of 8 bits in four bytes."""
     if channels != 3 or pixels.dtype != np.uint8:
         return np.ascontiguousarray(pixels[..., :channels])
     if pixels.shape[2] == 3:
@@ -92,7 +91,7 @@ _Figures = tuple[np.ndarray, np.ndarray, float, float, bool]
 
 def _from_histogram(image: np.ndarray, channels: int) -> _Figures:
     """Returns sums, squares, smallest and largest value, and whether all pixels are equal."""
-    counts = np.array(as_picture(image).histogram()).reshape(-1, 256)[:channels]
+    counts = np.array(as_image(image).histogram()).reshape(-1, 256)[:channels]
     values = np.arange(256)
     found = np.flatnonzero(counts.any(axis=0))
     return (
@@ -114,7 +113,7 @@ def _from_pixels(image: np.ndarray, channels: int) -> _Figures:
         ones = np.ones(len(part), np.float32)
         sums += ones @ part
         squares += ones @ np.square(part, out=part)
-    # Most pictures are told by their first pixels.
+    # Most images are told by their first pixels.
     blank = bool((flat[:999] == flat[0]).all() and (flat == flat[0]).all())
     return sums, squares, float(flat.min()), float(flat.max()), blank
 
@@ -146,7 +145,7 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3)
     Args:
         pair: The pair.
         labels: What masks hold.
-        max_pixels: int. Larger pictures are not decoded.
+        max_pixels: int. Larger images are not decoded.
         channels: int. Channels of the image.
     """
     findings: list[Finding] = []
@@ -196,7 +195,7 @@ def examine_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int = 3)
     return Examination(pair, image_header, mask_header, image, mask, findings)
 
 
-def _is_lossy(file: PictureFile | ArrayFile) -> bool:
+def _is_lossy(file: ImageFile | ArrayFile) -> bool:
     if isinstance(file, ArrayFile):
         return False
     try:

@@ -11,7 +11,7 @@ ADVICE = {
     "unreadable_image": "Replace the file, or remove it together with its mask.",
     "unreadable_mask": "Replace the file, or remove it together with its image.",
     "lossy_mask": "Make it again from its source, as PNG.",
-    "sizes_differ": "Resize the mask by nearest neighbour, or find the one that belongs to it.",
+    "sizes_differ": "Resize the mask by nearest neighbor, or find the one that belongs to it.",
     "orientations_differ": "EXIF turns the two differently. Save the image upright if its mask is; "
     "if the mask fits the pixels as they are stored, remove the orientation tag.",
     "alpha_mask": "Save the alpha channel as the mask.",
@@ -29,11 +29,11 @@ ADVICE = {
     "leakage": "Remove one of the two, or keep them together with `group_by`.",
     "contradiction": "Keep the pair whose mask is right.",
     "duplicate": "Remove one of the two.",
-    "antialiased": "Make the mask again without smoothing; resize by nearest neighbour only.",
+    "antialiased": "Make the mask again without smoothing; resize by nearest neighbor only.",
     "empty_mask": "Check that it is meant to be empty.",
     "single_class": "Check that it is meant to hold one class.",
     "blank_image": "Check the recording.",
-    "absent_class": "Add pictures of it, or leave it out of the figures.",
+    "absent_class": "Add images of it, or leave it out of the figures.",
 }
 """Every kind of finding, the gravest first, and what to do."""
 
@@ -74,7 +74,7 @@ class ClassStatistics:
         name: str. Its name in the table, ``"ignored"``, ``"ignored?"`` for a guess, or empty.
         pixels: int. Pixels of that id.
         share: float in [0, 1]. Of all pixels counted.
-        pictures: int. Pictures in which it occurs.
+        images: int. Images in which it occurs.
         weight: float or None. Weight by median frequency; None for ids that are no class.
         root_weight: float or None. Its square root, milder with rare classes.
 
@@ -88,6 +88,6 @@ class ClassStatistics:
     name: str
     pixels: int
     share: float
-    pictures: int
+    images: int
     weight: float | None
     root_weight: float | None

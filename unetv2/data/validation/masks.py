@@ -9,8 +9,7 @@ from hashlib import blake2b
 import numpy as np
 
 from unetv2.classes import Color
-from unetv2.data.advice import MaskError
-from unetv2.data.io.pixels import only_red
+from unetv2.data.io.pixels import MaskError, only_red
 from unetv2.data.labels import Labels
 from unetv2.data.notation import Stored, palette_kind
 from unetv2.text import counted
@@ -79,7 +78,7 @@ class Runs:
         return hashed.digest()
 
 
-# Over CamVid and driving scenes, as ids and as colours, whole and resized to 96x128 or by 1.5:
+# Over CamVid and driving scenes, as ids and as colors, whole and resized to 96x128 or by 1.5:
 # clean masks have at most 0.15 of the first, smoothed ones at least 0.18 and 0.52 of the two.
 _SHARE_OF_EDGES = 0.17
 _SHARE_IN_BETWEEN = 0.5
@@ -93,14 +92,14 @@ def looks_smoothed(runs: Runs, values: np.ndarray) -> bool:
     """Tells whether a mask's edges hold mixtures of the values on their two sides.
 
     Three pixels in a row or column, all different, are a thin object or a smoothed edge. In a
-    smoothed edge the one in the middle lies between its neighbours, colours along the line from
-    one neighbour to the other; in a thin object only by chance. A mask is suspected where at
+    smoothed edge the one in the middle lies between its neighbors, colors along the line from
+    one neighbor to the other; in a thin object only by chance. A mask is suspected where at
     least half of such triples are so, and these are at least 8 and 17 % of all triples with
     different ends.
 
     Args:
         runs: The mask.
-        values: The id or colour behind each of ``runs.found``, ``(n, 1)`` or ``(n, 3)``.
+        values: The id or color behind each of ``runs.found``, ``(n, 1)`` or ``(n, 3)``.
     """
     # Differences of unsigned integers wrap around.
     values = values.astype(float)
@@ -153,7 +152,7 @@ def _counted(triples: tuple[np.ndarray, np.ndarray, np.ndarray], changes: int) -
 
     Args:
         triples: Those with two changes.
-        changes: int. Pairs of different neighbours, counted in each triple that they are in.
+        changes: int. Pairs of different neighbors, counted in each triple that they are in.
     """
     first, middle, last = triples
     differ = first != last
@@ -261,7 +260,7 @@ def _read_colors(stored: Stored, counts: np.ndarray, labels: Labels, _: str) -> 
     foreign = _histogram(parts[~known], counts[~known])
     if not foreign:
         return meaning, known, {}, []
-    message = f"colours outside the table: {_listed(foreign.items())}"
+    message = f"colors outside the table: {_listed(foreign.items())}"
     return meaning, known, foreign, [("error", "foreign_colors", message)]
 
 
@@ -277,13 +276,13 @@ def _out_of_range(ids: dict[int, int], labels: Labels) -> list[Problem]:
 
 
 def _monotony(ids: dict[int, int], labels: Labels) -> list[Problem]:
-    labelled = ids.keys() - {labels.ignore_class}
-    if not labelled:
+    labeled = ids.keys() - {labels.ignore_class}
+    if not labeled:
         return [("warning", "empty_mask", "every pixel is ignored")]
-    if labelled == {0}:
+    if labeled == {0}:
         return [("warning", "empty_mask", f"only id 0{_named(labels, 0)}")]
-    if len(labelled) == 1:
-        (only,) = labelled
+    if len(labeled) == 1:
+        (only,) = labeled
         return [("warning", "single_class", f"only id {only}{_named(labels, only)}")]
     return []
 
@@ -306,7 +305,7 @@ def _runs(values: np.ndarray) -> tuple[Runs, np.ndarray]:
 
 
 def _packed(values: np.ndarray) -> np.ndarray:
-    """Returns one integer for each pixel, colours with their channels side by side."""
+    """Returns one integer for each pixel, colors with their channels side by side."""
     if values.ndim == 2:
         return values
     bits = 8 * values.dtype.itemsize

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from unetv2.classes import ClassTable, Color
-from unetv2.data.advice import MaskError
 from unetv2.data.io.npy import array_image, is_array
 from unetv2.data.io.open import MAX_PIXELS, decode_image, open_file
+from unetv2.data.io.pixels import MaskError
 from unetv2.data.labels import Labels
 from unetv2.data.notation import Stored
 from unetv2.data.validation.findings import ADVICE, ClassStatistics, Finding
@@ -25,7 +25,7 @@ from unetv2.files import together
 from unetv2.text import counted, printable
 from unetv2.visualization.masks import colorize
 
-_PICTURES = 8
+_IMAGES = 8
 _LONGEST_SIDE = 640
 # Of 16-bit masks.
 _LARGEST_ID = 65535
@@ -51,26 +51,26 @@ def write_report(
         (beside / "report.txt").write_text(text + "\n", encoding="utf-8")
         (beside / "report.json").write_text(content + "\n", encoding="utf-8")
         (beside / "worst").mkdir()
-        for number, (problem, picture) in enumerate(_worst(problems, labels), start=1):
+        for number, (problem, image) in enumerate(_worst(problems, labels), start=1):
             # File systems take names of 255 bytes; a letter may have four.
             name = re.sub(r"[^\w.-]", "_", Path(problem.path or "").stem)[:_NAME_LENGTH]
-            picture.save(beside / "worst" / f"{number}_{problem.kind}_{name}.png")
+            image.save(beside / "worst" / f"{number}_{problem.kind}_{name}.png")
 
 
 def _worst(problems: Sequence[Finding], labels: Labels) -> Iterator[tuple[Finding, Image.Image]]:
-    """Yields pictures of the pairs with problems that can be decoded."""
+    """Yields images of the pairs with problems that can be decoded."""
     drawn: set[str] = set()
     for problem in _every_kind_first(problems):
         if problem.image is None or problem.mask is None or problem.image in drawn:
             continue
         try:
-            picture = _picture(problem.image, problem.mask, labels)
+            image = _image(problem.image, problem.mask, labels)
         # What decoders raise on broken files has no end; those are in the report by name.
         except Exception:
             continue
         drawn.add(problem.image)
-        yield problem, picture
-        if len(drawn) == _PICTURES:
+        yield problem, image
+        if len(drawn) == _IMAGES:
             return
 
 
@@ -83,7 +83,7 @@ def _every_kind_first(problems: Sequence[Finding]) -> list[Finding]:
     return [problem for _, problem in sorted(ranked, key=lambda entry: entry[0])]
 
 
-def _picture(image_path: str, mask_path: str, labels: Labels) -> Image.Image:
+def _image(image_path: str, mask_path: str, labels: Labels) -> Image.Image:
     """Draws an image beside itself under its mask."""
     image = Image.fromarray(_rgb(image_path))
     image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
@@ -97,7 +97,7 @@ def _picture(image_path: str, mask_path: str, labels: Labels) -> Image.Image:
 
 
 def _rgb(path: str) -> np.ndarray:
-    """Returns an image's colours; of an array its first three channels, or the first as grey."""
+    """Returns an image's colors; of an array its first three channels, or the first as gray."""
     if is_array(path):
         pixels = array_image(path, MAX_PIXELS, None)
         pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
@@ -211,7 +211,7 @@ class DatasetReport:
 
     def __str__(self) -> str:
         """Returns the report as text."""
-        parts = [self._pictures(), self._classes(), self._colors(), self._suggestions()]
+        parts = [self._images(), self._classes(), self._colors(), self._suggestions()]
         return "\n\n".join(part for part in [*parts, self._problems()] if part)
 
     def to_json(self) -> str:
@@ -241,7 +241,7 @@ class DatasetReport:
         """
         write_report(Path(folder), str(self), self.to_json(), self.problems, self.labels)
 
-    def _pictures(self) -> str:
+    def _images(self) -> str:
         rows = [
             ("images", self.image_dir),
             ("", _counted(self.image_formats)),
@@ -258,9 +258,7 @@ class DatasetReport:
     def _classes(self) -> str:
         if not self.classes:
             return ""
-        rows: list[tuple[str, ...]] = [
-            ("class", "", "pixels", "share", "pictures", "weight", "root")
-        ]
+        rows: list[tuple[str, ...]] = [("class", "", "pixels", "share", "images", "weight", "root")]
         for row in self.classes:
             weights = [f"{x:.3g}" if x is not None else "-" for x in (row.weight, row.root_weight)]
             share = f"{row.share:.2%}"
@@ -270,7 +268,7 @@ class DatasetReport:
                     printable(row.name),
                     str(row.pixels),
                     share,
-                    str(row.pictures),
+                    str(row.images),
                     *weights,
                 )
             )

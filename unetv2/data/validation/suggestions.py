@@ -10,7 +10,7 @@ from unetv2.data.advice import ignoring, look_colored, looks_white, marking, num
 from unetv2.data.labels import Labels
 from unetv2.data.notation import CHANNELS
 from unetv2.data.validation.findings import ClassStatistics
-from unetv2.data.validation.validate import Tally
+from unetv2.data.validation.tally import Tally
 
 _FAR = 10
 
@@ -128,7 +128,7 @@ def class_statistics(
             _name(number, labels, ignored),
             tally.pixels[number],
             tally.pixels[number] / total,
-            tally.pictures[number],
+            tally.images[number],
             weights.get(number),
             weights[number] ** 0.5 if number in weights else None,
         )

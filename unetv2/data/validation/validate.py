@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
-
-import numpy as np
 
 from unetv2.arguments import require_integer
-from unetv2.classes import ClassTable, Color
+from unetv2.classes import ClassTable
 from unetv2.data.advice import number_instances
-from unetv2.data.io.open import MAX_PIXELS, Header
+from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
 from unetv2.data.listing import by_format
 from unetv2.data.notation import MOST_COLORS
-from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, Matching, Pair, match_pictures, split_pairs
+from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, Matching, Pair, match_images, split_pairs
 from unetv2.data.validation.checks import Examination, examine_pair
 from unetv2.data.validation.findings import ADVICE, Finding
 from unetv2.data.validation.report import DatasetReport
@@ -28,110 +25,9 @@ from unetv2.data.validation.suggestions import (
     looks_colored,
     suggest,
 )
+from unetv2.data.validation.tally import Tally
 from unetv2.progress import Progress
 from unetv2.text import counted
-
-# From here on only the most frequent are kept: a depth map taken for a mask has no end.
-_MOST = 1 << 16
-
-Key = TypeVar("Key", bound=Hashable)
-
-
-class Tally:
-    """Sums up examinations, in the order of the pairs.
-
-    Args:
-        subsets: The subset of each pair's key.
-        channels: int. Channels of the images.
-    """
-
-    def __init__(self, subsets: Mapping[str, str], channels: int) -> None:
-        self.findings: list[Finding] = []
-        self.image_formats: Counter[str] = Counter()
-        self.mask_formats: Counter[str] = Counter()
-        self.image_sizes: Counter[str] = Counter()
-        self.pixels: Counter[int] = Counter()
-        self.pictures: Counter[int] = Counter()
-        self.pixels_around: Counter[int] = Counter()
-        self.colors: Counter[Color] = Counter()
-        self.low, self.high = 1.0, 0.0
-        self._subsets = subsets
-        self._image_pixels = 0
-        self._sums, self._squares = np.zeros(channels), np.zeros(channels)
-        self._seen: dict[bytes, tuple[Pair, bytes | None]] = {}
-
-    def add(self, found: Examination) -> None:
-        """Adds a pair."""
-        self.findings += found.findings
-        if found.image_header is not None:
-            height, width = found.image_header.size
-            self.image_formats[_format(found.image_header)] += 1
-            self.image_sizes[f"{height}x{width}"] += 1
-        if found.mask_header is not None:
-            self.mask_formats[_format(found.mask_header)] += 1
-        if found.mask is not None:
-            total = sum(found.mask.ids.values())
-            for number, pixels in found.mask.ids.items():
-                self.pixels[number] += pixels
-                self.pictures[number] += 1
-                self.pixels_around[number] += total
-            self.colors.update(found.mask.colors)
-            self._forget_the_rare()
-        if found.image is not None:
-            self._image_pixels += found.image.pixels
-            self._sums += found.image.sums
-            self._squares += found.image.squares
-            self.low = min(self.low, found.image.low)
-            self.high = max(self.high, found.image.high)
-            self._compare(found, found.image.digest)
-
-    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Returns mean and standard deviation of each channel, or None without an image."""
-        if not self._image_pixels:
-            return None
-        mean = self._sums / self._image_pixels
-        # Rounding may leave the variance of a flat picture just below 0.
-        variance = np.maximum(self._squares / self._image_pixels - mean**2, 0)
-        return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
-
-    def _compare(self, found: Examination, digest: bytes) -> None:
-        """Finds an image that was there before."""
-        pair, mask = found.pair, None if found.mask is None else found.mask.digest
-        if digest not in self._seen:
-            self._seen[digest] = (pair, mask)
-            return
-        first, first_mask = self._seen[digest]
-        one, two = self._subsets[first.key], self._subsets[pair.key]
-        same = f"the same pixels as {first.image}"
-        if one != two:
-            self._find("error", "leakage", pair, f"{same}, which is in {one}, this in {two}")
-        else:
-            self._find("warning", "duplicate", pair, same)
-        if None not in (mask, first_mask) and mask != first_mask:
-            message = f"{same}, but another mask"
-            self._find("warning", "contradiction", pair, message)
-
-    def _find(self, severity: str, kind: str, pair: Pair, message: str) -> None:
-        finding = Finding(severity, kind, pair.image, message, pair.image, pair.mask)
-        self.findings.append(finding)
-
-    def _forget_the_rare(self) -> None:
-        self.colors = _most_frequent(self.colors)
-        if len(self.pixels) > 2 * _MOST:
-            self.pixels = _most_frequent(self.pixels)
-            self.pictures = Counter({key: self.pictures[key] for key in self.pixels})
-            self.pixels_around = Counter({key: self.pixels_around[key] for key in self.pixels})
-
-
-def _most_frequent(counter: Counter[Key]) -> Counter[Key]:
-    return counter if len(counter) <= 2 * _MOST else Counter(dict(counter.most_common(_MOST)))
-
-
-def _format(header: Header) -> str:
-    # An array's mode says so itself.
-    deep = header.bits == 16 and header.format != "NPY"
-    return f"{header.format} {header.mode}" + (", 16 bits" if deep else "")
-
 
 _COLORS_REPORTED = 64
 _OF_COLORS = ("colors_for_ids", "mixed_masks", "foreign_colors", "not_binary")
@@ -162,30 +58,30 @@ def check_dataset(
     """Reads every pair of two folders and reports all that is wrong with them.
 
     :func:`unetv2.make_dataset` stops at the first error; this goes through everything, broken
-    files too, and also finds what is no error but spoils a training: pictures that lie in two
+    files too, and also finds what is no error but spoils a training: images that lie in two
     subsets, masks that were smoothed, classes that never occur. Nothing but counts and hashes
-    is kept of a picture.
+    is kept of an image.
 
     Args:
-        image_dir: Folder of the images, pictures or ``.npy`` arrays, as in
+        image_dir: Folder of the images, images or ``.npy`` arrays, as in
             :func:`unetv2.make_dataset`.
         mask_dir: Folder of the masks, likewise.
         n_classes: int, 2 to 65,536, or None. Number of classes; other ids are errors. None takes
             the number of ``classes``, or any id.
         ignore_class: int or None. Id of pixels without a label. None takes that of ``classes``.
-        classes: ClassTable or None. Names and colours.
+        classes: ClassTable or None. Names and colors.
         encoding: ``"ids"``, ``"colors"``, ``"binary"`` or ``"max_channel"``, as in
             :func:`unetv2.make_dataset`.
         label_map: Other ids for those in the files. None takes that of ``classes``.
-        channels: int, at least 1. Channels of the images: 1 to 4 for picture files, which are
+        channels: int, at least 1. Channels of the images: 1 to 4 for image files, which are
             converted; any number for arrays, which must have exactly as many.
         image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
         mask_suffix: str. What masks' names end with.
-        split: Shares of train, validation and test, the sum 1, to find pictures that lie in two.
+        split: Shares of train, validation and test, the sum 1, to find images that lie in two.
         group_by: str, function or None. What belongs together, as in
             :func:`unetv2.make_dataset`.
         seed: int, at least 0. Seed of the split.
-        max_pixels: int, at least 1. Pictures of more pixels are not decoded.
+        max_pixels: int, at least 1. Images of more pixels are not decoded.
         output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
         progress: bool. Whether stderr shows how far it is.
 
@@ -195,7 +91,7 @@ def check_dataset(
     Raises:
         FileNotFoundError: If a folder does not exist.
         NotADirectoryError: If it is a file.
-        ValueError: If a folder holds no picture or two of one name, or an argument is out of
+        ValueError: If a folder holds no image or two of one name, or an argument is out of
             its range.
         TypeError: If an argument is of the wrong type.
         OSError: If ``output`` cannot be written.
@@ -210,12 +106,12 @@ def check_dataset(
     References:
         - Eigen & Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common
           Multi-Scale Convolutional Architecture", ICCV 2015: a class's weight is the median of
-          all frequencies over its own, the share it has of the pictures in which it occurs.
+          all frequencies over its own, the share it has of the images in which it occurs.
     """
     labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
     max_pixels = require_integer("max_pixels", max_pixels, 1, "It guards against broken headers.")
     channels = require_integer("channels", channels, 1, "The default is 3, for RGB.")
-    found = match_pictures(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
+    found = match_images(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
     labels = labels.settled([pair.mask for pair in found.pairs], max_pixels)
     subsets = _subsets(found.pairs, split, seed, group_by)
     if output is not None:

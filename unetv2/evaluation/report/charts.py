@@ -226,19 +226,19 @@ def _table(curve: dict[str, np.ndarray]) -> Markup:
 _QUALITY = 82
 
 
-def pictures(subject: Subject) -> Markup:
-    """Returns the section of the pictures."""
+def images(subject: Subject) -> Markup:
+    """Returns the section of the images."""
     parts = []
     for name, evaluation in subject.each():
         before = f"{name}: " if subject.comparison is not None else ""
         worst, best = _halves(evaluation)
-        parts += _group(f"{before}worst pictures", worst, subject.classes)
-        parts += _group(f"{before}best pictures", best, subject.classes)
+        parts += _group(f"{before}worst images", worst, subject.classes)
+        parts += _group(f"{before}best images", best, subject.classes)
     examples = [example for evaluation in subject.evaluations for example in evaluation.examples]
     lead = (
-        "Ranked by the mean IoU of the classes that are in a picture or predicted there. Move the "
+        "Ranked by the mean IoU of the classes that are in an image or predicted there. Move the "
         "divider: truth to its left, prediction to its right. Pixels that do not count show the "
-        "picture alone."
+        "image alone."
     )
     control = element(
         "div",
@@ -247,7 +247,7 @@ def pictures(subject: Subject) -> Markup:
         class_="control",
     )
     legend = _legend(examples, subject.classes)
-    return section("pictures", "Pictures", lead, control, legend, *parts)
+    return section("images", "Images", lead, control, legend, *parts)
 
 
 def _halves(evaluation: Measurement) -> tuple[list[Example], list[Example]]:
@@ -293,7 +293,7 @@ def _figure(example: Example, classes: ClassTable) -> Markup:
         element("span", example.name, class_="file"),
         element("span", percent(example.mean_iou), class_="value"),
     )
-    return element("figure", stage, caption, class_="picture")
+    return element("figure", stage, caption, class_="image")
 
 
 def _legend(examples: Sequence[Example], classes: ClassTable) -> Markup:
@@ -304,7 +304,7 @@ def _legend(examples: Sequence[Example], classes: ClassTable) -> Markup:
         for number in present.tolist()
         if 0 <= number < len(classes) and number != classes.ignore_class
     ]
-    return element("ul", *entries, class_="legend", aria_label="Colours of the classes")
+    return element("ul", *entries, class_="legend", aria_label="Colors of the classes")
 
 
 def _photo(image: np.ndarray) -> str:
@@ -320,11 +320,11 @@ def _mask(ids: np.ndarray, classes: ClassTable) -> str:
         counts &= ids != classes.ignore_class
     encoded = io.BytesIO()
     if len(classes) < 256:
-        # Few colours: a palette takes a fraction of the bytes.
+        # Few colors: a palette takes a fraction of the bytes.
         nothing = len(classes)
-        picture = Image.fromarray(np.where(counts, ids, nothing).astype(np.uint8)).convert("P")
-        picture.putpalette([value for color in (*classes.colors, (0, 0, 0)) for value in color])
-        picture.save(encoded, format="PNG", optimize=True, transparency=nothing)
+        image = Image.fromarray(np.where(counts, ids, nothing).astype(np.uint8)).convert("P")
+        image.putpalette([value for color in (*classes.colors, (0, 0, 0)) for value in color])
+        image.save(encoded, format="PNG", optimize=True, transparency=nothing)
     else:
         alpha = np.where(counts, 255, 0).astype(np.uint8)
         pixels = np.dstack([colorize(ids, classes), alpha])

@@ -71,7 +71,7 @@ def section(name: str, title: str, lead: str | None, *content: Any) -> Markup:
     """
     heading = element("h2", title, id=f"{name}-title", class_="unseen" if lead is None else None)
     words = "" if lead is None else element("p", lead.replace(" %", "\u202f%"), class_="lead")
-    return element("section", heading, words, *content, id=name, aria_labelledby=f"{name}-title")
+    return element("section", heading, words, *content, id=name, aria_labeledby=f"{name}-title")
 
 
 def scroller(label: str, content: Markup) -> Markup:
@@ -80,14 +80,14 @@ def scroller(label: str, content: Markup) -> Markup:
 
 
 def swatch(color: tuple[int, int, int]) -> Markup:
-    """Returns a patch of a class's colour."""
+    """Returns a patch of a class's color."""
     red, green, blue = color
     style = f"--color:rgb({red},{green},{blue})"
     return element("span", class_="swatch", style=style, aria_hidden="true")
 
 
 def named(classes: ClassTable, number: int) -> Markup:
-    """Returns a class's name with its colour."""
+    """Returns a class's name with its color."""
     patch = swatch(classes.colors[number])
     return element("span", patch, element("span", classes.names[number]), class_="name")
 
@@ -120,7 +120,7 @@ def percent(share: Any) -> str:
 def between(low: Any, high: Any, *, sign: bool = False) -> str:
     """Returns an interval of shares, in per cent, a dash for NaN.
 
-    It has the digits that the resamples of the pictures leave sure.
+    It has the digits that the resamples of the images leave sure.
     """
     ends = np.array([low, high], np.float64)
     if np.isnan(ends).any():

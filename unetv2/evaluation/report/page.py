@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from unetv2.evaluation.measurement import Measurement
-from unetv2.evaluation.report.charts import calibration, confusion, pictures
+from unetv2.evaluation.report.charts import calibration, confusion, images
 from unetv2.evaluation.report.html import Markup, element, join, text
 from unetv2.evaluation.report.sections import classes, lead, method, overview
 from unetv2.evaluation.report.subject import Subject
@@ -24,7 +24,7 @@ _SECTIONS = {
     "classes": "Classes",
     "confusion": "Confusion",
     "calibration": "Calibration",
-    "pictures": "Pictures",
+    "images": "Images",
     "method": "Method",
 }
 
@@ -38,7 +38,7 @@ def write_report(
     """Writes evaluations as an HTML page that needs nothing else, no network either.
 
     It shows the figures with their intervals, every class, the confusion matrix, the reliability
-    curve, the worst and best pictures under both masks, and how it was measured. It appears whole
+    curve, the worst and best images under both masks, and how it was measured. It appears whole
     or not at all.
 
     Args:
@@ -79,7 +79,7 @@ def render(subject: Subject) -> str:
     """Returns the page."""
     style, script = _file("page.css"), _file("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    parts = (overview, classes, confusion, calibration, pictures, method)
+    parts = (overview, classes, confusion, calibration, images, method)
     links = [
         element("li", element("a", shown, href=f"#{name}")) for name, shown in _SECTIONS.items()
     ]

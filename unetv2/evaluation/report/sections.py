@@ -30,7 +30,7 @@ from unetv2.evaluation.scores import LEVEL, RESAMPLES
 # Whether more is better, the figure's name and what it says.
 _CARDS = {
     "mean_iou": ("Mean IoU", "Overlap of prediction and truth, the same weight for every class."),
-    "pixel_accuracy": ("Pixel accuracy", "Share of the labelled pixels that are right."),
+    "pixel_accuracy": ("Pixel accuracy", "Share of the labeled pixels that are right."),
     "frequency_weighted_iou": (
         "Frequency-weighted IoU",
         "Overlap, classes weighted by area.",
@@ -57,12 +57,12 @@ def overview(subject: Subject) -> Markup:
 def lead(subject: Subject) -> str:
     """Returns one sentence about what was measured."""
     evaluation = subject.last
-    pictures = evaluation.n_pictures
-    what = "1 picture" if pictures == 1 else f"{count(pictures)} pictures"
+    images = evaluation.n_images
+    what = "1 image" if images == 1 else f"{count(images)} images"
     pixels = rounded(evaluation.confusion.sum())
     resolution = str(evaluation.settings.get("resolution", "")).strip()
     ending = f", {resolution}" if resolution else ""
-    return f"{what} with {pixels} labelled pixels of {len(subject.classes)} classes{ending}."
+    return f"{what} with {pixels} labeled pixels of {len(subject.classes)} classes{ending}."
 
 
 def difference_words(subject: Subject, name: str, number: int | None = None) -> Markup:
@@ -123,17 +123,17 @@ def _range(value: Any, ends: np.ndarray) -> Markup:
 
 def _note(subject: Subject) -> Markup:
     words = []
-    if min(evaluation.n_pictures for evaluation in subject.evaluations) > 1:
+    if min(evaluation.n_images for evaluation in subject.evaluations) > 1:
         words.append(
-            "Ranges are 95\u202f% intervals: how far a figure would move with other pictures of "
+            "Ranges are 95\u202f% intervals: how far a figure would move with other images of "
             "the same kind."
         )
     comparison = subject.comparison
     if comparison is not None:
         how = (
-            "on the same pictures, drawn together"
+            "on the same images, drawn together"
             if comparison.paired
-            else "which were measured on other pictures"
+            else "which were measured on other images"
         )
         words.append(f"Differences are the second less the first, {how}.")
     absent = ", ".join(subject.classes.names[number] for number in subject.last.scores.absent)
@@ -272,16 +272,16 @@ def _cell(shown: Any, value: Any, small: Any = "") -> Markup:
 
 _NOTES = {
     "IoU": "Pixels that are of a class and predicted so, over those that are one or the other. "
-    "Summed over all pictures; the mean is over the classes in the truth or predicted.",
+    "Summed over all images; the mean is over the classes in the truth or predicted.",
     "Dice": "Twice the hits over the true and the predicted pixels together, which is F1.",
     "Precision and recall": "Share of the predicted pixels that are right, and share of the true "
     "ones that are found.",
     "Boundary F1": "Precision and recall of outlines: a boundary pixel is matched if the other "
-    "mask has one of the same class within the tolerance. By picture and class, then the mean "
-    "over pictures (Csurka, Larlus and Perronnin, BMVC 2013).",
+    "mask has one of the same class within the tolerance. By image and class, then the mean "
+    "over images (Csurka, Larlus and Perronnin, BMVC 2013).",
     "Calibration error": f"Mean distance of confidence and accuracy over {BINS} bins of "
     "confidence, weighted by their pixels (Guo et al., ICML 2017).",
-    "Intervals": f"Percentiles ({LEVEL:.0%}) of {RESAMPLES:,} resamples of the pictures, drawn "
+    "Intervals": f"Percentiles ({LEVEL:.0%}) of {RESAMPLES:,} resamples of the images, drawn "
     "with replacement (Efron and Tibshirani, 1993). They do not tell how another training would "
     "differ.",
 }

@@ -24,7 +24,7 @@ class Comparison:
     Attributes:
         differences: Of all figures, by name.
         intervals: 95 % intervals of the differences, ``(..., 2)``.
-        paired: bool. Whether both are of the same pictures, so that each resample draws the same
+        paired: bool. Whether both are of the same images, so that each resample draws the same
             ones for both; intervals are much narrower then.
     """
 
@@ -36,7 +36,7 @@ class Comparison:
 def compare(first: Measurement, second: Measurement) -> Comparison:
     """Compares two evaluations of the same classes."""
     one, other = first.rows, second.rows
-    # Equal names alone may be numbers of different pictures.
+    # Equal names alone may be numbers of different images.
     paired = one.names == other.names and np.array_equal(one.tallies[:, 1], other.tallies[:, 1])
     seed = int(first.settings.get("seed", 0))
     if paired:

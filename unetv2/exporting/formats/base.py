@@ -12,7 +12,7 @@ from unetv2.exporting.artifact import Description
 
 
 class Outputs(NamedTuple):
-    """What an artefact says of frames.
+    """What an artifact says of frames.
 
     Attributes:
         mask: Class ids ``(batch, height, width)``, of the frames' size.
@@ -26,7 +26,7 @@ class Outputs(NamedTuple):
 
 
 class Runner(Protocol):
-    """An artefact, loaded by its runtime; made of its files, its description and threads.
+    """An artifact, loaded by its runtime; made of its files, its description and threads.
 
     It may be called from several threads at once.
     """

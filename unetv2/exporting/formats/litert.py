@@ -71,7 +71,7 @@ class Runner:
     has none of TensorFlow's own operations either, so that a model cannot touch files.
 
     Args:
-        files: Of the artefact.
+        files: Of the artifact.
         description: Of it.
         threads: int or None.
     """

@@ -82,7 +82,7 @@ class Runner:
     """Runs an ``.onnx`` file on the CPU.
 
     Args:
-        files: Of the artefact.
+        files: Of the artifact.
         description: Of it.
         threads: int or None.
     """

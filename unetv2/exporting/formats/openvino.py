@@ -55,7 +55,7 @@ class Runner:
     """Runs an OpenVINO model on the CPU.
 
     Args:
-        files: Of the artefact.
+        files: Of the artifact.
         description: Of it.
         threads: int or None.
     """

@@ -12,7 +12,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from unetv2.exporting.artifact import FORMATS, BrokenArtefactError, Description
+from unetv2.exporting.artifact import FORMATS, BrokenArtifactError, Description
 from unetv2.exporting.formats.base import Outputs
 from unetv2.exporting.graph import Graph
 
@@ -62,25 +62,25 @@ def require_harmless(path: Path) -> None:
         path: The file.
 
     Raises:
-        BrokenArtefactError: If it does, or is none.
+        BrokenArtifactError: If it does, or is none.
     """
     message = saved_model_pb2.SavedModel()
     try:
         message.ParseFromString(path.read_bytes())
     except DecodeError as error:
-        raise BrokenArtefactError(path, f"it is no SavedModel ({error})") from error
+        raise BrokenArtifactError(path, f"it is no SavedModel ({error})") from error
     for graph in message.meta_graphs:
         # Without it TensorFlow loads by other ways, from the days of its first version.
         if not graph.HasField("object_graph_def"):
-            raise BrokenArtefactError(path, "it holds no objects")
+            raise BrokenArtifactError(path, "it holds no objects")
         found = others(_operations(graph))
         if found:
             listed = ", ".join(sorted(found))
-            raise BrokenArtefactError(path, f"it holds what does more than compute: {listed}")
+            raise BrokenArtifactError(path, f"it holds what does more than compute: {listed}")
         for node in graph.object_graph_def.nodes:
             kind = node.WhichOneof("kind")
             if kind not in _OBJECTS:
-                raise BrokenArtefactError(path, f"it holds an object of the kind '{kind}'")
+                raise BrokenArtifactError(path, f"it holds an object of the kind '{kind}'")
 
 
 def _operations(graph: Any) -> Iterator[str]:
@@ -101,7 +101,7 @@ class Runner:
     """Runs a SavedModel, after a look at what it would do.
 
     Args:
-        files: Of the artefact.
+        files: Of the artifact.
         description: Of it.
         threads: None. TensorFlow has one number of them for the whole process.
     """

@@ -1,4 +1,4 @@
-"""A folder of pictures of many kinds, and what is made of it."""
+"""A folder of images of many kinds, and what is made of it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def write_images(directory):
     rng = np.random.default_rng(0)
     for name, size in zip(NAMES, SIZES, strict=True):
         save(rng.integers(0, 256, (*size, 3), np.uint8), directory / "images" / name)
-    (directory / "images" / "notes.txt").write_text("no picture")
-    (directory / "images" / ".hidden.png").write_text("no picture")
+    (directory / "images" / "notes.txt").write_text("no image")
+    (directory / "images" / ".hidden.png").write_text("no image")
     return directory / "images"
 
 

@@ -1,0 +1,1 @@
+"""Reading image and mask files, one module per kind of file."""

@@ -1,0 +1,1 @@
+"""Predictions of images, folders and videos, with models of every kind."""
