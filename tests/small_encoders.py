@@ -31,7 +31,7 @@ def network(name, size=64):
     )
 
 
-def images(n, height, width):
+def random_images(n, height, width):
     rng = np.random.default_rng(0)
     images = rng.random((n, height, width, 3), dtype=np.float32)
     return images, rng.integers(0, 3, (n, height, width, 1), dtype=np.int32)

@@ -31,7 +31,7 @@ def network(
     return unetv2.SegmentationModel(image, logits, preprocessing=unetv2.Preprocessing(**record))
 
 
-def image(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+def random_image(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
     """Returns random pixels, uint8."""
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (height, width, channels), np.uint8)

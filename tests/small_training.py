@@ -16,7 +16,7 @@ N_CLASSES = 3
 PLAIN = unetv2.recipes.get("reference", schedule="constant", learning_rate=3e-3)
 
 
-def images(n: int = 6, size: tuple[int, int] = SIZE, channels: int = 3, seed: int = 0):
+def random_images(n: int = 6, size: tuple[int, int] = SIZE, channels: int = 3, seed: int = 0):
     """Returns images whose brightness is the class, and their masks in blocks of 4 pixels."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, N_CLASSES, (n, -(-size[0] // 4), -(-size[1] // 4), 1), dtype=np.int32)
@@ -26,7 +26,7 @@ def images(n: int = 6, size: tuple[int, int] = SIZE, channels: int = 3, seed: in
 
 
 def batches(n: int = 6, batch_size: int = 2, **options: Any) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(images(n, **options)).batch(batch_size)
+    return tf.data.Dataset.from_tensor_slices(random_images(n, **options)).batch(batch_size)
 
 
 def unet(shape: tuple[int | None, ...] = (*SIZE, 3), seed: int = 0, **options: Any):

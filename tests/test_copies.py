@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from evaluations import evaluated, images
-from small_networks import image, network
+from small_networks import network, random_image
 
 import unetv2
 from unetv2 import losses, metrics
@@ -56,7 +56,7 @@ def checked(folder):
 
 
 def predicted(_):
-    return unetv2.predict(network((8, 12, 3)), image(8, 12), probabilities=True)
+    return unetv2.predict(network((8, 12, 3)), random_image(8, 12), probabilities=True)
 
 
 # An instance of each class, and of what is public besides.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_encoders import FAMILIES, SMALLEST, build, pictures
+from small_encoders import FAMILIES, SMALLEST, build, random_images
 from small_networks import assert_kept_by_file_and_clone
 
 import unetv2
@@ -61,7 +61,7 @@ def model_of_free_size():
 
 @given(height=st.integers(1, 70), width=st.integers(1, 70))
 def test_every_size_works(model_of_free_size, height, width):
-    images, _ = pictures(1, height, width)
+    images, _ = random_images(1, height, width)
     logits = model_of_free_size(images)
     assert logits.shape == (1, height, width, 3)
     assert logits.dtype == "float32"
@@ -69,7 +69,7 @@ def test_every_size_works(model_of_free_size, height, width):
 
 def test_every_size_works_in_one_graph(model_of_free_size):
     for size in ((33, 47), (64, 32)):
-        images, _ = pictures(2, *size)
+        images, _ = random_images(2, *size)
         logits = model_of_free_size.predict(images, verbose=0)
         np.testing.assert_allclose(logits, model_of_free_size(images), rtol=1e-4, atol=1e-4)
 
@@ -80,7 +80,7 @@ def test_a_fixed_size_gives_what_a_free_size_gives(height, width, depth):
     fixed, free = (build(size=size, depth=depth) for size in ((height, width), (None, None)))
     assert fixed.output_shape == (None, height, width, 3)
     free.set_weights(fixed.get_weights())
-    images, _ = pictures(1, height, width)
+    images, _ = random_images(1, height, width)
     np.testing.assert_allclose(free(images), fixed(images), rtol=1e-4, atol=1e-4)
 
 
@@ -107,7 +107,7 @@ def test_it_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, dtype):
     model = build(
         size=(33, 47), depth=3, dtype=dtype, normalization="batch", normalization_start=1, **options
     )
-    images, masks = pictures(2, 33, 47)
+    images, masks = random_images(2, 33, 47)
     assert np.isfinite(model.train_on_batch(images, masks, return_dict=True)["loss"])
     encoder = model.get_layer("encoder")
     for kind, expected in (
@@ -121,7 +121,7 @@ def test_it_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, dtype):
 
 def test_a_frozen_encoder_keeps_all_its_weights_also_from_a_file(tmp_path):
     model = build(size=(32, 32), depth=3, encoder_trainable=False)
-    images, masks = pictures(2, 32, 32)
+    images, masks = random_images(2, 32, 32)
     for _ in range(2):
         encoder = model.get_layer("encoder")
         assert not encoder.trainable_weights
@@ -138,7 +138,7 @@ def test_an_encoder_that_trains_changes_its_weights_and_its_normalizations_figur
     model = build(size=(32, 32), depth=3)
     encoder = model.get_layer("encoder")
     before = [weight.numpy() for weight in encoder.weights]
-    model.train_on_batch(*pictures(2, 32, 32))
+    model.train_on_batch(*random_images(2, 32, 32))
     for kind in ("kernel", "moving_mean"):
         assert any(
             not np.array_equal(old, new.numpy())
@@ -150,7 +150,7 @@ def test_an_encoder_that_trains_changes_its_weights_and_its_normalizations_figur
 def test_the_same_seed_gives_the_same_weights_and_dropout():
     # EfficientNetV2 drops whole paths in training.
     one, same, other = (build("EfficientNetV2B0", depth=4, seed=seed) for seed in (1, 1, 2))
-    images, _ = pictures(2, 32, 32)
+    images, _ = random_images(2, 32, 32)
     for weight, again in zip(one.get_weights(), same.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, again)
     np.testing.assert_array_equal(one(images, training=True), same(images, training=True))

@@ -8,7 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from small_encoders import FAMILIES, SMALLEST, build, network, pictures
+from small_encoders import FAMILIES, SMALLEST, build, network, random_images
 
 from unetv2.models.encoders import ENCODERS
 
@@ -23,7 +23,7 @@ def test_a_file_of_weights_gives_what_the_network_makes_of_its_own_preprocessing
     )
     original.save_weights(tmp_path / "encoder.weights.h5")
     model = build(name, size=(64, 64), encoder_weights=tmp_path / "encoder.weights.h5")
-    images, _ = pictures(2, 64, 64)
+    images, _ = random_images(2, 64, 64)
     preprocess_input = getattr(keras.applications, ENCODERS[name]).preprocess_input
     expected = np.asarray(original(preprocess_input(255 * images)))
     scaled = model.get_layer("scaling")(images)

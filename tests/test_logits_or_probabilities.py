@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_networks import picture, softmax
+from small_networks import random_image, softmax
 
 import unetv2
 from unetv2.inference.outputs import gives_probabilities, require_logits, require_segmentation
@@ -168,7 +168,7 @@ def batches():
 
 
 USES = {
-    "predict": lambda one, _: unetv2.predict(one, picture(*SIZE)),
+    "predict": lambda one, _: unetv2.predict(one, random_image(*SIZE)),
     "evaluate": lambda one, _: unetv2.evaluate(one, batches(), progress=False),
     "export": lambda one, folder: unetv2.export(
         one, folder / "exported", format="saved_model", verbose=False
@@ -184,7 +184,7 @@ def test_probabilities_are_used_as_such(tmp_path, end):
     plain, ended = keras.Model(image, logits), keras.Model(image, PROBABILITIES[end](logits))
     for one in (plain, ended):
         one.preprocessing = unetv2.Preprocessing(image_size=SIZE)
-    frame = picture(*SIZE)
+    frame = random_image(*SIZE)
     expected = softmax(plain(frame[np.newaxis].astype(np.float32) / np.float32(255)))[0]
     found = unetv2.predict(ended, frame, probabilities=True)
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
@@ -294,7 +294,7 @@ def test_the_two_classes_of_one_output_have_its_probabilities(kind):
     codes = re.findall(r"`(keras\.Model\(.+?)`", str(refusal.value))
     made = eval(codes[sigmoid], {"keras": keras, "model": one})
     made.preprocessing = unetv2.Preprocessing(image_size=SIZE)
-    frame = picture(*SIZE)
+    frame = random_image(*SIZE)
     values = np.asarray(one(frame[np.newaxis].astype(np.float32) / np.float32(255)))[0, ..., 0]
     expected = values if sigmoid else 1 / (1 + np.exp(-values))
     found = unetv2.predict(made, frame, probabilities=True).probabilities

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_unet import plain_unet
-from random_images import pictures
+from random_images import random_images
 
 import unetv2
 
@@ -26,7 +26,7 @@ def test_weights_of_a_plain_graph_give_its_outputs_and_its_training_step():
     model = unetv2.build_unetv2((32, 48, 3), 5, filters=8, dropout=0.0)
     assert [w.shape for w in model.get_weights()] == [w.shape for w in plain.get_weights()]
     model.set_weights(plain.get_weights())
-    images, masks = pictures(4, 32, 48)
+    images, masks = random_images(4, 32, 48)
     np.testing.assert_allclose(model(images), plain(images), rtol=1e-5, atol=1e-5)
 
     for either in (plain, model):
@@ -46,7 +46,7 @@ def test_the_full_reference_network_gives_a_plain_graphs_outputs():
     plain = plain_unet((96, 128, 3), 23)
     model = unetv2.build_unetv2((96, 128, 3), 23)
     model.set_weights(plain.get_weights())
-    images, _ = pictures(2, 96, 128)
+    images, _ = random_images(2, 96, 128)
     np.testing.assert_allclose(model(images), plain(images), rtol=1e-5, atol=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_it_trains_as_returned_in_every_precision(dtype, normalization):
     model = unetv2.build_unetv2(
         (9, 14, 3), 3, filters=4, depth=2, normalization=normalization, dtype=dtype
     )
-    history = model.fit(*pictures(4, 9, 14, n_classes=3), batch_size=2, verbose=0).history
+    history = model.fit(*random_images(4, 9, 14, n_classes=3), batch_size=2, verbose=0).history
     assert set(history) == {"loss", "accuracy", "mean_iou"}
     assert np.isfinite(list(history.values())).all()
     assert model.output.dtype == "float32"
@@ -131,13 +131,13 @@ def test_it_learns_a_image_by_heart():
 def test_it_can_be_compiled_again_with_anything_else():
     model = unetv2.build_unetv2((8, 8, 3), 3, filters=2)
     model.compile("sgd", keras.losses.Dice(), metrics=["mae"])
-    images, masks = pictures(2, 8, 8, n_classes=3)
+    images, masks = random_images(2, 8, 8, n_classes=3)
     history = model.fit(images, keras.utils.to_categorical(masks, 3), verbose=0).history
     assert set(history) == {"loss", "mae"}
 
 
 def test_ignored_pixels_change_nothing():
-    images, masks = pictures(2, 12, 12, n_classes=3)
+    images, masks = random_images(2, 12, 12, n_classes=3)
     masks[:, :5] = 255
     model = unetv2.build_unetv2((12, 12, 3), 3, filters=2, ignore_class=255, seed=0)
     figures = model.evaluate(images, masks, verbose=0, return_dict=True)
@@ -154,7 +154,7 @@ def test_the_same_seed_gives_the_same_weights_and_training():
     def trained(seed):
         model = unetv2.build_unetv2((8, 8, 3), 3, filters=2, seed=seed)
         start = model.get_weights()
-        model.fit(*pictures(4, 8, 8, n_classes=3), shuffle=False, epochs=2, verbose=0)
+        model.fit(*random_images(4, 8, 8, n_classes=3), shuffle=False, epochs=2, verbose=0)
         return start, model.get_weights()
 
     (start, end), (same_start, same_end), (other, _) = trained(1), trained(1), trained(2)

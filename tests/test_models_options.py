@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_images import pictures
+from random_images import random_images
 from small_networks import assert_kept_by_file_and_clone
 
 import unetv2
@@ -62,7 +62,7 @@ def test_the_output_has_the_inputs_size_with_every_option(options, height, width
     free = unetv2.build_unetv2((None, None, 3), 4, filters=2, depth=depth, **options)
     assert free.output_shape == (None, None, None, 4)
     free.set_weights(fixed.get_weights())
-    images, _ = pictures(2, height, width)
+    images, _ = random_images(2, height, width)
     logits = fixed(images)
     assert logits.shape == (2, height, width, 4)
     assert logits.dtype == "float32"
@@ -73,7 +73,7 @@ def test_the_output_has_the_inputs_size_with_every_option(options, height, width
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_every_option_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, options, dtype):
     model = unetv2.build_unetv2((9, 14, 3), 3, filters=4, depth=2, dtype=dtype, **options)
-    images, masks = pictures(2, 9, 14, n_classes=3)
+    images, masks = random_images(2, 9, 14, n_classes=3)
     before = model.get_weights()
     loss = model.train_on_batch(images, masks, return_dict=True)["loss"]
     assert np.isfinite(loss)
@@ -85,11 +85,11 @@ def test_every_option_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, op
 
 def test_a_model_of_free_size_works_in_graphs_with_all_options():
     model = unetv2.build_unetv2((None, None, 3), 3, filters=2, depth=2, **OPTIONS["all"])
-    images, masks = pictures(2, 9, 14, n_classes=3)
+    images, masks = random_images(2, 9, 14, n_classes=3)
     # The second size is another one of the same graph.
     model.fit(images, masks, verbose=0)
     np.testing.assert_allclose(model.predict(images, verbose=0), model(images), atol=1e-5)
-    images, masks = pictures(2, 16, 5, n_classes=3)
+    images, masks = random_images(2, 16, 5, n_classes=3)
     model.fit(images, masks, verbose=0)
     np.testing.assert_allclose(model.predict(images, verbose=0), model(images), atol=1e-5)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from conftest import save
 from hypothesis import given
 from hypothesis import strategies as st
-from small_networks import N_CLASSES, asked, network, picture, softmax
+from small_networks import N_CLASSES, asked, network, random_image, softmax
 
 import unetv2
 from unetv2.data.preprocess import Geometry, pixels_needed
@@ -43,7 +43,7 @@ def probabilities(model, image, **options):
 def test_images_are_prepared_as_in_training_to_the_bit(
     tmp_path, interpolation, resize, size, suffix
 ):
-    path = save(picture(120, 160), tmp_path / "images" / f"a.{suffix}")
+    path = save(random_image(120, 160), tmp_path / "images" / f"a.{suffix}")
     save(np.zeros((120, 160), np.uint8), tmp_path / "masks" / "a.png")
     options = {"resize": resize, "interpolation": interpolation}
     ((images, _),) = unetv2.make_dataset(
@@ -67,7 +67,7 @@ def test_images_are_prepared_as_in_training_to_the_bit(
 
 
 def test_a_frame_is_shrunk_whole_and_its_logits_are_enlarged():
-    small = picture(96, 128)
+    small = random_image(96, 128)
     image = small.repeat(5, 0).repeat(5, 1)
     model = network((96, 128, 3), kernel=3, image_size=(96, 128))
     logits = tf.image.resize(model(small[np.newaxis] / np.float32(255)), (480, 640))[0].numpy()
@@ -94,7 +94,7 @@ def test_where_pixels_stand_for_themselves_windows_change_nothing(
 ):
     # Windows of a single pixel share none.
     overlap = overlap if min(window) > 1 else 0.0
-    image = picture(*size)
+    image = random_image(*size)
     found = probabilities(
         POINTWISE, image, window=window, overlap=overlap, batch_size=batch_size, tta=tta
     )
@@ -125,13 +125,13 @@ def blended(model, image, window, overlap):
 @pytest.mark.parametrize("overlap", [0.25, 0.5, 0.75])
 def test_windows_are_blended_as_by_an_independent_stitcher(overlap):
     # Whole numbers of strides: where windows start leaves nothing to choose.
-    image = picture(16 + 3 * round(16 * (1 - overlap)), 8 + 5 * round(8 * (1 - overlap)))
+    image = random_image(16 + 3 * round(16 * (1 - overlap)), 8 + 5 * round(8 * (1 - overlap)))
     found = probabilities(NEIGHBOURS, image, window=(16, 8), overlap=overlap)
     np.testing.assert_allclose(found, blended(NEIGHBOURS, image, (16, 8), overlap), atol=1e-5)
 
 
 def test_a_image_smaller_than_a_window_is_mirrored():
-    image = picture(9, 6)
+    image = random_image(9, 6)
     around = np.pad(image, ((3, 4), (5, 5), (0, 0)), mode="reflect")
     found = probabilities(NEIGHBOURS, image, window=(16, 16))
     expected = asked(NEIGHBOURS, around)[3:12, 5:11]
@@ -140,7 +140,7 @@ def test_a_image_smaller_than_a_window_is_mirrored():
 
 @pytest.mark.parametrize("window", [None, (16, 16)])
 def test_order_and_batch_size_change_nothing(window):
-    images = [picture(20 + 5 * (number % 2), 30, seed=number) for number in range(5)]
+    images = [random_image(20 + 5 * (number % 2), 30, seed=number) for number in range(5)]
     alone = [probabilities(NEIGHBOURS, image, window=window) for image in images]
     for batch_size in (1, 2, 8):
         turned = unetv2.predict(
@@ -151,7 +151,7 @@ def test_order_and_batch_size_change_nothing(window):
 
 
 def test_crops_are_predicted_in_windows_at_the_scale_of_training():
-    image = picture(40, 50)
+    image = random_image(40, 50)
     native = network(kernel=5, seed=1, crop_size=(16, 16))
     np.testing.assert_array_equal(
         probabilities(native, image), probabilities(NEIGHBOURS, image, window=(16, 16))
@@ -166,18 +166,18 @@ def test_crops_are_predicted_in_windows_at_the_scale_of_training():
 
 
 def test_what_crops_around_the_middle_left_out_is_predicted_too():
-    image = picture(20, 60)
+    image = random_image(20, 60)
     model = network((20, 30, 3), kernel=5, image_size=(20, 30), resize="crop")
     found = probabilities(model, image)
     assert np.isfinite(found).all()
     # The first window sees the left third as an image of its own.
     np.testing.assert_allclose(found[:, 0], asked(model, image[:, :30])[:, 0], atol=1e-5)
-    middle = picture(20, 30)
+    middle = random_image(20, 30)
     np.testing.assert_allclose(probabilities(model, middle), asked(model, middle), atol=1e-5)
 
 
 def test_another_scale_is_that_of_the_resized_image():
-    half = picture(20, 30)
+    half = random_image(20, 30)
     image = half.repeat(2, 0).repeat(2, 1)
     for window in (None, (8, 8)):
         small = np.log(probabilities(NEIGHBOURS, half, window=window))
@@ -187,7 +187,7 @@ def test_another_scale_is_that_of_the_resized_image():
 
 
 def test_values_are_brought_to_the_range_of_training():
-    image = picture(6, 7)
+    image = random_image(6, 7)
     model = network(value_range=(-1, 1))
     expected = softmax(model(image[np.newaxis] / np.float32(127.5) - 1))[0]
     np.testing.assert_allclose(probabilities(model, image), expected, atol=1e-4)
@@ -200,9 +200,9 @@ def test_a_model_that_takes_few_sizes_predicts_all():
     model = unetv2.SegmentationModel(
         image, keras.layers.Conv2D(N_CLASSES, 1)(merged), preprocessing=unetv2.Preprocessing()
     )
-    fits = picture(32, 64)
+    fits = random_image(32, 64)
     np.testing.assert_allclose(probabilities(model, fits), asked(model, fits), atol=1e-5)
-    odd = picture(31, 45)
+    odd = random_image(31, 45)
     around = np.pad(odd, ((0, 1), (9, 10), (0, 0)), mode="reflect")
     expected = asked(model, around)[:31, 9:54]
     np.testing.assert_allclose(probabilities(model, odd), expected, atol=1e-5)
@@ -212,7 +212,7 @@ def test_a_model_that_takes_few_sizes_predicts_all():
 
 def test_large_images_are_fed_in_windows_where_nobody_says_how():
     model = network((None, None, 1), n_classes=2)
-    image = picture(1100, 2000, 1)
+    image = random_image(1100, 2000, 1)
     np.testing.assert_array_equal(
         unetv2.predict(model, image, uncertainty=False).mask, asked(model, image).argmax(-1)
     )
@@ -223,16 +223,16 @@ def test_probabilities_are_taken_as_such():
     soft = unetv2.SegmentationModel(
         logits.input, keras.layers.Softmax()(logits.output), preprocessing=logits.preprocessing
     )
-    image = picture(9, 9)
+    image = random_image(9, 9)
     np.testing.assert_allclose(probabilities(soft, image), probabilities(logits, image), atol=1e-6)
 
 
 def test_a_model_is_told_to_be_fed_at_another_scale_once(caplog):
     model = network((None, None, 3), image_size=(8, 8))
     with caplog.at_level(logging.WARNING, "unetv2"):
-        unetv2.predict(model, picture(8, 8), window=(4, 4))
+        unetv2.predict(model, random_image(8, 8), window=(4, 4))
         assert not caplog.messages
         for _ in range(2):
-            unetv2.predict(model, picture(16, 24), window=(4, 4))
+            unetv2.predict(model, random_image(16, 24), window=(4, 4))
     assert len(caplog.messages) == 1
     assert "trained on images like this one at 8x8, and is now fed with it at 16x24" in caplog.text

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import save
-from small_networks import N_CLASSES, asked, network, picture
+from small_networks import N_CLASSES, asked, network, random_image
 
 import unetv2
 from unetv2.inference.compiled_model import Network
@@ -26,7 +26,7 @@ def probabilities(model, image, **options):
 
 
 def test_8_bits_16_bits_and_floats_are_the_same_image(tmp_path):
-    image = picture(9, 11)
+    image = random_image(9, 11)
     expected = asked(MODEL, image)
     np.save(tmp_path / "image.npy", image)
     np.save(tmp_path / "fortran.npy", np.asfortranarray(image))
@@ -41,7 +41,7 @@ def test_8_bits_16_bits_and_floats_are_the_same_image(tmp_path):
 
 def test_floats_are_resized_as_they_are():
     model = network((4, 4, 3), image_size=(4, 4), interpolation="bicubic")
-    image = picture(8, 8)
+    image = random_image(8, 8)
     np.testing.assert_allclose(
         probabilities(model, image / 255), probabilities(model, image), atol=0.02
     )
@@ -49,13 +49,13 @@ def test_floats_are_resized_as_they_are():
 
 def test_one_channel_needs_no_axis():
     model = network((None, None, 1))
-    image = picture(5, 6, 1)
+    image = random_image(5, 6, 1)
     np.testing.assert_array_equal(probabilities(model, image[..., 0]), probabilities(model, image))
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
 def test_memory_maps_are_read_whatever_part_they_are(tmp_path, mode):
-    image = picture(20, 24)
+    image = random_image(20, 24)
     np.save(tmp_path / "image.npy", image)
     stored = np.load(tmp_path / "image.npy", mmap_mode=mode)
     if mode != "r":
@@ -72,7 +72,7 @@ def test_memory_maps_are_read_whatever_part_they_are(tmp_path, mode):
 
 
 def test_a_list_gives_a_list(tmp_path):
-    images = [picture(5, 6), save(picture(8, 4), tmp_path / "image.png")]
+    images = [random_image(5, 6), save(random_image(8, 4), tmp_path / "image.png")]
     predictions = unetv2.predict(MODEL, images)
     assert [prediction.mask.shape for prediction in predictions] == [(5, 6), (8, 4)]
     assert unetv2.predict(MODEL, []) == []
@@ -81,7 +81,7 @@ def test_a_list_gives_a_list(tmp_path):
 def test_a_model_is_also_the_path_of_its_file(tmp_path):
     model = network((8, 8, 3), image_size=(8, 8), resize="pad")
     model.save(tmp_path / "model.keras")
-    image = picture(16, 9)
+    image = random_image(16, 9)
     np.testing.assert_array_equal(
         probabilities(tmp_path / "model.keras", image), probabilities(model, image)
     )
@@ -90,7 +90,7 @@ def test_a_model_is_also_the_path_of_its_file(tmp_path):
 def test_other_models_are_fed_with_what_is_assumed(caplog):
     shrunk = network((6, 8, 3), image_size=(6, 8))
     free = network()
-    image = picture(12, 16)
+    image = random_image(12, 16)
     with caplog.at_level(logging.WARNING, "unetv2"):
         for known in (shrunk, free):
             plain = keras.Sequential(known.layers)
@@ -106,14 +106,14 @@ def test_other_models_are_fed_with_what_is_assumed(caplog):
 def test_half_precision_gives_numbers_of_full():
     model = unetv2.build_unetv2((16, 16, 3), N_CLASSES, filters=2, depth=1, dtype="mixed_bfloat16")
     model.preprocessing = unetv2.Preprocessing(image_size=(16, 16))
-    found = probabilities(model, picture(16, 16))
+    found = probabilities(model, random_image(16, 16))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
 
 
 def test_weights_that_change_are_the_ones_used():
     model = network()
-    image = picture(4, 4)
+    image = random_image(4, 4)
     probabilities(model, image)
     model.set_weights([weight * 0.5 for weight in model.get_weights()])
     np.testing.assert_allclose(probabilities(model, image), asked(model, image), atol=1e-6)
@@ -121,7 +121,7 @@ def test_weights_that_change_are_the_ones_used():
 
 def test_what_is_compiled_lives_as_long_as_its_model():
     model = network((None, None, 3), keras.layers.Dropout(0.5))
-    unetv2.predict(model, picture(4, 4), mc_samples=1)
+    unetv2.predict(model, random_image(4, 4), mc_samples=1)
     kept = weakref.ref(Network.of(model))
     assert Network.of(model) is kept()
     del model
@@ -143,7 +143,7 @@ def test_ever_new_sizes_compile_few_graphs(layers):
     model = network((None, None, 3), *layers, kernel=3)
     network_ = Network.of(model)
     for side in range(2, 14):
-        image = picture(side, 20)
+        image = random_image(side, 20)
         np.testing.assert_allclose(probabilities(model, image), asked(model, image), atol=1e-5)
     assert network_.graphs <= 5
 
@@ -186,7 +186,7 @@ def test_files_that_are_no_images_are_told(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             unetv2.predict(MODEL, tmp_path / name)
-    large = save(picture(20, 20), tmp_path / "large.png")
+    large = save(random_image(20, 20), tmp_path / "large.png")
     with pytest.raises(ValueError, match="must have at most `max_pixels`=399 pixels"):
         unetv2.predict(MODEL, large, max_pixels=399)
 
@@ -214,7 +214,7 @@ def test_models_of_something_else_are_told(layers):
     with pytest.raises(
         ValueError, match="`model` must .*logits \\(batch, height, width, n_classes"
     ):
-        unetv2.predict(keras.Model(image, layers(image)), picture(8, 8))
+        unetv2.predict(keras.Model(image, layers(image)), random_image(8, 8))
 
 
 def test_free_models_whose_logits_are_smaller_are_told():
@@ -222,20 +222,20 @@ def test_free_models_whose_logits_are_smaller_are_told():
     model = keras.Model(image, smaller(image))
     message = "must take images of 32x32. Received: the model .*, which gives logits of 16x16"
     with pytest.raises(ValueError, match=message):
-        unetv2.predict(model, picture(8, 8))
+        unetv2.predict(model, random_image(8, 8))
 
 
 def test_what_is_no_model_is_told(tmp_path):
     with pytest.raises(ValueError, match="`model` must map images .*Received: .*Subclass"):
-        unetv2.predict(Subclass(), picture(8, 8))
+        unetv2.predict(Subclass(), random_image(8, 8))
     message = "`model` must be a keras.Model, the path of a .keras file, or an exported model"
     with pytest.raises(TypeError, match=message):
-        unetv2.predict(3, picture(8, 8))
+        unetv2.predict(3, random_image(8, 8))
     with pytest.raises(FileNotFoundError, match="`model` must be a file. Received: .*none.keras"):
-        unetv2.predict(tmp_path / "none.keras", picture(8, 8))
+        unetv2.predict(tmp_path / "none.keras", random_image(8, 8))
     (tmp_path / "run").mkdir()
     with pytest.raises(FileNotFoundError, match="Received: .*run', a folder. Pass the .keras"):
-        unetv2.predict(tmp_path / "run", picture(8, 8))
+        unetv2.predict(tmp_path / "run", random_image(8, 8))
     with pytest.raises(
         FileNotFoundError, match="`image` must be a file. Received: .*none.png', wh"
     ):
@@ -244,14 +244,14 @@ def test_what_is_no_model_is_told(tmp_path):
     with pytest.raises(
         ValueError, match="(?s)saved. Received: .*broken.keras', 8 bytes that are no"
     ):
-        unetv2.predict(tmp_path / "broken.keras", picture(8, 8))
+        unetv2.predict(tmp_path / "broken.keras", random_image(8, 8))
 
 
 def test_broken_weights_are_told():
     model = network()
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     with pytest.raises(ValueError, match="`model` must give numbers. Received: outputs of the mod"):
-        unetv2.predict(model, picture(4, 4))
+        unetv2.predict(model, random_image(4, 4))
 
 
 @pytest.mark.parametrize(
@@ -268,20 +268,20 @@ def test_broken_weights_are_told():
 )
 def test_arguments_out_of_range_are_told(options, error, message):
     with pytest.raises(error, match=re.escape(message)):
-        unetv2.predict(MODEL, picture(4, 4), **options)
+        unetv2.predict(MODEL, random_image(4, 4), **options)
 
 
 def test_a_model_is_fed_with_the_size_that_it_was_built_for():
     model = network((8, 8, 3), image_size=(16, 16))
     message = r"of images that the model takes. Received: images of \(16, 16\) and a model"
     with pytest.raises(ValueError, match=message):
-        unetv2.predict(model, picture(8, 8))
+        unetv2.predict(model, random_image(8, 8))
     model.preprocessing = unetv2.Preprocessing(channels=1)
     with pytest.raises(ValueError, match="`model.preprocessing` must be of images that the mode"):
-        unetv2.predict(model, picture(8, 8))
+        unetv2.predict(model, random_image(8, 8))
 
 
 def test_a_model_of_one_size_predicts_any_at_native_scale():
     model = network((8, 8, 3))
-    for image in (picture(3, 5), picture(8, 8), picture(17, 30)):
+    for image in (random_image(3, 5), random_image(8, 8), random_image(17, 30)):
         np.testing.assert_allclose(probabilities(model, image), asked(network(), image), atol=1e-5)

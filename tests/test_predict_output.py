@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from conftest import save
 from PIL import Image
-from small_networks import network, picture
+from small_networks import network, random_image
 
 import unetv2
 from unetv2.inference.inputs import InputImage
@@ -31,7 +31,7 @@ def read(path):
 @pytest.mark.parametrize("suffix", ["npy", "png", "tif", "TIFF"])
 @pytest.mark.parametrize("model", [MODEL, MANY], ids=["8 bits", "16 bits"])
 def test_a_written_mask_is_the_one_in_memory(tmp_path, suffix, model):
-    image = picture(37, 53)
+    image = random_image(37, 53)
     path = tmp_path / f"mask.{suffix}"
     written = unetv2.predict(model, image, output=path)
     kept = unetv2.predict(model, image)
@@ -48,7 +48,7 @@ def test_a_written_mask_is_the_one_in_memory(tmp_path, suffix, model):
 
 
 def test_what_is_asked_for_is_made_beside_a_file(tmp_path):
-    image = picture(20, 30)
+    image = random_image(20, 30)
     written = unetv2.predict(
         MODEL, image, output=tmp_path / "mask.png", uncertainty=True, probabilities=True
     )
@@ -62,7 +62,7 @@ def test_what_is_asked_for_is_made_beside_a_file(tmp_path):
 
 @pytest.mark.parametrize("scale", [None, 0.5, 3.0])
 def test_a_scene_goes_from_file_to_file(tmp_path, scale):
-    image = picture(61, 80)
+    image = random_image(61, 80)
     np.save(tmp_path / "scene.npy", image)
     options = {"window": (16, 16), "scale": scale}
     expected = unetv2.predict(MODEL, image, **options).mask
@@ -80,7 +80,7 @@ def test_what_fails_leaves_what_was_there(tmp_path):
     model = network(crop_size=(16, 16))
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     with pytest.raises(ValueError, match="`model` must give numbers"):
-        unetv2.predict(model, picture(40, 40), output=path)
+        unetv2.predict(model, random_image(40, 40), output=path)
     assert path.read_bytes() == b"before"
     assert [left.name for left in tmp_path.iterdir()] == ["mask.png"]
 
@@ -90,12 +90,12 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     opened = Path.open
     monkeypatch.setattr(Path, "open", lambda _, mode: opened(FULL, mode))
     with pytest.raises(OSError, match="mask.npy' must be written to go on. Received: No space"):
-        unetv2.predict(MODEL, picture(40, 40), output=tmp_path / "mask.npy")
+        unetv2.predict(MODEL, random_image(40, 40), output=tmp_path / "mask.npy")
     assert not list(tmp_path.iterdir())
 
 
 def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
-    image = save(picture(8, 8), tmp_path / "image.png")
+    image = save(random_image(8, 8), tmp_path / "image.png")
     link = tmp_path / "link.png"
     link.symlink_to(image)
     for output, error, message in (
@@ -108,11 +108,11 @@ def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
             unetv2.predict(MODEL, image, output=output)
     with pytest.raises(ValueError, match="`output` must be None for a list of images"):
         unetv2.predict(MODEL, [image], output=tmp_path / "mask.png")
-    np.testing.assert_array_equal(read(image), picture(8, 8))
+    np.testing.assert_array_equal(read(image), random_image(8, 8))
 
 
 def test_a_map_of_the_output_is_no_image(tmp_path):
-    np.save(tmp_path / "scene.npy", picture(8, 8))
+    np.save(tmp_path / "scene.npy", random_image(8, 8))
     scene = np.load(tmp_path / "scene.npy", mmap_mode="r")
     with pytest.raises(ValueError, match="`output` must be another file than the image's"):
         unetv2.predict(MODEL, scene, output=tmp_path / "scene.npy")
@@ -120,16 +120,16 @@ def test_a_map_of_the_output_is_no_image(tmp_path):
 
 def test_progress_is_said_in_rows(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    unetv2.predict(MODEL, [picture(20, 20), picture(30, 20)], progress=True)
+    unetv2.predict(MODEL, [random_image(20, 20), random_image(30, 20)], progress=True)
     assert "50 of 50 rows" in capsys.readouterr().err
-    unetv2.predict(MODEL, picture(20, 20))
+    unetv2.predict(MODEL, random_image(20, 20))
     assert "rows" not in capsys.readouterr().err
 
 
 def test_the_overlay_is_painted_in_the_models_colors():
     table = unetv2.ClassTable(tuple("abcd"), ((0, 0, 0), (255, 0, 0), (0, 99, 0), (9, 9, 9)))
     model = network(classes=table)
-    image = picture(6, 7)
+    image = random_image(6, 7)
     prediction = unetv2.predict(model, image)
     colors = np.array(table.colors)[prediction.mask]
     np.testing.assert_allclose(prediction.overlay(), (image + colors) / 2, atol=0.51)
@@ -139,7 +139,7 @@ def test_the_overlay_is_painted_in_the_models_colors():
 
 
 def test_the_overlay_of_a_file_shows_the_file(tmp_path):
-    image = picture(64, 48)
+    image = random_image(64, 48)
     path = save(image, tmp_path / "image.png")
     prediction = unetv2.predict(network((8, 6, 3), image_size=(8, 6)), path)
     np.testing.assert_array_equal(prediction.overlay(opacity=0), image)
@@ -147,7 +147,7 @@ def test_the_overlay_of_a_file_shows_the_file(tmp_path):
 
 def test_parts_cover_a_image_once_in_order():
     predictor = Predictor(MODEL, batch_size=3, overlap=0.6)
-    image = InputImage(picture(40, 50), channels=3, max_pixels=10**6)
+    image = InputImage(random_image(40, 50), channels=3, max_pixels=10**6)
     counts = np.zeros((40, 50), int)
     before = (-1, -1)
     for part in predictor.parts(image, Wanted(probabilities=True)):
@@ -179,7 +179,7 @@ def test_bands_are_enlarged_as_the_whole(bands, size, monkeypatch):
 @pytest.mark.parametrize("options", [{}, {"window": (16, 16), "scale": 0.5}, {"scale": 1.5}])
 def test_how_much_is_done_at_once_changes_nothing(options, monkeypatch):
     model = network(kernel=3, seed=2)
-    images = [picture(50, 60), picture(50, 60, seed=1)]
+    images = [random_image(50, 60), random_image(50, 60, seed=1)]
     expected = unetv2.predict(model, images, probabilities=True, **options)
     monkeypatch.setattr("unetv2.inference.predictor._BYTES_AT_ONCE", 4 * 4 * 60 * 3)
     monkeypatch.setattr("unetv2.inference.postprocess._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
@@ -195,7 +195,7 @@ def test_ids_of_very_many_classes_go_to_arrays_only(tmp_path):
         image, keras.layers.Conv2D(70_000, 1)(image),
         preprocessing=unetv2.Preprocessing(channels=1),
     )  # fmt: skip
-    pixels = picture(2, 3, 1)
+    pixels = random_image(2, 3, 1)
     assert unetv2.predict(model, pixels).mask.dtype == np.uint32
     unetv2.predict(model, pixels, output=tmp_path / "mask.npy")
     with pytest.raises(ValueError, match="`output` must end in .npy for ids of 32 bits"):

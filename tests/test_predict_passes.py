@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from small_networks import N_CLASSES, asked, network, picture, softmax
+from small_networks import N_CLASSES, asked, network, random_image, softmax
 
 import unetv2
 
@@ -23,7 +23,7 @@ def probabilities(model, image, **options):
 
 
 def test_flips_are_averaged_as_probabilities():
-    image = picture(9, 12)
+    image = random_image(9, 12)
     both = asked(MODEL, image) + np.fliplr(asked(MODEL, np.fliplr(image)))
     found = probabilities(MODEL, image, tta=True)
     np.testing.assert_allclose(found, both / 2, atol=1e-6)
@@ -40,7 +40,7 @@ def test_flips_are_averaged_as_probabilities():
     flips=st.sampled_from([("horizontal",), ("vertical",), ("horizontal", "vertical")]),
 )  # fmt: skip
 def test_flipped_images_give_flipped_predictions(size, window, overlap, flips):
-    image = picture(*size)
+    image = random_image(*size)
     options = {"window": window, "overlap": overlap, "tta": flips}
     expected = probabilities(MODEL, image, **options)
     for name in flips:
@@ -49,7 +49,7 @@ def test_flipped_images_give_flipped_predictions(size, window, overlap, flips):
 
 
 def test_scales_are_averaged_with_the_image_as_it_is():
-    image = picture(10, 12)
+    image = random_image(10, 12)
     values = image[np.newaxis] / np.float32(255)
     total = asked(MODEL, image)
     for scale, method in ((0.5, "area"), (1.5, "bilinear")):
@@ -84,7 +84,7 @@ def dropping(request):
 
 
 def test_samples_are_drawn_from_the_seed_alone(dropping):
-    image = picture(12, 14)
+    image = random_image(12, 14)
     before = [np.asarray(variable) for variable in dropping.variables]
     one = unetv2.predict(dropping, image, mc_samples=4, seed=3)
     tf.random.set_seed(7)
@@ -100,7 +100,7 @@ def test_samples_are_drawn_from_the_seed_alone(dropping):
 
 @pytest.mark.parametrize("window", [None, (8, 8)])
 def test_samples_do_not_depend_on_order_and_batch_size(dropping, window):
-    images = [picture(12, 14, seed=number) for number in range(3)]
+    images = [random_image(12, 14, seed=number) for number in range(3)]
     options = {"mc_samples": 2, "window": window, "tta": True}
     alone = [unetv2.predict(dropping, image, **options) for image in images]
     for batch_size in (1, 5):
@@ -112,7 +112,7 @@ def test_samples_do_not_depend_on_order_and_batch_size(dropping, window):
 
 @pytest.mark.parametrize("options", [{}, {"window": (8, 8)}, {"tta": True}, {"scale": 2.0}])
 def test_information_is_what_the_samples_disagree(dropping, options):
-    image = picture(10, 11)
+    image = random_image(10, 11)
     prediction = unetv2.predict(dropping, image, mc_samples=5, **options)
     information, entropy = prediction.mutual_information, prediction.uncertainty
     assert (information >= 0).all()
@@ -124,7 +124,7 @@ def test_information_is_what_the_samples_disagree(dropping, options):
 
 def test_one_sample_disagrees_with_nobody():
     model = network((None, None, 3), block)
-    prediction = unetv2.predict(model, picture(6, 7), mc_samples=1)
+    prediction = unetv2.predict(model, random_image(6, 7), mc_samples=1)
     np.testing.assert_allclose(prediction.mutual_information, 0, atol=1e-5)
 
 
@@ -154,7 +154,7 @@ def test_the_rest_of_the_network_stays_in_inference_mode():
         return keras.layers.Add()([normalized, dropped])
 
     model = network((None, None, 3), layers)
-    image = picture(6, 7)
+    image = random_image(6, 7)
     plain = probabilities(model, image)
     np.testing.assert_allclose(probabilities(model, image, mc_samples=3), plain, atol=1e-6)
 
@@ -185,7 +185,7 @@ def test_a_class_that_cannot_be_is_no_reason_for_nan(options):
     kernel, bias = model.get_weights()
     # A probability that float32 has no normal number for.
     model.set_weights([np.zeros_like(kernel), np.linspace(0, -200, len(bias))])
-    found = unetv2.predict(model, picture(16, 16), **options)
+    found = unetv2.predict(model, random_image(16, 16), **options)
     assert (found.mask == 0).all()
     np.testing.assert_allclose(found.confidence, 1, atol=1e-6)
     np.testing.assert_allclose(found.uncertainty, 0, atol=1e-6)
@@ -205,11 +205,11 @@ def test_a_class_that_cannot_be_is_no_reason_for_nan(options):
 )
 def test_what_cannot_be_asked_is_told(options, message):
     with pytest.raises(ValueError, match=message):
-        unetv2.predict(MODEL, picture(4, 4), **options)
+        unetv2.predict(MODEL, random_image(4, 4), **options)
 
 
 def test_a_model_of_one_size_has_scales_where_its_layers_take_any():
-    image, options = picture(8, 8), {"tta": (0.5, "vertical"), "probabilities": True}
+    image, options = random_image(8, 8), {"tta": (0.5, "vertical"), "probabilities": True}
     own, free = (
         unetv2.predict(model, image, **options).probabilities
         for model in (network((8, 8, 3)), network())
@@ -219,4 +219,4 @@ def test_a_model_of_one_size_has_scales_where_its_layers_take_any():
     flat = keras.layers.Dense(8 * 8 * N_CLASSES)(keras.layers.Flatten()(image))
     model = keras.Model(image, keras.layers.Reshape((8, 8, N_CLASSES))(flat))
     with pytest.raises(ValueError, match="`tta` must have no scales for a model that takes one s"):
-        unetv2.predict(model, picture(8, 8), tta=(0.5,))
+        unetv2.predict(model, random_image(8, 8), tta=(0.5,))

@@ -8,7 +8,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
-from small_networks import N_CLASSES, network, picture
+from small_networks import N_CLASSES, network, random_image
 
 import unetv2
 from unetv2.inference.compiled_model import Network
@@ -26,7 +26,7 @@ def test_a_model_of_one_size_has_windows_of_any(mc_samples):
     free = unetv2.build_unetv2((None, None, 3), 3, **size)
     free.preprocessing = unetv2.Preprocessing()
     model.preprocessing = unetv2.Preprocessing(image_size=(16, 24))
-    image = picture(31, 45)
+    image = random_image(31, 45)
     unetv2.predict(model, image, mc_samples=mc_samples)
     before = model.get_config()
     for _ in range(2):
@@ -48,7 +48,7 @@ def test_a_model_of_one_size_has_windows_of_any(mc_samples):
 def test_a_model_of_one_size_is_fed_at_ever_new_ones():
     model = network((8, 8, 3), image_size=(8, 8))
     free = network((None, None, 3))
-    image = picture(40, 40)
+    image = random_image(40, 40)
     for side in range(4, 16):
         np.testing.assert_allclose(
             probabilities(model, image, window=(side, side)),
@@ -64,10 +64,10 @@ def test_a_model_whose_layers_need_its_size_has_windows_of_that():
     model = keras.Model(image, keras.layers.Reshape((8, 8, N_CLASSES))(flat))
     message = r"`model` must take images of 4x4. Received: the model .*, which takes \(8, 8\) only"
     with pytest.raises(ValueError, match=message):
-        unetv2.predict(model, picture(8, 8), window=(4, 4))
+        unetv2.predict(model, random_image(8, 8), window=(4, 4))
     with pytest.raises(ValueError, match=r"Pass `window=\(8, 8\)`, or a model built for \(None, N"):
-        unetv2.predict(model, picture(8, 8), window=(4, 4))
-    unetv2.predict(model, picture(8, 8), window=(8, 8))
+        unetv2.predict(model, random_image(8, 8), window=(4, 4))
+    unetv2.predict(model, random_image(8, 8), window=(8, 8))
 
 
 @pytest.mark.parametrize("options", [{"stem": "strided"}, {"encoder": "MobileNetV3Small"}])
@@ -78,7 +78,7 @@ def test_windows_of_a_network_with_halvings_are_those_that_they_divide(options):
     free.set_weights(model.get_weights())
     model.preprocessing = unetv2.Preprocessing(image_size=(32, 64))
     free.preprocessing = unetv2.Preprocessing()
-    image = picture(50, 70)
+    image = random_image(50, 70)
     np.testing.assert_allclose(
         probabilities(model, image, window=(64, 64)),
         probabilities(free, image, window=(64, 64)),

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_networks import image, network
+from small_networks import network, random_image
 
 import unetv2
 from unetv2.models.segmentation_model import preprocessing_of
@@ -54,7 +54,7 @@ def test_the_range_is_what_the_first_layer_takes(caplog, first, value_range):
 
 @pytest.mark.parametrize("scale", [1.0, 1 / 255])
 def test_an_assumed_range_is_said_by_all_and_gives_the_models_own_classes(tmp_path, caplog, scale):
-    frame = image(*SIZE)
+    frame = random_image(*SIZE)
     values = frame[np.newaxis].astype(np.float32) * (1.0 if scale < 1 else 1 / 255)
     text = "in [0, 255]" if scale < 1 else "in [0, 1]"
     for use in (
@@ -94,7 +94,7 @@ def stale():
 
 
 def test_a_class_table_that_does_not_fit_is_left_out_by_all(tmp_path, caplog):
-    frame = image(*SIZE)
+    frame = random_image(*SIZE)
     images = np.random.default_rng(0).random((2, *SIZE, 3), np.float32)
     masks = np.zeros((2, *SIZE, 1), np.int32)
     data = tf.data.Dataset.from_tensor_slices((images, masks)).batch(2)

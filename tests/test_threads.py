@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from exporting import recorded, scenes
-from small_networks import network, picture
+from small_networks import network, random_image
 
 import unetv2
 from unetv2.exporting.artifact import FORMATS
@@ -36,7 +36,7 @@ def assert_threads_get_the_answers_of_one(ask, images, rounds=3):
 @pytest.mark.parametrize("options", [{}, {"mc_samples": 2}])
 def test_one_keras_model_serves_several_threads(options):
     # Of more sizes than graphs are kept for.
-    images = [picture(8 + 2 * (number % 5), 12, seed=number) for number in range(10)]
+    images = [random_image(8 + 2 * (number % 5), 12, seed=number) for number in range(10)]
     dropout = keras.layers.Dropout(0.3)
     model, other = network((None, None, 3), dropout), network((None, None, 3), dropout)
     alone = [unetv2.predict(other, image, **options) for image in images]
@@ -49,7 +49,7 @@ def test_one_keras_model_serves_several_threads(options):
 
 
 def test_models_are_examined_by_several_threads_at_once():
-    images = [picture(8, 12, seed=number) for number in range(4)]
+    images = [random_image(8, 12, seed=number) for number in range(4)]
     models = [network(seed=seed) for seed in range(4)]
     ended = [
         unetv2.SegmentationModel(

@@ -18,7 +18,7 @@ from small_training import (
     Watcher,
     batches,
     network,
-    pictures,
+    random_images,
     train,
     unet,
 )
@@ -50,7 +50,7 @@ def test_the_model_ends_with_the_weights_of_the_best_epoch(run):
     saved = keras.models.load_model(folder / "model.keras")
     for one, other in zip(saved.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    images, masks = pictures()
+    images, masks = random_images()
     metric = unetv2.metrics.MeanIoU(N_CLASSES)
     metric.update_state(masks, saved.predict(images, verbose=0))
     assert float(metric.result()) == pytest.approx(training.best, abs=0.01)
@@ -121,7 +121,7 @@ def test_tensorboard_shows_what_the_history_holds(run):
     assert [one.step for one in drawn] == [0, 2]
     # Width, height and a PNG for each of two images.
     width, height, *pictures = tf.make_ndarray(drawn[0].tensor_proto)
-    assert (int(width), int(height), len(pictures)) == (3 * SIZE[1], SIZE[0], 2)
+    assert (int(width), int(height), len(random_images)) == (3 * SIZE[1], SIZE[0], 2)
     with Image.open(io.BytesIO(pictures[0])) as image:
         assert image.size == (3 * SIZE[1], SIZE[0])
 
@@ -292,4 +292,4 @@ def test_half_precision_trains_and_resumes(tmp_path, dtype):
         dtype == "mixed_float16"
     )
     assert not training.events
-    assert tf.as_dtype(model(pictures()[0]).dtype) == tf.float32
+    assert tf.as_dtype(model(random_images()[0]).dtype) == tf.float32

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from small_training import N_CLASSES, PLAIN, SIZE, Watcher, batches, network, pictures, train
+from small_training import N_CLASSES, PLAIN, SIZE, Watcher, batches, network, random_images, train
 
 import unetv2
 from unetv2.training.data import examine
@@ -59,7 +59,7 @@ def test_data_that_does_not_fit_is_refused_before_the_first_step(tmp_path, data,
 def test_data_must_be_a_dataset(tmp_path):
     message = "`train` must be a tf.data.Dataset of batches .* Received: tuple."
     with pytest.raises(TypeError, match=message):
-        train(tmp_path, data=pictures())
+        train(tmp_path, data=random_images())
     with pytest.raises(TypeError, match="`validation` must be a tf.data.Dataset of .* list."):
         train(tmp_path, validation=[1])
 
@@ -126,7 +126,7 @@ def test_the_model_must_give_logits(tmp_path):
 
 def uneven():
     """Batches of 1, 3 and 3 images, of unknown number."""
-    images, masks = pictures(7)
+    images, masks = random_images(7)
     for start, end in ((0, 1), (1, 4), (4, 7)):
         yield images[start:end], masks[start:end]
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_training import PLAIN, SIZE, Watcher, batches, network, pictures, train
+from small_training import PLAIN, SIZE, Watcher, batches, network, random_images, train
 
 import unetv2
 from unetv2.training import data as inputs
@@ -122,15 +122,19 @@ class Batches(keras.utils.PyDataset):
         return 3
 
     def __getitem__(self, index: int) -> Any:
-        images, masks = pictures()
+        images, masks = random_images()
         return images[2 * index : 2 * index + 2], masks[2 * index : 2 * index + 2]
 
 
 @pytest.mark.parametrize(
     ("data", "received", "way"),
     [
-        (pictures(), "tuple", "from_tensor_slices((images, masks)).shuffle(len(images)).batch(8)"),
-        (pictures()[0], "ndarray", "from_tensor_slices("),
+        (
+            random_images(),
+            "tuple",
+            "from_tensor_slices((images, masks)).shuffle(len(images)).batch(8)",
+        ),
+        (random_images()[0], "ndarray", "from_tensor_slices("),
         (
             Batches(),
             "Batches",
@@ -147,7 +151,7 @@ def test_what_is_no_data_set_is_refused_with_the_way_to_one(tmp_path, data, rece
 
 
 def test_the_ways_to_a_data_set_are_ways():
-    images, masks = pictures()
+    images, masks = random_images()
     data = Batches()
     of_batches = tf.data.Dataset.from_generator(
         lambda: (data[i] for i in range(len(data))),

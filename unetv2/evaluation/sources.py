@@ -20,7 +20,7 @@ from unetv2.data.labels import Labels, resolve_labels
 from unetv2.data.listing import take_shard
 from unetv2.data.pairs import SPLIT, Pair, find_pairs, split_pairs
 from unetv2.data.preprocess import check_headers, warn_of_turns
-from unetv2.evaluation.models import Answers
+from unetv2.evaluation.models import Answer, Answers
 from unetv2.inference.inputs import InputImage
 from unetv2.preprocessing import Preprocessing
 from unetv2.text import counted
