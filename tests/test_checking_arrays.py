@@ -99,7 +99,7 @@ def test_masks_of_colors_in_arrays_are_read_and_drawn(tmp_path):
     wrong = np.where(colors == 200, 7, colors).astype(np.uint8)
     folders = write_arrays(tmp_path, bands(2, 3), [colors, wrong])
     report = check(folders, encoding="colors", classes=TABLE, output=tmp_path / "report")
-    assert only(report, "foreign_colors").startswith("colors outside the table: (0, 0, 7)")
+    assert only(report, "unknown_colors").startswith("colors outside the table: (0, 0, 7)")
     assert len(list((tmp_path / "report" / "worst").iterdir())) == 1
 
 

@@ -221,7 +221,7 @@ def make_dataset(
     augment = get_augmentation(augmentation, labels.ignore_class, channels=channels)
     pairs = find_pairs(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
     # Of all pairs, so that all subsets are read alike.
-    labels = labels.settled([pair.mask for pair in pairs], preparation.max_pixels)
+    labels = labels.with_format_of([pair.mask for pair in pairs], preparation.max_pixels)
     preparation = replace(preparation, labels=labels)
     pairs = split_pairs(pairs, subset, split=split, seed=seed, group_by=group_by)
     source = Source(

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from unetv2.arguments import require_integer
+from unetv2.data.io.open import EXTENSIONS
 from unetv2.text import counted, printable
-
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 
 # What lies beside images and holds none: notes, lists of classes, where an image is on a map.
 _NO_DATA = (

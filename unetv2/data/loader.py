@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unetv2.arguments import require_choice, require_fraction
-from unetv2.data.io.header import is_turn_ambiguous
+from unetv2.data.io.base import is_orientation_ambiguous
 from unetv2.data.pairs import Pair
 from unetv2.data.preprocess import Preparation, check_headers, read_pair, warn_of_turns
 from unetv2.scratch import scratch_file, sweep
@@ -268,7 +268,7 @@ class Source:
                 continue
             if image.bits == 16:
                 self.pixel_dtype = np.dtype(np.uint16)
-            if is_turn_ambiguous(image, mask):
+            if is_orientation_ambiguous(image, mask):
                 turned.append(pair)
         warn_of_turns(turned, len(checked))
 

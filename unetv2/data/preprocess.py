@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from unetv2.arguments import require_choice, require_image_size, require_integer
 from unetv2.data.io.open import MAX_PIXELS, Header, open_file, read_header
-from unetv2.data.io.pixels import as_image, is_pillows
+from unetv2.data.io.pillow import as_pillow, fits_pillow
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.preprocessing import INTERPOLATIONS, RESIZES
@@ -125,7 +125,7 @@ def _resized(
     divides = source[0] % size[0] == 0 and source[1] % size[1] == 0
     if interpolation == "nearest" or source == size:
         return np.ascontiguousarray(_nearest(image, size)[..., :channels])
-    if interpolation == "area" and divides and is_pillows(image):
+    if interpolation == "area" and divides and fits_pillow(image):
         reduced = _reduced(image, (source[0] // size[0], source[1] // size[1]))
         return np.ascontiguousarray(reduced[..., :channels])
     resized = image[np.newaxis, ..., :channels]
@@ -147,7 +147,7 @@ def _resized(
 
 def _reduced(image: np.ndarray, factors: tuple[int, int]) -> np.ndarray:
     """Returns the mean over blocks of ``factors`` pixels down and across."""
-    reduced = np.asarray(as_image(image).reduce(factors[::-1]))
+    reduced = np.asarray(as_pillow(image).reduce(factors[::-1]))
     return reduced.reshape(*reduced.shape[:2], image.shape[2])
 
 
@@ -246,7 +246,7 @@ def check_headers(
         file.require_mask()
         mask = file.header
         if labels is not None:
-            labels.require_notation(pair.mask, file)
+            labels.require_palette(pair.mask, file)
     _require_one_size(pair, image.size, mask.size)
     return image, mask
 
@@ -294,7 +294,7 @@ def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndar
     with open_file(pair.image, preparation.max_pixels) as file:
         file.require_image(preparation.channels)
         _require_one_size(pair, file.header.size, source)
-        image = file.image(preparation.channels, at_least=at_least, spare=True)
+        image = file.image(preparation.channels, at_least=at_least, keep_alpha=True)
     padding = preparation.labels.ignore_class if preparation.resize == "pad" else 0
     return (
         resize_image(image, geometry, preparation.interpolation, preparation.channels),

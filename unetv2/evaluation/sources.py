@@ -14,7 +14,7 @@ import tensorflow as tf
 from unetv2.arguments import require_integer
 from unetv2.classes import ClassTable
 from unetv2.data.dataset_info import Origin, origin_of
-from unetv2.data.io.header import is_turn_ambiguous
+from unetv2.data.io.base import is_orientation_ambiguous
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
 from unetv2.data.listing import take_shard
@@ -153,7 +153,7 @@ class FolderImages:
             pairs = find_pairs(image_dir, mask_dir, **{name: options[name] for name in _FINDING})
         except ValueError as error:
             raise ValueError(f"{error}{_told_of(recorded, _FINDING)}") from error
-        self._labels = self._labels.settled([pair.mask for pair in pairs], self._max_pixels)
+        self._labels = self._labels.with_format_of([pair.mask for pair in pairs], self._max_pixels)
         pairs = split_pairs(pairs, **{name: options[name] for name in _SPLITTING})
         self._pairs = pairs if shard is None else _sharded(pairs, shard)
         checked = self._pairs[:_HEADERS_CHECKED]
@@ -190,7 +190,7 @@ class FolderImages:
         headers = check_headers(
             pair, self._max_pixels, channels=self._answers.channels, labels=self._labels
         )
-        return is_turn_ambiguous(*headers)
+        return is_orientation_ambiguous(*headers)
 
     def _images(self) -> Iterator[tuple[Pair, InputImage]]:
         for pair in self._pairs:
