@@ -66,7 +66,7 @@ def test_images_above_the_limit_are_errors(write):
 
 def test_two_sizes_in_a_pair_are_an_error(write):
     report = check(write(regions(0, 1, size=(24, 30))))
-    assert only(report, "size_mismatch") == "the image has 24x32, the mask 24x30"
+    assert only(report, "size_mismatch") == "the image is 24x32, the mask 24x30"
 
 
 def test_jpeg_masks_are_errors(write):
@@ -74,7 +74,7 @@ def test_jpeg_masks_are_errors(write):
     (folders[1] / "0.png").unlink()
     save(regions(0, 1), folders[1] / "0.jpg")
     report = check(folders)
-    assert only(report, "lossy_mask") == "JPEG loses ids at every edge"
+    assert only(report, "lossy_mask") == "JPEG changes ids at every edge"
     assert report.mask_formats == {"JPEG L": 1}
 
 

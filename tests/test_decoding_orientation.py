@@ -148,7 +148,7 @@ def test_an_image_that_is_turned_otherwise_than_its_mask_is_found(
     if ambiguous:
         assert f"Received: 1 of 1 pairs that differ, such as '{folders[0]}" in found[0]
         problem = next(p for p in report.problems if p.kind == "orientation_mismatch")
-        shown = f"{orientations[0]} of the image, {orientations[1]} of the mask"
+        shown = f"orientation {orientations[0]} of the image, {orientations[1]} of the mask"
         assert (problem.severity, problem.message) == ("error", shown)
 
 
@@ -162,7 +162,7 @@ def test_sizes_that_differ_by_turning_alone_get_advice_on_turning(tmp_path, orie
         Image.fromarray(pixels).save(folder / "0.png", exif=exif_data(orientation))
     (problem,) = check(folders, n_classes=2).problems
     assert problem.kind == "orientation_mismatch"
-    assert "equal without turning" in problem.message
+    assert "stored sizes are equal" in problem.message
     with pytest.raises(ValueError, match="must have the same height and width.*EXIF") as caught:
         make_dataset(*folders, n_classes=2, image_size=(8, 8))
     assert "Resize" not in str(caught.value)

@@ -77,8 +77,8 @@ def test_files_of_formats_that_are_not_read_are_counted_and_named(unread):
     assert any(kind == "unsupported_files" and message.startswith(count) for kind, message in found)
     count = "2 files (1 .json, 1 .pgm) among the masks, such as '"
     assert any(kind == "unsupported_files" and message.startswith(count) for kind, message in found)
-    assert ("missing_image", "its image 'c.jp2' is of a format that is not read") in found
-    assert ("missing_mask", "its mask 'd.json' is of a format that is not read") in found
+    assert ("missing_image", "the format of its image 'c.jp2' is not supported") in found
+    assert ("missing_mask", "the format of its mask 'd.json' is not supported") in found
 
 
 def test_a_partner_of_a_format_that_is_not_read_is_named(unread):

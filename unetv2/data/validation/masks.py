@@ -21,9 +21,9 @@ _MAX_COLORS = 64
 # Problems of masks whose colors are reported.
 _COLOR_PROBLEMS = ("colors_for_ids", "not_binary", "mixed_masks")
 
-# Measured on CamVid and driving scenes, as ids and as colors, whole and resized to 96x128 or by 1.5:
-# `in_between` is at most 0.15 of the edges in clean masks; in smoothed ones it is at least 0.18 of
-# the edges and 0.52 of the triples.
+# Measured on CamVid and driving scenes, as ids and as colors, whole and resized to 96x128 or by
+# 1.5: `in_between` is at most 0.15 of the edges in clean masks; in smoothed ones it is at least
+# 0.18 of the edges and 0.52 of the triples.
 _MIN_FRACTION_OF_EDGES = 0.17
 _MIN_FRACTION_OF_TRIPLES = 0.5
 _MIN_IN_BETWEEN = 8
