@@ -30,7 +30,7 @@ _CLASS = re.compile(
 _BLOCK = re.compile(
     r"^( *)\.\. code-block:: (?:text|console)\n((?:\1   :.*\n)*)\n((?:\1   .*\n|\n)+)", re.MULTILINE
 )
-# By a command, or in the report of the dataset doctor.
+# By a command, or in the validation report.
 _PRINTED = re.compile(r"^ *(?:error|warning): (?:\w+ \(\d+\)\. )?(.+)$", re.MULTILINE)
 _LITERAL = re.compile(r"(?<![`\w])``(?=\S)((?:(?!\n\s*\n).)+?)(?<=\S)``(?![`\w])", re.DOTALL)
 _HEADING = re.compile(r"^(\S.*)\n([=\-~^\"'])\2{3,}$", re.MULTILINE)
