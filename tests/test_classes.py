@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unetv2
+from unetv2.classes import require_class_ids
 
 
 def test_carlas_tags_are_those_of_0_9_11():
@@ -109,3 +110,34 @@ def test_the_number_of_classes_is_bounded():
     ):
         with pytest.raises(ValueError, match="`n_classes` must be at most .* Received: n_classes="):
             build()
+
+
+@pytest.mark.parametrize(
+    ("ids", "ignored", "invalid"),
+    [
+        ([0, 1, 2], None, None),
+        ([], None, None),
+        ([0, 255], 255, None),
+        ([0, -1], -1, None),
+        ([0, 255, 255], None, "Received: 255 in 2 of 3 pixels of 'a.png'. Do it."),
+        ([-1, 3, 3, 9], 9, r"\[0, 3\) or `ignore_class` \(9\). Received: -1, 3 in 3 of 4 pixels"),
+        (list(range(100)), None, r"Received: 3, 4, 5, 6, 7, 8, 9, 10, ... in 97 of 100 pixels"),
+    ],
+)
+def test_ids_are_classes_or_ignored(ids, ignored, invalid):
+    array = np.array(ids, np.int32)
+
+    def check(advice):
+        require_class_ids(array, 3, ignored, source="'a.png'", advice=advice)
+
+    if invalid is None:
+        check("")
+        return
+    for advice in ("Do it.", lambda found: "Do it." if (np.diff(found) > 0).all() else ""):
+        with pytest.raises(ValueError, match=invalid):
+            check(advice)
+
+
+def test_ids_must_be_integers():
+    with pytest.raises(ValueError, match="integer ids. Received: float32 in the mask"):
+        require_class_ids(np.zeros(3, np.float32), 3, None, source="the mask", advice="")
