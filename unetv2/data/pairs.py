@@ -37,8 +37,7 @@ class LabelSource(ABC):
     """Provides the pairs of a data set and the class ids of each.
 
     A subclass finds pairs and reads class ids; everything else, from reading images to batches,
-    does not depend on it. Instances should be frozen dataclasses, so that their ``repr`` describes
-    them.
+    does not depend on it. :class:`unetv2.data.sources.folders.FolderSource` is an example.
 
     Attributes:
         labels: Labels. The classes of the masks.
@@ -47,9 +46,9 @@ class LabelSource(ABC):
     labels: Labels
 
     @property
+    @abstractmethod
     def description(self) -> str:
-        """Everything but the files that decides the class ids."""
-        return f"{type(self).__name__}({self.labels!r})"
+        """Everything but the files that decides the class ids, such as ``repr(labels)``."""
 
     @property
     @abstractmethod
@@ -75,6 +74,6 @@ class LabelSource(ABC):
             ValueError: If the labels are not valid.
         """
 
+    @abstractmethod
     def files(self, pair: Pair) -> tuple[str, ...]:
         """Returns the paths of all files that a pair is read from."""
-        return pair.image, pair.mask
