@@ -166,7 +166,7 @@ def test_a_mask_has_an_error_exactly_where_reading_raises(write, options):
         regions(0, 1, size=(24, 30)),
     )
     pairs = find_pairs(*folders)
-    labels = Labels(**options).settled([pair.mask for pair in pairs], 10_000)
+    labels = Labels(**options).with_format_of([pair.mask for pair in pairs], 10_000)
     refused = set()
     for pair in pairs:
         try:

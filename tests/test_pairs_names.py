@@ -75,11 +75,11 @@ def unread(tmp_path):
 def test_files_of_formats_that_are_not_read_are_counted_and_named(unread):
     found = {(problem.kind, problem.message) for problem in problems(*unread, n_classes=2)}
     count = "4 files (2 .heic, 1 .jp2, 1 .ppm) among the images, such as '"
-    assert any(kind == "unread_files" and message.startswith(count) for kind, message in found)
+    assert any(kind == "unsupported_files" and message.startswith(count) for kind, message in found)
     count = "2 files (1 .json, 1 .pgm) among the masks, such as '"
-    assert any(kind == "unread_files" and message.startswith(count) for kind, message in found)
-    assert ("mask_alone", "its image 'c.jp2' is of a format that is not read") in found
-    assert ("image_alone", "its mask 'd.json' is of a format that is not read") in found
+    assert any(kind == "unsupported_files" and message.startswith(count) for kind, message in found)
+    assert ("missing_image", "the format of its image 'c.jp2' is not supported") in found
+    assert ("missing_mask", "the format of its mask 'd.json' is not supported") in found
 
 
 def test_a_partner_of_a_format_that_is_not_read_is_named(unread):
@@ -173,7 +173,7 @@ def test_suffixes_that_pair_nearly_all_are_proposed_and_do(tmp_path, name):
         for argument, value in options.items():
             assert (f"{argument}={value!r}" in str(error.value)) == bool(value)
     first = problems(*folders)[0]
-    assert first.kind == "no_pair"
+    assert first.kind == "no_pairs"
     assert f"mask_suffix={proposal.masks[0]!r}" in first.message
 
 

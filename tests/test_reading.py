@@ -212,7 +212,7 @@ def test_a_mask_of_colors_is_no_mask_of_ids(tmp_path):
 def test_a_jpeg_is_no_mask(tmp_path):
     pair = write_pair(tmp_path, gray((8, 8)), np.zeros((8, 8), np.uint8), mask_name="m/a.jpg")
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
-        with pytest.raises(ValueError, match="Masks must be stored without losses: JPEG .*a.jpg"):
+        with pytest.raises(ValueError, match="Masks must be stored losslessly: JPEG .*a.jpg"):
             read(pair)
 
 

@@ -270,7 +270,7 @@ class SegmentationDataset:
         )
         return validate(
             source.matching,
-            source.settled_labels,
+            source.labels_with_format,
             subsets,
             folders=(source.image_dir, source.mask_dir),
             channels=self.preprocessing.channels,
