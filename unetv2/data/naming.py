@@ -139,8 +139,7 @@ def _sample(names: Sequence[str]) -> Sequence[str]:
 
 
 def _by_prefix(images: _Names, masks: _Names, min_pairs: float) -> Proposal | None:
-    reversed_names = [[_reversed_name(name) for name in names] for names in (images, masks)]
-    suffix = _by_suffix(*reversed_names, min_pairs)
+    suffix = _by_suffix(_reverse(images), _reverse(masks), min_pairs)
     if suffix is None:
         return None
     prefixes = tuple(text[::-1] for text in suffix.masks)
@@ -182,9 +181,10 @@ def _remove_suffix(names: Collection[str], end: str) -> set[str]:
     return {name[: len(name) - len(end)] for name in names if name.endswith(end)}
 
 
-def _reversed_name(name: str) -> str:
-    folder, slash, stem = name.rpartition("/")
-    return folder + slash + stem[::-1]
+def _reverse(names: _Names) -> list[str]:
+    """Reverses the characters of each name, but not of its folders."""
+    parts = (name.rpartition("/") for name in names)
+    return [folder + slash + stem[::-1] for folder, slash, stem in parts]
 
 
 def _by_words(images: _Names, masks: _Names, min_pairs: float) -> Proposal | None:
