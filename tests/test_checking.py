@@ -1,4 +1,4 @@
-"""What the data set's doctor finds in folders, files and images."""
+"""Findings of the validation in folders, files and images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the data set's doctor advises works when it is followed, and is never wrong."""
+"""Advice of the validation works when it is followed, and is never wrong."""
 
 from __future__ import annotations
 

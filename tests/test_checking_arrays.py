@@ -1,4 +1,4 @@
-"""What the data set's doctor finds in .npy files."""
+"""Findings of the validation in .npy files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the data set's doctor finds in the ids and colors of masks."""
+"""Findings of the validation in the ids and colors of masks."""
 
 from __future__ import annotations
 

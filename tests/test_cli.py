@@ -32,7 +32,7 @@ def test_json_is_all_that_stdout_gets(folders, capsys):
     assert json.loads(capsys.readouterr().out)["n_pairs"] == 3
 
 
-def test_every_option_reaches_the_doctor(folders, capsys, tmp_path):
+def test_every_option_reaches_the_validation(folders, capsys, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("name,red,green,blue\nsky,0,0,0\nroad,1,1,1\n")
     words = ["check", *folders, "--classes", str(table), "--ignore-class", "2", "--json"]

@@ -183,7 +183,7 @@ def test_one_color_a_mask_is_a_set_of_colors_from_any_cache(write, tmp_path, cac
     # Each is right by itself, and then kept.
     unetv2.make_dataset(*write(colored((200, 200, 200)), names="b"), **options)
     folders = write(colored((200, 0, 0)), names="a")
-    with pytest.raises(ValueError, match="must store ids in one way. .*in red alone|gray values"):
+    with pytest.raises(ValueError, match="ids in one format. .*in red alone|gray values"):
         unetv2.make_dataset(*folders, **options)
     assert "colors_for_ids" in kinds(check(folders))
 

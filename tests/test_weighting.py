@@ -85,7 +85,7 @@ def test_a_data_set_of_ours_tells_its_classes(write_pairs):
 
 def test_foreign_ids_are_an_error():
     message = (
-        "Mask ids must be in [0, 3). Received: 3 in 4 of 12 pixels of a "
+        "Mask ids must be in [0, 3). Received: 3 in 4 of 8 pixels of a "
         "mask. Raise `n_classes`, or pass the id of unlabeled pixels as `ignore_class`."
     )
     with pytest.raises(ValueError, match=re.escape(message)):

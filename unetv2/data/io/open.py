@@ -52,17 +52,9 @@ def read_header(
 ) -> Header:
     """Reads the header of an image or mask file.
 
-    Args:
-        path: str. The file.
-        max_pixels: int. Larger images are refused.
-        lossless: bool. Whether lossy formats are refused too, as for a mask.
-        channels: int or None. Channels that the file must be able to provide.
-
-    Returns:
-        Header.
-
     Raises:
-        ValueError: If it is not an image, too large, lossy, or without the channels.
+        ValueError: If it is not an image, too large, lossy although ``lossless`` is required, or
+            cannot provide the ``channels``.
     """
     with open_file(path, max_pixels) as file:
         if channels is not None:
@@ -111,33 +103,20 @@ def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS, keep_alpha: bool = F
     Args:
         path: str. The file.
         max_pixels: int. Larger images are refused.
-        keep_alpha: bool. Whether the file's alpha may be returned as a fourth channel: removing
-            it takes time.
+        keep_alpha: bool. Whether the file's alpha may be returned as a fourth channel.
 
     Returns:
         np.ndarray. uint8, uint16 or int32 ``(height, width)`` for one channel, or for the indices
         of a palette; uint8 or uint16 ``(height, width, 3)`` for colors. It may be read-only.
 
     Raises:
-        ValueError: If it is not an image, too large, lossy, holds several images, or values that
-            cannot be read as stored.
+        ValueError: As for :func:`decode_image`, and if the file is lossy.
     """
     with open_file(path, max_pixels) as file:
         return file.mask(keep_alpha=keep_alpha)
 
 
 def decode_colors(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decodes a mask of colors, also those of a palette.
-
-    Args:
-        path: str. The file.
-        max_pixels: int. Larger images are refused.
-
-    Returns:
-        np.ndarray. uint8 ``(height, width, 3)``.
-
-    Raises:
-        ValueError: If it is not an image, too large, lossy, or of 16 bits.
-    """
+    """Decodes a mask of colors, also those of a palette, to uint8 ``(height, width, 3)``."""
     with open_file(path, max_pixels) as file:
         return file.colors()

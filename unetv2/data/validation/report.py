@@ -38,30 +38,30 @@ ADVICE = {
     "missing_image": "Add the image or remove the mask; names must match, extensions aside.",
     "unreadable_image": "Replace the file, or remove it together with its mask.",
     "unreadable_mask": "Replace the file, or remove it together with its image.",
-    "lossy_mask": "Make it again from its source, as PNG.",
+    "lossy_mask": "Create it again from its source, as PNG.",
     "size_mismatch": "Resize the mask by nearest neighbor, or find the one that belongs to it.",
     "orientation_mismatch": "Their EXIF orientations differ. Save the image upright if its mask "
     "is upright; if the mask fits the stored pixels, remove the orientation tag.",
     "alpha_mask": "Save the alpha channel as the mask.",
-    "mixed_masks": "Save all masks in one way, or pass encoding='colors' with `classes`.",
+    "mixed_masks": "Save all masks in one format, or pass encoding='colors' with `classes`.",
     "label_map_collision": "Add that id to `label_map`: to itself, or to another one.",
     "out_of_range": "Raise `n_classes`, or pass `ignore_class`, `label_map` or `encoding`.",
     "colors_for_ids": "Pass encoding='colors' with `classes`, or encoding='max_channel' if the "
     "largest channel is the id.",
-    "unknown_colors": "Add them to the table, or make the mask again if they mix at edges.",
-    "not_binary": "Make the mask again without smoothing, or pass encoding='ids' or "
+    "unknown_colors": "Add them to the table, or create the mask again if edges are smoothed.",
+    "not_binary": "Create the mask again without smoothing, or pass encoding='ids' or "
     "encoding='colors'.",
-    "instance_ids": "Take the masks of class ids, such as Cityscapes' _labelIds.",
+    "instance_ids": "Use the masks of class ids, such as Cityscapes' _labelIds.",
     "binary_masks": "Pass encoding='binary'.",
-    "unsupported_files": "Convert them to a format that is read, such as PNG, or move them away.",
+    "unsupported_files": "Convert them to a supported format, such as PNG, or move them away.",
     "leakage": "Remove one of the two, or keep them together with `group_by`.",
     "contradiction": "Keep the pair whose mask is right.",
     "duplicate": "Remove one of the two.",
-    "antialiased": "Make the mask again without smoothing; resize by nearest neighbor only.",
+    "antialiased": "Create the mask again without smoothing; resize by nearest neighbor only.",
     "empty_mask": "Check that it is meant to be empty.",
     "single_class": "Check that it is meant to hold one class.",
     "blank_image": "Check the recording.",
-    "absent_class": "Add images of it, or leave it out of the figures.",
+    "absent_class": "Add images with it, or exclude it from the scores.",
 }
 """All kinds of findings, the most severe first, with advice."""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Mapping
-from dataclasses import dataclass, field
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -174,45 +173,26 @@ def _name(number: int, labels: Labels, ignored: int | None) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """Options of :func:`unetv2.make_dataset` for the ids found; None or empty if unknown.
-
-    Args:
-        n_classes: int or None. The number of classes.
-        ignore_class: int or None. An id that probably marks unlabeled pixels.
-        label_map: Maps further ids of unlabeled pixels to ``ignore_class``.
-        encoding: str or None. ``"binary"`` for black and white masks read as ids.
-    """
-
-    n_classes: int | None = None
-    ignore_class: int | None = None
-    label_map: Mapping[int, int] = field(default_factory=dict)
-    encoding: str | None = None
-
-
-def suggest(ids: Collection[int], labels: Labels) -> Suggestion:
-    """Returns the options that all ids of a data set suggest.
-
-    Args:
-        ids: The ids found.
-        labels: How masks were read.
-    """
+def suggest(ids: Collection[int], labels: Labels) -> dict[str, Any]:
+    """Returns options of :func:`unetv2.make_dataset` for all ids of a data set."""
     if are_probably_colors(ids, labels):
-        return Suggestion()
+        return {}
     if are_probably_binary(ids, labels):
-        return Suggestion(n_classes=2, encoding="binary")
+        return {"n_classes": 2, "encoding": "binary"}
     markers = _guess_unlabeled(ids, labels)
     known = labels.ignore_class
     ignored, label_map = options_to_ignore(markers, known) if markers else (known, {})
     classes = [number for number in ids if number not in (*markers, ignored)]
+    options: dict[str, Any] = {"label_map": label_map}
     if labels.classes is not None:
-        n_classes: int | None = len(labels.classes)
+        options["n_classes"] = len(labels.classes)
     elif labels.encoding == "binary":
-        n_classes = 2
-    else:
-        n_classes = max(2, max(classes) + 1) if classes and not number_instances(ids) else None
-    return Suggestion(n_classes, ignored if markers and known is None else None, label_map)
+        options["n_classes"] = 2
+    elif classes and not number_instances(ids):
+        options["n_classes"] = max(2, max(classes) + 1)
+    if markers and known is None:
+        options["ignore_class"] = ignored
+    return options
 
 
 def are_probably_binary(ids: Collection[int], labels: Labels) -> bool:

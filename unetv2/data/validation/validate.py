@@ -15,7 +15,6 @@ from unetv2.data.validation.checks import PairResult, check_pair
 from unetv2.data.validation.report import ADVICE, DatasetReport, Finding
 from unetv2.data.validation.statistics import (
     DatasetStatistics,
-    Suggestion,
     are_probably_binary,
     are_probably_colors,
     suggest,
@@ -133,8 +132,8 @@ def _report(
 ) -> DatasetReport:
     # The ids of masks that were not read as intended suggest nothing.
     is_misread = any(finding.kind in _UNREADABLE_IDS for finding in statistics.findings)
-    suggestion = Suggestion(labels.n_classes) if is_misread else suggest(statistics.pixels, labels)
-    ignored = suggestion.ignore_class
+    options = {"n_classes": labels.n_classes} if is_misread else suggest(statistics.pixels, labels)
+    ignored = options.get("ignore_class")
     if ignored is None:
         ignored = labels.ignore_class
     mean, std = statistics.mean_and_std() or (None, None)
@@ -153,12 +152,12 @@ def _report(
         value_range=None if mean is None else (statistics.low, statistics.high),
         mean=mean,
         std=std,
-        classes=statistics.classes(labels, labels.n_classes or suggestion.n_classes, ignored),
+        classes=statistics.classes(labels, labels.n_classes or options.get("n_classes"), ignored),
         colors=tuple(statistics.colors.most_common(_MAX_COLORS_REPORTED)) if has_colors else (),
-        suggested_n_classes=suggestion.n_classes,
-        suggested_ignore_class=suggestion.ignore_class,
-        suggested_label_map=suggestion.label_map,
-        suggested_encoding=suggestion.encoding,
+        suggested_n_classes=options.get("n_classes"),
+        suggested_ignore_class=options.get("ignore_class"),
+        suggested_label_map=options.get("label_map", {}),
+        suggested_encoding=options.get("encoding"),
         problems=tuple(findings),
         labels=labels,
     )
