@@ -13,10 +13,9 @@ from full_disks import full_disk
 from test_dataset import collect
 
 import unetv2
-from unetv2.data import loader as source
-from unetv2.data import preprocess as reading
-from unetv2.data.loader import FolderCache
-from unetv2.data.pairs import Pair
+from unetv2.data import pipeline
+from unetv2.data.cache import FolderCache
+from unetv2.data.preprocess import read_pair
 
 
 @pytest.fixture
@@ -24,11 +23,11 @@ def reads(monkeypatch):
     """The pairs that are read from their files."""
     read = []
 
-    def spy(pair, preparation):
+    def spy(source, pair, *args, **options):
         read.append(pair.key)
-        return reading.read_pair(pair, preparation)
+        return read_pair(source, pair, *args, **options)
 
-    monkeypatch.setattr(source, "read_pair", spy)
+    monkeypatch.setattr(pipeline, "read_pair", spy)
     return read
 
 
@@ -37,7 +36,7 @@ def load(folders, cache, **options):
     return collect(unetv2.make_dataset(*folders, cache=cache, **options))
 
 
-def test_a_second_run_reads_no_file_and_gives_the_same(write_pairs, tmp_path, reads):
+def test_a_second_run_reads_no_file_and_returns_the_same(write_pairs, tmp_path, reads):
     folders = write_pairs(40)
     first = load(folders, tmp_path / "cache")
     assert len(reads) == 40
@@ -81,7 +80,7 @@ def test_a_file_replaced_by_one_of_its_size_is_noticed(write_pairs, tmp_path):
     [{"image_size": (3, 4)}, {"interpolation": "nearest"}, {"channels": 1}, {"n_classes": 9},
      {"label_map": {1: 0, 0: 0}}, {"resize": "crop"}],
 )  # fmt: skip
-def test_another_preparation_is_another_entry(write_pairs, tmp_path, reads, options):
+def test_another_preprocessing_has_another_entry(write_pairs, tmp_path, reads, options):
     folders = write_pairs(2)
     load(folders, tmp_path / "cache")
     reads.clear()
@@ -110,18 +109,18 @@ def test_a_damaged_entry_is_read_again(write_pairs, tmp_path, reads):
     assert len(reads) == 2
 
 
-def test_a_failed_write_leaves_nothing_and_says_why(tmp_path):
+def test_a_failed_write_leaves_no_file_and_raises(tmp_path):
     path = str(save(np.zeros((2, 2), np.uint8), tmp_path / "a.png"))
     cache = FolderCache(tmp_path / "cache", "")
     with (
         full_disk(),
         pytest.raises(OSError, match="The folder of `cache` must be writable.*too large"),
     ):
-        cache.store(cache.entry(Pair("a", path, path)), (np.zeros(300), np.zeros(300)))
+        cache.store(cache.entry([path]), (np.zeros(300), np.zeros(300)))
     assert not [entry for entry in (tmp_path / "cache").rglob("*") if entry.is_file()]
 
 
-def test_a_full_disk_is_no_fault_of_the_pair(write_pairs, tmp_path):
+def test_a_full_disk_skips_no_pair(write_pairs, tmp_path):
     folders = write_pairs(3)
     with (
         full_disk(),
@@ -154,7 +153,7 @@ def test_no_file_is_read_within_a_tick_of_its_change(tmp_path, monkeypatch):
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
     for age, seconds in ((0, 0.02), (5_000_000, 0.015), (30_000_000, None), (-(10**12), None)):
-        entry = cache.entry(Pair("a", str(path), str(path)))
+        entry = cache.entry([str(path)])
         monkeypatch.setattr(time, "time_ns", lambda age=age, entry=entry: entry.changed + age)
         waited.clear()
         assert cache.load(entry) is None
@@ -165,7 +164,7 @@ def test_no_file_is_read_within_a_tick_of_its_change(tmp_path, monkeypatch):
     assert waited == [2.0]
 
 
-def test_no_changed_byte_of_an_entry_becomes_a_pixel(write_pairs, tmp_path, reads):
+def test_a_changed_byte_invalidates_an_entry(write_pairs, tmp_path, reads):
     folders = write_pairs(1)
     expected = load(folders, tmp_path / "cache")
     (entry,) = (tmp_path / "cache").rglob("*.pair")
@@ -184,12 +183,12 @@ def test_no_changed_byte_of_an_entry_becomes_a_pixel(write_pairs, tmp_path, read
     assert entry.read_bytes() == whole
 
 
-def test_entries_are_of_the_dtype_and_shape_that_was_kept(tmp_path):
+def test_entries_keep_dtype_and_shape(tmp_path):
     path = str(save(np.zeros((2, 2), np.uint8), tmp_path / "a.png"))
     cache = FolderCache(tmp_path / "cache", "")
     for dtype, channels in ((np.uint8, 3), (np.uint16, 7)):
         kept = (np.ones((4, 6, channels), dtype), np.ones((4, 6, 1), np.int32))
-        entry = cache.entry(Pair("a", path, path))
+        entry = cache.entry([path])
         cache.store(entry, kept)
         for one, two in zip(kept, cache.load(entry), strict=True):
             assert one.dtype == two.dtype
@@ -202,18 +201,18 @@ def test_entries_are_of_the_dtype_and_shape_that_was_kept(tmp_path):
 def test_a_file_that_changes_while_it_is_read_is_read_again(write_pairs, tmp_path, monkeypatch):
     images, masks = write_pairs(1)
 
-    def slow(pair, preparation):
-        pictures = reading.read_pair(pair, preparation)
+    def slow(*args, **options):
+        images = read_pair(*args, **options)
         save(np.full((12, 16), 2, np.uint8), masks / "0000.png")
-        return pictures
+        return images
 
     with monkeypatch.context() as patch:
-        patch.setattr(source, "read_pair", slow)
+        patch.setattr(pipeline, "read_pair", slow)
         load((images, masks), tmp_path / "cache")
     assert (load((images, masks), tmp_path / "cache")[1] == 2).all()
 
 
-def test_a_file_is_no_folder(write_pairs, tmp_path):
+def test_the_cache_folder_must_not_be_a_file(write_pairs, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError, match="`cache` must be 'memory', None or a folder"):
         load(write_pairs(2), tmp_path / "file")
@@ -227,7 +226,7 @@ print("done", flush=True)
 """
 
 
-def test_a_kill_in_the_middle_leaves_whole_entries_only(write_pairs, tmp_path):
+def test_a_killed_process_leaves_complete_entries_only(write_pairs, tmp_path):
     folders = write_pairs(400, size=(60, 80))
     command = [sys.executable, "-c", FILL, *map(str, folders), str(tmp_path / "cache")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

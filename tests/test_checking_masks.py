@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from checked_folders import SIZE, TABLE, check, kinds, only, regions
+from label_files import find_pairs, read_pair
 from PIL import Image
 
 import unetv2
 from unetv2.data.labels import Labels
-from unetv2.data.pairs import find_pairs
-from unetv2.data.preprocess import Preparation, read_pair
 
 
 def test_ids_are_counted_in_pixels_and_images(write):
@@ -82,7 +81,7 @@ def test_colors_outside_the_table_are_errors_with_their_counts(write):
     good = colors.copy()
     colors[3, :4] = (1, 2, 3)
     report = check(write(colors, good), encoding="colors", classes=TABLE)
-    message = only(report, "unknown_colors")
+    message = only(report, "foreign_colors")
     assert message == "colors outside the table: (1, 2, 3) in 4 pixels"
     assert report.colors == (((1, 2, 3), 4),)
     assert [row.pixels for row in report.classes] == [2 * 192 - 4, 2 * 384, 2 * 192]
@@ -168,11 +167,10 @@ def test_a_mask_has_an_error_exactly_where_reading_raises(write, options):
     )
     pairs = find_pairs(*folders)
     labels = Labels(**options).with_format_of([pair.mask for pair in pairs], 10_000)
-    preparation = Preparation(labels=labels)
     refused = set()
     for pair in pairs:
         try:
-            read_pair(pair, preparation)
+            read_pair(pair, labels)
         except ValueError:
             refused.add(pair.mask)
     problems = check(folders, **options).problems

@@ -30,7 +30,7 @@ _CLASS = re.compile(
 _BLOCK = re.compile(
     r"^( *)\.\. code-block:: (?:text|console)\n((?:\1   :.*\n)*)\n((?:\1   .*\n|\n)+)", re.MULTILINE
 )
-# By a command, or in the validation report.
+# By a command, or in the report of the dataset doctor.
 _PRINTED = re.compile(r"^ *(?:error|warning): (?:\w+ \(\d+\)\. )?(.+)$", re.MULTILINE)
 _LITERAL = re.compile(r"(?<![`\w])``(?=\S)((?:(?!\n\s*\n).)+?)(?<=\S)``(?![`\w])", re.DOTALL)
 _HEADING = re.compile(r"^(\S.*)\n([=\-~^\"'])\2{3,}$", re.MULTILINE)
@@ -110,8 +110,8 @@ def test_quotes_are_found():
         "`recipe` must be one of 'reference', 'fast'. Received: recipe='slow and sure'.",
         # What somebody else says, within a text within a text.
         "At most `max_skipped`=0.05 of the pairs may be skipped. Received: 1 of 12, the last one "
-        "since 'a.png' must be a readable image (PNG, JPEG, BMP, GIF, WEBP, TIFF). Received: 6 "
-        "bytes that are not a valid image (what Pillow says of it). Replace the file, or remove "
+        "because of: 'a.png' must be a readable image (PNG, JPEG, BMP, GIF, WEBP, TIFF). Received: "
+        "6 bytes that are not a valid image (what Pillow says of it). Replace the file, or remove "
         "it together with its partner. Fix the files or raise `max_skipped`.",
     ],
 )

@@ -8,24 +8,25 @@ from conftest import png, save
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from label_files import check_headers
+from label_files import read_pair as read_prepared
 from PIL import Image
 
 from unetv2.data.io.open import decode_image
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
-from unetv2.data.preprocess import Geometry, Preparation, check_headers, resize_image
-from unetv2.data.preprocess import read_pair as read_prepared
+from unetv2.data.preprocess import Geometry, resize_image
 from unetv2.synthetic import driving_scene
 
 IDS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
 
 def read_pair(pair, size, **options):
-    """Reads a pair; options of labels and of the preparation alike."""
+    """Reads a pair; the options are those of Labels and Preprocessing."""
     names = Labels.__dataclass_fields__
     labels = Labels(**{name: value for name, value in options.items() if name in names})
     others = {name: value for name, value in options.items() if name not in names}
-    return read_prepared(pair, Preparation(size, labels=labels, **others))
+    return read_prepared(pair, labels, image_size=size, **others)
 
 
 def write_pair(directory, image, mask, image_name="i/a.png", mask_name="m/a.png"):
@@ -215,7 +216,7 @@ def test_a_jpeg_is_no_mask(tmp_path):
             read(pair)
 
 
-def test_image_and_mask_must_have_one_size(tmp_path):
+def test_image_and_mask_must_have_the_same_size(tmp_path):
     pair = write_pair(tmp_path, gray((8, 8)), np.zeros((8, 9), np.uint8))
     message = "must have the same height and width. Received: 8x8 in '.*i/a.png' and 8x9 in '.*m/"
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
@@ -224,7 +225,7 @@ def test_image_and_mask_must_have_one_size(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a" * 2])
-def test_a_file_that_is_no_image_is_named(tmp_path, content):
+def test_an_invalid_image_is_named(tmp_path, content):
     pair = write_pair(tmp_path, content, np.zeros((8, 8), np.uint8))
     message = rf"'.*i/a.png' must be a readable image .*Received: {len(content)} bytes"
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):

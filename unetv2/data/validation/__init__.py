@@ -1,6 +1,6 @@
 """Validation of a data set: reads every pair once and reports all problems."""
 
 from unetv2.data.validation.report import ClassStatistics, DatasetReport, Finding
-from unetv2.data.validation.validate import check_dataset
+from unetv2.data.validation.validate import validate
 
-__all__ = ["ClassStatistics", "DatasetReport", "Finding", "check_dataset"]
+__all__ = ["ClassStatistics", "DatasetReport", "Finding", "validate"]

@@ -7,13 +7,10 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from unetv2.arguments import require_integer
-from unetv2.classes import ClassTable
-from unetv2.data.io.open import MAX_PIXELS
-from unetv2.data.labels import Labels, number_instances, resolve_labels
-from unetv2.data.listing import by_format
+from unetv2.data.labels import Labels, number_instances
 from unetv2.data.mask_format import MAX_COLORS
-from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, Matching, Pair, match_images, split_pairs
+from unetv2.data.pairs import SUBSETS, Pair
+from unetv2.data.sources.folders import Matching, count_by_format
 from unetv2.data.validation.checks import PairResult, check_pair
 from unetv2.data.validation.report import ADVICE, DatasetReport, Finding
 from unetv2.data.validation.statistics import (
@@ -30,95 +27,6 @@ _COLOR_PROBLEMS = ("colors_for_ids", "mixed_masks", "unknown_colors", "not_binar
 _UNREADABLE_IDS = ("colors_for_ids", "mixed_masks", "alpha_mask", "label_map_collision")
 # So that no thread waits for its next pair; more would accumulate results.
 _QUEUED_PAIRS_PER_THREAD = 4
-
-
-def check_dataset(
-    image_dir: str | os.PathLike[str],
-    mask_dir: str | os.PathLike[str],
-    *,
-    n_classes: int | None = None,
-    ignore_class: int | None = None,
-    classes: ClassTable | None = None,
-    encoding: str = "ids",
-    label_map: Mapping[int, int] | None = None,
-    channels: int = 3,
-    image_suffix: str = "",
-    mask_suffix: str = "",
-    split: Sequence[float] = SPLIT,
-    group_by: GroupBy | None = None,
-    seed: int = 0,
-    max_pixels: int = MAX_PIXELS,
-    output: str | os.PathLike[str] | None = None,
-    progress: bool = True,
-) -> DatasetReport:
-    """Validates all images and masks of two folders and reports every problem.
-
-    :func:`unetv2.make_dataset` stops at the first error. This function continues after errors, and
-    also reports problems that raise no error but impair training or its scores: images in two
-    subsets, smoothed masks, classes that never occur. Only counts and hashes of images are kept in
-    memory.
-
-    Args:
-        image_dir: Folder of the images, image files or ``.npy`` arrays, as for
-            :func:`unetv2.make_dataset`.
-        mask_dir: Folder of the masks.
-        n_classes: int, 2 to 65,536, or None. Number of classes; other ids are errors. None uses
-            the number of ``classes``, or allows any id.
-        ignore_class: int or None. Id of unlabeled pixels. None uses that of ``classes``.
-        classes: ClassTable or None. Names and colors.
-        encoding: ``"ids"``, ``"colors"``, ``"binary"`` or ``"max_channel"``, as for
-            :func:`unetv2.make_dataset`.
-        label_map: Maps ids in the files to class ids. None uses that of ``classes``.
-        channels: int, at least 1. Channels of the images: 1 to 4 for image files, which are
-            converted; any number for arrays, which must have exactly as many.
-        image_suffix: str. Suffix of the images' names, such as ``"_leftImg8bit"``.
-        mask_suffix: str. Suffix of the masks' names.
-        split: Fractions of train, validation and test, with the sum 1, to find images that are in
-            two subsets.
-        group_by: str, function or None. Groups that stay in one subset, as for
-            :func:`unetv2.make_dataset`.
-        seed: int, at least 0. Seed of the split.
-        max_pixels: int, at least 1. Images with more pixels are not decoded.
-        output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
-        progress: bool. Whether to report progress on stderr.
-
-    Returns:
-        DatasetReport.
-
-    Raises:
-        FileNotFoundError: If a folder does not exist.
-        NotADirectoryError: If a folder is a file.
-        ValueError: If a folder holds no image or two images of the same name, or an argument is
-            out of range.
-        TypeError: If an argument is of the wrong type.
-        OSError: If ``output`` cannot be written.
-
-    Example:
-        >>> images, masks = unetv2.synthetic.write_driving_scenes(
-        ...     tmp / "checked", 4, image_size=(48, 64))
-        >>> report = unetv2.check_dataset(images, masks, n_classes=20, progress=False)
-        >>> report.ok, report.problems[0].kind, report.problems[0].message.split(":")[0]
-        (False, 'out_of_range', 'ids outside [0, 20)')
-
-    References:
-        - Eigen & Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common
-          Multi-Scale Convolutional Architecture", ICCV 2015: the weight of a class is the median of
-          all frequencies divided by its own, its fraction of the pixels of the images with it.
-    """
-    labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
-    max_pixels = require_integer("max_pixels", max_pixels, 1, "It guards against broken headers.")
-    channels = require_integer("channels", channels, 1, "The default is 3, for RGB.")
-    matching = match_images(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
-    return validate(
-        matching,
-        labels.with_format_of([pair.mask for pair in matching.pairs], max_pixels),
-        _subsets(matching.pairs, split, seed, group_by),
-        folders=(os.fspath(image_dir), os.fspath(mask_dir)),
-        channels=channels,
-        max_pixels=max_pixels,
-        output=output,
-        progress=progress,
-    )
 
 
 def validate(
@@ -160,24 +68,6 @@ def validate(
     return report
 
 
-def _subsets(
-    pairs: Sequence[Pair], split: Sequence[float], seed: int, group_by: GroupBy | None
-) -> dict[str, str]:
-    """Returns the subset of each pair's key."""
-    split_pairs(pairs, None, split=split, seed=seed)
-    if pairs:
-        split_pairs(pairs, "train", split=(1, 0, 0), seed=seed, group_by=group_by)
-    subsets = {}
-    for name in SUBSETS:
-        try:
-            chosen = split_pairs(pairs, name, split=split, seed=seed, group_by=group_by)
-        # The calls above checked the arguments: this subset is empty.
-        except ValueError:
-            continue
-        subsets.update({pair.key: name for pair in chosen})
-    return subsets
-
-
 def _unpaired(matching: Matching) -> Iterator[Finding]:
     """Yields findings about files without a partner, and files of unsupported formats."""
     for path in matching.images_alone:
@@ -192,15 +82,18 @@ def _unpaired(matching: Matching) -> Iterator[Finding]:
             problem = "no image has a mask of its name"
         message = f"{problem}. {matching.advice}".removesuffix(". ")
         yield Finding("error", "no_pairs", None, message)
-    for what, files in (("images", matching.images_unread), ("masks", matching.masks_unread)):
+    for what, files in (
+        ("images", matching.unsupported_images),
+        ("masks", matching.unsupported_masks),
+    ):
         if files:
             example = os.path.basename(next(iter(files.values())))
-            message = f"{by_format(files)} among the {what}, such as '{example}'"
+            message = f"{count_by_format(files)} among the {what}, such as '{example}'"
             yield Finding("warning", "unsupported_files", None, message)
 
 
 def _missing(what: str, path: str, matching: Matching) -> str:
-    partner = matching.unread_partners.get(path)
+    partner = matching.unsupported_partners.get(path)
     if partner is None:
         return f"no {what} of that name"
     return f"the format of its {what} '{os.path.basename(partner)}' is not supported"
