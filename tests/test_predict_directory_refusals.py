@@ -20,12 +20,12 @@ def images(tmp_path):
     return write_images(tmp_path)
 
 
-def refused(images, error, message, output, **options):
-    before = files(images.parent)
+def refused(folder, error, message, output, *, images=None, **options):
+    before = files(folder.parent)
     with pytest.raises(error, match=message):
-        # The folders are looked at before the model is.
-        predict("model.keras", options.pop("images", images), output, **options)
-    assert files(images.parent) == before
+        # The paths are checked before the model is loaded.
+        predict("model.keras", folder if images is None else images, output, **options)
+    assert files(folder.parent) == before
 
 
 def test_what_would_be_read_again_is_refused(images, tmp_path):
@@ -79,7 +79,7 @@ def test_missing_and_empty_folders_are_refused(images, tmp_path):
     masks = tmp_path / "masks"
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
-    for pictures, error, message in (
+    for paths, error, message in (
         (tmp_path / "none", FileNotFoundError, "`images` must be an existing folder"),
         (tmp_path / "file", NotADirectoryError, "`images` must be a folder"),
         (tmp_path / "empty", ValueError, "`images` must hold images"),
@@ -87,7 +87,7 @@ def test_missing_and_empty_folders_are_refused(images, tmp_path):
         ([images / "none.png"], FileNotFoundError, "`images` must be files or one folder"),
         ([images / "notes.txt"], ValueError, "`images` must be images"),
     ):
-        refused(images, error, message, masks, images=pictures)
+        refused(images, error, message, masks, images=paths)
     refused(images, NotADirectoryError, "`output_dir` must be a folder", tmp_path / "file")
     refused(images, FileNotFoundError, "`model` must be a file", masks)
 
