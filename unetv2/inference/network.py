@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.inference.outputs import gives_probabilities, require_segmentation
+from unetv2.inference.outputs import gives_probabilities, nested_layers, require_segmentation
 from unetv2.models.convolution import Dropout, sampling
 
 # Each size of images gets its own graph, which is fastest. A model that is called with more sizes
@@ -129,7 +128,7 @@ def for_any_size(model: keras.Model) -> keras.Model | None:
 
 def with_sampled_dropout(model: keras.Model) -> keras.Model:
     """Returns a model whose dropout obeys ``sampling``; the same one if nothing is replaced."""
-    if all(_replaced(layer) is layer for layer in _layers(model)):
+    if all(_replaced(layer) is layer for layer in nested_layers(model)):
         return model
     return keras.models.clone_model(
         # Compiled and Sequential models would be cloned in another way.
@@ -137,13 +136,6 @@ def with_sampled_dropout(model: keras.Model) -> keras.Model:
         clone_function=_replaced,
         recursive=True,
     )
-
-
-def _layers(model: keras.Model) -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
 
 
 def _replaced(layer: Any) -> Any:
