@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import unetv2
 from unetv2.data.preprocess import Geometry, resize_image, resize_mask
-from unetv2.exporting.graph import Place, enlarge, shrink
+from unetv2.exporting.graph import Placement, enlarge, shrink
 from unetv2.inference.inputs import Canvas
 from unetv2.inference.inputs import place as place_on_canvas
 from unetv2.inference.postprocess import Band
@@ -108,7 +108,7 @@ def test_resizing_whole_tiles_and_nothing_at_all_is_exact(frames, source):
 @given(source=pairs, size=pairs)
 def test_the_way_back_is_that_of_predict(source, size):
     values = np.random.default_rng(0).normal(size=(1, *source, 4)).astype(np.float32)
-    found = enlarge(tf.constant(values), Place(0, 0, *source), size)[0]
+    found = enlarge(tf.constant(values), Placement(0, 0, *source), size)[0]
     bands = enlarge_bands([Band(0, tf.constant(values[0]))], source, size)
     wanted = np.concatenate([band.values for band in bands])
     np.testing.assert_allclose(found, wanted, atol=1e-5)
@@ -116,7 +116,7 @@ def test_the_way_back_is_that_of_predict(source, size):
 
 def test_padding_is_left_out_on_the_way_back():
     values = np.arange(4 * 6, dtype=np.float32).reshape(1, 4, 6, 1)
-    found = enlarge(tf.constant(values), Place(1, 2, 2, 3), (2, 3))
+    found = enlarge(tf.constant(values), Placement(1, 2, 2, 3), (2, 3))
     # Rows 1 and 2, columns 2 to 4.
     np.testing.assert_array_equal(found[0, ..., 0], [[8, 9, 10], [14, 15, 16]])
 
