@@ -143,6 +143,18 @@ def test_its_own_work_is_checked_and_a_bad_one_is_not_kept(model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_uncertain_model_agrees_with_itself(tmp_path):
+    # As after a short training, where many pixels have two classes of nearly the same probability.
+    model = lively((48, 48, 3), filters=8)
+    head = model.layers[-1].kernel
+    head.assign(head * 0.1)
+    model.preprocessing = whole((48, 48))
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
+    artifact = exported(model, tmp_path / "model", calibration=list(images))
+    assert artifact.description.parity.agreement > 0.99999
+    assert artifact.description.parity.max_difference < 1e-4
+
+
 def test_classes_that_tie_are_no_disagreement(tmp_path):
     blank = unetv2.build_unetv2((24, 32, 3), N_CLASSES, filters=2, depth=2)
     head = blank.layers[-1].kernel
