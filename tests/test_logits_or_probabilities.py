@@ -170,9 +170,7 @@ def batches():
 USES = {
     "predict": lambda one, _: unetv2.predict(one, random_image(*SIZE)),
     "evaluate": lambda one, _: unetv2.evaluate(one, batches(), progress=False),
-    "export": lambda one, folder: unetv2.export(
-        one, folder / "exported", format="saved_model", verbose=False
-    ),
+    "export": lambda one, folder: unetv2.export(one, folder / "exported", format="saved_model"),
     "benchmark": lambda one, _: unetv2.benchmark(one, runs=1, batch_size=1),
     "train": lambda one, folder: unetv2.train(one, batches(), None, output_dir=folder / "run"),
 }

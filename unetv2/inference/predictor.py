@@ -236,7 +236,8 @@ class InferenceEngine:
         self, batch: list[LoadedImage], options: OutputOptions
     ) -> Iterator[tuple[InputImage, Iterator[PredictedBlock]]]:
         # The same number for all: a prediction does not depend on the rest of the batch.
-        values = self._averaged(np.stack([one.prepared for one in batch]), [0] * len(batch))
+        images: Any = [one.prepared for one in batch]
+        values = self._averaged(np.stack(images), [0] * len(batch))
         for number, (image, plan, _) in enumerate(batch):
             strips = [Strip(0, values[number, *unpadded(plan.geometry)])]
             yield image, self._blocks(strips, plan.geometry.resized, image, options)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Unpack, overload
+from typing import Any, TypeAlias, Unpack, overload
 
 import keras
 import numpy as np
 
 from unetv2.exporting.artifact import is_artifact
-from unetv2.exporting.exported_model import ExportedModel
-from unetv2.exporting.load import load_exported
+from unetv2.exporting.exported_model import ExportedModel, load_exported
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import ImagePredictor, PredictorOptions
 from unetv2.keras_files import load_model
@@ -20,7 +19,7 @@ from unetv2.prediction.output_files import plan_jobs
 from unetv2.prediction.video import PredictedVideo, plan_video, predict_video_job
 
 PathLike = str | os.PathLike[str]
-Model = keras.Model | ExportedModel | PathLike
+Model: TypeAlias = keras.Model | ExportedModel | PathLike
 
 
 def load(model: Any) -> Any:
