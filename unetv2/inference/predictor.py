@@ -59,8 +59,8 @@ class AveragedNetwork:
 
     def __post_init__(self) -> None:
         """Checks every value."""
-        require_integer("mc_samples", self.mc_samples, 0, "0 leaves dropout off, 8 is common.")
-        require_integer("seed", self.seed, 0, "It decides what dropout drops.")
+        require_integer("mc_samples", self.mc_samples, 0, "0 disables dropout, 8 is common.")
+        require_integer("seed", self.seed, 0, "It is the seed of dropout.")
         valid = isinstance(self.tta, bool) or (
             isinstance(self.tta, Sequence) and all(map(_is_transform, self.tta))
         )
@@ -236,7 +236,7 @@ class InferenceEngine:
         self, batch: list[LoadedImage], options: OutputOptions
     ) -> Iterator[tuple[InputImage, Iterator[PredictedBlock]]]:
         # The same number for all: a prediction does not depend on the rest of the batch.
-        images: Any = [one.prepared for one in batch]
+        images: Any = [loaded.prepared for loaded in batch]
         values = self._averaged(np.stack(images), [0] * len(batch))
         for number, (image, plan, _) in enumerate(batch):
             strips = [Strip(0, values[number, *unpadded(plan.geometry)])]
@@ -339,7 +339,7 @@ class ImagePredictor:
         network = network_of(self.model)
         planner = InputPlanner(self.model, network, window, scale)
         overlap = require_fraction(
-            "overlap", overlap, "It is the share of a window that the next one covers too."
+            "overlap", overlap, "It is the fraction of a window that overlaps the next one."
         )
         averaged = AveragedNetwork(network, tta, mc_samples, seed)
         batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
@@ -413,11 +413,11 @@ class ImagePredictor:
             OSError: If ``output`` cannot be written; an existing file is unchanged.
         """
         engine = self.engine
-        several = isinstance(image, list | tuple)
-        images = [engine.open(one) for one in (image if several else [image])]
+        is_list = isinstance(image, list | tuple)
+        images = [engine.open(item) for item in (image if is_list else [image])]
         path = None
         if output is not None:
-            if several:
+            if is_list:
                 raise ValueError(
                     "`output` must be None for a list of images. "
                     f"Received: output='{output}' and {counted(len(images), 'image')}. "
@@ -425,23 +425,23 @@ class ImagePredictor:
                 )
             path = require_mask_path("output", output, mask_dtype(engine.network.n_classes))
             _require_other_file(path, images[0].path)
-        for one in images:
-            engine.prepare(one.size)
+        for opened in images:
+            engine.prepare(opened.size)
         options = OutputOptions(
             output is None if uncertainty is None else uncertainty, probabilities
         )
-        bar = Progress(sum(one.size[0] for one in images), "rows", shown=progress)
+        bar = Progress(sum(opened.size[0] for opened in images), "rows", shown=progress)
         predictions: list[Prediction] = []
         done = 0
-        for one, blocks in engine.predict(images, options):
-            builder = PredictionBuilder(one, engine.classes, path)
+        for opened, blocks in engine.predict(images, options):
+            builder = PredictionBuilder(opened, engine.classes, path)
             with builder.opened():
                 for block in blocks:
                     builder.add(block)
                     bar.update(done + block.row + block.mask.shape[0])
-            done += one.size[0]
+            done += opened.size[0]
             predictions.append(builder.prediction())
-        return predictions if several else predictions[0]
+        return predictions if is_list else predictions[0]
 
 
 def _require_other_file(output: Path, path: str | None) -> None:
