@@ -76,8 +76,8 @@ if TYPE_CHECKING:
     from unetv2 import metrics as metrics
     from unetv2 import synthetic as synthetic
     from unetv2 import visualization as visualization
-    from unetv2.benchmarking import benchmark as benchmark
     from unetv2.benchmarking import Benchmark as Benchmark
+    from unetv2.benchmarking import benchmark as benchmark
     from unetv2.classes import CAMVID as CAMVID
     from unetv2.classes import CARLA as CARLA
     from unetv2.classes import CITYSCAPES as CITYSCAPES

@@ -12,8 +12,7 @@ import numpy as np
 
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.exporting.artifact import is_artifact
-from unetv2.exporting.exported_model import ExportedModel
-from unetv2.exporting.exported_model import load_exported
+from unetv2.exporting.exported_model import ExportedModel, load_exported
 from unetv2.inference.inputs import InputImage
 from unetv2.inference.postprocess import Wanted, mask_dtype
 from unetv2.inference.prediction import Prediction, require_mask_path
