@@ -280,19 +280,10 @@ def benchmark(
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One way to run a model.
+    """One way to run a model, on images of one ``shape``, ``(height, width, channels)``.
 
-    Args:
-        name: str. Name in the table.
-        format: str. ``"keras"``, or the format of an exported model.
-        precision: str. Precision of the network.
-        shape: ``(height, width, channels)`` of an image.
-        predict: Predicts uint8 images ``(batch, height, width, channels)``.
-        model: The model for :func:`unetv2.evaluate`.
-        file: str or None. The path that the runtime loads; None for a Keras model in memory.
-        file_bytes: int. Size of its files.
-        run_alone: Loads ``file`` and runs it on images; see
-            :meth:`unetv2.exporting.formats.base.ExportFormat.run_alone`.
+    ``file`` is what the runtime loads, None for a Keras model in memory, and ``run_alone`` loads it
+    in a process of its own; see :meth:`unetv2.exporting.formats.base.ExportFormat.run_alone`.
     """
 
     name: str

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+import unetv2
 from unetv2.cli.options import Answer, add_command, table
-from unetv2.exporting.export import export
 from unetv2.exporting.formats import FORMATS
 
 
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Runs the command."""
     model = Path(options.model)
     output = options.output or model.with_name(f"{model.stem}-{options.format}-{options.precision}")
-    exported = export(
+    exported = unetv2.export(
         model,
         output,
         format=options.format,

@@ -30,7 +30,7 @@ from unetv2.exporting.artifact import (
 )
 from unetv2.exporting.calibration import calibration_images
 from unetv2.exporting.exported_model import ExportedModel, load_exported
-from unetv2.exporting.formats.base import ExportFormat, get_format
+from unetv2.exporting.formats.base import ExportFormat, Frames, get_format
 from unetv2.exporting.graph import COMPUTE_OPS, NETWORK, Graph, Plan, Size
 from unetv2.exporting.optimize import deployable, equalized
 from unetv2.exporting.parity import MIN_AGREEMENT, compare, random_images, reference_model
@@ -368,11 +368,7 @@ def move(written: Path, path: Path) -> None:
 
 
 def _write(
-    format: ExportFormat,
-    graph: Graph,
-    folder: Path,
-    precision: str,
-    calibration: Sequence[np.ndarray],
+    format: ExportFormat, graph: Graph, folder: Path, precision: str, calibration: Frames
 ) -> None:
     try:
         format.write(graph, folder, precision, calibration)

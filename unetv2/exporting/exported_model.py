@@ -386,8 +386,8 @@ def _load(path: str | os.PathLike[str], threads: int | None) -> ExportedModel:
         )
     try:
         run = format.load(
-            files, size=description.files[format.main]["bytes"], precision=description.precision,
-            threads=threads,
+            files[format.main], size=description.files[format.main]["bytes"],
+            precision=description.precision, threads=threads,
         )  # fmt: skip
     except ImportError:
         raise

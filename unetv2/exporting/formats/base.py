@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import abc
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ DESCRIPTION = "unetv2.json"
 # Maps uint8 frames (batch, height, width, channels) to masks, confidences and logits. It can be
 # called from several threads.
 Run = Callable[[np.ndarray], Outputs]
+# uint8 (height, width, channels) each.
+Frames = Sequence[np.ndarray]
 
 
 class ExportFormat(abc.ABC):
@@ -62,27 +63,23 @@ class ExportFormat(abc.ABC):
         return "float32"
 
     @abc.abstractmethod
-    def write(
-        self, graph: Graph, folder: Path, precision: str, calibration: Sequence[np.ndarray]
-    ) -> None:
+    def write(self, graph: Graph, folder: Path, precision: str, calibration: Frames) -> None:
         """Converts a graph and writes its files into a folder.
 
         Args:
             graph: The graph.
             folder: An empty folder.
             precision: str. One of ``precisions``.
-            calibration: Frames for int8, uint8 ``(height, width, channels)``.
+            calibration: Frames for int8.
         """
 
     @abc.abstractmethod
-    def load(
-        self, files: Mapping[str, Path], *, size: int, precision: str, threads: int | None
-    ) -> Run:
+    def load(self, network: Path, *, size: int, precision: str, threads: int | None) -> Run:
         """Loads an artifact with the runtime of the format.
 
         Args:
-            files: The artifact's files by name.
-            size: int. Bytes of the main file, without an embedded description.
+            network: The file of the network.
+            size: int. Bytes of the network in it, without an embedded description.
             precision: str. Precision of the artifact.
             threads: int or None. Number of threads; None uses the runtime's default.
 
@@ -124,8 +121,18 @@ class ExportFormat(abc.ABC):
         raise NotImplementedError
 
     def require_module(self, name: str, purpose: str) -> Any:
-        """Imports an optional module, or raises an error with the command that installs it."""
-        return require_module(name, self.extra, purpose)
+        """Imports an optional module, such as for the purpose ``"to run ONNX models"``.
+
+        Raises:
+            ImportError: If it is not installed; the message has the command that installs it.
+        """
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            raise ImportError(
+                f"`{name.split('.')[0]}` must be installed {purpose}. Received: {error}. "
+                f'Run: pip install "unetv2[{self.extra}]"'
+            ) from error
 
 
 def get_format(name: object) -> ExportFormat:
@@ -137,23 +144,3 @@ def get_format(name: object) -> ExportFormat:
     require_choice("format", name, FORMATS)
     format: ExportFormat = importlib.import_module(f"unetv2.exporting.formats.{name}").FORMAT
     return format
-
-
-def require_module(name: str, extra: str, purpose: str) -> ModuleType:
-    """Imports a module of an extra.
-
-    Args:
-        name: str. The module.
-        extra: str. The extra that installs it.
-        purpose: str. What it is needed for, such as ``"to run ONNX models"``.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"`{name.split('.')[0]}` must be installed {purpose}. Received: {error}. "
-            f'Run: pip install "unetv2[{extra}]"'
-        ) from error

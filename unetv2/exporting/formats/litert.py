@@ -5,19 +5,19 @@ from __future__ import annotations
 import threading
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from unetv2.exporting.formats.base import DESCRIPTION, ExportFormat, Run
+from unetv2.exporting.formats.base import DESCRIPTION, ExportFormat, Frames, Run
 from unetv2.exporting.graph import Graph, Outputs
 from unetv2.sealing import read_member
 
 
-class LiteRT(ExportFormat):
+class _LiteRT(ExportFormat):
     """A ``.tflite`` file, which takes one frame of a fixed size at a time.
 
     It runs with ``ai_edge_litert``, the successor of the deprecated ``tf.lite.Interpreter``. That
@@ -33,10 +33,7 @@ class LiteRT(ExportFormat):
     any_size = False
     runtime_files = ("model.tflite",)
 
-    def write(
-        self, graph: Graph, folder: Path, precision: str, calibration: Sequence[np.ndarray]
-    ) -> None:
-        """Writes ``model.tflite``."""
+    def write(self, graph: Graph, folder: Path, precision: str, calibration: Frames) -> None:
         converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.concrete()], graph)
         if precision == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -45,7 +42,7 @@ class LiteRT(ExportFormat):
         content = self._quantize(graph, calibration) if is_quantized else converter.convert()
         (folder / self.main).write_bytes(content)
 
-    def _quantize(self, graph: Graph, calibration: Sequence[np.ndarray]) -> bytes:
+    def _quantize(self, graph: Graph, calibration: Frames) -> bytes:
         """Quantizes all layers but the last one.
 
         The logits of all classes have one scale, which the largest of them sets. Where the network
@@ -78,12 +75,9 @@ class LiteRT(ExportFormat):
             )
         return bytes(debugger.get_nondebug_quantized_model())
 
-    def load(
-        self, files: Mapping[str, Path], *, size: int, precision: str, threads: int | None
-    ) -> Run:
-        """Loads ``model.tflite``."""
+    def load(self, network: Path, *, size: int, precision: str, threads: int | None) -> Run:
         runtime = self.require_module(self.runtime, "to run LiteRT models")
-        content = files[self.main].read_bytes()[:size]
+        content = network.read_bytes()[:size]
         interpreter = runtime.Interpreter(model_content=content, num_threads=threads)
         interpreter.allocate_tensors()
         signature = interpreter.get_signature_runner()
@@ -103,7 +97,6 @@ class LiteRT(ExportFormat):
 
     @staticmethod
     def run_alone(file: str, frames: Any) -> Any:
-        """Runs ``model.tflite`` once."""
         from ai_edge_litert.interpreter import Interpreter
 
         return Interpreter(model_path=file).get_signature_runner()(frames=frames)
@@ -115,7 +108,6 @@ class LiteRT(ExportFormat):
             archive.writestr(zipfile.ZipInfo(DESCRIPTION), description)
 
     def read_embedded(self, path: Path, max_bytes: int) -> tuple[bytes, int]:
-        """Reads the ZIP archive at the end of the file."""
         with zipfile.ZipFile(path) as archive:
             (member,) = archive.infolist()
             if member.filename != DESCRIPTION or member.file_size > max_bytes:
@@ -123,4 +115,4 @@ class LiteRT(ExportFormat):
             return read_member(archive, member), member.header_offset
 
 
-FORMAT = LiteRT()
+FORMAT = _LiteRT()

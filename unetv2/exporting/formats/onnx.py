@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unetv2.exporting.formats.base import ExportFormat, Run
+from unetv2.exporting.formats.base import ExportFormat, Frames, Run
 from unetv2.exporting.graph import INPUT, Graph, Outputs
 
 # The newest opset that tf2onnx converts everything to. It is of 2021, so most runtimes have it.
@@ -21,7 +21,7 @@ _ERRORS_ONLY = 3
 _FIELD, _KEY = b"\x72", b"\x0a\x06unetv2\x12"
 
 
-class ONNX(ExportFormat):
+class _ONNX(ExportFormat):
     """An ``.onnx`` file, which runs on the CPU here and on many accelerators elsewhere."""
 
     name = "onnx"
@@ -34,13 +34,9 @@ class ONNX(ExportFormat):
     runtime_files = ("model.onnx",)
 
     def network_dtype(self, precision: str) -> str:
-        """Returns the precision itself, but for int8."""
         return "float32" if precision == "int8" else precision
 
-    def write(
-        self, graph: Graph, folder: Path, precision: str, calibration: Sequence[np.ndarray]
-    ) -> None:
-        """Writes ``model.onnx``."""
+    def write(self, graph: Graph, folder: Path, precision: str, calibration: Frames) -> None:
         tf2onnx = self.require_module("tf2onnx", "to write ONNX models")
         model, _ = tf2onnx.convert.from_function(
             graph.function, input_signature=graph.function.input_signature, opset=_OPSET
@@ -56,7 +52,7 @@ class ONNX(ExportFormat):
             plain.write_bytes(model.SerializeToString())
             self._quantize(plain, path, calibration)
 
-    def _quantize(self, plain: Path, path: Path, calibration: Sequence[np.ndarray]) -> None:
+    def _quantize(self, plain: Path, path: Path, calibration: Frames) -> None:
         quantization = self.require_module("onnxruntime.quantization", "to quantize")
         shapes = self.require_module("onnxruntime.quantization.shape_inference", "to quantize")
         onnx = self.require_module("onnx", "to quantize")
@@ -75,22 +71,18 @@ class ONNX(ExportFormat):
             weight_type=quantization.QuantType.QInt8,
         )
 
-    def load(
-        self, files: Mapping[str, Path], *, size: int, precision: str, threads: int | None
-    ) -> Run:
-        """Loads ``model.onnx``."""
+    def load(self, network: Path, *, size: int, precision: str, threads: int | None) -> Run:
         runtime = self.require_module(self.runtime, "to run ONNX models")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = _ERRORS_ONLY
         # From memory, so that no file beside it is read, whatever the model refers to.
-        content = files[self.main].read_bytes()[:size]
+        content = network.read_bytes()[:size]
         session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         return lambda frames: Outputs(*session.run(list(Outputs._fields), {INPUT: frames}))
 
     @staticmethod
     def run_alone(file: str, frames: Any) -> Any:
-        """Runs ``model.onnx`` once."""
         import onnxruntime
 
         session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
@@ -106,7 +98,6 @@ class ONNX(ExportFormat):
             file.write(_metadata(description))
 
     def read_embedded(self, path: Path, max_bytes: int) -> tuple[bytes, int]:
-        """Reads the last entry of the metadata."""
         size = path.stat().st_size
         with path.open("rb") as file:
             file.seek(max(0, size - max_bytes))
@@ -125,7 +116,7 @@ class ONNX(ExportFormat):
 class _Frames:
     """Frames one by one, with the interface of ONNX Runtime's ``CalibrationDataReader``."""
 
-    def __init__(self, frames: Sequence[np.ndarray]) -> None:
+    def __init__(self, frames: Frames) -> None:
         self._frames: Iterator[np.ndarray] = iter(frames)
 
     def get_next(self) -> dict[str, Any] | None:
@@ -157,4 +148,4 @@ def _varint(number: int) -> bytes:
     return bytes([*encoded, number])
 
 
-FORMAT = ONNX()
+FORMAT = _ONNX()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from unetv2.exporting.formats.base import ExportFormat, Run
+from unetv2.exporting.formats.base import ExportFormat, Frames, Run
 from unetv2.exporting.graph import INPUT, Graph, Outputs
 
 _WEIGHTS = "model.bin"
@@ -20,7 +19,7 @@ _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "f32"}
 _CAPABILITIES = {"f32": "FP32", "f16": "FP16", "bf16": "BF16"}
 
 
-class OpenVINO(ExportFormat):
+class _OpenVINO(ExportFormat):
     """A folder with ``model.xml`` and ``model.bin``, which runs on the CPU.
 
     Weights of half precision are stored as float16, and the processor computes in the precision
@@ -38,10 +37,7 @@ class OpenVINO(ExportFormat):
         """Returns the modules; int8 needs NNCF."""
         return (self.runtime, "nncf") if precision == "int8" else (self.runtime,)
 
-    def write(
-        self, graph: Graph, folder: Path, precision: str, calibration: Sequence[np.ndarray]
-    ) -> None:
-        """Writes ``model.xml`` and ``model.bin``."""
+    def write(self, graph: Graph, folder: Path, precision: str, calibration: Frames) -> None:
         openvino = self.require_module("openvino", "to write OpenVINO models")
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             tf.saved_model.save(graph, scratch, signatures=graph.function)
@@ -68,10 +64,7 @@ class OpenVINO(ExportFormat):
             model, folder / self.main, compress_to_fp16=precision in ("float16", "bfloat16")
         )
 
-    def load(
-        self, files: Mapping[str, Path], *, size: int, precision: str, threads: int | None
-    ) -> Run:
-        """Loads ``model.xml`` and ``model.bin``."""
+    def load(self, network: Path, *, size: int, precision: str, threads: int | None) -> Run:
         core = self.require_module(self.runtime, "to run OpenVINO models").Core()
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
@@ -80,7 +73,7 @@ class OpenVINO(ExportFormat):
         supported = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         settings["INFERENCE_PRECISION_HINT"] = hint if _CAPABILITIES[hint] in supported else "f32"
         # Both files are passed, so that no other file is read.
-        model = core.read_model(files[self.main], files[_WEIGHTS])
+        model = core.read_model(network, network.with_name(_WEIGHTS))
         compiled = core.compile_model(model, "CPU", settings)
         # A request has one set of tensors, so each thread needs its own.
         local = threading.local()
@@ -95,10 +88,9 @@ class OpenVINO(ExportFormat):
 
     @staticmethod
     def run_alone(file: str, frames: Any) -> Any:
-        """Runs ``model.xml`` once."""
         import openvino
 
         return openvino.compile_model(file, "CPU")({"frames": frames})
 
 
-FORMAT = OpenVINO()
+FORMAT = _OpenVINO()

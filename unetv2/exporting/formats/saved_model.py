@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from unetv2.exporting.formats.base import ExportFormat, Run
+from unetv2.exporting.formats.base import ExportFormat, Frames, Run
 from unetv2.exporting.graph import COMPUTE_OPS, Graph, Outputs
 
 # TensorFlow's own functions to write and read variables, which models without variables have too.
@@ -21,7 +21,7 @@ _VARIABLE_FUNCTIONS = ("__inference__traced_save_", "__inference__traced_restore
 _OBJECTS = ("user_object", "function", "bare_concrete_function", "constant")
 
 
-class SavedModel(ExportFormat):
+class _SavedModel(ExportFormat):
     """A folder for TensorFlow and TensorFlow Serving.
 
     TensorFlow runs whatever a graph contains, which may read and write files or call Python. So a
@@ -39,21 +39,14 @@ class SavedModel(ExportFormat):
     )
 
     def network_dtype(self, precision: str) -> str:
-        """Returns the precision itself."""
         return precision
 
-    def write(
-        self, graph: Graph, folder: Path, precision: str, calibration: Sequence[np.ndarray]
-    ) -> None:
-        """Writes ``saved_model.pb`` and the files that belong to it."""
+    def write(self, graph: Graph, folder: Path, precision: str, calibration: Frames) -> None:
         tf.saved_model.save(graph, str(folder), signatures=graph.function)
 
-    def load(
-        self, files: Mapping[str, Path], *, size: int, precision: str, threads: int | None
-    ) -> Run:
-        """Loads the folder, after a check of its ops."""
-        _require_compute_ops(files[self.main])
-        loaded = tf.saved_model.load(str(files[self.main].parent))
+    def load(self, network: Path, *, size: int, precision: str, threads: int | None) -> Run:
+        _require_compute_ops(network)
+        loaded = tf.saved_model.load(str(network.parent))
         function: Any = loaded.signatures["serving_default"]
 
         # As a default, so that the variables of the model live as long as the function.
@@ -65,13 +58,11 @@ class SavedModel(ExportFormat):
 
     @staticmethod
     def run_alone(file: str, frames: Any) -> Any:
-        """Runs the SavedModel once."""
         import tensorflow as tf
 
         return tf.saved_model.load(file).signatures["serving_default"](frames=tf.constant(frames))
 
     def network_path(self, path: Path) -> Path:
-        """Returns the folder."""
         return path
 
 
@@ -108,4 +99,4 @@ def _ops(graph: Any) -> Iterator[str]:
     yield from own & set(graph.object_graph_def.concrete_functions)
 
 
-FORMAT = SavedModel()
+FORMAT = _SavedModel()
