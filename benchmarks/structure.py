@@ -168,7 +168,7 @@ def traced_calls(folder: Path) -> dict[str, dict[str, Any]]:
         ),
         "evaluate": lambda: unetv2.evaluate(model, (images, masks), progress=False),
         "export": lambda: unetv2.export(
-            model, folder / "exported", format="saved_model", verbose=False
+            model, folder / "exported", format="saved_model"
         ),
     }  # fmt: skip
     found = {}

@@ -28,6 +28,8 @@ def two_folders_to_a_deployed_model(images: Path, masks: Path, work: Path) -> fl
     video: unetv2.PredictedVideo = unetv2.predict_video(exported, "in.mp4", work / "out.mp4")
     prediction: unetv2.Prediction = unetv2.predict(model, "street.png", tta=True)
     several: list[unetv2.Prediction] = unetv2.predict(model, ["street.png", "square.png"])
+    predictor = unetv2.Predictor(work / "run" / "model.keras", window=(512, 512), tta=True)
+    prediction = predictor.predict("street.png", probabilities=True)
     prediction.overlay(opacity=0.3)
     mask: np.ndarray = exported.predict(np.zeros((96, 128, 3), np.uint8)).mask
     print(done.ok, video.frames, len(measured.rows), mask.shape, best, len(several))

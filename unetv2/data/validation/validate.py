@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from unetv2.data.labels import Labels, number_instances
 from unetv2.data.mask_format import MAX_COLORS
@@ -19,6 +18,7 @@ from unetv2.data.validation.statistics import (
     are_probably_colors,
     suggest,
 )
+from unetv2.prefetch import prefetch
 from unetv2.progress import Progress
 from unetv2.text import counted
 
@@ -104,17 +104,13 @@ def _check_pairs(
 ) -> Iterator[PairResult]:
     """Yields the results of all pairs in order, checked by twice as many threads as cores."""
     n_threads = 2 * _n_cores()
-    queue: deque[Future[PairResult]] = deque()
     with ThreadPoolExecutor(n_threads) as executor:
-        try:
-            for pair in pairs:
-                queue.append(executor.submit(check_pair, pair, labels, max_pixels, channels))
-                if len(queue) >= _QUEUED_PAIRS_PER_THREAD * n_threads:
-                    yield queue.popleft().result()
-            while queue:
-                yield queue.popleft().result()
-        finally:
-            executor.shutdown(cancel_futures=True)
+        yield from prefetch(
+            lambda pair: check_pair(pair, labels, max_pixels, channels),
+            pairs,
+            executor,
+            buffer_size=_QUEUED_PAIRS_PER_THREAD * n_threads,
+        )
 
 
 def _n_cores() -> int:
