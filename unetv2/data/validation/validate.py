@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from unetv2.data.labels import Labels, number_instances
 from unetv2.data.mask_format import MAX_COLORS
@@ -128,7 +129,9 @@ def _report(
 ) -> DatasetReport:
     # The ids of masks that were not read as intended suggest nothing.
     is_misread = any(finding.kind in _UNREADABLE_IDS for finding in statistics.findings)
-    options = {"n_classes": labels.n_classes} if is_misread else suggest(statistics.pixels, labels)
+    options: dict[str, Any] = {"n_classes": labels.n_classes}
+    if not is_misread:
+        options = suggest(statistics.pixels, labels)
     ignored = options.get("ignore_class")
     if ignored is None:
         ignored = labels.ignore_class
