@@ -87,6 +87,7 @@ def compare(
     predictor = Predictor(reference)
     agreeing, total, largest, means = 0, 0, 0.0, []
     for image in images:
+        expected: Any
         (expected,) = predict_prepared(predictor, [image], probabilities=True)
         found: Any = exported.predict(image, probabilities=True)
         agreeing += int(_agree(expected.probabilities, found.mask).sum())
