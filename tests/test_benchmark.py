@@ -11,7 +11,7 @@ from unetv2.benchmarking import call_in_turns
 from unetv2.cli import main
 
 
-def test_all_are_called_alike_and_in_turns():
+def test_functions_are_called_in_turns():
     calls = []
     seconds = call_in_turns([lambda: calls.append("a"), lambda: calls.append("b")], 12)
     # 12 runs in rounds of 5: 15 each, and an untimed one before each round and the first.
@@ -35,7 +35,7 @@ def files(tmp_path_factory):
     return folder
 
 
-def test_the_command_measures_everything_of_everything(files, tmp_path, capsys):
+def test_the_command_measures_keras_models_and_artifacts(files, tmp_path, capsys):
     words = ["benchmark", str(files / "model.keras"), str(files / "artifact")]
     words += ["--data", str(files / "images"), str(files / "masks"), "--runs", "5"]
     words += ["--batch-size", "3", "--output", str(tmp_path / "out"), "--quiet"]

@@ -12,6 +12,8 @@ from PIL import Image
 import unetv2
 from unetv2.cli import main
 from unetv2.exporting.formats.base import get_format
+from unetv2.exporting.graph import Plan
+from unetv2.exporting.parity import random_images
 
 
 def exported(model, path, **options):
@@ -58,7 +60,7 @@ def test_a_list_of_images_gives_a_list_in_its_order(artifact):
         np.testing.assert_array_equal(one.mask, artifact.predict(image).mask)
 
 
-def test_predict_and_evaluate_take_it_as_a_model(model, artifact):
+def test_predict_and_evaluate_accept_it_as_a_model(model, artifact):
     image = scenes(1, (50, 61))[0]
     wanted = unetv2.predict(model, image, tta=True)
     for one in (artifact, artifact.path):
@@ -115,14 +117,14 @@ def test_frames_of_the_networks_size_leave_resizing_to_the_loader(model, tmp_pat
     assert (artifact.predict(image).mask == unetv2.predict(model, image).mask).mean() > 0.999
 
 
-def test_samples_of_dropout_need_the_keras_model(artifact):
+def test_monte_carlo_dropout_needs_the_keras_model(artifact):
     with pytest.raises(ValueError, match="`mc_samples` must be 0 for an exported model"):
         unetv2.predict(artifact, scenes(1)[0], mc_samples=2)
     with pytest.raises(ValueError, match="Received: mc_samples=2. Pass the Keras model"):
         artifact.predict(scenes(1)[0], mc_samples=2)
 
 
-def test_the_artifact_tells_all_that_the_model_knew(tmp_path):
+def test_the_description_holds_preprocessing_classes_parity_and_versions(tmp_path):
     model = lively()
     table = unetv2.ClassTable.numbered(N_CLASSES, 9)
     model.preprocessing = whole(ignore_class=9, interpolation="nearest")
@@ -136,11 +138,26 @@ def test_the_artifact_tells_all_that_the_model_knew(tmp_path):
     assert artifact.predict(scenes(1)[0]).classes == table
 
 
-def test_its_own_work_is_checked_and_a_bad_one_is_not_kept(model, tmp_path):
+def test_nothing_is_written_if_the_agreement_is_too_low(model, tmp_path):
     message = "(?s)share of at least 1 of the pixels. Received: .*Lower `min_agreement`"
     with pytest.raises(ValueError, match=message):
         exported(model, tmp_path / "model", precision="bfloat16", min_agreement=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_random_images_have_the_spectrum_of_natural_images(channels):
+    plan = Plan((None, None), (24, 32), True, whole(channels=channels), False)
+    images = random_images(plan, 4)
+    again = random_images(plan, 4)
+    for image, same in zip(images, again, strict=True):
+        np.testing.assert_array_equal(image, same)
+        assert (image.shape, image.dtype) == ((240, 320, channels), np.uint8)
+        # Neighbors are similar, distant pixels are not: the amplitude falls with the frequency.
+        values = image.astype(float)
+        near, far = (np.abs(values[:, step:] - values[:, :-step]).mean() for step in (1, 64))
+        assert near < 0.5 * far
+    assert np.std([image.mean() for image in images]) > 5
 
 
 def test_an_uncertain_model_agrees_with_itself(tmp_path):
@@ -155,7 +172,7 @@ def test_an_uncertain_model_agrees_with_itself(tmp_path):
     assert artifact.description.parity.max_difference < 1e-4
 
 
-def test_classes_that_tie_are_no_disagreement(tmp_path):
+def test_equally_probable_classes_agree(tmp_path):
     blank = unetv2.build_unetv2((24, 32, 3), N_CLASSES, filters=2, depth=2)
     head = blank.layers[-1].kernel
     head.assign(np.full(head.shape, 1e-9))
@@ -180,7 +197,7 @@ def test_a_data_set_a_folder_and_files_are_calibrations(model, tmp_path):
         assert artifact.description.parity.n_images == 3
 
 
-def test_a_path_stays_unless_told_and_unless_it_is_an_artifact(model, tmp_path):
+def test_only_an_artifact_is_replaced_and_only_with_overwrite(model, tmp_path):
     path = tmp_path / "model"
     exported(model, path)
     with pytest.raises(ValueError, match="`path` must not exist.*overwrite=True"):
@@ -228,7 +245,7 @@ def test_an_exported_model_is_not_exported_again(artifact, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_made_says_so(model, tmp_path):
+def test_a_folder_that_cannot_be_created_is_named(model, tmp_path):
     (tmp_path / "file").write_text("mine")
     message = "(?s)file/model' must be written to export the model. Received: .*folder writable"
     with pytest.raises(OSError, match=message):
@@ -256,7 +273,7 @@ class Reads(keras.layers.Layer):
         return shape
 
 
-def test_a_layer_that_does_more_than_compute_is_named(tmp_path):
+def test_a_layer_with_unsupported_ops_is_named(tmp_path):
     image = keras.Input((8, 8, 3))
     logits = keras.layers.Conv2D(N_CLASSES, 1)(Reads(name="reader")(image))
     model = unetv2.SegmentationModel(image, logits, preprocessing=whole((8, 8)))
@@ -265,7 +282,7 @@ def test_a_layer_that_does_more_than_compute_is_named(tmp_path):
         exported(model, tmp_path / "model")
 
 
-def test_a_softmax_at_the_end_is_no_trouble(tmp_path):
+def test_a_model_of_probabilities_is_exported(tmp_path):
     model = recorded()
     probabilities = keras.layers.Softmax()(model.outputs[0])
     ends = unetv2.SegmentationModel(model.inputs[0], probabilities, preprocessing=whole())

@@ -35,7 +35,7 @@ def ranges(model, block):
         {"encoder": "MobileNetV3Small", "shape": (32, 32, 3)},
     ],
 )
-def test_equalizing_changes_no_answer(options):
+def test_equalizing_changes_no_logits(options):
     model = deployable(lively(**options), "float32")
     before = model.get_weights()
     pictures = images(model)
@@ -48,7 +48,7 @@ def test_equalizing_changes_no_answer(options):
         np.testing.assert_array_equal(one, other)
 
 
-def test_channels_get_like_ranges():
+def test_channels_get_similar_ranges():
     model = lively()
     expected = np.asarray(model(images(model)))
     made = model.get_layer("encoder_0").convolution_2.convolution
@@ -70,7 +70,7 @@ def test_channels_get_like_ranges():
 
 
 @pytest.mark.parametrize("options", [{"activation": "elu"}, {"normalization": "group"}])
-def test_what_factors_do_not_pass_is_left_alone(options):
+def test_layers_that_factors_do_not_pass_are_unchanged(options):
     model = lively(**options)
     even = equalized(model, [images(model)])
     np.testing.assert_allclose(even(images(model)), model(images(model)), atol=1e-4, rtol=1e-4)
@@ -101,7 +101,7 @@ def test_plain_convolutions_are_equalized_too():
     np.testing.assert_allclose(even(images(model)), model(images(model)), atol=1e-4)
 
 
-def test_channels_that_a_model_within_takes_are_left_alone():
+def test_channels_of_a_nested_model_are_unchanged():
     inner = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(4, 3, padding="same")])
     image = keras.Input((8, 8, 3))
     features = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(image)

@@ -19,7 +19,7 @@ from unetv2.exporting.optimize import deployable
         {"normalization": "batch", "encoder": "MobileNetV3Small", "shape": (32, 32, 3)},
     ],
 )
-def test_folding_changes_no_answer(options):
+def test_folding_changes_no_logits(options):
     model = lively(**options)
     folded = deployable(model, "float32")
     images = np.random.default_rng(1).random((2, *model.input_shape[1:]), np.float32)
@@ -76,7 +76,7 @@ class Nameless(keras.layers.Layer):
         return super().get_config()
 
 
-def test_a_layer_that_cannot_be_made_again_is_named():
+def test_a_layer_that_cannot_be_rebuilt_is_named():
     image = keras.Input((8, 8, 3))
     features = Nameless(2.0, name="odd")(image)
     model = unetv2.SegmentationModel(image, keras.layers.Conv2D(N_CLASSES, 1)(features))

@@ -112,13 +112,13 @@ def test_one_file_holds_everything(model, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("format", OTHERS)
-def test_threads_are_what_was_asked_for(model, tmp_path, format):
+def test_threads_are_accepted(model, tmp_path, format):
     exported(model, tmp_path / "model", format)
     one = unetv2.load_exported(tmp_path / "model", threads=1)
     assert one.predict(scenes(1)[0]).mask.shape == (48, 64)
 
 
-def test_windows_are_fed_at_their_scale(tmp_path):
+def test_windows_are_predicted_at_their_scale(tmp_path):
     model = lively((None, None, 3))
     model.preprocessing = unetv2.Preprocessing(crop_size=(16, 24))
     image = scenes(1, (40, 50))[0]
@@ -142,7 +142,7 @@ class Odd(keras.layers.Layer):
 
 
 @pytest.mark.parametrize("format", OTHERS)
-def test_a_layer_that_a_format_cannot_take_is_named(tmp_path, format):
+def test_a_layer_that_a_format_does_not_support_is_named(tmp_path, format):
     image = keras.Input((8, 8, 3))
     logits = keras.layers.Conv2D(N_CLASSES, 1)(Odd(name="peculiar")(image))
     model = unetv2.SegmentationModel(image, logits, preprocessing=whole((8, 8)))
@@ -176,7 +176,7 @@ def test_every_format_is_measured_in_one_benchmark(model, tmp_path):
     assert min(with_tensorflow) > max(without)
 
 
-def test_openvinos_eight_bits_answer_the_same_on_older_processors(model, tmp_path, monkeypatch):
+def test_int8_of_openvino_gives_the_same_masks_on_older_processors(model, tmp_path, monkeypatch):
     artifact = exported(model, tmp_path / "model", "openvino", "int8")
     frame = scenes(13, (24, 32))[-1]
     # Of the process that runs the example: OpenVINO's kernels then use nothing newer, no VNNI.

@@ -82,7 +82,7 @@ def test_an_artifact_is_found_after_a_kill_between_two_renames(artifact, tmp_pat
     assert [one.name for one in left.iterdir()] == ["model"]
 
 
-def test_a_full_disk_is_no_fault_of_the_model(tmp_path):
+def test_a_full_disk_is_reported_as_such(tmp_path):
     with (
         full_disk(2000),
         pytest.raises(OSError, match="model' must be written to export the model.*Free some space"),

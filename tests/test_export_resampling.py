@@ -53,7 +53,7 @@ def image(height, width, channels=3, seed=0):
     channels=st.sampled_from([1, 3, 4]),
 )
 @settings(max_examples=150)
-def test_a_image_of_known_size_is_resized_as_in_training(
+def test_an_image_of_known_size_is_resized_as_in_training(
     source, size, resize, interpolation, channels
 ):
     frame = image(*source, channels)
@@ -66,7 +66,7 @@ def test_a_image_of_known_size_is_resized_as_in_training(
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
-def test_a_image_of_any_size_is_resized_as_in_training(resize, interpolation):
+def test_an_image_of_any_size_is_resized_as_in_training(resize, interpolation):
     size = (12, 16)
     shrunk = open_shrink(size, resize, interpolation, 3)
     # 24x21 keeps its ratio at 12x10.5.
@@ -104,7 +104,7 @@ def test_resizing_whole_tiles_and_nothing_at_all_is_exact(frames, source):
 
 
 @given(source=pairs, size=pairs)
-def test_the_way_back_is_that_of_predict(source, size):
+def test_logits_are_enlarged_as_in_predict(source, size):
     values = np.random.default_rng(0).normal(size=(1, *source, 4)).astype(np.float32)
     found = enlarge(tf.constant(values), Placement(0, 0, *source), size)[0]
     bands = resize_strips([Strip(0, tf.constant(values[0]))], source, size)

@@ -70,7 +70,7 @@ def test_a_single_file_carries_its_description(tmp_path_factory, length, name):
         assert files == {file: path}
 
 
-def test_a_description_is_what_it_was_written_as(tmp_path):
+def test_a_description_is_read_as_it_was_written(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"network")
     write_description(tmp_path, described("onnx", parity=PARITY))
     found, _ = read(tmp_path)
@@ -103,7 +103,7 @@ def test_a_missing_and_a_cut_file_are_found(artifact):
     refused(artifact, "'saved_model.pb' cannot be read")
 
 
-def test_what_is_no_artifact_is_refused(tmp_path):
+def test_other_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist. Check the path"):
         unetv2.load_exported(tmp_path / "nowhere")
     refused(tmp_path, "it has no description")
@@ -185,7 +185,7 @@ def test_a_file_that_was_not_written_with_it_is_not_read(artifact, name):
     refused(artifact, f"'{name}' is in it, and was not written with it")
 
 
-def test_notes_beside_the_network_are_left_alone(artifact):
+def test_notes_beside_the_network_are_ignored(artifact):
     (artifact / "README.md").write_text("mine")
     (artifact / "variables" / ".DS_Store").write_bytes(b"a file manager's")
     assert unetv2.load_exported(artifact).n_classes == 5

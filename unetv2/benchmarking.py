@@ -416,11 +416,12 @@ def call_in_turns(calls: Sequence[Callable[[], Any]], runs: int) -> list[np.ndar
 
 
 def _run_keras_alone(file: str, frames: Any) -> Any:
+    import importlib
+
     import keras
 
     # Registers the layers.
-    import unetv2  # noqa: F401
-
+    importlib.import_module("unetv2")
     return keras.models.load_model(file, compile=False)(frames.astype("float32"))
 
 
