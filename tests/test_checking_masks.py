@@ -81,7 +81,7 @@ def test_colors_outside_the_table_are_errors_with_their_counts(write):
     good = colors.copy()
     colors[3, :4] = (1, 2, 3)
     report = check(write(colors, good), encoding="colors", classes=TABLE)
-    message = only(report, "foreign_colors")
+    message = only(report, "unknown_colors")
     assert message == "colors outside the table: (1, 2, 3) in 4 pixels"
     assert report.colors == (((1, 2, 3), 4),)
     assert [row.pixels for row in report.classes] == [2 * 192 - 4, 2 * 384, 2 * 192]
