@@ -102,7 +102,7 @@ def work(arguments: argparse.Namespace) -> None:
         overwrite=True,
         callbacks=[clock],
         strategy=strategy,
-        verbose=1 if sys.stdout.isatty() else 2,
+        progress=True if sys.stdout.isatty() else "epoch",
     )
     if arguments.index == 0:
         steps = clock.seconds[FIRST_STEPS:] or clock.seconds
@@ -111,7 +111,7 @@ def work(arguments: argparse.Namespace) -> None:
 
 def steps_a_second(arguments: argparse.Namespace, name: str, n: int) -> float:
     """Trains with so many workers and returns the median's inverse."""
-    from unetv2.distributed import LocalWorkers, free_addresses
+    from local_workers import LocalWorkers, free_addresses
 
     addresses = free_addresses(n)
     command = [sys.executable, __file__, *sys.argv[1:], "--name", name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from data_service import served, start_service
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_training import batches
@@ -12,7 +13,7 @@ from small_training import batches
 import unetv2
 from unetv2.data.dataset_info import origin_of
 from unetv2.data.sampling import Share
-from unetv2.distributed.collectives import pool
+from unetv2.distributed.replication import pool
 
 
 def together(data_of, batch_size, total):
@@ -154,19 +155,19 @@ def test_a_loss_without_replicas_is_what_it_was():
 
 
 def test_a_service_gives_the_same_batches():
-    dispatcher, _worker = unetv2.distributed.start_service(0)
+    dispatcher, _worker = start_service(0)
     address = dispatcher.target.removeprefix("grpc://")
     data = batches(5, 2).shuffle(3, seed=0, reshuffle_each_iteration=False)
-    served = unetv2.distributed.served(data, address)
-    assert int(served.cardinality()) == 3
-    for one, same in zip(data, served, strict=True):
+    remote = served(data, address)
+    assert int(remote.cardinality()) == 3
+    for one, same in zip(data, remote, strict=True):
         for part, same_part in zip(one, same, strict=True):
             np.testing.assert_array_equal(part, same_part)
 
 
-def test_what_cannot_be_served_says_why(write_pairs):
+def test_data_that_cannot_be_served_is_refused(write_pairs):
     ours = unetv2.make_dataset(*write_pairs(3), n_classes=3, image_size=(12, 16))
-    with pytest.raises(ValueError, match="`dataset` must consist of TensorFlow's functions"):
-        unetv2.distributed.served(ours, "127.0.0.1:1")
-    with pytest.raises(ValueError, match="`dataset` must say how many batches it has"):
-        unetv2.distributed.served(batches().repeat(), "127.0.0.1:1")
+    with pytest.raises(ValueError, match="`dataset` must consist of TensorFlow functions"):
+        served(ours, "127.0.0.1:1")
+    with pytest.raises(ValueError, match="`dataset` must have a known cardinality"):
+        served(batches().repeat(), "127.0.0.1:1")

@@ -19,7 +19,7 @@ from leftovers import left_behind
 from small_training import PLAIN, network, train
 
 import unetv2
-from unetv2.training.checkpoint import State, open_folder
+from unetv2.training.checkpoint import TrainingState, open_folder
 
 CHILD = [sys.executable, resuming.__file__]
 INTERRUPTED = {
@@ -61,7 +61,7 @@ def assert_same(one: Path, other: Path) -> None:
         assert weights.files == others.files
         for name in weights.files:
             np.testing.assert_array_equal(weights[name], others[name])
-    state, other_state = (State.load(path / "checkpoint.npz") for path in (one, other))
+    state, other_state = (TrainingState.load(path / "checkpoint.npz") for path in (one, other))
     variables, other_variables = state.variables, other_state.variables
     state.variables = other_state.variables = {}
     assert state == other_state
@@ -89,7 +89,7 @@ def test_trainings_differ_where_they_should(folder):
     # Otherwise the test above would hold of anything.
     with pytest.raises(AssertionError):
         assert_same(folder / "all", folder / "plain")
-    assert State.load(folder / "failing" / "checkpoint.npz").events
+    assert TrainingState.load(folder / "failing" / "checkpoint.npz").events
 
 
 def test_a_training_killed_within_an_epoch_ends_as_one_that_was_not(folder):
@@ -97,14 +97,14 @@ def test_a_training_killed_within_an_epoch_ends_as_one_that_was_not(folder):
     with subprocess.Popen([*CHILD, folder, "killed:all:slowly"]) as child:
         until = time.monotonic() + 300
         while not (run / "within_epoch.npz").exists() or (
-            State.load(run / "checkpoint.npz").epoch < 1
+            TrainingState.load(run / "checkpoint.npz").epoch < 1
         ):
             assert child.poll() is None, "it ended before it was killed"
             assert time.monotonic() < until
             time.sleep(0.02)
         child.kill()
     assert child.returncode == -signal.SIGKILL
-    assert 1 <= State.load(run / "checkpoint.npz").epoch < resuming.EPOCHS
+    assert 1 <= TrainingState.load(run / "checkpoint.npz").epoch < resuming.EPOCHS
     subprocess.run([*CHILD, folder, "killed:all"], check=True, timeout=300)
     assert_same(folder / "all", run)
 
@@ -122,7 +122,9 @@ def test_resuming_a_finished_training_changes_nothing(tmp_path):
 
 
 def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
-    recipe = unetv2.recipes.get(PLAIN, schedule="cosine", stages=((0.5, 0.5), (0.5, 1)))
+    recipe = unetv2.recipes.get(
+        PLAIN, schedule="cosine", progressive_resizing=((0.5, 0.5), (0.5, 1))
+    )
     first = train(tmp_path, recipe=recipe)
     more = train(tmp_path, recipe=recipe, epochs=6, resume=True)
     assert more.epoch == list(range(6))
@@ -138,7 +140,7 @@ def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
 def test_a_stage_entered_anew_has_a_loss_of_its_own(tmp_path):
     """After more epochs the images are small again, and their loss may be twice as high."""
     train(tmp_path, validation=None)
-    state = State.load(tmp_path / "checkpoint.npz")
+    state = TrainingState.load(tmp_path / "checkpoint.npz")
     state.lowest_loss = 0.01
     state.save(tmp_path / "checkpoint.npz")
     assert not train(tmp_path, validation=None, epochs=3, resume=True).events
@@ -182,7 +184,7 @@ def test_a_kill_while_a_run_is_removed_leaves_no_part_of_it_to_the_next(
 def test_a_place_within_an_epoch_that_is_over_is_ignored(tmp_path):
     train(tmp_path / "whole", epochs=2)
     train(tmp_path / "run", epochs=1)
-    old = State.load(tmp_path / "run" / "checkpoint.npz")
+    old = TrainingState.load(tmp_path / "run" / "checkpoint.npz")
     # As if killed after the end of the epoch was saved, before this was removed.
     old.epoch, old.step = 0, 2
     old.save(tmp_path / "run" / "within_epoch.npz")

@@ -8,9 +8,9 @@ import pytest
 from small_training import N_CLASSES, PLAIN, batches, network, train, unet
 
 import unetv2
-from unetv2.training.advice import at_end, at_start, of_one_class, trivial_score
-from unetv2.training.checkpoint import State
-from unetv2.training.data import examine
+from unetv2.training.advice import end_warnings, one_class_warnings, start_warnings, trivial_score
+from unetv2.training.checkpoint import TrainingState
+from unetv2.training.data import inspect_data
 
 ONE = np.array([[0, 5, 0], [0, 3, 0], [0, 2, 0]])
 ALL = np.diag([5, 3, 2])
@@ -22,8 +22,8 @@ def warnings_at_start(model=None, epochs=1, data=None):
     model = network() if model is None else model
     model.preprocessing = unetv2.Preprocessing()
     model.optimizer = keras.optimizers.SGD()
-    return at_start(
-        model, examine(model, data or batches(batch_size=6), None, PLAIN), epochs=epochs
+    return start_warnings(
+        model, inspect_data(model, data or batches(batch_size=6), None, PLAIN), epochs=epochs
     )
 
 
@@ -34,9 +34,13 @@ def warnings_at_end(validation, training=None, on_training=None, trivial=0.05, m
         for epoch, (low, high) in enumerate(zip(validation, training, strict=True))
     ]
     best = int(np.argmax(validation))
-    state = State(best=validation[best], best_epoch=best, history=rows, trivial=trivial)
+    state = TrainingState(
+        best=validation[best], best_epoch=best, history=rows, trivial_score=trivial
+    )
     model = unet(normalization="batch") if model is None else model
-    return at_end(state, model, lambda: training[best] if on_training is None else on_training)
+    return end_warnings(
+        state, model, lambda: training[best] if on_training is None else on_training
+    )
 
 
 def test_a_short_training_is_said_to_be_short():
@@ -55,7 +59,7 @@ def test_a_model_that_was_trained_may_be_trained_shortly(tmp_path):
     model = unetv2.SegmentationModel(
         image, layer(image), preprocessing=unetv2.Preprocessing(crop_size=(16, 24))
     )
-    assert not at_start(model, examine(model, batches(), None, PLAIN), epochs=1)
+    assert not start_warnings(model, inspect_data(model, batches(), None, PLAIN), epochs=1)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +87,10 @@ def test_a_data_set_that_lost_its_record_is_told_of(tmp_path, caplog):
 
 
 def epochs_warned_of(*confusions):
-    state, last = State(), len(confusions) - 1
+    state, last = TrainingState(), len(confusions) - 1
     epochs = []
     for epoch, counts in enumerate(confusions):
-        found = of_one_class(state, MODEL, counts, epoch, last=epoch == last)
+        found = one_class_warnings(state, MODEL, counts, epoch, is_last=epoch == last)
         state.warnings += found
         epochs += [epoch] * len(found)
     return epochs
@@ -144,7 +148,7 @@ def test_a_best_epoch_far_back_is_noticed():
 
 def test_a_model_that_learned_nothing_is_noticed():
     (warning,) = warnings_at_end(np.full(12, 0.46), trivial=0.459)
-    assert "0.460 in validation, where that has 0.459" in warning
+    assert "0.460 in validation, compared with 0.459" in warning
 
 
 def test_the_trivial_score_is_that_of_the_most_frequent_class():
@@ -153,4 +157,4 @@ def test_the_trivial_score_is_that_of_the_most_frequent_class():
 
 
 def test_a_training_without_validation_is_not_doubted():
-    assert at_end(State(best_epoch=3), network(), lambda: 0.0) == []
+    assert end_warnings(TrainingState(best_epoch=3), network(), lambda: 0.0) == []

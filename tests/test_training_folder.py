@@ -13,7 +13,7 @@ import pytest
 from small_training import N_CLASSES, PLAIN, SIZE, batches, network, train
 
 import unetv2
-from unetv2.training.checkpoint import State, write_whole
+from unetv2.training.checkpoint import TrainingState, write_whole
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +38,15 @@ def untouched(finished):
 
 def test_another_run_is_neither_mixed_with_nor_overwritten(untouched):
     message = (
-        f"`output_dir` must not hold another run. Received: '{untouched}', which does. "
-        "Pass resume=True to go on with it, overwrite=True to remove it, or another folder."
+        f"`output_dir` must not contain another run. Received: '{untouched}', which contains one. "
+        "Pass resume=True to continue it, overwrite=True to remove it, or another folder."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         train(untouched)
 
 
 def test_one_cannot_resume_and_overwrite(untouched):
-    with pytest.raises(ValueError, match="`resume` and `overwrite` must not both be True: one"):
+    with pytest.raises(ValueError, match="`resume` and `overwrite` must not both be True"):
         train(untouched, resume=True, overwrite=True)
 
 
@@ -88,7 +88,9 @@ def other_activation():
     ids=lambda value: value[:20] if isinstance(value, str) else "",
 )  # fmt: skip
 def test_a_run_of_something_else_is_not_resumed(untouched, options, difference):
-    message = "A run must be resumed as it was started. Received: .*" + re.escape(difference)
+    message = "A run must be resumed with the arguments of its start. Received: .*" + re.escape(
+        difference
+    )
     with pytest.raises(ValueError, match=message):
         train(untouched, resume=True, **options)
 
@@ -109,7 +111,7 @@ def test_a_checkpoint_that_is_cut_off_is_told(tmp_path, finished, left):
     with pytest.raises(
         ValueError, match="' must be a checkpoint of a training. Received: .* bytes"
     ):
-        State.load(path)
+        TrainingState.load(path)
 
 
 @pytest.mark.parametrize("content", [b"garbage", b"PK\x03\x04" + bytes(99)])
@@ -117,10 +119,10 @@ def test_a_checkpoint_of_something_else_is_told(tmp_path, content):
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="must be a checkpoint .* again with overwrite=True; mode"):
-        State.load(path)
+        TrainingState.load(path)
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     with pytest.raises(ValueError, match="other.npz' must be a checkpoint of a training."):
-        State.load(tmp_path / "other.npz")
+        TrainingState.load(tmp_path / "other.npz")
 
 
 def test_a_changed_number_of_a_checkpoint_is_told(tmp_path, finished):
@@ -129,7 +131,7 @@ def test_a_changed_number_of_a_checkpoint_is_told(tmp_path, finished):
     arrays["model/000000"] = arrays["model/000000"] + 1
     np.savez(tmp_path / "checkpoint.npz", **arrays)
     with pytest.raises(ValueError, match="checkpoint.npz' must be a checkpoint .* by their SHA-"):
-        State.load(tmp_path / "checkpoint.npz")
+        TrainingState.load(tmp_path / "checkpoint.npz")
 
 
 def test_a_changed_description_of_a_run_is_told(untouched, tmp_path):
@@ -141,10 +143,10 @@ def test_a_changed_description_of_a_run_is_told(untouched, tmp_path):
 
 
 def test_a_checkpoint_is_read_as_it_was_written(finished, tmp_path):
-    state = State.load(finished / "checkpoint.npz")
-    assert (state.epoch, state.step, state.best_epoch, state.factor) == (1, 0, 0, 1.0)
+    state = TrainingState.load(finished / "checkpoint.npz")
+    assert (state.epoch, state.step, state.best_epoch, state.rate_factor) == (1, 0, 0, 1.0)
     state.save(tmp_path / "copy.npz")
-    copy = State.load(tmp_path / "copy.npz")
+    copy = TrainingState.load(tmp_path / "copy.npz")
     for kind, arrays in state.variables.items():
         for one, other in zip(arrays, copy.variables[kind], strict=True):
             np.testing.assert_array_equal(one, other)
@@ -222,7 +224,7 @@ def test_a_full_disk_is_told_and_costs_nothing(tmp_path, rate, name):
             train(tmp_path / "run", model(), callbacks=[SmallDisk(100_000)], **options)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert State.load(files[1]).epoch == 1
+    assert TrainingState.load(files[1]).epoch == 1
     keras.models.load_model(files[0])
     assert not list((tmp_path / "run").glob(".*"))
     assert train(tmp_path / "run", model(), resume=True, **options).epoch == [0, 1, 2]

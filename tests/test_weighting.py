@@ -85,7 +85,7 @@ def test_a_data_set_of_ours_tells_its_classes(write_pairs):
 
 def test_foreign_ids_are_an_error():
     message = (
-        "Masks must hold ids in [0, 3) or `ignore_class` (None). Received: 3 in 4 pixels of a "
+        "Masks must contain ids in [0, 3) or `ignore_class` (None). Received: 3 in 4 pixels of a "
         "mask. Raise `n_classes`, or pass the id of unlabeled pixels as `ignore_class`."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -95,7 +95,9 @@ def test_foreign_ids_are_an_error():
 
 
 def test_masks_must_hold_integers():
-    with pytest.raises(ValueError, match="Masks must hold integer ids. Received: float64. Cast"):
+    with pytest.raises(
+        ValueError, match="Masks must be of an integer type. Received: float64. Cast"
+    ):
         unetv2.class_weights(batches(MASKS / 1.0), 4)
 
 
@@ -108,13 +110,15 @@ def test_an_endless_data_set_is_an_error(write_pairs):
 
 
 def test_what_cannot_be_weighed_is_an_error():
-    with pytest.raises(ValueError, match="`n_classes` must be known to weigh classes. Received: n"):
+    with pytest.raises(
+        ValueError, match="`n_classes` must be an integer for this data set. Received: n"
+    ):
         unetv2.class_weights(batches())
     with pytest.raises(ValueError, match="`n_classes` must be an integer of at least 2. Received"):
         unetv2.class_weights(batches(), 0)
-    with pytest.raises(ValueError, match="`dataset` must hold a labeled pixel. Received: none."):
+    with pytest.raises(ValueError, match="`dataset` must contain a labeled pixel. Received: none."):
         unetv2.class_weights(batches([[[7, 7]]]), 4, ignore_class=7)
-    with pytest.raises(ValueError, match="`dataset` must hold a labeled pixel. Received: none."):
+    with pytest.raises(ValueError, match="`dataset` must contain a labeled pixel. Received: none."):
         unetv2.class_weights(batches().take(0), 4)
     with pytest.raises(ValueError, match="`method` must be one of 'median_frequency', 'sqrt_med"):
         unetv2.class_weights(batches(), 4, method="inverse")
