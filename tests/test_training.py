@@ -33,7 +33,7 @@ EPOCHS = 4
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A training with all options of a recipe: progressive resizing, EMA, class weights, augmentation."""
+    """A training with progressive resizing, EMA, class weights and augmentation."""
     folder = tmp_path_factory.mktemp("training") / "deep" / "run"
     recipe = unetv2.recipes.get(
         "fast", batch_size=2, ema_momentum=0.5, progressive_resizing=((0.5, 0.5), (0.5, 1))
