@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from unetv2.data.dataset_info import origin_of
+from unetv2.data.dataset_info import info_of
 
 
 def served(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
@@ -35,7 +35,7 @@ def served(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
         ValueError: If the data set is one of ``make_dataset``, which reads files in Python, or has
             an unknown cardinality.
     """
-    if origin_of(dataset) is not None:
+    if info_of(dataset) is not None:
         raise ValueError(
             "`dataset` must consist of TensorFlow functions. Received: a data set of "
             "`make_dataset`, which reads files in Python. Save its output by "

@@ -15,7 +15,7 @@ from local_workers import LocalWorkers, free_addresses
 from small_training import batches, network, train
 
 import unetv2
-from unetv2.data.sampling import Share
+from unetv2.data.pipeline import Share
 from unetv2.distributed import Distribution
 from unetv2.distributed.collectives import Collectives
 from unetv2.training.checkpoint import locked

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_integer
 from unetv2.classes import ClassTable
-from unetv2.data.dataset_info import Origin, origin_of
+from unetv2.data.dataset import SegmentationDataset
+from unetv2.data.dataset_info import DatasetInfo, info_of
 from unetv2.data.io.header import is_turn_ambiguous
 from unetv2.data.io.open import MAX_PIXELS
-from unetv2.data.labels import Labels, resolve_labels
-from unetv2.data.listing import take_shard
-from unetv2.data.pairs import SPLIT, Pair, find_pairs, split_pairs
-from unetv2.data.preprocess import check_headers, warn_of_turns
+from unetv2.data.labels import Labels
+from unetv2.data.pairs import SPLIT, Pair
+from unetv2.data.preprocess import check_headers, warn_of_orientations
+from unetv2.data.sources.folders import take_shard
 from unetv2.evaluation.models import Answer, Answers
 from unetv2.inference.inputs import InputImage
 from unetv2.preprocessing import Preprocessing
@@ -140,24 +140,27 @@ class FolderImages:
         if recorded.get("label_map") == dict(self.classes.label_map):
             del recorded["label_map"]
         options = {**_OPTIONS, **recorded, **given}
-        self._labels = resolve_labels(
-            None, None, self.classes, options["encoding"], options["label_map"]
-        )
         self._answers = answers
         self._recorded = recorded
-        self._max_pixels = require_integer(
-            "max_pixels", options["max_pixels"], 1, "It guards against broken headers."
-        )
         image_dir, mask_dir = folders
+        data = SegmentationDataset.from_folders(
+            image_dir,
+            mask_dir,
+            classes=self.classes,
+            channels=answers.channels,
+            **{name: options[name] for name in _OPTIONS if name not in ("subset", "ignore_class")},
+        )
         try:
-            pairs = find_pairs(image_dir, mask_dir, **{name: options[name] for name in _FINDING})
+            _ = data.source.pairs
         except ValueError as error:
             raise ValueError(f"{error}{_told_of(recorded, _FINDING)}") from error
-        self._labels = self._labels.settled([pair.mask for pair in pairs], self._max_pixels)
-        pairs = split_pairs(pairs, **{name: options[name] for name in _SPLITTING})
+        self._data = data.subset(options["subset"])
+        pairs = list(self._data.pairs)
         self._pairs = pairs if shard is None else _sharded(pairs, shard)
         checked = self._pairs[:_HEADERS_CHECKED]
-        warn_of_turns([pair for pair in checked if self._is_turn_ambiguous(pair)], len(checked))
+        warn_of_orientations(
+            [pair for pair in checked if self._is_turn_ambiguous(pair)], len(checked)
+        )
         self.total = len(self._pairs)
         self.settings: dict[str, Any] = {
             "images": str(image_dir),
@@ -188,18 +191,21 @@ class FolderImages:
     def _is_turn_ambiguous(self, pair: Pair) -> bool:
         """Checks the headers of a pair."""
         headers = check_headers(
-            pair, self._max_pixels, channels=self._answers.channels, labels=self._labels
+            self._data.source,
+            pair,
+            channels=self._answers.channels,
+            max_pixels=self._data.max_pixels,
         )
         return is_turn_ambiguous(*headers)
 
     def _images(self) -> Iterator[tuple[Pair, InputImage]]:
         for pair in self._pairs:
-            options = {"channels": self._answers.channels, "max_pixels": self._max_pixels}
+            options = {"channels": self._answers.channels, "max_pixels": self._data.max_pixels}
             yield pair, InputImage(pair.image, **options)
 
     def _truth(self, pair: Pair, size: tuple[int, int]) -> np.ndarray:
         try:
-            truth = self._labels.read(pair.mask, self._max_pixels)
+            truth = self._data.read_mask(pair)
         except ValueError as error:
             raise ValueError(f"{error}{_told_of(self._recorded, _LABELLING)}") from error
         if truth.shape != size:
@@ -302,7 +308,7 @@ class DatasetImages:
 
     def __init__(self, answers: Answers, dataset: Any, classes: ClassTable | None) -> None:
         _require_dataset(dataset)
-        origin = origin_of(dataset)
+        origin = info_of(dataset)
         if origin is not None:
             _require_origin(origin, answers.n_classes)
         _require_shapes(dataset, answers.input_shape)
@@ -311,7 +317,7 @@ class DatasetImages:
         self._answers = answers
         self._dataset = dataset
         self._keys = None if origin is None else origin.keys
-        labels = None if origin is None else origin.preparation.labels
+        labels = None if origin is None else origin.labels
         self.classes = resolve_classes(classes, answers, labels=labels, ignore_class=None)
         self.total = None if origin is None else origin.n_pairs
         height, width = dataset.element_spec[0].shape[1:3]
@@ -352,8 +358,8 @@ def _require_dataset(dataset: Any) -> None:
         raise ValueError("`dataset` must hold an image. Received: an empty data set.")
 
 
-def _require_origin(origin: Origin, n_classes: int) -> None:
-    found = origin.preparation.labels.n_classes
+def _require_origin(origin: DatasetInfo, n_classes: int) -> None:
+    found = origin.labels.n_classes
     if found not in (None, n_classes):
         raise ValueError(
             "`model` must have an output for each class of the data. "

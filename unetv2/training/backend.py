@@ -16,7 +16,7 @@ import tensorflow as tf
 from typing_extensions import override
 
 from unetv2 import startup
-from unetv2.data.sampling import Share
+from unetv2.data.pipeline import Share
 
 # Batches, and how many of them make an epoch.
 Batches = tuple[tf.data.Dataset, int]

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
-from unetv2.data.dataset_info import Origin, origin_of
+from unetv2.data.dataset_info import DatasetInfo, info_of
 from unetv2.inference.outputs import require_logits
 from unetv2.models.segmentation_model import preprocessing_of
-from unetv2.preprocessing import Preprocessing
+from unetv2.preprocessing import Preprocessing, of_dataset
 from unetv2.training.recipes import Recipe
 
 _PAIRS = "batches of (image, mask), as returned by `make_dataset`"
@@ -122,7 +122,7 @@ def inspect_data(
     _require_dataset("train", train, must_end=steps_per_epoch is None)
     if validation is not None:
         _require_dataset("validation", validation, must_end=True)
-    info = origin_of(train)
+    info = info_of(train)
     ignore_class = _ignore_class(model, info, validation)
     shape = _check_first_batch("train", train, model, n_classes, ignore_class)
     if validation is not None:
@@ -149,7 +149,7 @@ def inspect_data(
         augmentation=augmentation if dataset_augmentation is None else None,
         image_shape=shape,
         validated=validation is not None,
-        preprocessing=_preprocessing(model, info, n_classes),
+        preprocessing=_preprocessing(model, train, n_classes),
         dataset_augmentation=dataset_augmentation,
         steps_per_epoch=steps_per_epoch,
     )
@@ -164,7 +164,7 @@ def _require_dataset(name: str, data: Any, *, must_end: bool) -> None:
     found, advice = _not_a_pair(data.element_spec)
     if found:
         raise ValueError(f"`{name}` must contain {_PAIRS}. Received: {found}. {advice}")
-    info = origin_of(data)
+    info = info_of(data)
     repeats = info is not None and info.repeat
     if must_end and (repeats or int(data.cardinality()) == tf.data.INFINITE_CARDINALITY):
         kind = "a data set with repeat=True" if repeats else "an endless data set"
@@ -265,25 +265,28 @@ def _require_class(model: keras.Model, *, is_distributed: bool) -> None:
         ) from error
 
 
-def _preprocessing(model: keras.Model, info: Origin | None, n_classes: int) -> Preprocessing | None:
+def _preprocessing(
+    model: keras.Model, train: tf.data.Dataset, n_classes: int
+) -> Preprocessing | None:
     """Returns the data's preprocessing, or else the model's."""
-    if info is not None:
-        return info.preprocessing
+    found = of_dataset(train)
+    if found is not None:
+        return found
     known = getattr(model, "preprocessing", None)
     return preprocessing_of(model, n_classes) if isinstance(known, Preprocessing) else None
 
 
-def _ignore_class(model: keras.Model, info: Origin | None, validation: Any) -> int | None:
+def _ignore_class(model: keras.Model, info: DatasetInfo | None, validation: Any) -> int | None:
     """Returns the data's ``ignore_class``, or else that of the compiled model."""
     compiled = getattr(getattr(model, "loss", None), "ignore_class", None)
     if info is None:
         return compiled
-    ignore_class = info.preparation.labels.ignore_class
-    other = origin_of(validation)
-    if other is not None and other.preparation.labels.ignore_class != ignore_class:
+    ignore_class = info.labels.ignore_class
+    other = info_of(validation)
+    if other is not None and other.labels.ignore_class != ignore_class:
         raise ValueError(
             "`train` and `validation` must have the same `ignore_class`. Received: "
-            f"{ignore_class} and {other.preparation.labels.ignore_class}."
+            f"{ignore_class} and {other.labels.ignore_class}."
         )
     return compiled if ignore_class is None else ignore_class
 
@@ -292,9 +295,9 @@ def _check_first_batch(
     name: str, dataset: Any, model: keras.Model, n_classes: int, ignore_class: int | None
 ) -> tuple[int, ...]:
     """Returns the shape of the first image."""
-    info = origin_of(dataset)
+    info = info_of(dataset)
     if info is not None:
-        found = info.preparation.labels.n_classes
+        found = info.labels.n_classes
         if found not in (None, n_classes):
             raise ValueError(
                 "`model` must have one output per class of the data. "
@@ -382,7 +385,7 @@ def count_pairs(name: str, dataset: tf.data.Dataset) -> tuple[int, int, bool]:
     Raises:
         ValueError: If there are so many batches that it may never end.
     """
-    info = origin_of(dataset)
+    info = info_of(dataset)
     if info is not None and int(dataset.cardinality()) >= 0:
         return info.n_pairs, info.batch_size, True
     sizes: list[int] = []

@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from unetv2.data.dataset_info import origin_of
-from unetv2.data.sampling import EpochCounter, Place, Share, epochs, without_waits
+from unetv2.data.dataset_info import info_of
+from unetv2.data.pipeline import EpochCounter, Place, Share, epochs, without_waits
 from unetv2.training.data import DataSpec, count_pairs
 
 # Pixels with this id count in no loss or metric; no file contains it. It marks the padding of
@@ -58,7 +58,7 @@ class Feed:
         self.ignore_class = spec.ignore_class
         if share is not None and spec.ignore_class is None:
             self.ignore_class = _PADDING_ID
-        info, other = origin_of(train), origin_of(validation)
+        info, other = info_of(train), info_of(validation)
         self._draws = EpochCounter()
         self._train_counter = None if info is None else info.epoch
         self._validation_counter = None if other in (None, info) else other.epoch
@@ -115,7 +115,7 @@ class Feed:
         dataset = self._validation
         if dataset is None:
             return None
-        info = origin_of(dataset)
+        info = info_of(dataset)
         if self._share is None or info is None:
             dataset = with_length(dataset)
             steps = int(dataset.cardinality())
@@ -147,7 +147,7 @@ class Feed:
         return self.spec.augmentation(*batch, (draw, number))
 
     def _shards(self, scale: float, skipped: int, share: Share) -> tf.data.Dataset:
-        info, batch_size = origin_of(self._train), self.spec.batch_size
+        info, batch_size = info_of(self._train), self.spec.batch_size
         if info is not None:
             shards = info.share(batch_size, share)
         else:

@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_integer, require_number
-from unetv2.data.dataset_info import origin_of
+from unetv2.data.dataset import SegmentationDataset
+from unetv2.data.dataset_info import info_of
 from unetv2.metrics import MeanIoU, PixelAccuracy
 from unetv2.preprocessing import class_table
 from unetv2.training import recipes
@@ -85,8 +86,8 @@ class Training:
 
 def train(
     model: keras.Model,
-    train: tf.data.Dataset,
-    validation: tf.data.Dataset | None,
+    train: tf.data.Dataset | SegmentationDataset,
+    validation: tf.data.Dataset | SegmentationDataset | None,
     *,
     recipe: str | Recipe = "fast",
     epochs: int = 40,
@@ -136,9 +137,12 @@ def train(
         model: A functional Keras model that maps images to logits ``(batch, height, width,
             n_classes)``.
         train: Batches of ``(image, mask)``, as returned by :func:`unetv2.make_dataset`. They must
-            end unless ``steps_per_epoch`` is given.
-        validation: The same of images that are not in ``train``; None trains without validation
-            and keeps the weights of the last epoch.
+            end unless ``steps_per_epoch`` is given. A :class:`unetv2.SegmentationDataset` provides
+            its subset ``"train"``, unless it is a subset itself, in batches of the recipe's size or
+            32.
+        validation: The same of images that are not in ``train``; a ``SegmentationDataset`` provides
+            its subset ``"validation"``. None trains without validation and keeps the weights of the
+            last epoch.
         recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
         epochs: int, at least 1. Number of epochs.
         steps_per_epoch: int, at least 1, or None. Batches in an epoch, for data that does not end:
@@ -214,6 +218,8 @@ def train(
                 f"{steps_per_epoch}. Limit the data set to an epoch's batches by `.take(n)`."
             )
 
+    train = _batches(train, "train", recipe)
+    validation = None if validation is None else _batches(validation, "validation", recipe)
     spec = backend.run_everywhere(
         "read the data",
         lambda: inspect_data(
@@ -335,6 +341,14 @@ def _backend(
     return LocalBackend(checkpoint_seconds)
 
 
+def _batches(
+    data: tf.data.Dataset | SegmentationDataset, subset: str, recipe: Recipe
+) -> tf.data.Dataset:
+    if isinstance(data, SegmentationDataset):
+        return data.batches(data.subset_name or subset, batch_size=recipe.batch_size or 32)
+    return data
+
+
 def _class_weights(
     recipe: Recipe, train: tf.data.Dataset, spec: DataSpec, backend: Backend
 ) -> list[float] | None:
@@ -349,7 +363,7 @@ def _class_weights(
                 "Pass one for each output of the model."
             )
         return list(recipe.class_weights)
-    info, share = origin_of(train), backend.share
+    info, share = info_of(train), backend.share
     is_shared = info is not None and share is not None
 
     def count() -> np.ndarray:
@@ -372,7 +386,7 @@ def _class_weights(
 
 def _identity(dataset: tf.data.Dataset | None) -> Any:
     """Returns what identifies the files of a data set of ``make_dataset``, or None."""
-    info = None if dataset is None else origin_of(dataset)
+    info = None if dataset is None else info_of(dataset)
     return None if info is None else info.identity
 
 
