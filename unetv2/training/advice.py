@@ -67,8 +67,8 @@ def start_warnings(model: keras.Model, spec: DataSpec, *, epochs: int) -> list[s
     if spec.preprocessing is None:
         warnings.append(
             "The preprocessing of the images is unknown, as `train` is not a data set of "
-            "`make_dataset`. Set `model.preprocessing = unetv2.Preprocessing(image_size=..., ...)` before, so that "
-            "`predict` and exported models use the same preprocessing."
+            "`make_dataset`. Set `model.preprocessing = unetv2.Preprocessing(image_size=..., ...)` "
+            "before, so that `predict` and exported models use the same preprocessing."
         )
     return warnings
 
