@@ -55,7 +55,7 @@ class Recorder(keras.callbacks.Callback):
 
     Args:
         folder: The output folder.
-        backend: What the training runs on; its chief writes.
+        backend: The backend, whose chief writes.
         feed: The training data.
         loggers: Callbacks for the end of each epoch, with the weights that are validated.
         users: The user's callbacks, for which an epoch ends last.
@@ -77,7 +77,7 @@ class Recorder(keras.callbacks.Callback):
         self._backend = backend
         self._feed = feed
         self._loggers = loggers
-        self._users = users
+        self.users = users
         self._patience = patience
 
     def start(
@@ -98,7 +98,7 @@ class Recorder(keras.callbacks.Callback):
         self._mean_iou = mean_iou
         self._swap = swap
         self._first_epoch, self._skipped = state.epoch, state.step
-        self._users.skipped = state.step
+        self.users.skipped = state.step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Restores the state, after ``fit`` has reset the metrics."""
@@ -136,7 +136,7 @@ class Recorder(keras.callbacks.Callback):
             score = row["val_mean_iou"]
             counts = self._mean_iou.scores().counts
             state.trivial_score = trivial_score(counts)
-            is_last = epoch + 1 == self._users.params["epochs"]
+            is_last = epoch + 1 == self.users.params["epochs"]
             state.warnings += warn(
                 one_class_warnings(state, self.model, counts, epoch, is_last=is_last)
             )
@@ -153,7 +153,7 @@ class Recorder(keras.callbacks.Callback):
                 (self._folder / WITHIN_EPOCH).unlink(missing_ok=True)
                 write_history(self._folder, state.history)
             # Last: whatever they raise, the epoch is saved.
-            self._users.end_epoch(epoch, dict(logs or {}))
+            self.users.end_epoch(epoch, dict(logs or {}))
         self._backend.checkpoint_was_saved()
         if state.stagnates(self._patience):
             self.model.stop_training = True
@@ -310,7 +310,7 @@ class UserCallbacks(keras.callbacks.CallbackList):
         self._last_logs: dict[str, float] | None = None
         super().__init__(
             list(callbacks),
-            add_progbar=progress is not False,
+            add_progbar=bool(progress),
             model=model,
             epochs=epochs,
             steps=steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import tensorflow as tf
@@ -110,8 +110,9 @@ class Feed:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
         return without_waits(dataset), steps
 
+    @cached_property
     def validation_batches(self) -> tuple[tf.data.Dataset, int] | None:
-        """Returns the validation data like :meth:`batches`, or None."""
+        """The validation data, as :meth:`batches` returns the training data, or None."""
         dataset = self._validation
         if dataset is None:
             return None

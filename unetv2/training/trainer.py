@@ -250,81 +250,117 @@ def train(
         warnings = warn(start_warnings(model, spec, epochs=epochs))
         if spec.preprocessing is not None:
             model.preprocessing = spec.preprocessing
-
-        trained = backend.replicate(model)
-        loss = recipe.loss_function(feed.ignore_class, class_weights)
-
-        def compile_model(rate_factor: float) -> MeanIoU:
-            # A new optimizer and new metrics, as each phase and rollback starts with.
-            with backend.scope():
-                steps = feed.steps * epochs
-                optimizer = recipe.optimizer(trained, steps, factor=rate_factor)
-                return _compile(
-                    trained, optimizer, loss, spec.n_classes, feed.ignore_class, backend
-                )
-
-        compile_model(1.0)
+        run = _Run(
+            backend.replicate(model), recipe, feed, backend, epochs,
+            recipe.loss_function(feed.ignore_class, class_weights),
+        )  # fmt: skip
+        run.compile(rate_factor=1.0)
         state: TrainingState = backend.run_on_chief(
-            "resume", lambda: initial_state(folder, trained, resume=has_checkpoint)
+            "resume", lambda: initial_state(folder, run.model, resume=has_checkpoint)
         )
-        state.restore(trained, backend.assign)
-        loggers: list[keras.callbacks.Callback] = []
-        if backend.is_chief:
-            writer = summary_writer(folder)
-            if validation is not None:
-                classes = class_table(spec.preprocessing, spec.n_classes)
-                loggers.append(
-                    ImageLogger(
-                        trained, validation, classes, folder, every=images_every, writer=writer
-                    )
-                )
-            if writer is not None:
-                loggers.append(ScalarLogger(writer))
+        state.restore(run.model, backend.assign)
         users = UserCallbacks(
-            callbacks, trained, epochs=epochs, steps=feed.steps,
+            callbacks, run.model, epochs=epochs, steps=feed.steps,
             progress=progress if backend.is_chief else False,
         )  # fmt: skip
+        loggers = _loggers(run, validation, folder, images_every) if backend.is_chief else []
         recorder = Recorder(folder, backend, feed, loggers=loggers, users=users, patience=patience)
+
         users.begin()
-        while state.epoch < epochs and not (state.stagnates(patience) or trained.stop_training):
-            phase = recipe.phase(state.epoch, epochs)
-            _, end, scale = phase
-            state.enter(phase)
-            mean_iou = compile_model(state.rate_factor)
-            swap = None if recipe.ema_momentum is None else keras.callbacks.SwapEMAWeights()
-            recorder.start(state, None if validation is None else mean_iou, swap)
+        while state.epoch < epochs and not (state.stagnates(patience) or run.model.stop_training):
             try:
-                with _any_size(trained) if scale != 1 else nullcontext():
-                    backend.fit(
-                        trained,
-                        feed.batches(scale, epoch=state.epoch, skipped=state.step),
-                        feed.validation_batches(),
-                        # The rest of an epoch is a call of its own.
-                        epochs=range(state.epoch, state.epoch + 1 if state.step else end),
-                        callbacks=[*([] if swap is None else [swap]), recorder, users],
-                    )
+                run.fit_phase(state, recorder)
             except DivergenceError as error:
                 state = backend.run_on_chief("roll back", partial(roll_back, folder, error))
-
         if backend.is_chief:
             write_history(folder, state.history)
         if state.history:
-            _load_best(model, trained, folder / MODEL, backend)
-        warnings += [
-            *state.warnings,
-            *warn(end_warnings(state, model, lambda: _score(model, train, spec))),
-        ]
+            _load_best(model, run.model, folder / MODEL, backend)
+        warnings += state.warnings
+        warnings += warn(end_warnings(state, model, lambda: _score(model, train, spec)))
         users.end()
-        names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
-        return Training(
-            history={name: [row[name] for row in state.history] for name in names},
-            epoch=[int(row["epoch"]) for row in state.history],
-            best_epoch=state.best_epoch,
-            best=state.best,
-            events=state.events,
-            output_dir=folder,
-            warnings=warnings,
+        return _result(state, folder, warnings)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The parts of a training that stay the same from start to end."""
+
+    model: keras.Model
+    recipe: Recipe
+    feed: Feed
+    backend: Backend
+    epochs: int
+    loss: keras.losses.Loss
+
+    def compile(self, rate_factor: float) -> MeanIoU:
+        """Compiles the model with a new optimizer and new metrics, and returns its mean IoU."""
+        model, ignore_class = self.model, self.feed.ignore_class
+        n_classes = self.feed.spec.n_classes
+        with self.backend.scope():
+            mean_iou = MeanIoU(n_classes, ignore_class)
+            model.compile(
+                self.recipe.optimizer(model, self.feed.steps * self.epochs, factor=rate_factor),
+                self.loss,
+                metrics=[PixelAccuracy(ignore_class, name="accuracy"), mean_iou],
+            )
+            # Keras creates the metrics' variables with the first batch: too late to restore them.
+            mask = np.zeros((1, 1, 1, 1), np.int32)
+            logits = np.zeros((1, 1, 1, n_classes), np.float32)
+            self.backend.run_per_replica(lambda: model.compute_metrics(None, mask, logits))
+        return mean_iou
+
+    def fit_phase(self, state: TrainingState, recorder: Recorder) -> None:
+        """Trains to the end of the present phase of progressive resizing.
+
+        Raises:
+            DivergenceError: If the training diverges.
+        """
+        phase = self.recipe.phase(state.epoch, self.epochs)
+        _, end, scale = phase
+        state.enter(phase)
+        mean_iou = self.compile(state.rate_factor)
+        validation = self.feed.validation_batches
+        swap = None if self.recipe.ema_momentum is None else keras.callbacks.SwapEMAWeights()
+        recorder.start(state, None if validation is None else mean_iou, swap)
+        with _any_size(self.model) if scale != 1 else nullcontext():
+            self.backend.fit(
+                self.model,
+                self.feed.batches(scale, epoch=state.epoch, skipped=state.step),
+                validation,
+                # The rest of an epoch is a call of its own.
+                epochs=range(state.epoch, state.epoch + 1 if state.step else end),
+                callbacks=[*([] if swap is None else [swap]), recorder, recorder.users],
+            )
+
+
+def _loggers(
+    run: _Run, validation: tf.data.Dataset | None, folder: Path, images_every: int
+) -> list[keras.callbacks.Callback]:
+    writer, spec = summary_writer(folder), run.feed.spec
+    loggers: list[keras.callbacks.Callback] = []
+    if validation is not None:
+        classes = class_table(spec.preprocessing, spec.n_classes)
+        images = ImageLogger(
+            run.model, validation, classes, folder, every=images_every, writer=writer
         )
+        loggers.append(images)
+    if writer is not None:
+        loggers.append(ScalarLogger(writer))
+    return loggers
+
+
+def _result(state: TrainingState, folder: Path, warnings: list[str]) -> Training:
+    names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
+    return Training(
+        history={name: [row[name] for row in state.history] for name in names},
+        epoch=[int(row["epoch"]) for row in state.history],
+        best_epoch=state.best_epoch,
+        best=state.best,
+        events=state.events,
+        output_dir=folder,
+        warnings=warnings,
+    )
 
 
 def _backend(
@@ -388,25 +424,6 @@ def _identity(dataset: tf.data.Dataset | None) -> Any:
     """Returns what identifies the files of a data set of ``make_dataset``, or None."""
     info = None if dataset is None else info_of(dataset)
     return None if info is None else info.identity
-
-
-def _compile(
-    model: keras.Model,
-    optimizer: Any,
-    loss: keras.losses.Loss,
-    n_classes: int,
-    ignore_class: int | None,
-    backend: Backend,
-) -> MeanIoU:
-    """Compiles a model, and returns its mean IoU."""
-    mean_iou = MeanIoU(n_classes, ignore_class)
-    accuracy = PixelAccuracy(ignore_class, name="accuracy")
-    model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy, mean_iou])
-    # Keras creates the metrics' variables with the first batch, which is too late to restore them.
-    mask = np.zeros((1, 1, 1, 1), np.int32)
-    logits = np.zeros((1, 1, 1, n_classes), np.float32)
-    backend.run_per_replica(lambda: model.compute_metrics(None, mask, logits))
-    return mean_iou
 
 
 @contextmanager
