@@ -268,12 +268,13 @@ def _require_class(model: keras.Model, *, is_distributed: bool) -> None:
 def _preprocessing(
     model: keras.Model, train: tf.data.Dataset, n_classes: int
 ) -> Preprocessing | None:
-    """Returns the data's preprocessing, or else the model's."""
-    found = of_dataset(train)
-    if found is not None:
-        return found
-    known = getattr(model, "preprocessing", None)
-    return preprocessing_of(model, n_classes) if isinstance(known, Preprocessing) else None
+    """Returns the data's preprocessing, or else the model's, or that of the data's origin."""
+    info = info_of(train)
+    if info is not None:
+        return info.preprocessing
+    if isinstance(getattr(model, "preprocessing", None), Preprocessing):
+        return preprocessing_of(model, n_classes)
+    return of_dataset(train)
 
 
 def _ignore_class(model: keras.Model, info: DatasetInfo | None, validation: Any) -> int | None:

@@ -248,8 +248,7 @@ def train(
         )
         _log.info("%s\n%s", recipe, spec)
         warnings = warn(start_warnings(model, spec, epochs=epochs))
-        if spec.preprocessing is not None:
-            model.preprocessing = spec.preprocessing
+        _set_preprocessing(model, spec)
         run = _Run(
             backend.replicate(model), recipe, feed, backend, epochs,
             recipe.loss_function(feed.ignore_class, class_weights),
@@ -278,6 +277,8 @@ def train(
             _load_best(model, run.model, folder / MODEL, backend)
         warnings += state.warnings
         warnings += warn(end_warnings(state, model, lambda: _score(model, train, spec)))
+        # `fit` sets that of the data set from which the batches are derived.
+        _set_preprocessing(model, spec)
         users.end()
         return _result(state, folder, warnings)
 
@@ -418,6 +419,11 @@ def _class_weights(
     if is_shared:
         pixels = backend.reduce_sum(pixels)
     return weights_of(pixels, recipe.class_weights)
+
+
+def _set_preprocessing(model: keras.Model, spec: DataSpec) -> None:
+    if spec.preprocessing is not None:
+        model.preprocessing = spec.preprocessing
 
 
 def _identity(dataset: tf.data.Dataset | None) -> Any:
