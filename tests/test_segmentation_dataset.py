@@ -111,7 +111,7 @@ def test_a_data_set_lists_no_file_before_it_is_needed(write_pairs):
         or not data.check(progress=False).ok
     )
     with pytest.raises(ValueError, match="1 mask without an image"):
-        data.pairs
+        _ = data.pairs
     with pytest.raises(FileNotFoundError, match="`mask_dir` .* Received: .*nowhere"):
         unetv2.SegmentationDataset.from_folders(images, masks / "nowhere")
 

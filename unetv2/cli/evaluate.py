@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from unetv2.cli.options import Answer, add_command, add_folders, add_labels, reading, shard, table
+from unetv2.cli.options import (
+    Answer,
+    add_command,
+    add_folders,
+    add_labels,
+    folder_options,
+    shard,
+    table,
+)
 from unetv2.data.pairs import SUBSETS
 from unetv2.evaluation.counts import TOLERANCE
 from unetv2.evaluation.evaluate import evaluate
@@ -78,7 +86,7 @@ def run(options: argparse.Namespace) -> Answer:
         (options.images, options.masks),
         classes=table(options.classes),
         report=options.report,
-        reading={**reading(options), "subset": options.subset},
+        reading={**folder_options(options), "subset": options.subset},
         shard=options.shard,
         boundary_tolerance=options.boundary_tolerance,
         seed=options.seed,

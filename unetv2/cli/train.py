@@ -6,14 +6,11 @@ import argparse
 import sys
 from typing import Any
 
-from unetv2.cli.options import Answer, add_command, add_data, data
-from unetv2.data.dataset import make_dataset
-from unetv2.data.labels import resolve_labels
+from unetv2.cli.options import Answer, add_command, add_data, data_options
+from unetv2.data.dataset import SegmentationDataset
 from unetv2.text import counted
 from unetv2.training import recipes
 from unetv2.training.trainer import train
-
-_LABELS = ("n_classes", "ignore_class", "classes", "encoding", "label_map")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -100,41 +97,28 @@ def run(options: argparse.Namespace) -> Answer:
     recipe = recipes.get(options.recipe)
     if options.batch_size is not None:
         recipe = recipes.get(recipe, batch_size=options.batch_size)
-    data_options = {
-        **data(options),
-        "image_size": tuple(options.image_size),
-        "cache": options.cache,
-    }
     if bool(options.val_images) != bool(options.val_masks):
         raise ValueError(
             "`--val-images` and `--val-masks` must come together. "
             f"Received: {options.val_images} and {options.val_masks}."
         )
-    n_classes = resolve_labels(**{name: data_options[name] for name in _LABELS}).n_classes
-    if not n_classes:
+    known = {**data_options(options), "image_size": tuple(options.image_size)}
+    data = SegmentationDataset.from_folders(options.images, options.masks, **known)
+    if not data.n_classes:
         raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
-    has_validation_folders = bool(options.val_images)
-    training = make_dataset(
-        options.images,
-        options.masks,
-        subset=None if has_validation_folders else "train",
-        **data_options,
-    )
-    if has_validation_folders:
+    batching = {"batch_size": recipe.batch_size or 32, "cache": options.cache}
+    if options.val_images:
+        training = data.batches(**batching)
         options.names.update(image_dir="--val-images", mask_dir="--val-masks")
-        validation = make_dataset(
-            options.val_images, options.val_masks, shuffle=False, **data_options
-        )
+        data = SegmentationDataset.from_folders(options.val_images, options.val_masks, **known)
+        validation = data.batches(shuffle=False, **batching)
     else:
-        validation = make_dataset(
-            options.images, options.masks, subset="validation", **data_options
-        )
-    normalization = (
-        {} if options.normalization is None else {"normalization": options.normalization}
-    )
+        training = data.batches("train", **batching)
+        validation = data.batches("validation", **batching)
+    normalization = {"normalization": options.normalization} if options.normalization else {}
     model = recipe.build(
         (*options.image_size, options.channels),
-        n_classes,
+        data.n_classes,
         filters=options.filters,
         seed=options.seed,
         **normalization,

@@ -64,10 +64,10 @@ class SegmentationDataset:
 
     Example:
         >>> folders = unetv2.synthetic.write_driving_scenes(
-        ...     tmp / "scenes", 20, image_size=(48, 64))
+        ...     tmp / "streets", 20, image_size=(48, 64))
         >>> data = unetv2.SegmentationDataset.from_folders(*folders, classes=unetv2.CARLA)
         >>> data.n_classes, data.n_images, data.subset("train").n_images
-        (23, 20, 13)
+        (23, 20, 14)
         >>> train = data.batches(subset="train", batch_size=4, augmentation="light")
         >>> validation = data.batches(subset="validation")
     """

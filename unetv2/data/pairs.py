@@ -39,8 +39,7 @@ class LabelSource(ABC):
     A subclass finds pairs and reads class ids; everything else, from reading images to batches,
     does not depend on it. :class:`unetv2.data.sources.folders.FolderSource` is an example.
 
-    Attributes:
-        labels: Labels. The classes of the masks.
+    An attribute ``labels``, a ``unetv2.data.labels.Labels``, describes the classes.
     """
 
     labels: Labels
@@ -53,11 +52,14 @@ class LabelSource(ABC):
     @property
     @abstractmethod
     def pairs(self) -> tuple[Pair, ...]:
-        """All pairs, sorted by key."""
+        """All pairs, sorted by key: ``(key, image, mask)``, see :class:`unetv2.data.pairs.Pair`."""
 
     @abstractmethod
     def mask_header(self, pair: Pair) -> Header:
         """Returns size and format of a mask without reading all of it.
+
+        Args:
+            pair: One of :attr:`pairs`.
 
         Raises:
             ValueError: If the mask is not valid, as far as its header shows.
@@ -66,6 +68,9 @@ class LabelSource(ABC):
     @abstractmethod
     def read_mask(self, pair: Pair) -> np.ndarray:
         """Returns the class ids of a pair.
+
+        Args:
+            pair: One of :attr:`pairs`.
 
         Returns:
             np.ndarray. ``(height, width)`` of the image, uint8, uint16 or int32.
@@ -76,4 +81,8 @@ class LabelSource(ABC):
 
     @abstractmethod
     def files(self, pair: Pair) -> tuple[str, ...]:
-        """Returns the paths of all files that a pair is read from."""
+        """Returns the paths of all files that a pair is read from.
+
+        Args:
+            pair: One of :attr:`pairs`.
+        """
