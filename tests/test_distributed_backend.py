@@ -73,7 +73,7 @@ def test_the_distributed_package_imports_nothing_of_training():
             assert not [name for name in modules if name.startswith("unetv2.training")], path
 
 
-def test_one_device_by_a_strategy_trains_as_without(tmp_path):
+def test_a_one_device_strategy_trains_like_no_strategy(tmp_path):
     recipe = unetv2.recipes.get("reference", batch_size=4)
     model, other = network(), network()
     options = {"data": batches(5), "recipe": recipe, "epochs": 1}

@@ -32,7 +32,7 @@ def test_a_wrong_cluster_is_refused(workers, index, message):
         Cluster(workers, index)
 
 
-def test_workers_and_index_come_together(monkeypatch):
+def test_workers_and_index_must_be_passed_together(monkeypatch):
     monkeypatch.delenv("JOB_COMPLETION_INDEX", raising=False)
     with pytest.raises(ValueError, match="`workers` must be passed together with `index`"):
         connect(["a:1", "b:1"])
@@ -103,14 +103,14 @@ def meet(workers, other_workers):
     return problems, replies[0]
 
 
-def test_workers_that_are_alike_may_start():
+def test_equal_workers_start():
     workers = free_addresses(2)
     problems, reply = meet(workers, workers)
     assert not problems
     assert may_start(reply)
 
 
-def test_workers_with_other_lists_may_not_and_both_know_why():
+def test_workers_with_different_lists_do_not_start():
     workers = free_addresses(3)
     problems, reply = meet(workers[:2], [workers[2], workers[1]])
     assert len(problems) == 1

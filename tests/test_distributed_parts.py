@@ -30,7 +30,7 @@ def together(data_of, batch_size, total):
 
 @settings(max_examples=8)
 @given(n=st.integers(1, 20), batch_size=st.integers(1, 8), total=st.integers(1, 5))
-def test_parts_make_up_the_batches(n, batch_size, total):
+def test_shards_add_up_to_the_batches(n, batch_size, total):
     dataset = tf.data.Dataset.range(n).batch(batch_size)
     found = [[] for _ in range(-(-n // batch_size))]
     for number in range(total):
@@ -47,7 +47,7 @@ def test_parts_make_up_the_batches(n, batch_size, total):
     assert found == [batch.numpy().tolist() for batch in dataset]
 
 
-def test_a_workers_replicas_take_turns():
+def test_replicas_of_a_worker_alternate():
     dataset = tf.data.Dataset.range(8).batch(8)
     one_by_one = [
         next(part.numpy().tolist() for part, _ in Share(number, 1, 4).parts(dataset))
@@ -145,7 +145,7 @@ def test_pooled_losses_of_parts_are_that_of_the_whole(kind, cut, seed):
     assert np.mean(values) == pytest.approx(whole, rel=1e-5)
 
 
-def test_a_loss_without_replicas_is_what_it_was():
+def test_pooling_without_replicas_changes_nothing():
     masks = np.array([[[0, 1]]])
     logits = np.array([[[[1.0, 0.0], [0.5, 2.0]]]])
     loss = unetv2.losses.CrossEntropyDice()

@@ -190,7 +190,7 @@ def test_without_weight_decay_it_is_adam():
     assert optimizer.global_clipnorm == 1.0
 
 
-def test_losses_are_the_libraries_own():
+def test_the_losses_are_those_of_unetv2():
     loss = FAST.loss_function(255, [1.0, 2.0])
     assert isinstance(loss, unetv2.losses.CrossEntropyDice)
     loss = REFERENCE.loss_function(None, None)

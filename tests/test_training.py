@@ -78,7 +78,7 @@ def test_the_csv_is_the_history(run):
     assert {"loss", "mean_iou", "val_loss", "val_mean_iou", "learning_rate"} <= set(rows[0])
 
 
-def test_the_run_tells_its_recipe_seed_data_and_versions(run):
+def test_run_json_has_recipe_seed_data_and_versions(run):
     _, _, folder, _ = run
     told = json.loads((folder / "run.json").read_text())
     assert told["recipe"]["name"] == "fast"
@@ -108,7 +108,7 @@ def test_nothing_else_is_left_in_the_folder(run):
     assert {path.name for path in folder.iterdir()} == names
 
 
-def test_tensorboard_shows_what_the_history_holds(run):
+def test_tensorboard_has_the_history_and_the_images(run):
     _, training, folder, _ = run
     events = EventAccumulator(str(folder / "tensorboard"), {"tensors": 0, "images": 0})
     events.Reload()
@@ -140,7 +140,7 @@ def test_it_learns(tmp_path):
     assert not training.events
 
 
-def test_averaged_weights_are_kept(tmp_path):
+def test_averaged_weights_are_validated_and_saved(tmp_path):
     model, watcher = network(), Watcher()
     recipe = unetv2.recipes.get(PLAIN, ema_momentum=0.75)
     train(tmp_path, model, validation=None, recipe=recipe, epochs=1, callbacks=[watcher])
@@ -161,7 +161,7 @@ def test_without_validation_the_last_epochs_weights_are_kept(tmp_path):
     assert not any(name.startswith("val_") for name in training.history)
 
 
-def test_patience_ends_a_training_that_gets_no_better(tmp_path):
+def test_patience_ends_a_stagnant_training(tmp_path):
     # Nothing is learnt at a rate of zero.
     recipe = unetv2.recipes.get(PLAIN, learning_rate=0)
     training = train(tmp_path, recipe=recipe, epochs=9, patience=2)
@@ -186,7 +186,7 @@ def test_a_callback_of_keras_may_end_it(tmp_path):
     ],
     ids=["nan", "nan after the last batch", "jump", "jump in the first epoch"],
 )
-def test_a_failure_sends_it_back_with_half_the_rate(tmp_path, caplog, meddler, what):
+def test_divergence_rolls_back_and_halves_the_rate(tmp_path, caplog, meddler, what):
     model, watcher = network(), Watcher()
     options = {"epochs": 3, "callbacks": [meddler, watcher], "checkpoint_minutes": 0.0}
     training = train(tmp_path, model, validation=None, **options)
@@ -203,7 +203,7 @@ def test_a_failure_sends_it_back_with_half_the_rate(tmp_path, caplog, meddler, w
     assert max(training.history["loss"]) < 2
 
 
-def test_a_failure_spares_the_best_weights(tmp_path):
+def test_divergence_keeps_the_best_weights(tmp_path):
     model, saved = network(), []
 
     class Look(Meddler):
@@ -218,7 +218,7 @@ def test_a_failure_spares_the_best_weights(tmp_path):
     assert saved[0] == saved[1]
 
 
-def test_a_training_that_fails_again_and_again_gives_up(tmp_path, caplog):
+def test_repeated_divergence_raises(tmp_path, caplog):
     recipe = unetv2.recipes.get(PLAIN, learning_rate=1e6, clip_norm=None)
     with pytest.raises(
         RuntimeError, match="failed for the 6th time in epoch 1. Received: .* `unetv2 check`"
@@ -241,7 +241,7 @@ def jumping(monkeypatch, losses):
     return watcher
 
 
-def test_a_jump_that_lower_rates_repeat_is_the_images(tmp_path, caplog, monkeypatch):
+def test_an_increase_that_lower_rates_repeat_is_due_to_the_images(tmp_path, caplog, monkeypatch):
     watcher = jumping(monkeypatch, {0: [1.0], 1: [3.0, 3.1, 2.9, 3.0], 2: [5.7], 3: [6.1, 1.0]})
     training = train(tmp_path, validation=None, epochs=4, callbacks=[watcher])
     assert watcher.begun == [0, 1, 1, 1, 1, 2, 3, 3]
@@ -261,7 +261,7 @@ def test_a_jump_that_lower_rates_repeat_is_the_images(tmp_path, caplog, monkeypa
     [[3.0, 3.1, 2.5], [3.0, np.nan, 3.0, 3.0], [11.0, 11.0, 11.0]],
     ids=["it gets lower", "another failure between", "as high as a collapse"],
 )
-def test_other_jumps_are_not(tmp_path, monkeypatch, attempts):
+def test_other_increases_are_divergence(tmp_path, monkeypatch, attempts):
     watcher = jumping(monkeypatch, {0: [1.0], 1: attempts})
     training = train(tmp_path, validation=None, epochs=2, callbacks=[watcher])
     assert len(training.events) == len(attempts)
@@ -269,7 +269,7 @@ def test_other_jumps_are_not(tmp_path, monkeypatch, attempts):
     assert training.history["learning_rate"][1] == pytest.approx(expected)
 
 
-def test_a_model_of_one_answer_is_warned_of(tmp_path, caplog):
+def test_a_single_predicted_class_is_warned_about(tmp_path, caplog):
     model = network()
     model.get_layer("logits").set_weights([np.zeros((1, 1, 4, 3)), np.array([0.0, 9.0, 0.0])])
     recipe = unetv2.recipes.get(PLAIN, learning_rate=0)

@@ -83,7 +83,7 @@ def test_callbacks_see_one_training_of_the_users_model(tmp_path):
         assert [diary.logs[epoch][name] for epoch in range(2)] == training.history[name]
 
 
-def test_a_rollback_begins_an_epoch_again_and_not_the_training(tmp_path):
+def test_a_rollback_repeats_an_epoch_but_not_on_train_begin(tmp_path):
     diary = Diary()
     train(tmp_path, epochs=3, callbacks=[Meddler(np.nan, epoch=1, batch=2), diary])
     # Noticed after the last batch, as the loss of the one before it is a number.
@@ -109,7 +109,7 @@ class Interrupter(keras.callbacks.Callback):
             raise Interruption
 
 
-def test_what_a_callback_raises_ends_the_training_and_logs_are_whole_when_it_is_resumed(tmp_path):
+def test_an_error_of_a_callback_ends_the_training_which_can_be_resumed(tmp_path):
     diary, options = Diary(), {"epochs": 3, "checkpoint_minutes": 0.0}
     first = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
     with pytest.raises(Interruption):
@@ -151,7 +151,7 @@ class Scores(keras.callbacks.Callback):
         self.last = self.model.get_weights()
 
 
-def test_callbacks_see_the_weights_that_are_deployed(tmp_path):
+def test_callbacks_see_the_validated_weights(tmp_path):
     scores, model, watcher, other = Scores(), network(), Watcher(), Watcher()
     recipe = unetv2.recipes.get(RESIZED, ema_momentum=0.9)
     training = train(tmp_path / "a", model, recipe=recipe, epochs=3, callbacks=[scores, watcher])
@@ -165,7 +165,7 @@ def test_callbacks_see_the_weights_that_are_deployed(tmp_path):
     np.testing.assert_allclose(watcher.weights[-1][0], other.weights[-1][0], rtol=1e-5)
 
 
-def test_a_checkpoint_of_keras_is_of_the_whole_model(tmp_path):
+def test_model_checkpoint_of_keras_saves_the_whole_model(tmp_path):
     image = keras.Input((*SIZE, 3))
     logits = keras.layers.Conv2D(N_CLASSES, 3, padding="same", name="logits")(image)
     model = unetv2.SegmentationModel(image, logits, preprocessing=unetv2.Preprocessing())
@@ -178,7 +178,7 @@ def test_a_checkpoint_of_keras_is_of_the_whole_model(tmp_path):
 
 
 @pytest.mark.parametrize(("event", "epoch"), [("on_epoch_end", 1), ("on_train_batch_end", 0)])
-def test_a_callback_may_end_it_in_any_stage(tmp_path, epoch, event):
+def test_a_callback_may_end_it_in_any_phase(tmp_path, epoch, event):
     begun = []
 
     def stop(*_: Any, **__: Any) -> None:
@@ -226,7 +226,7 @@ def test_backups_of_keras_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("event", ["on_train_begin", "on_epoch_begin", "on_train_batch_end"])
-def test_a_callback_that_sets_the_rate_is_told_of_the_recipe(tmp_path, event):
+def test_a_callback_that_sets_the_rate_is_refused(tmp_path, event):
     class Rate(keras.callbacks.Callback):
         pass
 
@@ -238,7 +238,7 @@ def test_a_callback_that_sets_the_rate_is_told_of_the_recipe(tmp_path, event):
         train(tmp_path, callbacks=[Rate()])
 
 
-def test_another_type_error_of_a_callback_is_its_own(tmp_path):
+def test_other_type_errors_of_callbacks_are_unchanged(tmp_path):
     wrong = keras.callbacks.LambdaCallback(on_epoch_begin=lambda: None)
     with pytest.raises(TypeError, match="takes 0 positional arguments"):
         train(tmp_path, callbacks=[wrong])
@@ -298,7 +298,7 @@ def test_a_model_that_keras_runs_eagerly_trains_every_phase(tmp_path):
     assert train(tmp_path, own(Eager), recipe=RESIZED).epoch == [0, 1]
 
 
-def test_a_class_of_which_a_part_would_be_left_out_is_refused(tmp_path):
+def test_model_classes_that_would_be_ignored_are_refused(tmp_path):
     class Called(unetv2.SegmentationModel):
         def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
             return super().call(inputs, training=training, mask=mask) * 2
@@ -321,7 +321,7 @@ def test_a_class_of_which_a_part_would_be_left_out_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("names", [("train_step",), ("test_step",)])
-def test_a_step_that_logs_no_loss_is_refused(tmp_path, names):
+def test_a_step_without_required_logs_is_refused(tmp_path, names):
     class Silent(unetv2.SegmentationModel):
         pass
 

@@ -70,7 +70,7 @@ def test_a_data_set_of_other_classes_is_refused(tmp_path, write_pairs):
         train(tmp_path / "run", data=of_files(write_pairs, n_classes=4))
 
 
-def test_an_endless_data_set_of_ours_is_refused(tmp_path, write_pairs):
+def test_repeat_true_is_refused(tmp_path, write_pairs):
     with pytest.raises(
         ValueError, match="Received: a data set with repeat=True. .*`steps_per_epoch`"
     ):
@@ -153,7 +153,7 @@ def test_any_data_set_that_ends_is_trained_on(tmp_path, data):
     assert training.epoch == [0, 1, 2]
 
 
-def test_skipped_images_leave_no_holes(tmp_path, write_pairs):
+def test_skipped_images_do_not_shrink_batches(tmp_path, write_pairs):
     options = {"on_error": "skip", "max_skipped": 0.5, "cache": None}
     images, _ = write_pairs(n=6, size=SIZE)
     for number in (1, 3):
@@ -166,7 +166,7 @@ def test_skipped_images_leave_no_holes(tmp_path, write_pairs):
     assert watcher.batches == [2, 2, 2]
 
 
-def test_a_data_set_that_varies_its_images_is_not_varied_again(write_pairs):
+def test_augmented_data_is_not_augmented_again(write_pairs):
     recipe = unetv2.recipes.get(PLAIN, augmentation="driving")
     varied, unvaried = (of_files(write_pairs, augmentation=name) for name in ("light", None))
     assert inspect_data(network(), varied, None, recipe).augmentation is None
@@ -196,7 +196,7 @@ def test_the_spec_prints_the_augmentation_that_is_applied(write_pairs):
     assert "saturation" not in said
 
 
-def test_the_ignored_class_is_the_datas_or_the_models(tmp_path, write_pairs):
+def test_ignore_class_is_taken_from_the_data_or_the_model(tmp_path, write_pairs):
     assert (
         inspect_data(network(), of_files(write_pairs, ignore_class=9), None, PLAIN).ignore_class
         == 9
@@ -218,7 +218,7 @@ def test_the_ignored_class_is_the_datas_or_the_models(tmp_path, write_pairs):
 
 
 @given(height=st.integers(1, 33), width=st.integers(1, 33), scale=st.sampled_from([0.25, 0.5, 0.7]))
-def test_small_images_first_are_the_same_images(height, width, scale):
+def test_progressive_resizing_keeps_colors_and_boundaries(height, width, scale):
     shape = (2, height, width)
     images = np.full((*shape, 3), 0.5, np.float32)
     masks = np.full((*shape, 1), 2, np.int32)

@@ -56,7 +56,7 @@ def numbers(batches: Any) -> list[float]:
     ],
     ids=["generator", "one that ends"],
 )
-def test_an_epoch_has_as_many_steps_as_are_asked_for(tmp_path, data):
+def test_an_epoch_has_steps_per_epoch_batches(tmp_path, data):
     watcher = Watcher()
     recipe = unetv2.recipes.get(PLAIN, class_weights="median_frequency", augmentation="light")
     training = train(
@@ -66,7 +66,7 @@ def test_an_epoch_has_as_many_steps_as_are_asked_for(tmp_path, data):
     assert training.epoch == [0, 1]
 
 
-def test_an_epoch_begins_where_the_one_before_ended():
+def test_a_stream_continues_from_epoch_to_epoch():
     stream = feed()
     fit, _ = stream.batches()
     for epoch in range(3):
@@ -79,7 +79,7 @@ def test_an_epoch_begins_where_the_one_before_ended():
     assert numbers(feed().batches(skipped=2, epoch=3)[0]) == [11]
 
 
-def test_data_that_ends_is_repeated_in_whole_batches():
+def test_finite_streams_are_repeated_in_full_batches():
     six = NUMBERED.take(3)
     stream = feed(six, batch_size=4)
     assert [len(image) for image, _ in stream.batches()[0]] == [4, 4, 4]
@@ -118,7 +118,7 @@ def test_steps_must_be_a_positive_integer(tmp_path, steps, error):
         train(tmp_path / "run", steps_per_epoch=steps)
 
 
-def test_steps_are_of_one_device(tmp_path):
+def test_steps_per_epoch_needs_one_device(tmp_path):
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with pytest.raises(ValueError, match="`steps_per_epoch` .*Received: steps_per_epoch=2"):
         train(tmp_path / "run", steps_per_epoch=2, strategy=strategy)
@@ -152,14 +152,14 @@ class Batches(keras.utils.PyDataset):
         ("images", "str", "`make_dataset` creates one from two folders"),
     ],
 )
-def test_what_is_no_data_set_is_refused_with_the_way_to_one(tmp_path, data, received, way):
+def test_other_types_of_data_are_refused_with_their_conversion(tmp_path, data, received, way):
     with pytest.raises(
         TypeError, match=f"`train` must .*Received: train of type {received}.*{re.escape(way)}"
     ):
         unetv2.train(network(), data, None, output_dir=tmp_path / "run")
 
 
-def test_the_ways_to_a_data_set_are_ways():
+def test_the_suggested_conversions_work():
     images, masks = random_images()
     data = Batches()
     of_batches = tf.data.Dataset.from_generator(
@@ -193,7 +193,7 @@ def test_the_ways_to_a_data_set_are_ways():
         (lambda i, _: i, "single tensors", "tf.data.Dataset.zip"),
     ],
 )  # fmt: skip
-def test_elements_of_another_structure_are_refused_with_the_way(tmp_path, change, received, way):
+def test_other_elements_are_refused_with_their_conversion(tmp_path, change, received, way):
     message = f"`train` must contain batches .*Received: {received}.*{re.escape(way)}"
     with pytest.raises(ValueError, match=message):
         train(tmp_path / "run", data=batches().map(change))
