@@ -124,11 +124,11 @@ def supervised(
 
 
 def cost(found: dict[str, Any], epochs: int) -> float:
-    """Returns the computed seconds of a training, without the first epoch of a stage."""
+    """Returns the computed seconds of a training, without the first epoch of a phase."""
     seconds = found["processor_seconds"]
     total = 0.0
     for start, end, _ in FAST.phases(epochs):
-        # The first epoch of a stage builds the graph; so short a stage cannot be told apart.
+        # The first epoch of a phase includes building the graph, unless it is the only one.
         steady = seconds[start + 1 : end] or seconds[start:end]
         total += statistics.median(steady) * (end - start)
     return total

@@ -4,7 +4,7 @@ Trains each recipe with each of some seeds, a small network on CamVid or on synt
 counts
 
 - collapses: epochs after the fifth whose training loss is above twice the lowest before, within a
-  stage of the recipe, where losses are of images of one size;
+  phase of progressive resizing, whose images have one size;
 - rollbacks: how often `unetv2.train` itself went back to a checkpoint. It does so on such a jump,
   so a collapse that it catches is a rollback and not in the first count.
 

@@ -104,7 +104,8 @@ def run(options: argparse.Namespace) -> Answer:
         )
     known = {**data_options(options), "image_size": tuple(options.image_size)}
     data = SegmentationDataset.from_folders(options.images, options.masks, **known)
-    if not data.n_classes:
+    n_classes = data.n_classes
+    if not n_classes:
         raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
     batching = {"batch_size": recipe.batch_size or 32, "cache": options.cache}
     if options.val_images:
@@ -118,7 +119,7 @@ def run(options: argparse.Namespace) -> Answer:
     normalization = {"normalization": options.normalization} if options.normalization else {}
     model = recipe.build(
         (*options.image_size, options.channels),
-        data.n_classes,
+        n_classes,
         filters=options.filters,
         seed=options.seed,
         **normalization,

@@ -257,7 +257,7 @@ class Loop:
                 self._train_epoch(iter(batches), n_steps, epoch, listeners, watchdog)
                 self._average_statistics()
                 logs = self._results()
-                if validation is not None:
+                if validation_batches is not None and validation is not None:
                     scores = self._validate(
                         iter(validation_batches), validation[1], listeners, watchdog
                     )

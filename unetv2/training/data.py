@@ -214,9 +214,8 @@ def _not_a_pair(spec: Any) -> tuple[str, str]:
         )
     for what, part in zip(("image", "mask"), spec, strict=True):
         if isinstance(part, Mapping):
-            keys = ", ".join(map(repr, part))
             return (
-                f"a dict of {keys} as {what}",
+                f"a dict of {', '.join(map(repr, part))} as {what}",
                 "Select one tensor by `.map`: the model must have one input and one output.",
             )
         if not isinstance(part, tf.TensorSpec):

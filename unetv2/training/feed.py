@@ -166,7 +166,7 @@ class Feed:
             shards = shards.skip(skipped)
         if scale != 1:
             shards = shards.map(
-                lambda batch, place: (shrink(*batch, scale), place),
+                lambda batch, place: (shrink(batch[0], batch[1], scale), place),
                 num_parallel_calls=os.cpu_count(),
             )
         return self._pad(shards)
