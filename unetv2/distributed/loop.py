@@ -239,7 +239,7 @@ class Loop:
         """
         model, signals = self._model, self._signals
         batches, n_steps = self._distribute(train[0]), train[1]
-        validation_batches = None if validation is None else self._distribute(validation[0])
+        held_out = None if validation is None else (self._distribute(validation[0]), validation[1])
         listeners = keras.callbacks.CallbackList(
             list(callbacks), model=model, verbose=0, epochs=epochs.stop, steps=n_steps
         )
@@ -257,10 +257,8 @@ class Loop:
                 self._train_epoch(iter(batches), n_steps, epoch, listeners, watchdog)
                 self._average_statistics()
                 logs = self._results()
-                if validation_batches is not None and validation is not None:
-                    scores = self._validate(
-                        iter(validation_batches), validation[1], listeners, watchdog
-                    )
+                if held_out is not None:
+                    scores = self._validate(iter(held_out[0]), held_out[1], listeners, watchdog)
                     logs |= {f"val_{name}": value for name, value in scores.items()}
                 listeners.on_epoch_end(epoch, logs)
                 watchdog.reset()
