@@ -34,12 +34,12 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=2, help="number of epochs")
     parser.add_argument("--scenes", type=int, default=128, help="number of synthetic images")
     parser.add_argument(
-        "--batch-size", type=int, default=32, help="batch size of all workers together"
+        "--batch-size", type=int, default=32, help="images per step, of all workers"
     )
     parser.add_argument("--filters", type=int, default=32, help="filters of the first level")
     parser.add_argument("--output", type=Path, default=Path("runs/distributed"))
     parser.add_argument(
-        "--compare-steps", type=int, default=4, help="steps of one worker alone; 0 skips them"
+        "--compare-steps", type=int, default=4, help="steps of one worker; 0 skips them"
     )
     parser.add_argument("--deadline", type=float, default=3600.0, help="timeout in seconds")
     parser.add_argument("--index", type=int, help=argparse.SUPPRESS)
