@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetv2.arguments import require_integer, require_number
+from unetv2.classes import require_class_ids
 from unetv2.metrics import confusion_matrix as formulas
 
 Counts = npt.NDArray[np.int64]
@@ -159,8 +160,6 @@ CONFIDENCE_UNIT = 2.0**-24
 # Of a bin.
 _AT_AN_END = 1e-5
 
-_SHOWN = 8
-
 
 class ImageCounts(NamedTuple):
     """What is counted of one image.
@@ -212,7 +211,14 @@ def count_image(
     truth = truth.astype(np.int64)
     counted = np.ones(truth.shape, bool) if ignore_class is None else truth != ignore_class
     known, guessed = truth[counted], predicted[counted].astype(np.int64)
-    _require_ids(known, n_classes, ignore_class)
+    require_class_ids(
+        known,
+        n_classes,
+        ignore_class,
+        source="the mask",
+        advice="Pass a class table with `ignore_class` for unlabeled pixels, or a model with more "
+        "classes.",
+    )
     sure = confidence[counted].astype(np.float64)
     if not np.isfinite(sure).all():
         raise ValueError(
@@ -236,21 +242,6 @@ def _calibration(confidence: np.ndarray, right: np.ndarray) -> Counts:
     # Whole numbers below 2**53: floats count them exactly.
     rows = [np.bincount(bins, weights, BINS) for weights in (None, right, units)]
     return np.stack(rows).astype(np.int64)
-
-
-def _require_ids(ids: np.ndarray, n_classes: int, ignore_class: int | None) -> None:
-    wrong = (ids < 0) | (ids >= n_classes)
-    if not wrong.any():
-        return
-    foreign = np.unique(ids[wrong])
-    shown = ", ".join(str(value) for value in foreign[:_SHOWN])
-    shown += ", ..." if len(foreign) > _SHOWN else ""
-    ignored = "" if ignore_class is None else f" or `ignore_class` ({ignore_class})"
-    raise ValueError(
-        f"Mask ids must be in [0, {n_classes}){ignored}. "
-        f"Received: {shown} in {int(wrong.sum())} pixels. Pass a class table with `ignore_class` "
-        "if they have no label, and a model with more classes if they are one."
-    )
 
 
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ import tensorflow as tf
 from unetv2.classes import ClassTable
 from unetv2.data.dataset import SegmentationDataset
 from unetv2.data.dataset_info import DatasetInfo, info_of
-from unetv2.data.io.header import is_turn_ambiguous
+from unetv2.data.io.base import is_orientation_ambiguous
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import SPLIT, Pair
@@ -196,7 +196,7 @@ class FolderImages:
             channels=self._answers.channels,
             max_pixels=self._data.max_pixels,
         )
-        return is_turn_ambiguous(*headers)
+        return is_orientation_ambiguous(*headers)
 
     def _images(self) -> Iterator[tuple[Pair, InputImage]]:
         for pair in self._pairs:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from unetv2.data.io.open import MAX_PIXELS
+from unetv2.data.io.open import EXTENSIONS, MAX_PIXELS
 from unetv2.data.preprocess import Geometry, resize_image
 from unetv2.exporting.formats.base import eight_bits
 from unetv2.exporting.graph import Plan
@@ -20,7 +20,6 @@ from unetv2.synthetic import driving_scene
 
 # More tell a calibration nothing new.
 MOST = 300
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 _SCENE = (240, 320)
 
 
@@ -113,7 +112,7 @@ def _listed(folder: Path) -> list[Path]:
         raise FileNotFoundError(
             f"`calibration` must be a folder. Received: '{folder}', where there is none."
         )
-    return sorted(one for one in folder.rglob("*") if one.suffix.lower() in _SUFFIXES)
+    return sorted(one for one in folder.rglob("*") if one.suffix.lower() in EXTENSIONS)
 
 
 def _of_files(images: Sequence[Any], plan: Plan) -> Iterator[np.ndarray]:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from unetv2.arguments import require_image_size
 from unetv2.classes import ClassTable
-from unetv2.data.io.pixels import PILLOWS_CHANNELS
+from unetv2.data.io.pillow import PILLOW_CHANNELS
 from unetv2.data.preprocess import Geometry
 from unetv2.exporting.artifact import Format, Size
 from unetv2.exporting.formats.base import Outputs
@@ -168,7 +168,7 @@ def shrink(
     batch = known[0] or sizes[0]
     values = tf.matmul(rows, tf.reshape(values, (batch, source[0], source[1] * channels)))
     values = tf.matmul(columns, tf.reshape(values, (batch, size[0], source[1], channels)))
-    if interpolation == "area" and channels in PILLOWS_CHANNELS:
+    if interpolation == "area" and channels in PILLOW_CHANNELS:
         tiles = _all(source[axis] % side == 0 for axis, side in enumerate(place[2:]))
         count = (source[0] // place.height) * (source[1] // place.width)
         rounded = _select(tiles, _as_pillow(values, count), tf.round(values))

@@ -12,13 +12,8 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 from PIL import Image
 
-from unetv2.data.sources.folders import (
-    EXTENSIONS,
-    composed,
-    list_images,
-    require_folder,
-    take_shard,
-)
+from unetv2.data.io.open import EXTENSIONS
+from unetv2.data.sources.folders import composed, list_images, require_folder, take_shard
 from unetv2.files import beside, told
 from unetv2.inference.prediction import Made, Maker, Prediction, encode, with_note
 from unetv2.scratch import sweep

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from unetv2.classes import require_class_ids
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
 from unetv2.data.dataset_info import DatasetInfo, info_of
@@ -309,7 +310,13 @@ def _check_first_batch(
         raise ValueError(f"`{name}` must contain at least one batch. Received: an empty data set.")
     images, masks = (np.asarray(part) for part in batch)
     _require_shapes(name, images.shape, masks.shape, model)
-    _require_ids(name, masks, n_classes, ignore_class, has_info=info is not None)
+    require_class_ids(
+        masks,
+        n_classes,
+        ignore_class,
+        source=f"the first batch of `{name}`",
+        advice=lambda invalid: _advice(invalid, has_info=info is not None),
+    )
     # Some augmentations exceed the range a little.
     if images.size and not -0.5 <= images.min() <= images.max() <= 1.5:
         raise ValueError(
@@ -339,35 +346,17 @@ def _require_shapes(
         )
 
 
-def _require_ids(
-    name: str, masks: np.ndarray, n_classes: int, ignore_class: int | None, *, has_info: bool
-) -> None:
-    if not np.issubdtype(masks.dtype, np.integer):
-        raise ValueError(
-            f"Masks in `{name}` must be of an integer type. Received: {masks.dtype}. "
-            "Cast them, as by `tf.cast(mask, tf.int32)`."
-        )
-    invalid = (masks < 0) | (masks >= n_classes)
-    if ignore_class is not None:
-        invalid &= masks != ignore_class
-    if not invalid.any():
-        return
-    ids = np.unique(masks[invalid])
+def _advice(invalid: np.ndarray, *, has_info: bool) -> str:
+    """Returns what to do about the distinct invalid ids of a data set with or without an info."""
     if has_info:
-        advice = "Build the model with more classes, or pass `ignore_class` to `make_dataset`."
-    elif len(ids) > 1:
-        advice = "Build the model with more classes, or map these ids to `ignore_class`."
-    else:
-        # `map` and other methods return data sets without the information of `make_dataset`.
-        advice = (
-            "The data set has no `ignore_class`, even if `make_dataset` had one before `map` or "
-            f"another method. Pass `ignore_class={ids[0]}` to `build_unetv2`, or build the model "
-            "with more classes if it is a class."
-        )
-    raise ValueError(
-        f"Masks in `{name}` must contain ids in [0, {n_classes}) or `ignore_class` "
-        f"({ignore_class}). Received: {masks[invalid].flat[0]} in {int(invalid.sum())} pixels "
-        f"of the first batch. {advice}"
+        return "Build the model with more classes, or pass `ignore_class` to `make_dataset`."
+    if len(invalid) > 1:
+        return "Build the model with more classes, or map these ids to `ignore_class`."
+    # `map` and other methods return data sets without the information of `make_dataset`.
+    return (
+        "The data set has no `ignore_class`, even if `make_dataset` had one before `map` or "
+        f"another method. Pass `ignore_class={invalid[0]}` to `build_unetv2`, or build the model "
+        "with more classes if it is a class."
     )
 
 
