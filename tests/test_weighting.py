@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unetv2
+from unetv2.training.class_weights import METHODS
 
 # Two images of 2x4 pixels. Class 0 has 6 pixels, all in the first; class 1 has 2 there and 4 in
 # the second, class 3 has 4 in the second, class 2 none.
@@ -45,12 +46,12 @@ def test_effective_number_weights():
     assert found == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("method", unetv2.training.class_weights.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_class_without_pixels_has_weight_0(method):
     assert unetv2.class_weights(batches(), 6, method=method)[2::2] == [0, 0]
 
 
-@pytest.mark.parametrize("method", unetv2.training.class_weights.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_ignored_pixels_change_nothing(method):
     ignored = np.full((2, 3, 4), 255)
     padded = np.concatenate([MASKS, ignored], axis=1)
@@ -64,7 +65,7 @@ def test_ignored_pixels_change_nothing(method):
 )
 def test_neither_batches_nor_the_order_matter(masks, batch_size):
     masks = np.array(masks, np.uint8).reshape(-1, 2, 3)
-    for method in unetv2.training.class_weights.METHODS:
+    for method in METHODS:
         found = unetv2.class_weights(batches(masks, batch_size), 4, method=method)
         other = unetv2.class_weights(batches(masks[::-1]), 4, method=method)
         assert found == pytest.approx(other)
