@@ -4,7 +4,7 @@ Trains each recipe with each of some seeds, a small network on CamVid or on synt
 counts
 
 - collapses: epochs after the fifth whose training loss is above twice the lowest before, within a
-  stage of the recipe, where losses are of images of one size;
+  phase of progressive resizing, whose images have one size;
 - rollbacks: how often `unetv2.train` itself went back to a checkpoint. It does so on such a jump,
   so a collapse that it catches is a rollback and not in the first count.
 
@@ -32,15 +32,15 @@ EPOCHS_BEFORE = 5
 JUMP = 2.0
 
 
-def collapses(losses: list[float], spans: list[tuple[int, int, float]]) -> int:
+def collapses(losses: list[float], phases: list[tuple[int, int, float]]) -> int:
     """Counts the epochs whose loss jumped or is no number.
 
     Args:
         losses: The training loss of each epoch.
-        spans: ``(first epoch, end, scale)`` of each stage.
+        phases: ``(start, end, scale)`` of each phase of progressive resizing.
     """
     count = 0
-    for start, end, _ in spans:
+    for start, end, _ in phases:
         lowest = math.inf
         for epoch in range(start, min(end, len(losses))):
             loss = losses[epoch]
@@ -79,7 +79,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 print(error)
                 runs.append({"recipe": {"name": name}, "seed": seed, "failed": str(error)})
                 continue
-            found["collapses"] = collapses(found["loss"], recipe.spans(arguments.epochs))
+            found["collapses"] = collapses(found["loss"], recipe.phases(arguments.epochs))
             runs.append(found)
     return runs
 

@@ -1,11 +1,11 @@
-"""Trains on several workers, here processes of this machine that talk over loopback.
+"""Trains with several workers, here processes of this machine that communicate over loopback.
 
     python examples/train_distributed.py                # two workers, one thread each
     python examples/train_distributed.py --workers 4 --epochs 10
 
-What differs from a training on one machine is `connect()` at the start and `strategy=` in `train`.
-On several machines each runs its own process with the same `--addresses`; see docs/distributed.rst.
-First one worker makes a few steps alone, to compare with.
+Compared with a training on one machine, it calls `connect()` at its start and passes `strategy=` to
+`train`. On several machines, start one process on each with the same `--addresses`; see
+docs/distributed.rst. First, one worker makes a few steps alone, for comparison.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 SCENE_SIZE = (96, 128)
-FIRST_STEPS = 2  # They trace and warm up.
+FIRST_STEPS = 2  # Slower, as they build graphs.
 
 
 def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -29,15 +29,19 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each")
-    parser.add_argument("--epochs", type=int, default=2, help="of the training")
-    parser.add_argument("--scenes", type=int, default=128, help="made-up images to train on")
-    parser.add_argument("--batch-size", type=int, default=32, help="of all workers together")
-    parser.add_argument("--filters", type=int, default=32, help="width of the network")
+    parser.add_argument("--workers", type=int, default=2, help="number of processes")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each process")
+    parser.add_argument("--epochs", type=int, default=2, help="number of epochs")
+    parser.add_argument("--scenes", type=int, default=128, help="number of synthetic images")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, help="images per step, of all workers"
+    )
+    parser.add_argument("--filters", type=int, default=32, help="filters of the first level")
     parser.add_argument("--output", type=Path, default=Path("runs/distributed"))
-    parser.add_argument("--compare-steps", type=int, default=4, help="of one worker; 0 is none")
-    parser.add_argument("--deadline", type=float, default=3600.0, help="seconds")
+    parser.add_argument(
+        "--compare-steps", type=int, default=4, help="steps of one worker; 0 skips them"
+    )
+    parser.add_argument("--deadline", type=float, default=3600.0, help="timeout in seconds")
     parser.add_argument("--index", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--addresses", default="", help=argparse.SUPPRESS)
     parser.add_argument("--name", default="workers", help=argparse.SUPPRESS)
@@ -45,7 +49,7 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Is one worker."""
+    """Trains as one worker."""
     import keras
     import tensorflow as tf
 
@@ -54,7 +58,7 @@ def work(arguments: argparse.Namespace) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     addresses = arguments.addresses.split(",")
-    # The first line: it waits for the others.
+    # Must precede all computations; waits for the other workers.
     strategy = unetv2.distributed.connect(addresses, arguments.index)
 
     class Clock(keras.callbacks.Callback):
@@ -102,7 +106,7 @@ def work(arguments: argparse.Namespace) -> None:
         overwrite=True,
         callbacks=[clock],
         strategy=strategy,
-        verbose=1 if sys.stdout.isatty() else 2,
+        progress=True if sys.stdout.isatty() else "epoch",
     )
     if arguments.index == 0:
         steps = clock.seconds[FIRST_STEPS:] or clock.seconds
@@ -110,8 +114,8 @@ def work(arguments: argparse.Namespace) -> None:
 
 
 def steps_a_second(arguments: argparse.Namespace, name: str, n: int) -> float:
-    """Trains with so many workers and returns the median's inverse."""
-    from unetv2.distributed import LocalWorkers, free_addresses
+    """Trains with some workers and returns the median number of steps per second."""
+    from local_workers import LocalWorkers, free_addresses
 
     addresses = free_addresses(n)
     command = [sys.executable, __file__, *sys.argv[1:], "--name", name]
@@ -131,7 +135,7 @@ def steps_a_second(arguments: argparse.Namespace, name: str, n: int) -> float:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Starts the workers, or is one."""
+    """Starts the workers, or trains as one of them."""
     arguments = parse_arguments(words)
     if arguments.index is not None:
         work(arguments)
@@ -148,7 +152,7 @@ def main(words: Sequence[str] | None = None) -> None:
         alone = steps_a_second(arguments, "alone", 1)
     print(f"{arguments.workers} workers:", flush=True)
     together = steps_a_second(arguments, "workers", arguments.workers)
-    print(f"{arguments.workers} workers: {together:.2f} steps a second", end="")
+    print(f"{arguments.workers} workers: {together:.2f} steps per second", end="")
     print("." if alone is None else f", one worker {alone:.2f}: {together / alone:.2f} times.")
     print(f"Model, logs and images: {arguments.output / 'workers'}")
 

@@ -62,7 +62,7 @@ def test_ctrl_c_is_one_line_and_130_before_and_after_the_work_too(tmp_path, writ
     assert ("0 errors" in done.stdout) == (moment == "end")
 
 
-def test_ctrl_c_is_heard_while_stderr_is_kept_back():
+def test_ctrl_c_works_while_stderr_is_buffered():
     done = run("with startup._stderr_kept_back(): os.write(2, b'noise'); press(); time.sleep(60)")
     assert (done.returncode, done.stderr) == (130, "\ninterrupted\n")
 
@@ -84,7 +84,7 @@ except KeyboardInterrupt:
     assert done.stdout == "cleaning up\n"
 
 
-def test_a_process_that_ignores_ctrl_c_goes_on_to_do_so():
+def test_a_process_that_ignores_ctrl_c_keeps_ignoring_it():
     def ignore():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -95,7 +95,7 @@ def test_a_process_that_ignores_ctrl_c_goes_on_to_do_so():
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
-def test_where_nothing_is_a_command_ctrl_c_is_pythons():
+def test_the_handler_of_ctrl_c_is_unchanged_outside_commands():
     startup.leave_when_interrupted()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     with startup.interruptible():

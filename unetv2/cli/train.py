@@ -7,14 +7,10 @@ import sys
 from typing import Any
 
 from unetv2.cli.options import Answer, add_command, add_data, data_options
-from unetv2.data.dataset import make_dataset
-from unetv2.data.labels import resolve_labels
-from unetv2.distributed import connect
+from unetv2.data.dataset import SegmentationDataset
 from unetv2.text import counted
 from unetv2.training import recipes
 from unetv2.training.trainer import train
-
-_LABELS = ("n_classes", "ignore_class", "classes", "encoding", "label_map")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -101,62 +97,61 @@ def run(options: argparse.Namespace) -> Answer:
     recipe = recipes.get(options.recipe)
     if options.batch_size is not None:
         recipe = recipes.get(recipe, batch_size=options.batch_size)
-    read = data_options(options)
-    read |= {"image_size": tuple(options.image_size), "cache": options.cache}
     if bool(options.val_images) != bool(options.val_masks):
         raise ValueError(
             "`--val-images` and `--val-masks` must come together. "
             f"Received: {options.val_images} and {options.val_masks}."
         )
-    n_classes = resolve_labels(**{name: read[name] for name in _LABELS}).n_classes
+    known = {**data_options(options), "image_size": tuple(options.image_size)}
+    data = SegmentationDataset.from_folders(options.images, options.masks, **known)
+    n_classes = data.n_classes
     if not n_classes:
         raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
-    own = bool(options.val_images)
-    training = make_dataset(options.images, options.masks, subset=None if own else "train", **read)
-    if own:
+    batching = {"batch_size": recipe.batch_size or 32, "cache": options.cache}
+    if options.val_images:
+        training = data.batches(**batching)
         options.names.update(image_dir="--val-images", mask_dir="--val-masks")
-        validation = make_dataset(options.val_images, options.val_masks, shuffle=False, **read)
+        data = SegmentationDataset.from_folders(options.val_images, options.val_masks, **known)
+        validation = data.batches(shuffle=False, **batching)
     else:
-        validation = make_dataset(options.images, options.masks, subset="validation", **read)
-    chosen = {} if options.normalization is None else {"normalization": options.normalization}
+        training = data.batches("train", **batching)
+        validation = data.batches("validation", **batching)
+    normalization = {"normalization": options.normalization} if options.normalization else {}
     model = recipe.build(
         (*options.image_size, options.channels),
         n_classes,
         filters=options.filters,
         seed=options.seed,
-        **chosen,
+        **normalization,
     )
-    done = train(
+    result = train(
         model, training, validation, recipe=recipe, epochs=options.epochs,
         output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
         patience=options.patience, seed=options.seed,
-        verbose=_verbose(options), strategy=strategy,
+        # A progress bar needs a terminal.
+        progress=not options.quiet and (sys.stdout.isatty() or "epoch"), strategy=strategy,
     )  # fmt: skip
-    epochs = counted(1 + (done.best_epoch or 0), "epoch")
+    epochs = counted(1 + (result.best_epoch or 0), "epoch")
     return Answer(
-        f"Best validation mean IoU: {done.best:.3f}, after {epochs}",
+        f"Best validation mean IoU: {result.best:.3f}, after {epochs}",
         {
-            "output_dir": str(done.output_dir),
-            "best_epoch": done.best_epoch,
-            "best": done.best,
-            "events": done.events,
-            "warnings": done.warnings,
-            "epoch": done.epoch,
-            "history": done.history,
+            "output_dir": str(result.output_dir),
+            "best_epoch": result.best_epoch,
+            "best": result.best,
+            "events": result.events,
+            "warnings": result.warnings,
+            "epoch": result.epoch,
+            "history": result.history,
         },
-        note=f"Model, checkpoint, logs and images: {done.output_dir}",
+        note=f"Model, checkpoint, logs and images: {result.output_dir}",
     )
-
-
-def _verbose(options: argparse.Namespace) -> int:
-    if options.quiet:
-        return 0
-    # A progress bar needs a terminal.
-    return 1 if sys.stdout.isatty() else 2
 
 
 def _strategy(options: argparse.Namespace) -> Any:
     if options.workers is None and options.index is None:
         return None
-    automatic = options.workers in (None, "auto")
-    return connect(None if automatic else options.workers.split(","), options.index)
+    workers = None if options.workers in (None, "auto") else options.workers.split(",")
+    # Not at the top: a training on one device uses nothing of it.
+    from unetv2.distributed import connect
+
+    return connect(workers, options.index)
