@@ -130,7 +130,7 @@ def test_an_interruption_is_one_line_and_returns_130(folders, capsys, monkeypatc
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("unetv2.cli.check.check_dataset", interrupted)
+    monkeypatch.setattr("unetv2.check_dataset", interrupted)
     assert main(["check", *folders]) == 130
     assert capsys.readouterr().err.startswith("\ninterrupted: ")
 

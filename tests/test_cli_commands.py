@@ -108,8 +108,8 @@ def test_the_log_is_as_before_after_a_command(folders):
     [
         (["/usr/bin/unetv2", "check"], [], True),
         (["C:/Scripts/unetv2.exe"], [], True),
-        (["-m", "check"], ["python", "-m", "unetv2", "check"], True),
-        (["-m"], ["python", "-m", "pytest"], False),
+        (["lib/unetv2/__main__.py", "check"], ["python", "-m", "unetv2", "check"], True),
+        (["lib/unetv2/__main__.py"], ["python", "-m", "pytest"], False),
         (["train.py"], ["python", "train.py"], False),
         ([""], ["python"], False),
         ([], [], False),
@@ -119,19 +119,19 @@ def test_only_the_command_starts_quietly(monkeypatch, words, original, expected)
     monkeypatch.setattr(sys, "argv", words)
     monkeypatch.setattr(sys, "orig_argv", original)
     monkeypatch.setattr(os, "environ", {})
-    startup.quieten_command()
+    startup.load_tensorflow_quietly()
     assert startup.is_command() is expected
     assert os.environ == ({"TF_CPP_MIN_LOG_LEVEL": "3"} if expected else {})
 
 
-def test_what_the_user_said_of_tensorflows_messages_stays(monkeypatch):
+def test_the_users_level_of_tensorflows_messages_is_kept(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["unetv2"])
     monkeypatch.setattr(os, "environ", {"TF_CPP_MIN_LOG_LEVEL": "0"})
-    startup.quieten_command()
+    startup.load_tensorflow_quietly()
     assert os.environ == {"TF_CPP_MIN_LOG_LEVEL": "0"}
 
 
-def test_a_library_that_does_not_load_keeps_its_words(monkeypatch, capfd):
+def test_an_import_that_fails_shows_its_messages(monkeypatch, capfd):
     def fails(name):
         os.write(2, b"what the loader said")
         raise ImportError(name)
@@ -140,7 +140,7 @@ def test_a_library_that_does_not_load_keeps_its_words(monkeypatch, capfd):
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr("importlib.import_module", fails)
     with pytest.raises(ImportError, match="tensorflow"):
-        startup.quieten_command()
+        startup.load_tensorflow_quietly()
     assert capfd.readouterr().err == "what the loader said"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from unetv2.benchmarking.benchmark import benchmark
+import unetv2
 from unetv2.cli.options import Answer, add_command
 
 
@@ -24,6 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for invalid arguments, missing files or packages"
         ),
         run=run,
+        uses=("benchmark",),
         names={"dataset": "--data", "image_dir": "IMAGES", "mask_dir": "MASKS", "model": "MODEL"},
     )
     command.add_argument(
@@ -55,7 +56,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Runs the command."""
-    found = benchmark(
+    result = unetv2.benchmark(
         options.models,
         dataset=options.data,
         batch_size=options.batch_size,
@@ -65,4 +66,4 @@ def run(options: argparse.Namespace) -> Answer:
         progress=not options.quiet,
     )
     note = f"Table, JSON and plot: {options.output}" if options.output else ""
-    return Answer(str(found), found.as_dict(), note)
+    return Answer(str(result), result.as_dict(), note)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from unetv2.cli.options import Answer, add_command, add_data, data
-from unetv2.data.io.open import MAX_PIXELS
-from unetv2.data.validation import check_dataset
+import unetv2
+from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_data, data
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,6 +23,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "missing folders"
         ),
         run=run,
+        uses=("check_dataset",),
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output": "--report"},
     )
     add_data(command)
@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Runs the command; the code is 1 if it found errors."""
-    report = check_dataset(
+    report = unetv2.check_dataset(
         options.images,
         options.masks,
         **data(options),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import unetv2
 from unetv2.cli.options import Answer, add_command, add_folders, add_labels, reading, shard, table
 from unetv2.data.pairs import SUBSETS
-from unetv2.evaluation.counts import TOLERANCE
-from unetv2.evaluation.evaluate import evaluate
-from unetv2.evaluation.evaluation import Evaluation
-from unetv2.evaluation.report.page import REPORT, write_report
+
+REPORT = "report.html"
+TOLERANCE = 0.0075
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,6 +29,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for invalid arguments, missing files or invalid masks"
         ),
         run=run,
+        check=check,
+        uses=("Evaluation", "evaluate", "write_report"),
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "dataset": "IMAGES and MASKS"},
     )
     command.add_argument("model", metavar="MODEL", help="a .keras file or an exported model")
@@ -65,15 +67,19 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> Answer:
-    """Runs the command."""
+def check(options: argparse.Namespace) -> None:
+    """Checks the options before TensorFlow is loaded."""
     if options.against is not None and options.report is None:
         raise ValueError(
             "`--against` must come with `--report`, where the comparison is written. "
             f"Received: --against {options.against} alone."
         )
-    before = None if options.against is None else Evaluation.load(options.against)
-    evaluation = evaluate(
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Runs the command."""
+    before = None if options.against is None else unetv2.Evaluation.load(options.against)
+    evaluation = unetv2.evaluate(
         options.model,
         (options.images, options.masks),
         classes=table(options.classes),
@@ -85,7 +91,7 @@ def run(options: argparse.Namespace) -> Answer:
         progress=not options.quiet,
     )
     if before is not None:
-        write_report([before, evaluation], Path(options.report) / REPORT)
+        unetv2.write_report([before, evaluation], Path(options.report) / REPORT)
     note = "" if options.report is None else f"Report: {Path(options.report) / REPORT}"
     return Answer(str(evaluation), evaluation.as_dict(), note)
 

@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
+import unetv2
 from unetv2.cli.options import Answer, add_command, table
 from unetv2.exporting.artifact import FORMATS
-from unetv2.exporting.export import export
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,6 +31,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "outputs of the exported and the Keras model differ too much"
         ),
         run=run,
+        uses=("export",),
         names={"path": "--output"},
         after_interruption="nothing was written; existing files are unchanged",
     )
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Runs the command."""
     model = Path(options.model)
     output = options.output or model.with_name(f"{model.stem}-{options.format}-{options.precision}")
-    exported = export(
+    exported = unetv2.export(
         model,
         output,
         format=options.format,

@@ -6,17 +6,39 @@ import argparse
 import logging
 import re
 from collections import ChainMap
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
-from unetv2.data.labels import ENCODINGS
+import unetv2
+from unetv2.arguments import require_integer
+from unetv2.data.listing import require_folder
 from unetv2.data.pairs import SPLIT
 from unetv2.text import printable_lines
 
+if TYPE_CHECKING:
+    from unetv2.classes import ClassTable
+
+# Defaults and choices of the library, which are written here so that help needs no TensorFlow;
+# tests compare them.
+MAX_PIXELS = 89_478_485
+ENCODINGS = ("ids", "colors", "binary", "max_channel")
 _PATHS = ("FOLDER", "IMAGES", "INPUT", "MASKS", "MODEL", "PATH", "TABLE")
-_TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_voc": PASCAL_VOC}
+_TABLES = ("carla", "camvid", "cityscapes", "pascal_voc")
+# The smallest value of each option that counts something.
+_LEAST = {
+    "batch_size": 1,
+    "channels": 1,
+    "epochs": 1,
+    "filters": 1,
+    "max_pixels": 1,
+    "mc_samples": 0,
+    "patience": 1,
+    "runs": 1,
+    "seed": 0,
+    "threads": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +66,9 @@ def add_command(
     description: str,
     epilog: str,
     run: Callable[[argparse.Namespace], Answer],
+    uses: Sequence[str],
     names: dict[str, str],
+    check: Callable[[argparse.Namespace], None] | None = None,
     after_interruption: str = "no results were saved",
 ) -> argparse.ArgumentParser:
     """Adds a command with the options of all commands, ``--json`` and ``--quiet``.
@@ -56,7 +80,9 @@ def add_command(
         description: str. Summary in one or two sentences.
         epilog: str. Examples and exit codes.
         run: Function that runs the command.
+        uses: Names of :mod:`unetv2` that ``run`` uses, which are loaded before it is called.
         names: Arguments of the library, mapped to options with another name.
+        check: Function that checks the options before TensorFlow is loaded, or None.
         after_interruption: str. State after Ctrl-C, and how to continue.
 
     Returns:
@@ -70,7 +96,12 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(
-        run=run, command=command, names=names, after_interruption=after_interruption
+        run=run,
+        check=check,
+        uses=uses,
+        command=command,
+        names=names,
+        after_interruption=after_interruption,
     )
     command.add_argument(
         "--json", action="store_true", help="print JSON to stdout and other output to stderr"
@@ -183,21 +214,53 @@ def table(name: str | None) -> ClassTable | None:
     """Returns the class table with a name or from a file."""
     if name is None:
         return None
-    return _TABLES[name] if name in _TABLES else ClassTable.from_file(name)
+    if name in _TABLES:
+        return getattr(unetv2, name.upper())
+    return unetv2.ClassTable.from_file(name)
 
 
-def require_paths(options: argparse.Namespace) -> None:
-    """Raises a ValueError for an empty path, which would be the working directory."""
-    for action in options.command._actions:
-        value = getattr(options, action.dest, None)
-        values = value if isinstance(value, list) else [value]
-        metavars = action.metavar if isinstance(action.metavar, tuple) else (action.metavar,)
-        if "" in values and any(metavar in _PATHS for metavar in metavars):
-            name = action.option_strings[-1] if action.option_strings else action.metavar
+def check_options(options: argparse.Namespace) -> None:
+    """Checks what takes no time to check: paths, numbers, class tables and label maps.
+
+    Raises:
+        ValueError: If a path is empty, which would be the working directory, or a value is wrong.
+        FileNotFoundError: If a folder or a model does not exist.
+        NotADirectoryError: If a folder is a file.
+    """
+    for name, _, value in _paths(options):
+        if value == "":
             raise ValueError(
                 f"`{name}` must be a path. Received: an empty text. "
                 "Check the variable that it comes from."
             )
+    for name, kind, value in _paths(options):
+        if kind in ("IMAGES", "MASKS"):
+            require_folder(name, Path(value))
+        if kind == "MODEL" and not Path(value).exists():
+            raise FileNotFoundError(
+                f"`{name}` must be a file or a folder. Received: '{value}', which does not exist. "
+                "Check the path."
+            )
+    for name, least in _LEAST.items():
+        value = getattr(options, name, None)
+        if value is not None:
+            require_integer(name, value, least, "")
+    _label_map(getattr(options, "label_map", None))
+    table(getattr(options, "classes", None))
+
+
+def _paths(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
+    """Yields the name, the metavariable and the value of each path."""
+    for action in options.command._actions:
+        value = getattr(options, action.dest, None)
+        metavars = action.metavar if isinstance(action.metavar, tuple) else (action.metavar,)
+        if value is None or not any(metavar in _PATHS for metavar in metavars):
+            continue
+        values = value if isinstance(value, list) else [value]
+        name = action.option_strings[-1] if action.option_strings else str(action.metavar)
+        # All values of a list have the same metavariable, unless there is one for each.
+        kinds = metavars if len(metavars) > 1 else metavars * len(values)
+        yield from zip([name] * len(values), kinds, values, strict=True)
 
 
 def shard(word: str) -> tuple[int, int]:

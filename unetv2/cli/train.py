@@ -6,15 +6,12 @@ import argparse
 import sys
 from typing import Any
 
+import unetv2
 from unetv2.cli.options import Answer, add_command, add_data, data
-from unetv2.data.dataset import make_dataset
-from unetv2.data.labels import resolve_labels
-from unetv2.distributed import connect
 from unetv2.text import counted
-from unetv2.training import recipes
-from unetv2.training.trainer import train
 
 _LABELS = ("n_classes", "ignore_class", "classes", "encoding", "label_map")
+RECIPES = ("reference", "fast")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,15 +31,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for invalid arguments or a failed training, 130 after Ctrl-C"
         ),
         run=run,
+        check=check,
+        uses=("distributed", "make_dataset", "recipes", "train"),
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output_dir": "--output"},
         after_interruption="run the same command with --resume to continue",
     )
     add_data(command)
-    command.add_argument("--val-images", metavar="FOLDER", help="folder of validation images")
-    command.add_argument("--val-masks", metavar="FOLDER", help="folder of validation masks")
+    command.add_argument("--val-images", metavar="IMAGES", help="folder of validation images")
+    command.add_argument("--val-masks", metavar="MASKS", help="folder of validation masks")
     command.add_argument("--output", required=True, metavar="FOLDER", help="output folder")
     command.add_argument(
-        "--recipe", choices=recipes.NAMES, default="fast", help="training recipe (default: fast)"
+        "--recipe", choices=RECIPES, default="fast", help="training recipe (default: fast)"
     )
     command.add_argument(
         "--epochs", type=int, default=40, metavar="N", help="number of epochs (default: 40)"
@@ -94,29 +93,41 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> Answer:
-    """Runs the command."""
-    # Must precede all computations.
-    strategy = _strategy(options)
-    recipe = recipes.get(options.recipe)
-    if options.batch_size is not None:
-        recipe = recipes.get(recipe, batch_size=options.batch_size)
-    read = {**data(options), "image_size": tuple(options.image_size), "cache": options.cache}
+def check(options: argparse.Namespace) -> None:
+    """Checks the options before TensorFlow is loaded."""
     if bool(options.val_images) != bool(options.val_masks):
         raise ValueError(
             "`--val-images` and `--val-masks` must come together. "
             f"Received: {options.val_images} and {options.val_masks}."
         )
-    n_classes = resolve_labels(**{name: read[name] for name in _LABELS}).n_classes
-    if not n_classes:
+    # Binary masks have two classes.
+    if options.n_classes is None and options.classes is None and options.encoding != "binary":
         raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Runs the command."""
+    # Must precede all computations.
+    strategy = _strategy(options)
+    recipe = unetv2.recipes.get(options.recipe)
+    if options.batch_size is not None:
+        recipe = unetv2.recipes.get(recipe, batch_size=options.batch_size)
+    read = {**data(options), "image_size": tuple(options.image_size), "cache": options.cache}
     own = bool(options.val_images)
-    training = make_dataset(options.images, options.masks, subset=None if own else "train", **read)
+    training = unetv2.make_dataset(
+        options.images, options.masks, subset=None if own else "train", **read
+    )
     if own:
         options.names.update(image_dir="--val-images", mask_dir="--val-masks")
-        validation = make_dataset(options.val_images, options.val_masks, shuffle=False, **read)
+        validation = unetv2.make_dataset(
+            options.val_images, options.val_masks, shuffle=False, **read
+        )
     else:
-        validation = make_dataset(options.images, options.masks, subset="validation", **read)
+        validation = unetv2.make_dataset(options.images, options.masks, subset="validation", **read)
+    # Loads TensorFlow.
+    from unetv2.data.labels import resolve_labels
+
+    n_classes = resolve_labels(**{name: read[name] for name in _LABELS}).n_classes
     chosen = {} if options.normalization is None else {"normalization": options.normalization}
     model = recipe.build(
         (*options.image_size, options.channels),
@@ -125,7 +136,7 @@ def run(options: argparse.Namespace) -> Answer:
         seed=options.seed,
         **chosen,
     )
-    done = train(
+    done = unetv2.train(
         model, training, validation, recipe=recipe, epochs=options.epochs,
         output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
         patience=options.patience, seed=options.seed,
@@ -158,4 +169,6 @@ def _strategy(options: argparse.Namespace) -> Any:
     if options.workers is None and options.index is None:
         return None
     automatic = options.workers in (None, "auto")
-    return connect(None if automatic else options.workers.split(","), options.index)
+    return unetv2.distributed.connect(
+        None if automatic else options.workers.split(","), options.index
+    )
