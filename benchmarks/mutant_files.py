@@ -1,4 +1,4 @@
-"""A valid file of every kind that the library reads, and the reader of each."""
+"""A valid file of each kind that the library reads, and its reader."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def train_step(fields: Fields) -> list[Table]:
         inference = one.shown("infer") if "infer" in one.names() else ""
         rows.append((name, one.shown("train"), inference))
         one.done()
-    return [Table(("images a second", "training", "inference"), rows)]
+    return [Table(("images per second", "training", "inference"), rows)]
 
 
 def scaling(fields: Fields) -> list[Table]:
@@ -206,7 +206,7 @@ LAYOUTS: dict[str, Layout] = {
     "architecture": architecture,
     "camvid_fullsize": camvid_fullsize,
     "data_pipeline": flat(
-        ".*: pairs a second.*", "seconds to .*", ".*: cached bytes a pair", "megabytes over .*"
+        ".*: pairs per second.*", "seconds to .*", ".*: cached bytes per pair", "megabytes over .*"
     ),
     "deployment": deployment,
     "gradient_precision": gradient_precision,
