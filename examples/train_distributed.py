@@ -1,11 +1,11 @@
-"""Trains on several workers, here processes of this machine that talk over loopback.
+"""Trains on several workers, here processes of this machine on the loopback interface.
 
     python examples/train_distributed.py                # two workers, one thread each
     python examples/train_distributed.py --workers 4 --epochs 10
 
-What differs from a training on one machine is `connect()` at the start and `strategy=` in `train`.
-On several machines each runs its own process with the same `--addresses`; see docs/distributed.rst.
-First one worker makes a few steps alone, to compare with.
+The only differences from a training on one machine are `connect()` at the start and `strategy=` in
+`train`. On several machines, each runs its own process with the same `--addresses`; see
+docs/distributed.rst. First, one worker makes a few steps alone, for comparison.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 SCENE_SIZE = (96, 128)
-FIRST_STEPS = 2  # They trace and warm up.
+FIRST_STEPS = 2  # For tracing and warming up.
 
 
 def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -29,14 +29,14 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each")
-    parser.add_argument("--epochs", type=int, default=2, help="of the training")
-    parser.add_argument("--scenes", type=int, default=128, help="made-up images to train on")
-    parser.add_argument("--batch-size", type=int, default=32, help="of all workers together")
+    parser.add_argument("--workers", type=int, default=2, help="number of processes")
+    parser.add_argument("--threads", type=int, default=1, help="threads per worker")
+    parser.add_argument("--epochs", type=int, default=2, help="epochs of the training")
+    parser.add_argument("--scenes", type=int, default=128, help="number of synthetic scenes")
+    parser.add_argument("--batch-size", type=int, default=32, help="global batch size")
     parser.add_argument("--filters", type=int, default=32, help="width of the network")
     parser.add_argument("--output", type=Path, default=Path("runs/distributed"))
-    parser.add_argument("--compare-steps", type=int, default=4, help="of one worker; 0 is none")
+    parser.add_argument("--compare-steps", type=int, default=4, help="of one worker; 0 skips them")
     parser.add_argument("--deadline", type=float, default=3600.0, help="seconds")
     parser.add_argument("--index", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--addresses", default="", help=argparse.SUPPRESS)
@@ -45,7 +45,7 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Is one worker."""
+    """Runs one worker."""
     import keras
     import tensorflow as tf
 
@@ -54,11 +54,11 @@ def work(arguments: argparse.Namespace) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     addresses = arguments.addresses.split(",")
-    # The first line: it waits for the others.
+    # Waits for the other workers.
     strategy = unetv2.distributed.connect(addresses, arguments.index)
 
     class Clock(keras.callbacks.Callback):
-        """Measures steps, and ends a comparison after so many."""
+        """Measures the steps, and ends the comparison after a number of them."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -70,7 +70,7 @@ def work(arguments: argparse.Namespace) -> None:
             self._last = time.perf_counter()
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            """Stops it."""
+            """Stops the clock."""
             self.seconds.append(time.perf_counter() - self._last)
             enough = FIRST_STEPS + arguments.compare_steps
             if arguments.name == "alone" and len(self.seconds) >= enough:
@@ -109,8 +109,8 @@ def work(arguments: argparse.Namespace) -> None:
         (arguments.output / f"{arguments.name}.json").write_text(json.dumps(steps))
 
 
-def steps_a_second(arguments: argparse.Namespace, name: str, n: int) -> float:
-    """Trains with so many workers and returns the median's inverse."""
+def steps_per_second(arguments: argparse.Namespace, name: str, n: int) -> float:
+    """Trains with n workers and returns the inverse of the median step."""
     from unetv2.distributed import LocalWorkers, free_addresses
 
     addresses = free_addresses(n)
@@ -131,7 +131,7 @@ def steps_a_second(arguments: argparse.Namespace, name: str, n: int) -> float:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Starts the workers, or is one."""
+    """Starts the workers, or runs one."""
     arguments = parse_arguments(words)
     if arguments.index is not None:
         work(arguments)
@@ -144,11 +144,11 @@ def main(words: Sequence[str] | None = None) -> None:
         unetv2.synthetic.write_driving_scenes(folder, arguments.scenes, image_size=SCENE_SIZE)
     alone = None
     if arguments.compare_steps:
-        print("One worker, to compare with:", flush=True)
-        alone = steps_a_second(arguments, "alone", 1)
+        print("One worker, for comparison:", flush=True)
+        alone = steps_per_second(arguments, "alone", 1)
     print(f"{arguments.workers} workers:", flush=True)
-    together = steps_a_second(arguments, "workers", arguments.workers)
-    print(f"{arguments.workers} workers: {together:.2f} steps a second", end="")
+    together = steps_per_second(arguments, "workers", arguments.workers)
+    print(f"{arguments.workers} workers: {together:.2f} steps per second", end="")
     print("." if alone is None else f", one worker {alone:.2f}: {together / alone:.2f} times.")
     print(f"Model, logs and images: {arguments.output / 'workers'}")
 
