@@ -9,8 +9,9 @@ from command_lines import subcommands
 
 import unetv2
 from unetv2.cli import evaluate, options, parser, train
-from unetv2.data.io.header import MAX_PIXELS
+from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import ENCODINGS
+from unetv2.data.pairs import SPLIT, SUBSETS
 from unetv2.evaluation.counts import TOLERANCE
 from unetv2.evaluation.report.page import REPORT
 from unetv2.training import recipes
@@ -31,6 +32,7 @@ OTHERS = {"batch_size", "cache", "classes", "normalization", "recipe", "seed", "
 def test_constants_that_help_shows_are_the_librarys():
     assert options.MAX_PIXELS == MAX_PIXELS
     assert options.ENCODINGS == ENCODINGS
+    assert (options.SPLIT, options.SUBSETS) == (SPLIT, SUBSETS)
     assert train.RECIPES == recipes.NAMES
     assert evaluate.TOLERANCE == TOLERANCE
     assert evaluate.REPORT == REPORT

@@ -6,8 +6,16 @@ import argparse
 from pathlib import Path
 
 import unetv2
-from unetv2.cli.options import Answer, add_command, add_folders, add_labels, reading, shard, table
-from unetv2.data.pairs import SUBSETS
+from unetv2.cli.options import (
+    SUBSETS,
+    Answer,
+    add_command,
+    add_folders,
+    add_labels,
+    reading,
+    shard,
+    table,
+)
 
 REPORT = "report.html"
 TOLERANCE = 0.0075

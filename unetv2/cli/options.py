@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import unetv2
 from unetv2.arguments import require_integer
-from unetv2.data.listing import require_folder
-from unetv2.data.pairs import SPLIT
 from unetv2.text import printable_lines
 
 if TYPE_CHECKING:
@@ -24,6 +22,14 @@ if TYPE_CHECKING:
 # tests compare them.
 MAX_PIXELS = 89_478_485
 ENCODINGS = ("ids", "colors", "binary", "max_channel")
+SPLIT = (0.8, 0.1, 0.1)
+SUBSETS = ("train", "validation", "test")
+# What must exist.
+_INPUTS = {
+    "IMAGES": "an existing folder",
+    "MASKS": "an existing folder",
+    "MODEL": "a file or a folder",
+}
 _PATHS = ("FOLDER", "IMAGES", "INPUT", "MASKS", "MODEL", "PATH", "TABLE")
 _TABLES = ("carla", "camvid", "cityscapes", "pascal_voc")
 # The smallest value of each option that counts something.
@@ -225,7 +231,6 @@ def check_options(options: argparse.Namespace) -> None:
     Raises:
         ValueError: If a path is empty, which would be the working directory, or a value is wrong.
         FileNotFoundError: If a folder or a model does not exist.
-        NotADirectoryError: If a folder is a file.
     """
     for name, _, value in _paths(options):
         if value == "":
@@ -234,11 +239,10 @@ def check_options(options: argparse.Namespace) -> None:
                 "Check the variable that it comes from."
             )
     for name, kind, value in _paths(options):
-        if kind in ("IMAGES", "MASKS"):
-            require_folder(name, Path(value))
-        if kind == "MODEL" and not Path(value).exists():
+        rule = _INPUTS.get(kind)
+        if rule and not Path(value).exists():
             raise FileNotFoundError(
-                f"`{name}` must be a file or a folder. Received: '{value}', which does not exist. "
+                f"`{name}` must be {rule}. Received: '{value}', which does not exist. "
                 "Check the path."
             )
     for name, least in _LEAST.items():

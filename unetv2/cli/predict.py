@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,10 @@ def check(options: argparse.Namespace) -> None:
             raise FileNotFoundError(
                 f"`INPUT` must be a video file. Received: '{missing[0]}', which does not exist. "
                 "Check the path."
+            )
+        if importlib.util.find_spec("av") is None:
+            raise ImportError(
+                "Videos need PyAV, which is not installed. Run `pip install 'unetv2[video]'`."
             )
     elif missing:
         raise FileNotFoundError(
