@@ -1,4 +1,4 @@
-"""Draws docs/_static/augmentation.png: one driving scene and five variants of it.
+"""Draws docs/_static/augmentation.png: a driving scene and five variants of it.
 
 $ python docs/plot_augmentation.py
 """
@@ -23,7 +23,7 @@ def main() -> None:
     image, mask = unetv2.synthetic.driving_scene(7, image_size=(192, 256))
     image = image.astype(np.float32) / 255
     mask = mask.astype(np.int32)[..., np.newaxis]
-    # Every image of a batch gets its own draw.
+    # Each image of a batch is transformed differently.
     images, masks = driving(ignore_class=IGNORED)(
         np.stack([image] * VARIANTS), np.stack([mask] * VARIANTS), seed=6
     )
