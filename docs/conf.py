@@ -42,6 +42,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(keras|tf|tensorflow|numpy|np|matplotlib|os|pathlib|collections)\..*"),
     (r"py:.*", r"(optional|Figure|Mapping|Sequence|Path|PathLike|Any|callable|list of .*)"),
+    # Internal types of attributes.
+    (r"py:class", r"unetv2\.inference\.inputs\..*"),
     (r"py:class", r"(np\.ndarray|float in .*|int, at least 2|Share .*)"),
 ]
 # `sphinx-build -b linkcheck` checks links between these pages only.
