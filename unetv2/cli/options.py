@@ -246,9 +246,9 @@ def check_options(options: argparse.Namespace) -> None:
                 "Check the path."
             )
     for name, least in _LEAST.items():
-        value = getattr(options, name, None)
-        if value is not None:
-            require_integer(name, value, least, "")
+        number = getattr(options, name, None)
+        if number is not None:
+            require_integer(name, number, least, "")
     _label_map(getattr(options, "label_map", None))
     table(getattr(options, "classes", None))
 

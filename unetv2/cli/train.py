@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import Any, cast
 
 import unetv2
 from unetv2.cli.options import Answer, add_command, add_data, data
@@ -127,7 +127,8 @@ def run(options: argparse.Namespace) -> Answer:
     # Loads TensorFlow.
     from unetv2.data.labels import resolve_labels
 
-    n_classes = resolve_labels(**{name: read[name] for name in _LABELS}).n_classes
+    # `check` has made sure that it is known.
+    n_classes = cast(int, resolve_labels(**{name: read[name] for name in _LABELS}).n_classes)
     chosen = {} if options.normalization is None else {"normalization": options.normalization}
     model = recipe.build(
         (*options.image_size, options.channels),
