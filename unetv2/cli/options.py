@@ -24,7 +24,7 @@ MAX_PIXELS = 89_478_485
 ENCODINGS = ("ids", "colors", "binary", "max_channel")
 SPLIT = (0.8, 0.1, 0.1)
 SUBSETS = ("train", "validation", "test")
-# What must exist.
+# Paths that must exist.
 _INPUTS = {
     "IMAGES": "an existing folder",
     "MASKS": "an existing folder",
@@ -226,7 +226,7 @@ def table(name: str | None) -> ClassTable | None:
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """Checks what takes no time to check: paths, numbers, class tables and label maps.
+    """Checks paths, numbers, class tables and label maps, which needs no TensorFlow.
 
     Raises:
         ValueError: If a path is empty, which would be the working directory, or a value is wrong.
@@ -337,16 +337,16 @@ class Wording(logging.Formatter):
         parts = text.split("`")
         for number, part in enumerate(parts):
             if number % 2 == 0:
-                parts[number] = self._argument.sub(self._said, part)
+                parts[number] = self._argument.sub(self._option, part)
             elif part in self._words:
                 parts[number] = self._words[part]
-            elif found := self._argument.fullmatch(part):
-                parts[number] = self._said(found)
+            elif match := self._argument.fullmatch(part):
+                parts[number] = self._option(match)
         return "`".join(parts)
 
-    def _said(self, found: re.Match[str]) -> str:
-        word: str = self._words[found[1]]
-        value = found[2]
+    def _option(self, argument: re.Match[str]) -> str:
+        word: str = self._words[argument[1]]
+        value = argument[2]
         if value == "True":
             return word
         if value in ("False", "None"):
