@@ -23,7 +23,7 @@ _SECTION = re.compile(
     r"|Yields):$"
 )
 _DESCRIBED = re.compile(r"^(\*{0,2}\w+):(?:\s+(.*))?$")
-_DIRECTIVE = re.compile(r"^\.\. (auto\w+|data):: (\S+)$")
+_DIRECTIVE = re.compile(r"^\.\. (auto\w+|currentmodule|data):: (\S+)$")
 _OPTION = re.compile(r"^   :([\w-]+):\s*(.*)$")
 
 
@@ -71,7 +71,7 @@ def entries() -> dict[str, list[Entry]]:
             if match is None:
                 continue
             kind, name = match.groups()
-            if kind == "automodule":
+            if kind in ("automodule", "currentmodule"):
                 module = name
             elif not name.startswith("unetv2."):
                 name = f"{module}.{name}"
