@@ -6,7 +6,7 @@ import argparse
 import json
 
 import unetv2
-from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_data, data
+from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_data, add_number, data
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,16 +27,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output": "--report"},
     )
     add_data(command)
-    command.add_argument(
-        "--max-pixels",
-        type=int,
-        default=MAX_PIXELS,
-        metavar="N",
-        help=f"do not decode images with more pixels (default: {MAX_PIXELS})",
-    )
-    command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the split (default: 0)"
-    )
+    add_number(command, "--max-pixels", "do not decode images with more pixels", default=MAX_PIXELS)
+    add_number(command, "--seed", "seed of the split", default=0, least=0)
     command.add_argument(
         "--report", metavar="FOLDER", help="write text, JSON and images of problems to this folder"
     )

@@ -12,6 +12,7 @@ from unetv2.cli.options import (
     add_command,
     add_folders,
     add_labels,
+    add_number,
     reading,
     shard,
     table,
@@ -47,12 +48,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--subset", choices=SUBSETS, help="evaluate one subset (default: all pairs)"
     )
-    command.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="seed of the split and of the confidence intervals (default: 0)",
+    add_number(
+        command, "--seed", "seed of the split and of the confidence intervals", default=0, least=0
     )
     command.add_argument(
         "--boundary-tolerance",

@@ -32,19 +32,6 @@ _INPUTS = {
 }
 _PATHS = ("FOLDER", "IMAGES", "INPUT", "MASKS", "MODEL", "PATH", "TABLE")
 _TABLES = ("carla", "camvid", "cityscapes", "pascal_voc")
-# The smallest value of each option that counts something.
-_LEAST = {
-    "batch_size": 1,
-    "channels": 1,
-    "epochs": 1,
-    "filters": 1,
-    "max_pixels": 1,
-    "mc_samples": 0,
-    "patience": 1,
-    "runs": 1,
-    "seed": 0,
-    "threads": 1,
-}
 
 
 @dataclass(frozen=True)
@@ -114,6 +101,33 @@ def add_command(
     )
     command.add_argument("--quiet", action="store_true", help="do not report progress")
     return command
+
+
+class _Integer:
+    """The type of an option that is an integer of at least ``least``."""
+
+    # argparse shows it in errors.
+    __name__ = "int"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def __call__(self, word: str) -> int:
+        return int(word)
+
+
+def add_number(
+    command: argparse.ArgumentParser,
+    name: str,
+    purpose: str,
+    *,
+    default: int | None = None,
+    least: int = 1,
+) -> None:
+    """Adds an option that is an integer; :func:`check_options` checks its minimum."""
+    if default is not None:
+        purpose += f" (default: {default})"
+    command.add_argument(name, type=_Integer(least), default=default, metavar="N", help=purpose)
 
 
 def add_folders(command: argparse.ArgumentParser, *, of_model: bool = False) -> None:
@@ -187,9 +201,7 @@ def add_data(command: argparse.ArgumentParser) -> None:
     add_folders(command)
     add_labels(command)
     command.add_argument("--n-classes", type=int, metavar="N", help="number of classes")
-    command.add_argument(
-        "--channels", type=int, default=3, metavar="N", help="channels of the images (default: 3)"
-    )
+    add_number(command, "--channels", "channels of the images", default=3)
 
 
 def data(options: argparse.Namespace) -> dict[str, Any]:
@@ -245,10 +257,10 @@ def check_options(options: argparse.Namespace) -> None:
                 f"`{name}` must be {rule}. Received: '{value}', which does not exist. "
                 "Check the path."
             )
-    for name, least in _LEAST.items():
-        number = getattr(options, name, None)
-        if number is not None:
-            require_integer(name, number, least, "")
+    for action in options.command._actions:
+        number = getattr(options, action.dest, None)
+        if isinstance(action.type, _Integer) and number is not None:
+            require_integer(action.dest, number, action.type.least, "")
     _label_map(getattr(options, "label_map", None))
     table(getattr(options, "classes", None))
 

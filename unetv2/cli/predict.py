@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import unetv2
-from unetv2.cli.options import MAX_PIXELS, Answer, add_command, shard
+from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_number, shard
 
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -89,27 +89,12 @@ def _add_prediction_options(command: argparse.ArgumentParser) -> None:
         "--tta", type=_transforms, default=(), metavar="TRANSFORMS",
         help="test-time augmentation: horizontal, vertical and scales, separated by commas",
     )  # fmt: skip
-    command.add_argument(
-        "--mc-samples",
-        type=int,
-        default=0,
-        metavar="N",
-        help="average N predictions with dropout enabled",
+    add_number(
+        command, "--mc-samples", "average N predictions with dropout enabled", default=0, least=0
     )
-    command.add_argument(
-        "--batch-size",
-        type=int,
-        default=8,
-        metavar="N",
-        help="images or windows per batch (default: 8)",
-    )
-    command.add_argument(
-        "--max-pixels", type=int, default=MAX_PIXELS, metavar="N",
-        help=f"refuse images with more pixels (default: {MAX_PIXELS})",
-    )  # fmt: skip
-    command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of dropout (default: 0)"
-    )
+    add_number(command, "--batch-size", "images or windows per batch", default=8)
+    add_number(command, "--max-pixels", "reject images with more pixels", default=MAX_PIXELS)
+    add_number(command, "--seed", "seed of dropout", default=0, least=0)
 
 
 def _transforms(word: str) -> tuple[str | float, ...]:

@@ -7,7 +7,7 @@ import sys
 from typing import Any, cast
 
 import unetv2
-from unetv2.cli.options import Answer, add_command, add_data, data
+from unetv2.cli.options import Answer, add_command, add_data, add_number, data
 from unetv2.text import counted
 
 _LABELS = ("n_classes", "ignore_class", "classes", "encoding", "label_map")
@@ -43,26 +43,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--recipe", choices=RECIPES, default="fast", help="training recipe (default: fast)"
     )
-    command.add_argument(
-        "--epochs", type=int, default=40, metavar="N", help="number of epochs (default: 40)"
-    )
+    add_number(command, "--epochs", "number of epochs", default=40)
     command.add_argument(
         "--image-size", type=int, nargs=2, default=(96, 128), metavar=("HEIGHT", "WIDTH"),
         help="size that images are resized to (default: 96 128)",
     )  # fmt: skip
-    command.add_argument(
-        "--batch-size",
-        type=int,
-        metavar="N",
-        help="images per batch (default: the recipe's, otherwise 32)",
-    )
-    command.add_argument(
-        "--filters",
-        type=int,
-        default=32,
-        metavar="N",
-        help="filters of the first level (default: 32)",
-    )
+    add_number(command, "--batch-size", "images per batch (default: the recipe's, otherwise 32)")
+    add_number(command, "--filters", "filters of the first level", default=32)
     command.add_argument(
         "--normalization", choices=("batch", "group"),
         help="normalization layers; 'group' for few images (default: the recipe's)",
@@ -70,12 +57,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--cache", default="memory", metavar="FOLDER", help="cache folder (default: memory)"
     )
-    command.add_argument(
-        "--patience", type=int, metavar="N", help="stop after N epochs without improvement"
-    )
-    command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)"
-    )
+    add_number(command, "--patience", "stop after N epochs without improvement")
+    add_number(command, "--seed", "seed of all random numbers", default=0, least=0)
     command.add_argument(
         "--workers", metavar="HOST:PORT,...",
         help="distributed training: addresses of all workers, or 'auto' to use TF_CONFIG, Slurm or "
