@@ -129,9 +129,10 @@ def test_files_have_no_cycle():
 
 
 def test_only_the_command_line_uses_the_public_names():
-    # Elsewhere, `unetv2.name` would hide an import of a higher layer.
+    # Elsewhere, `unetv2.name` would hide an import of a higher layer. A benchmark runs a function
+    # that imports the library in another process.
     users = {package(module) for module, names in IMPORTS.items() if "unetv2" in names}
-    assert users <= {"cli"}
+    assert users <= {"cli", "benchmarking"}
 
 
 def test_nothing_imports_the_synthetic_scenes():
