@@ -34,7 +34,7 @@ def test_json_is_all_that_stdout_gets(words, capsys):
     assert main([*words, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     expected = unetv2.evaluate(words[1], words[2:4], progress=False)
-    assert content["figures"] == expected.as_dict()["figures"]
+    assert content["metrics"] == expected.as_dict()["metrics"]
 
 
 def test_the_report_lies_in_its_folder_and_another_one_is_compared_with_it(words, capsys, tmp_path):

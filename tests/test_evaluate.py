@@ -56,18 +56,18 @@ def test_order_and_batch_size_change_nothing(write_pairs, options):
     one = evaluate(model, batches(folders, batch_size=7))
     other = evaluate(model, batches(folders, **options))
     np.testing.assert_array_equal(one.confusion, other.confusion)
-    for name, value in one.figures.items():
-        np.testing.assert_allclose(other.figures[name], value, atol=1e-6)
+    for name, value in one.metrics.items():
+        np.testing.assert_allclose(other.metrics[name], value, atol=1e-6)
         np.testing.assert_allclose(other.intervals[name], one.intervals[name], atol=1e-6)
 
 
 def test_images_are_named_where_their_order_is_known(write_pairs):
     folders, model = write_pairs(3), small_model()
-    assert evaluate(model, batches(folders)).rows.names == ("0000", "0001", "0002")
+    assert evaluate(model, batches(folders)).counts.names == ("0000", "0001", "0002")
     numbers = ("#0000000", "#0000001", "#0000002")
-    assert evaluate(model, batches(folders, shuffle=True)).rows.names == numbers
-    assert evaluate(model, batches(folders, on_error="skip")).rows.names == numbers
-    assert evaluate(model, batches(folders).take(1)).rows.names == numbers
+    assert evaluate(model, batches(folders, shuffle=True)).counts.names == numbers
+    assert evaluate(model, batches(folders, on_error="skip")).counts.names == numbers
+    assert evaluate(model, batches(folders).take(1)).counts.names == numbers
 
 
 def test_a_file_is_a_model_and_what_stands_beside_it_is_told(write_pairs, tmp_path):

@@ -46,7 +46,7 @@ def test_images_are_measured_at_the_size_of_their_masks(tmp_path):
     evaluation = evaluate(model, folders)
     np.testing.assert_array_equal(evaluation.confusion, expected(model, folders, 3))
     assert evaluation.confusion.sum() == 2 * 20 * 31 + 12 * 16 + 9 * 40
-    assert evaluation.rows.names == ("0", "1", "2", "3")
+    assert evaluation.counts.names == ("0", "1", "2", "3")
     assert evaluation.settings["resolution"] == "measured at the masks' own size"
     sizes = {example.name: example.image.shape[:2] for example in evaluation.examples}
     assert sizes == {"0": (20, 31), "1": (12, 16), "2": (9, 40), "3": (20, 31)}
@@ -57,9 +57,9 @@ def test_at_the_networks_size_folders_and_data_set_agree(write_pairs):
     dataset = unetv2.make_dataset(*folders, n_classes=3, image_size=SIZE, shuffle=False)
     one, other = evaluate(model, folders), evaluate(model, dataset)
     np.testing.assert_array_equal(one.confusion, other.confusion)
-    assert one.rows.names == other.rows.names
-    for name, value in one.figures.items():
-        np.testing.assert_allclose(other.figures[name], value, atol=1e-6)
+    assert one.counts.names == other.counts.names
+    for name, value in one.metrics.items():
+        np.testing.assert_allclose(other.metrics[name], value, atol=1e-6)
 
 
 def test_pixels_that_the_record_ignores_do_not_count(write_pairs):
@@ -198,9 +198,9 @@ def test_shards_merge_to_the_whole(write_pairs, count, tmp_path):
         parts.append(unetv2.Evaluation.load(tmp_path / str(index)))
     merged = unetv2.Evaluation.merge(parts)
     assert str(merged) == str(whole)
-    assert merged.as_dict()["figures"] == whole.as_dict()["figures"]
-    np.testing.assert_array_equal(merged.rows.boundaries, whole.rows.boundaries)
-    np.testing.assert_array_equal(merged.rows.calibration, whole.rows.calibration)
+    assert merged.as_dict()["metrics"] == whole.as_dict()["metrics"]
+    np.testing.assert_array_equal(merged.counts.boundaries, whole.counts.boundaries)
+    np.testing.assert_array_equal(merged.counts.calibration, whole.counts.calibration)
     assert merged.settings["shards"] == [[index, count] for index in range(count)]
 
 

@@ -21,9 +21,9 @@ def test_parts_merge_to_the_whole_exactly(seed, parts):
     ]
     merged = unetv2.Evaluation.merge(pieces[::-1])
     np.testing.assert_array_equal(merged.confusion, whole.confusion)
-    assert merged.rows.names == whole.rows.names
-    for name in ("tallies", "boundaries", "calibration"):
-        np.testing.assert_array_equal(getattr(merged.rows, name), getattr(whole.rows, name))
+    assert merged.counts.names == whole.counts.names
+    for name in ("pixels", "boundaries", "calibration"):
+        np.testing.assert_array_equal(getattr(merged.counts, name), getattr(whole.counts, name))
     assert str(merged) == str(whole)
     assert [example.name for example in merged.examples] == [e.name for e in whole.examples]
 
@@ -40,8 +40,11 @@ def test_a_merge_that_lacks_a_shard_says_so():
     ("parts", "message"),
     [
         ([], "`parts` must hold an evaluation. Received: none."),
-        ([(0, {}), (0, {})], "must be of different images. Received: 2 of them twice, such as"),
-        ([(0, {}), (1, {"seed": 4})], "must be measured in the same way. Received: seed=0 and"),
+        (
+            [(0, {}), (0, {})],
+            "must be evaluations of different images. Received: 2 images twice, such as",
+        ),
+        ([(0, {}), (1, {"seed": 4})], "must have the same settings. Received: seed=0 and"),
     ],
 )
 def test_parts_that_do_not_belong_together_are_refused(parts, message):

@@ -21,7 +21,7 @@ from unetv2.metrics import (
     Scores,
     SegmentationMetrics,
 )
-from unetv2.metrics.confusion_matrix import NO_CLASS, most_probable
+from unetv2.metrics.keras_metrics import NO_CLASS, most_probable
 
 
 def test_a_golden_example():

@@ -162,14 +162,14 @@ def test_the_cells_of_the_matrix_are_read_with_the_arrow_keys(visit):
     browser.switch_to.active_element.send_keys("\ue004")
     assert browser.switch_to.active_element == cells[0]
     output = find(browser, ".matrix output")
-    assert "of class of things number 0 is found" in output.text
+    assert "of class of things number 0 is correct" in output.text
     browser.switch_to.active_element.send_keys("\ue014")  # Right.
     assert browser.switch_to.active_element == cells[1]
-    assert "number 0 is taken for class of things number 1 (" in output.text
+    assert "number 0 is predicted as class of things number 1 (" in output.text
     browser.switch_to.active_element.send_keys("\ue015")  # Down, to the diagonal.
-    assert "number 1 is found" in output.text
+    assert "number 1 is correct" in output.text
     browser.switch_to.active_element.send_keys("\ue010")  # End.
-    assert f"is taken for {EVIL}" in output.text or "number 13 (" in output.text
+    assert f"is predicted as {EVIL}" in output.text or "number 13 (" in output.text
     for _ in range(3):
         browser.switch_to.active_element.send_keys("\ue014")  # Not beyond the last one.
     assert browser.switch_to.active_element == cells[2 * 15 - 1]
@@ -182,12 +182,12 @@ def test_the_pointer_reads_the_cells_too(visit):
     cell = browser.find_elements("css selector", "table.heat tbody td")[16]
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", cell)
     ActionChains(browser).move_to_element(cell).perform()
-    assert "number 1 is found" in find(browser, ".matrix output").text
+    assert "number 1 is correct" in find(browser, ".matrix output").text
 
 
 def clips(browser, stage):
     return browser.execute_script(
-        "return ['.truth', '.predicted'].map(name =>"
+        "return ['.ground-truth', '.predicted'].map(name =>"
         " getComputedStyle(arguments[0].querySelector(name)).clipPath)",
         stage,
     )

@@ -39,7 +39,7 @@ _PUBLIC = {
     ),
     "unetv2.evaluation.evaluate": ("evaluate",),
     "unetv2.evaluation.evaluation": ("Evaluation",),
-    "unetv2.evaluation.report.page": ("write_report",),
+    "unetv2.evaluation.report": ("write_report",),
     "unetv2.exporting.export": ("export",),
     "unetv2.exporting.exported_model": ("ExportedModel",),
     "unetv2.exporting.load": ("load_exported",),
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from unetv2.data.validation import check_dataset as check_dataset
     from unetv2.evaluation.evaluate import evaluate as evaluate
     from unetv2.evaluation.evaluation import Evaluation as Evaluation
-    from unetv2.evaluation.report.page import write_report as write_report
+    from unetv2.evaluation.report import write_report as write_report
     from unetv2.exporting.export import export as export
     from unetv2.exporting.exported_model import ExportedModel as ExportedModel
     from unetv2.exporting.load import load_exported as load_exported

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from unetv2.cli.options import Answer, add_command, add_folders, add_labels, reading, shard, table
 from unetv2.data.pairs import SUBSETS
-from unetv2.evaluation.counts import TOLERANCE
+from unetv2.evaluation.counts import DEFAULT_TOLERANCE
 from unetv2.evaluation.evaluate import evaluate
 from unetv2.evaluation.evaluation import Evaluation
-from unetv2.evaluation.report.page import REPORT, write_report
+from unetv2.evaluation.report import REPORT_FILE, write_report
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,9 +47,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--boundary-tolerance",
         type=_tolerance,
-        default=TOLERANCE,
+        default=DEFAULT_TOLERANCE,
         metavar="N",
-        help=f"in pixels, or below 1 as a fraction of the diagonal (default: {TOLERANCE})",
+        help=f"in pixels, or below 1 as a fraction of the diagonal (default: {DEFAULT_TOLERANCE})",
     )
     command.add_argument(
         "--shard",
@@ -58,7 +58,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="evaluate one of COUNT parts of the pairs, from 0/COUNT",
     )
     command.add_argument(
-        "--report", metavar="FOLDER", help=f"write {REPORT} and the scores to this folder"
+        "--report", metavar="FOLDER", help=f"write {REPORT_FILE} and the scores to this folder"
     )
     command.add_argument(
         "--against", metavar="FOLDER", help="compare with the evaluation in this folder"
@@ -85,8 +85,8 @@ def run(options: argparse.Namespace) -> Answer:
         progress=not options.quiet,
     )
     if before is not None:
-        write_report([before, evaluation], Path(options.report) / REPORT)
-    note = "" if options.report is None else f"Report: {Path(options.report) / REPORT}"
+        write_report([before, evaluation], Path(options.report) / REPORT_FILE)
+    note = "" if options.report is None else f"Report: {Path(options.report) / REPORT_FILE}"
     return Answer(str(evaluation), evaluation.as_dict(), note)
 
 

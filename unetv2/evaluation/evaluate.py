@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -18,17 +18,15 @@ import tensorflow as tf
 from unetv2.arguments import MOST_COUNTED, require_integer, require_n_classes
 from unetv2.classes import ClassTable
 from unetv2.evaluation.counts import (
-    TOLERANCE,
+    DEFAULT_TOLERANCE,
     ImageCounts,
-    Rows,
     count_image,
     require_tolerance,
 )
-from unetv2.evaluation.evaluation import Evaluation, write
-from unetv2.evaluation.examples import Gallery, make_example
+from unetv2.evaluation.evaluation import Evaluation, write_files
+from unetv2.evaluation.examples import Example, Gallery, make_example
 from unetv2.evaluation.models import Answers, Segmenter
-from unetv2.evaluation.report.page import REPORT, render
-from unetv2.evaluation.report.subject import Subject
+from unetv2.evaluation.report import REPORT_FILE, render
 from unetv2.evaluation.sources import Case, DatasetImages, FolderImages
 from unetv2.files import together, told
 from unetv2.progress import Progress
@@ -36,17 +34,13 @@ from unetv2.sealing import read_json, reason, unsealed
 from unetv2.text import printable
 from unetv2.versions import versions
 
-# Images that are counted while the model answers of the next one.
-_AHEAD = 4
+# Images that are counted while the model predicts the next ones.
+_PENDING = 4
+
+T = TypeVar("T")
 
 
-class _Counted(NamedTuple):
-    case: Case
-    truth: np.ndarray
-    counts: ImageCounts
-
-
-def measure(
+def count_images(
     cases: Iterable[Case],
     *,
     n_classes: int,
@@ -54,71 +48,62 @@ def measure(
     tolerance: int | float,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Counts images in one pass; of each, its row and at most a small copy are kept.
+    """Counts images in one pass.
 
-    Args:
-        cases: One after the other.
-        n_classes: int.
-        ignore_class: int or None. Id of pixels that do not count.
-        tolerance: By how much a boundary may be off.
-        progress: Told after each image.
+    Keeps the counts of each image and downscaled copies of the worst and best ones.
 
     Returns:
-        dict of ``confusion``, ``rows`` and ``examples`` of an ``Evaluation``.
+        dict of ``confusion``, ``counts`` and ``examples`` of an ``Evaluation``.
 
     Raises:
-        ValueError: If there is no image, there are more classes than can be counted, or something
-            is wrong with an image, with its place.
+        ValueError: If there is no image, there are too many classes, or an image is invalid; the
+            message contains its location.
     """
     require_n_classes(n_classes, MOST_COUNTED)
-    count = partial(
-        count_image, n_classes=n_classes, ignore_class=ignore_class, tolerance=tolerance
-    )
-    confusion = np.zeros((n_classes, n_classes), np.int64)
-    rows: list[Rows] = []
-    gallery = Gallery()
-    for case, truth, counts in _counted(cases, count):
-        confusion += counts.confusion
-        rows.append(Rows.of(case.name, counts))
-        mean_iou = float(rows[-1].mean_iou[0])
-        make = partial(_example, case, mean_iou, truth)
-        gallery.offer(case.name, mean_iou, make)
-        progress.update(len(rows))
-    if not rows:
-        raise ValueError("`dataset` must hold an image. Received: an empty data set.")
-    return {
-        "confusion": confusion,
-        "rows": Rows.joined(rows),
-        "examples": gallery.examples,
-    }
 
-
-def _counted(cases: Iterable[Case], count: Callable[..., ImageCounts]) -> Iterator[_Counted]:
-    """Yields what is counted, in order; other threads count while the model answers."""
-
-    def one(case: Case) -> _Counted:
+    def count(case: Case) -> tuple[Case, np.ndarray, np.ndarray, ImageCounts]:
         try:
-            truth = case.truth()
-            return _Counted(case, truth, count(truth, *case.answer))
+            mask = case.read_mask()
+            confusion, counts = count_image(
+                case.name, mask, *case.output,
+                n_classes=n_classes, ignore_class=ignore_class, tolerance=tolerance,
+            )  # fmt: skip
         except ValueError as error:
-            raise ValueError(f"In {case.place}: {error}") from error
+            raise ValueError(f"In {case.location}: {error}") from error
+        return case, mask, confusion, counts
 
-    waiting: deque[Future[_Counted]] = deque()
+    confusion = np.zeros((n_classes, n_classes), np.int64)
+    parts: list[ImageCounts] = []
+    gallery = Gallery()
+    for case, mask, matrix, counts in _map_ahead(count, cases):
+        confusion += matrix
+        parts.append(counts)
+        mean_iou = float(counts.mean_iou[0])
+        gallery.add(case.name, mean_iou, partial(_make_example, case, mean_iou, mask))
+        progress.update(len(parts))
+    if not parts:
+        raise ValueError("`dataset` must hold an image. Received: an empty data set.")
+    counts = ImageCounts.concatenate(parts)
+    return {"confusion": confusion, "counts": counts, "examples": gallery.examples}
+
+
+def _map_ahead(function: Callable[[Case], T], cases: Iterable[Case]) -> Iterator[T]:
+    """Yields results in order; threads count images while the model predicts the next ones."""
+    pending: deque[Future[T]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         try:
             for case in cases:
-                waiting.append(threads.submit(one, case))
-                if len(waiting) > _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.append(threads.submit(function, case))
+                if len(pending) > _PENDING:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
             threads.shutdown(cancel_futures=True)
 
 
-def _example(case: Case, mean_iou: float, truth: np.ndarray) -> Any:
-    predicted = case.answer.predicted
-    return make_example(case.name, mean_iou, case.image(), truth, predicted)
+def _make_example(case: Case, mean_iou: float, mask: np.ndarray) -> Example:
+    return make_example(case.name, mean_iou, case.read_image(), mask, case.output.predicted)
 
 
 _RUN = "run.json"
@@ -161,7 +146,7 @@ def evaluate(
     report: str | os.PathLike[str] | None = None,
     reading: Mapping[str, Any] | None = None,
     shard: Sequence[int] | None = None,
-    boundary_tolerance: int | float = TOLERANCE,
+    boundary_tolerance: int | float = DEFAULT_TOLERANCE,
     seed: int = 0,
     progress: bool = True,
 ) -> Evaluation:
@@ -241,7 +226,7 @@ def evaluate(
         # A folder that cannot be made is better known now than after the work.
         with told(Path(report), "to keep the report"):
             Path(report).mkdir(parents=True, exist_ok=True)
-    counted = measure(
+    counted = count_images(
         cases,
         n_classes=answers.n_classes,
         ignore_class=cases.classes.ignore_class,
@@ -258,7 +243,6 @@ def evaluate(
     evaluation = Evaluation(classes=cases.classes, settings=settings, **counted)
     if report is not None:
         with together(Path(report), "to keep the report") as folder:
-            write(evaluation, folder)
-            page = render(Subject.of([evaluation], None))
-            (folder / REPORT).write_bytes(page.encode("utf-8"))
+            write_files(evaluation, folder)
+            (folder / REPORT_FILE).write_text(render([evaluation]), encoding="utf-8")
     return evaluation

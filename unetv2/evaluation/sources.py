@@ -27,21 +27,21 @@ from unetv2.text import counted
 
 
 class Case(NamedTuple):
-    """An image with its mask and what a model says of it.
+    """An image with its ground truth and the output of the model.
 
     Attributes:
-        name: str. No other image's.
-        place: str. Where it is, for messages.
-        image: Gives what :func:`unetv2.evaluation.examples.make_example` takes.
-        truth: Gives the mask's ids, ``(height, width)``.
-        answer: What the model says.
+        name: str. Unique name of the image.
+        location: str. Location of the image for error messages.
+        read_image: Returns the image, see :func:`unetv2.evaluation.examples.make_example`.
+        read_mask: Returns the ground-truth ids, ``(height, width)``.
+        output: Output of the model.
     """
 
     name: str
-    place: str
-    image: Callable[[], np.ndarray]
-    truth: Callable[[], np.ndarray]
-    answer: Answer
+    location: str
+    read_image: Callable[[], np.ndarray]
+    read_mask: Callable[[], np.ndarray]
+    output: Answer
 
 
 def resolve_classes(
