@@ -1,16 +1,18 @@
-"""Size of the source tree, and how many files a call passes.
+"""Size of the source tree, and the files that a call passes.
 
 Counts files and lines, cycles of packages, wide signatures and start-up time, and traces one call
-of each of `make_dataset`, `predict`, `train`, `evaluate` and `export` on a few small images: how
-many of the library's files run, and how often a function of one file calls one of another.
+of each of `make_dataset`, `predict`, `train`, `evaluate` and `export` on a few small images: the
+number of files of the library that run, and of calls from one of its files to another.
 
     python benchmarks/structure.py --names
+    python benchmarks/structure.py --calls train predict --names
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import statistics
 import subprocess
 import sys
@@ -18,20 +20,21 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1] / "unetv2"
 STARTS = 5
+CALLS = ("make_dataset", "predict", "train", "evaluate", "export")
 
 
 def lines_of_docstrings(tree: ast.Module) -> int:
     """Counts the lines of all docstrings."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds)]
-    return sum(len(text.splitlines()) for text in found if text)
+    texts = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds)]
+    return sum(len(text.splitlines()) for text in texts if text)
 
 
 def size() -> dict[str, float]:
@@ -45,6 +48,17 @@ def size() -> dict[str, float]:
         "median_lines": statistics.median(lengths),
         "files_under_60_lines": sum(length < 60 for length in lengths),
     }
+
+
+def packages() -> dict[str, tuple[int, int]]:
+    """Returns the numbers of files and of lines of each package; ``.`` is the top level."""
+    result: dict[str, tuple[int, int]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).parts
+        name = parts[0] if len(parts) > 1 else "."
+        files, lines = result.get(name, (0, 0))
+        result[name] = (files + 1, lines + len(path.read_text(encoding="utf-8").splitlines()))
+    return result
 
 
 def package_of(module: str) -> str:
@@ -73,13 +87,13 @@ def package_cycles() -> list[list[str]]:
             graph[own] |= {package_of(name) for name in imported(path)} - {own, "unetv2"}
 
     def reachable(start: str) -> set[str]:
-        found: set[str] = set()
+        names: set[str] = set()
         left = [start]
         while left:
-            for name in graph[left.pop()] - found:
-                found.add(name)
+            for name in graph[left.pop()] - names:
+                names.add(name)
                 left.append(name)
-        return found
+        return names
 
     above = {name: reachable(name) for name in list(graph)}
     groups = {
@@ -90,17 +104,17 @@ def package_cycles() -> list[list[str]]:
     return [list(group) for group in sorted(groups)]
 
 
-def widest_signatures(count: int = 5) -> dict[str, int]:
+def widest_signatures(count: int = 10) -> dict[str, int]:
     """Returns the functions with the most parameters."""
-    found = {}
+    widths = {}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 parameters = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
-                names = [one.arg for one in parameters if one.arg not in ("self", "cls")]
-                where = f"{path.relative_to(PACKAGE.parent)}:{node.name}:{node.lineno}"
-                found[where] = len(names)
-    widest = sorted(found.items(), key=lambda item: -item[1])
+                names = [item.arg for item in parameters if item.arg not in ("self", "cls")]
+                where = f"{path.relative_to(PACKAGE.parent)}:{node.lineno}:{node.name}"
+                widths[where] = len(names)
+    widest = sorted(widths.items(), key=lambda item: -item[1])
     return dict(widest[:count])
 
 
@@ -114,8 +128,21 @@ def seconds_to_start(arguments: list[str]) -> float:
     return statistics.median(taken)
 
 
+def start_up() -> dict[str, float]:
+    """Returns the seconds that Python, the import and the command take to start."""
+    return {
+        "python": seconds_to_start(["-c", "pass"]),
+        "import unetv2": seconds_to_start(["-c", "import unetv2"]),
+        "unetv2 --version": seconds_to_start(["-m", "unetv2", "--version"]),
+        "unetv2 train --help": seconds_to_start(["-m", "unetv2", "train", "--help"]),
+    }
+
+
 class Trace:
-    """Which of the library's files run, on all threads that are started within it."""
+    """Records which of the library's files run, on all threads that are started within it.
+
+    Code that runs while a module is imported does not count.
+    """
 
     def __init__(self) -> None:
         self.files: set[str] = set()
@@ -123,32 +150,43 @@ class Trace:
         self._root = str(PACKAGE)
 
     def __enter__(self) -> Trace:
-        """Starts."""
+        """Starts recording."""
         threading.setprofile(self._profile)
         sys.setprofile(self._profile)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends."""
+        """Stops recording."""
         sys.setprofile(None)
         threading.setprofile(None)
 
     def _profile(self, frame: FrameType, event: str, _: Any) -> None:
         if event != "call" or not frame.f_code.co_filename.startswith(self._root):
             return
-        # What runs at import is no call.
-        if frame.f_code.co_name == "<module>" or not frame.f_code.co_flags & 2:
+        # Bodies of modules and classes are no calls.
+        if not frame.f_code.co_flags & inspect.CO_NEWLOCALS:
             return
         here = frame.f_code.co_filename
+        caller = None
+        above = frame.f_back
+        while above is not None:
+            if above.f_code.co_filename.startswith(self._root):
+                if above.f_code.co_name == "<module>":
+                    return
+                caller = caller or above
+            above = above.f_back
         self.files.add(here)
-        caller = frame.f_back
-        while caller is not None and not caller.f_code.co_filename.startswith(self._root):
-            caller = caller.f_back
         if caller is not None and caller.f_code.co_filename != here:
             self.cross_file_calls += 1
 
 
-def traced_calls(folder: Path) -> dict[str, dict[str, Any]]:
+def quiet(function: Callable[..., Any]) -> dict[str, Any]:
+    """Returns the keyword argument that turns progress reports off."""
+    names = inspect.signature(function).parameters
+    return {name: False for name in ("progress", "verbose") if name in names}
+
+
+def traced_calls(folder: Path, chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Traces one call of each entry point."""
     import unetv2
 
@@ -159,49 +197,57 @@ def traced_calls(folder: Path) -> dict[str, dict[str, Any]]:
     model = unetv2.build_unetv2((*size, 3), 23, filters=2, depth=2, seed=0)
     model.preprocessing = unetv2.Preprocessing(image_size=size, classes=unetv2.CARLA)
     image = sorted(Path(images).iterdir())[0]
-    calls: dict[str, Callable[[], Any]] = {
-        "make_dataset": lambda: unetv2.make_dataset(images, masks, **options),
-        "predict": lambda: unetv2.predict(model, image),
-        "train": lambda: unetv2.train(
-            model, dataset, dataset, recipe="reference", epochs=1, output_dir=folder / "run",
-            verbose=0,
+    # Importing is not part of a call.
+    functions = {name: getattr(unetv2, name) for name in CALLS}
+    arguments: dict[str, tuple[list[Any], dict[str, Any]]] = {
+        "make_dataset": ([images, masks], options),
+        "predict": ([model, image], {}),
+        "train": (
+            [model, dataset, dataset],
+            {"recipe": "reference", "epochs": 1, "output_dir": folder / "run"},
         ),
-        "evaluate": lambda: unetv2.evaluate(model, (images, masks), progress=False),
-        "export": lambda: unetv2.export(
-            model, folder / "exported", format="saved_model", verbose=False
-        ),
-    }  # fmt: skip
-    found = {}
-    for name, call in calls.items():
-        with Trace() as trace:
-            call()
-        found[name] = {
+        "evaluate": ([model, (images, masks)], {}),
+        "export": ([model, folder / "exported"], {"format": "saved_model"}),
+    }
+    result = {}
+    for name in chosen:
+        function = functions[name]
+        positional, named = arguments[name]
+        try:
+            with Trace() as trace:
+                function(*positional, **named, **quiet(function))
+        except Exception as error:
+            # So that an unfinished tree can be measured.
+            print(f"{name} failed: {error!r}", file=sys.stderr)
+        result[name] = {
             "files": len(trace.files),
             "cross_file_calls": trace.cross_file_calls,
             "names": sorted(str(Path(path).relative_to(PACKAGE)) for path in trace.files),
         }
-    return found
+    return result
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--names", action="store_true", help="also print the files of each call")
+    parser.add_argument("--calls", nargs="*", choices=CALLS, default=CALLS, help="calls to trace")
+    parser.add_argument("--no-start", action="store_true", help="do not measure start-up times")
     arguments = parser.parse_args()
     result: dict[str, Any] = {
         "size": size(),
         "package_cycles": package_cycles(),
         "widest_signatures": widest_signatures(),
-        "seconds": {
-            "python": seconds_to_start(["-c", "pass"]),
-            "import unetv2": seconds_to_start(["-c", "import unetv2"]),
-            "unetv2 --version": seconds_to_start(["-m", "unetv2", "--version"]),
-        },
+        "seconds": {} if arguments.no_start else start_up(),
+        "calls": {},
     }
-    with tempfile.TemporaryDirectory() as folder:
-        result["calls"] = traced_calls(Path(folder))
+    if arguments.calls:
+        with tempfile.TemporaryDirectory() as folder:
+            result["calls"] = traced_calls(Path(folder), arguments.calls)
     for name, value in result["size"].items():
         print(f"{name:24} {value:8g}")
+    for name, (files, lines) in packages().items():
+        print(f"  {name:22} {files:4} files {lines:8} lines")
     print(f"{'package cycles':24} {len(result['package_cycles']):8} {result['package_cycles']}")
     for name, value in result["widest_signatures"].items():
         print(f"{value:3} parameters  {name}")
