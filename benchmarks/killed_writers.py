@@ -26,7 +26,7 @@ from unetv2.exporting import artifact as storage
 from unetv2.exporting import export as writing
 from unetv2.exporting.artifact import FORMATS
 from unetv2.files import beside
-from unetv2.inference.prediction import encode, mask_file, read_note
+from unetv2.inference.mask_file import encode, mask_writer, read_note
 from unetv2.scratch import sweep
 from unetv2.training.checkpoint import State
 
@@ -146,7 +146,7 @@ def writers(data: Path) -> list[Writer]:
         for suffix in ("npy", "png", "tif"):
             with beside(folder / f"small.{suffix}") as path:
                 encode(ids(version), path)
-            with mask_file(folder / f"large.{suffix}", (60, 80), np.dtype(np.uint8)) as file:
+            with mask_writer(folder / f"large.{suffix}", (60, 80), np.dtype(np.uint8)) as file:
                 for row in range(0, 60, 20):
                     file.add(0, ids(version)[row : row + 20])
 

@@ -27,8 +27,8 @@ from unetv2.exporting.artifact import (
     write_description,
 )
 from unetv2.keras_files import load_weights
-from unetv2.prediction.predict import load
-from unetv2.prediction.video_file import open_film
+from unetv2.prediction.predictor import load
+from unetv2.prediction.video_file import open_video
 from unetv2.training.checkpoint import RUN, State, open_folder
 
 SIZE = (24, 32)
@@ -294,7 +294,7 @@ def _video(folder: Path) -> Path:
 
 
 def _read_video(path: Path) -> Any:
-    with open_film(path, 3) as film:
+    with open_video(path, 3) as film:
         return [tuple(frame) for frame in film]
 
 

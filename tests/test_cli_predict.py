@@ -83,7 +83,7 @@ def test_a_video_becomes_a_video(model, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["frames"] == 3
     assert names(tmp_path / "out") == ["drive.mp4"]
     assert main(words) == 2
-    assert "`--output` must not be there already" in capsys.readouterr().err
+    assert "`--output` must not exist already" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert "3 frames" in capsys.readouterr().out
     assert main([*words, "--colors", "x"]) == 2

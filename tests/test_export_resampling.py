@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 import unetv2
 from unetv2.data.preprocess import Geometry, resize_image, resize_mask
 from unetv2.exporting.graph import Place, enlarge, shrink
-from unetv2.inference.inputs import Canvas
-from unetv2.inference.inputs import place as place_on_canvas
-from unetv2.inference.postprocess import Band
-from unetv2.inference.postprocess import enlarge as enlarge_bands
+from unetv2.inference.inputs import PreparedImage, unpadded
+from unetv2.inference.prediction import Strip, resize_strips
 from unetv2.preprocessing import INTERPOLATIONS
 from unetv2.training.feed import scaled_size, shrunk
 
@@ -62,7 +60,7 @@ def test_a_image_of_known_size_is_resized_as_in_training(
     geometry = Geometry.plan(source, size, resize)
     values, place = shrink(tf.constant(frame[np.newaxis]), size, resize, interpolation)
     require_rounded(values[0].numpy(), frame, geometry, interpolation)
-    rows, columns = place_on_canvas(geometry)
+    rows, columns = unpadded(geometry)
     assert place == (rows.start, columns.start, *geometry.resized)
 
 
@@ -88,7 +86,7 @@ def test_a_image_of_any_size_is_resized_as_in_training(resize, interpolation):
         geometry = Geometry.plan(source, size, resize)
         values, place = shrunk(frame[np.newaxis])
         require_rounded(values[0].numpy(), frame, geometry, interpolation)
-        rows, columns = place_on_canvas(geometry)
+        rows, columns = unpadded(geometry)
         assert [int(one) for one in place] == [rows.start, columns.start, *geometry.resized]
 
 
@@ -109,7 +107,7 @@ def test_resizing_whole_tiles_and_nothing_at_all_is_exact(frames, source):
 def test_the_way_back_is_that_of_predict(source, size):
     values = np.random.default_rng(0).normal(size=(1, *source, 4)).astype(np.float32)
     found = enlarge(tf.constant(values), Place(0, 0, *source), size)[0]
-    bands = enlarge_bands([Band(0, tf.constant(values[0]))], source, size)
+    bands = resize_strips([Strip(0, tf.constant(values[0]))], source, size)
     wanted = np.concatenate([band.values for band in bands])
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
@@ -143,8 +141,10 @@ def test_data_sets_prediction_and_exported_graphs_resize_alike(tmp_path, source,
         image_size=size, interpolation=interpolation,
     )  # fmt: skip
     images, _ = next(iter(data))
-    canvas = Canvas(frame, Geometry.plan(source, size, "stretch"), interpolation, (0.0, 1.0))
-    np.testing.assert_array_equal(images[0], canvas.whole())
+    prepared = PreparedImage(
+        frame, Geometry.plan(source, size, "stretch"), interpolation, (0.0, 1.0)
+    )
+    np.testing.assert_array_equal(images[0], prepared.whole())
     exported, _ = shrink(tf.constant(frame[np.newaxis]), size, "stretch", interpolation)
     # A half may be rounded to either side.
     assert np.abs(exported[0] - 255 * images[0]).max() <= 1.001

@@ -16,7 +16,7 @@ from small_networks import N_CLASSES, asked, network, random_image, softmax
 
 import unetv2
 from unetv2.data.preprocess import Geometry, pixels_needed
-from unetv2.inference.inputs import Canvas, InputImage
+from unetv2.inference.inputs import InputImage, PreparedImage
 from unetv2.preprocessing import INTERPOLATIONS
 
 POINTWISE = network()
@@ -53,8 +53,8 @@ def test_images_are_prepared_as_in_training_to_the_bit(
     model = network((*size, 3), image_size=size, **options)
     needed = pixels_needed(geometry, interpolation)
     pixels = InputImage(path, channels=3, max_pixels=10**6).pixels(needed)
-    canvas = Canvas(pixels, geometry, interpolation, (0.0, 1.0))
-    np.testing.assert_array_equal(canvas.whole(), images[0])
+    prepared = PreparedImage(pixels, geometry, interpolation, (0.0, 1.0))
+    np.testing.assert_array_equal(prepared.whole(), images[0])
     # And the mask is the one of the network's logits for that.
     rows, columns = (
         slice((whole - part) // 2, (whole - part) // 2 + part)

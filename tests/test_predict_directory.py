@@ -19,8 +19,8 @@ from PIL import Image
 import unetv2
 from unetv2.data.io.open import decode_mask
 from unetv2.data.listing import take_shard
-from unetv2.prediction import directory as pipeline
-from unetv2.prediction.output_files import write_products
+from unetv2.prediction import directory
+from unetv2.prediction.output_files import write_outputs
 from unetv2.scratch import scratch_file
 
 
@@ -128,7 +128,7 @@ def test_an_interrupted_run_leaves_whole_files_and_the_next_one_does_the_rest(
     model, images, tmp_path, monkeypatch
 ):
     calls = []
-    write = pipeline.write_products
+    write = directory.write_outputs
 
     def interrupted(prediction, outputs, note):
         calls.append(outputs)
@@ -137,7 +137,7 @@ def test_an_interrupted_run_leaves_whole_files_and_the_next_one_does_the_rest(
         write(prediction, outputs, note)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "write_products", interrupted)
+        patched.setattr(directory, "write_outputs", interrupted)
         with pytest.raises(KeyboardInterrupt):
             predict(model, images, tmp_path / "masks")
     there = files(tmp_path / "masks")
@@ -252,11 +252,11 @@ def test_a_image_that_is_replaced_while_it_is_predicted_is_predicted_again(
 ):
     def replaced(prediction, outputs, note):
         (images / "b.jpg").write_bytes(before + b"more")
-        write_products(prediction, outputs, note)
+        write_outputs(prediction, outputs, note)
 
     before = (images / "b.jpg").read_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "write_products", replaced)
+        patched.setattr(directory, "write_outputs", replaced)
         predict(model, [images / "b.jpg"], tmp_path / "masks")
     assert predict(model, [images / "b.jpg"], tmp_path / "masks").written
 
@@ -270,7 +270,7 @@ def test_a_killed_overwriting_is_noticed_by_the_next_run(model, images, tmp_path
 
 
 def test_a_large_mask_carries_its_note_too(model, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "_LARGEST_IN_MEMORY", 1)
+    monkeypatch.setattr(directory, "_LARGEST_IN_MEMORY", 1)
     predict(model, images, tmp_path / "masks")
     assert len(predict(model, images, tmp_path / "masks").skipped) == 6
 
@@ -324,7 +324,7 @@ def test_images_that_are_too_large_fail(model, images, tmp_path):
 
 def test_large_images_are_written_band_by_band(model, images, tmp_path, monkeypatch):
     predict(model, images, tmp_path / "one")
-    monkeypatch.setattr(pipeline, "_LARGEST_IN_MEMORY", 1)
+    monkeypatch.setattr(directory, "_LARGEST_IN_MEMORY", 1)
     colors = tmp_path / "colors"
     predict(model, images, tmp_path / "masks", colors_dir=colors)
     assert files(colors) == files(tmp_path / "masks") == MASKS

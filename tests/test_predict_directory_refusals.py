@@ -30,31 +30,29 @@ def refused(images, error, message, output, **options):
 
 def test_what_would_be_read_again_is_refused(images, tmp_path):
     for output in (images, images / "masks", images / "in" / "masks"):
-        refused(
-            images, ValueError, "`output_dir` must lie outside the folder of the images", output
-        )
+        refused(images, ValueError, "`output_dir` must be outside the folder of the images", output)
     (tmp_path / "link").symlink_to(images, target_is_directory=True)
-    refused(images, ValueError, "`output_dir` must lie outside", tmp_path / "link" / "masks")
+    refused(images, ValueError, "`output_dir` must be outside", tmp_path / "link" / "masks")
     refused(
-        images, ValueError, "`colors_dir` must lie outside", tmp_path / "masks",
+        images, ValueError, "`colors_dir` must be outside", tmp_path / "masks",
         colors_dir=images / "colors",
     )  # fmt: skip
     # The masks of `images/images` would lie in `images`.
     save(np.zeros((4, 4, 3), np.uint8), images / "images" / "x.png")
-    refused(images, ValueError, "`output_dir` must lie outside", tmp_path)
+    refused(images, ValueError, "`output_dir` must be outside", tmp_path)
 
 
 def test_links_out_of_the_output_are_refused(images, tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "masks" / "in").symlink_to(tmp_path / "other", target_is_directory=True)
-    message = "`output_dir` must hold no link to a folder elsewhere"
+    message = "`output_dir` must not contain links to other folders"
     refused(images, ValueError, message, tmp_path / "masks")
     refused(images, ValueError, message, tmp_path / "masks", shard=(0, 6))
 
 
 def test_images_are_not_written_over(images):
-    message = "must be a folder where no image is written over"
+    message = "must be a folder in which no image is overwritten"
     listed = [images / "b.jpg", images / "z.png"]
     refused(images, ValueError, message, images, images=listed)
     refused(images, ValueError, message, images, images=listed, shard=(0, 2))

@@ -15,7 +15,7 @@ from conftest import save
 from small_networks import N_CLASSES, asked, network, random_image
 
 import unetv2
-from unetv2.inference.compiled_model import Network
+from unetv2.inference.network import network_of
 from unetv2.models.resizing import CropToSize
 
 MODEL = network()
@@ -122,8 +122,8 @@ def test_weights_that_change_are_the_ones_used():
 def test_what_is_compiled_lives_as_long_as_its_model():
     model = network((None, None, 3), keras.layers.Dropout(0.5))
     unetv2.predict(model, random_image(4, 4), mc_samples=1)
-    kept = weakref.ref(Network.of(model))
-    assert Network.of(model) is kept()
+    kept = weakref.ref(network_of(model))
+    assert network_of(model) is kept()
     del model
     # What was compiled goes after the model.
     gc.collect()
@@ -141,7 +141,7 @@ def enlarged(x):
 @pytest.mark.parametrize("layers", [(), (enlarged,)])
 def test_ever_new_sizes_compile_few_graphs(layers):
     model = network((None, None, 3), *layers, kernel=3)
-    network_ = Network.of(model)
+    network_ = network_of(model)
     for side in range(2, 14):
         image = random_image(side, 20)
         np.testing.assert_allclose(probabilities(model, image), asked(model, image), atol=1e-5)

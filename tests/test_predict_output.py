@@ -16,8 +16,8 @@ from small_networks import network, random_image
 
 import unetv2
 from unetv2.inference.inputs import InputImage
-from unetv2.inference.postprocess import Band, Wanted, enlarge
-from unetv2.inference.predictor import Predictor
+from unetv2.inference.prediction import OutputOptions, Strip, resize_strips
+from unetv2.inference.predictor import ImagePredictor
 
 FULL = Path("/dev/full")
 MODEL = network(kernel=3, crop_size=(16, 16))
@@ -102,7 +102,11 @@ def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
         (image, ValueError, "`output` must be another file than the image's. Received: output="),
         (link, ValueError, "`output` must be another file than the image's. Received: output="),
         (tmp_path / "mask.jpg", ValueError, "`output` must end in .npy, .png, .tif, .tiff"),
-        (tmp_path / "none" / "mask.png", FileNotFoundError, "`output` must lie in a folder"),
+        (
+            tmp_path / "none" / "mask.png",
+            FileNotFoundError,
+            "`output` must be in an existing folder",
+        ),
     ):
         with pytest.raises(error, match=re.escape(message)):
             unetv2.predict(MODEL, image, output=output)
@@ -145,34 +149,35 @@ def test_the_overlay_of_a_file_shows_the_file(tmp_path):
     np.testing.assert_array_equal(prediction.overlay(opacity=0), image)
 
 
-def test_parts_cover_a_image_once_in_order():
-    predictor = Predictor(MODEL, batch_size=3, overlap=0.6)
-    image = InputImage(random_image(40, 50), channels=3, max_pixels=10**6)
+def test_blocks_cover_an_image_once_in_order():
+    engine = ImagePredictor(MODEL, batch_size=3, overlap=0.6).engine
+    image = InputImage(random_image(40, 50), channels=3)
     counts = np.zeros((40, 50), int)
     before = (-1, -1)
-    for part in predictor.parts(image, Wanted(probabilities=True)):
-        height, width = part.mask.shape
-        assert part.probabilities.shape == (height, width, 4)
-        counts[part.row : part.row + height, part.column : part.column + width] += 1
-        assert (part.row, part.column) > before
-        before = (part.row, part.column)
+    ((_, blocks),) = engine.predict([image], OutputOptions(probabilities=True))
+    for block in blocks:
+        height, width = block.mask.shape
+        assert block.probabilities.shape == (height, width, 4)
+        counts[block.row : block.row + height, block.column : block.column + width] += 1
+        assert (block.row, block.column) > before
+        before = (block.row, block.column)
     assert (counts == 1).all()
 
 
-@pytest.mark.parametrize("bands", [[1] * 7, [7], [2, 1, 4], [6, 1]])
+@pytest.mark.parametrize("heights", [[1] * 7, [7], [2, 1, 4], [6, 1]])
 @pytest.mark.parametrize("size", [(7, 5), (20, 33), (3, 2), (1, 1), (64, 5)])
-def test_bands_are_enlarged_as_the_whole(bands, size, monkeypatch):
+def test_strips_are_resized_like_the_whole_image(heights, size, monkeypatch):
     values = np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32)
     expected = tf.image.resize(values, size)
-    starts = np.cumsum([0, *bands])
-    parts = [Band(row, values[row:end]) for row, end in itertools.pairwise(starts)]
+    starts = np.cumsum([0, *heights])
+    strips = [Strip(row, values[row:end]) for row, end in itertools.pairwise(starts)]
     for most in (2**26, 4 * 3 * size[1] * 2):
-        monkeypatch.setattr("unetv2.inference.postprocess._BYTES_AT_ONCE", most)
-        found = list(enlarge(iter(parts), (7, 5), size))
-        assert [band.row for band in found] == list(
-            np.cumsum([0, *(band.values.shape[0] for band in found)])[:-1]
+        monkeypatch.setattr("unetv2.inference.prediction._BYTES_AT_ONCE", most)
+        found = list(resize_strips(iter(strips), (7, 5), size))
+        assert [strip.row for strip in found] == list(
+            np.cumsum([0, *(strip.values.shape[0] for strip in found)])[:-1]
         )
-        whole = np.concatenate([np.asarray(band.values) for band in found])
+        whole = np.concatenate([np.asarray(strip.values) for strip in found])
         np.testing.assert_allclose(whole, expected, atol=1e-5)
 
 
@@ -182,7 +187,7 @@ def test_how_much_is_done_at_once_changes_nothing(options, monkeypatch):
     images = [random_image(50, 60), random_image(50, 60, seed=1)]
     expected = unetv2.predict(model, images, probabilities=True, **options)
     monkeypatch.setattr("unetv2.inference.predictor._BYTES_AT_ONCE", 4 * 4 * 60 * 3)
-    monkeypatch.setattr("unetv2.inference.postprocess._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
+    monkeypatch.setattr("unetv2.inference.prediction._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
     found = unetv2.predict(model, images, probabilities=True, **options)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)

@@ -11,7 +11,7 @@ import pytest
 from small_networks import N_CLASSES, network, random_image
 
 import unetv2
-from unetv2.inference.compiled_model import Network
+from unetv2.inference.network import network_of
 
 
 def probabilities(model, image, **options):
@@ -38,7 +38,7 @@ def test_a_model_of_one_size_has_windows_of_any(mc_samples):
         model.set_weights(weights)
         free.set_weights(weights)
     assert model.get_config() == before
-    kept = weakref.ref(Network.of(model)), weakref.ref(model)
+    kept = weakref.ref(network_of(model)), weakref.ref(model)
     del model
     gc.collect()
     gc.collect()
@@ -55,7 +55,7 @@ def test_a_model_of_one_size_is_fed_at_ever_new_ones():
             probabilities(free, image, window=(side, side)),
             atol=1e-6,
         )
-    assert Network.of(model).graphs <= 5
+    assert network_of(model).graphs <= 5
 
 
 def test_a_model_whose_layers_need_its_size_has_windows_of_that():

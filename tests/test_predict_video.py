@@ -201,11 +201,13 @@ def test_wrong_files_are_errors_before_work(model, tmp_path):
     refused(tmp_path / "no.mp4", output, FileNotFoundError, "`path` must be a video file")
     refused(path, path, ValueError, "`output` must be another file than the video")
     refused(path, tmp_path / "x.gif", ValueError, "`output` must end in .mp4, .mkv, .mov")
-    refused(path, tmp_path / "no" / "x.mp4", FileNotFoundError, "`output` must lie in a folder")
+    refused(
+        path, tmp_path / "no" / "x.mp4", FileNotFoundError, "`output` must be in an existing folder"
+    )
     refused(path, output, ValueError, "`opacity` must be a number in", opacity=2)
     refused(path, output, FileNotFoundError, "`model` must be a file")
     output.write_bytes(b"before")
-    refused(path, output, ValueError, "`output` must not be there already.*overwrite=True")
+    refused(path, output, ValueError, "`output` must not exist already.*overwrite=True")
     assert predict(model, path, output, overwrite=True).frames == 7
 
 
@@ -213,7 +215,13 @@ def test_what_is_no_video_is_an_error(model, tmp_path):
     for content in (b"", b"no video at all", write(tmp_path / "x.mp4").read_bytes()[:900]):
         path = tmp_path / "broken.mp4"
         path.write_bytes(content)
-        refused(path, tmp_path / "o.mp4", ValueError, "`path` must be a video.*none", model)
+        refused(
+            path,
+            tmp_path / "o.mp4",
+            ValueError,
+            "`path` must be a video. Received: '.*broken.mp4'",
+            model,
+        )
 
 
 def test_sound_alone_is_no_video(model, tmp_path):
@@ -235,7 +243,7 @@ def test_a_video_that_breaks_off_is_an_error(model, tmp_path):
     middle = (start + end) // 2
     content[middle:end] = b"\xff" * (end - middle)
     path.write_bytes(bytes(content))
-    message = "'.*drive.mp4' must be a whole video. Received: one that breaks off"
+    message = "'.*drive.mp4' must be a complete video"
     refused(path, tmp_path / "o.mp4", ValueError, message, model)
 
 

@@ -27,10 +27,10 @@ from unetv2.exporting.artifact import FORMATS
 from unetv2.exporting.exported_model import ExportedModel
 from unetv2.exporting.load import load_exported
 from unetv2.files import told
-from unetv2.inference.compiled_model import Network
+from unetv2.inference.network import network_of
 from unetv2.models.segmentation_model import preprocessing_of
 from unetv2.precision import precision_of
-from unetv2.prediction.predict import load
+from unetv2.prediction.predictor import load
 from unetv2.progress import Progress
 from unetv2.scratch import scratch_folder
 from unetv2.synthetic import driving_scene
@@ -193,7 +193,7 @@ def _artifact(model: ExportedModel, threads: int | None) -> Entry:
 
 
 def _keras(model: keras.Model, path: str | None) -> Iterator[Entry]:
-    network = Network.of(model)
+    network = network_of(model)
     known = preprocessing_of(model, network.n_classes)
     size = known.input_size or network.size
     height, width = (side or usual for side, usual in zip(size, _OPEN, strict=True))

@@ -8,8 +8,7 @@ from typing import Any
 
 from unetv2.cli.options import Answer, add_command, shard
 from unetv2.data.io.open import MAX_PIXELS
-from unetv2.prediction.directory import predict_directory
-from unetv2.prediction.video import predict_video
+from unetv2.prediction.predictor import predict_directory, predict_video
 
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 

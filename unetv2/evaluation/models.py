@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.exporting.exported_model import ExportedModel
-from unetv2.inference.compiled_model import Network
 from unetv2.inference.inputs import InputImage
-from unetv2.inference.postprocess import Wanted
-from unetv2.inference.predictor import Predictor
+from unetv2.inference.network import network_of
+from unetv2.inference.prediction import OutputOptions
+from unetv2.inference.predictor import ImagePredictor
 from unetv2.models.segmentation_model import expected_range, preprocessing_of
-from unetv2.prediction.predict import load
+from unetv2.prediction.predictor import load
 from unetv2.preprocessing import Preprocessing
 
 _log = logging.getLogger("unetv2")
@@ -84,7 +84,7 @@ class Answers:
         self._model: Any = None
         if isinstance(model, keras.Model) or _takes_prepared(model):
             self._model = model
-            network = Network.of(model)
+            network = network_of(model)
             self.n_classes, self.channels, size = network.n_classes, network.channels, network.size
             name = model.name
         elif isinstance(model, Segmenter):
@@ -146,7 +146,7 @@ class Answers:
             for image in np.asarray(images):
                 yield _answer(self._segmenter.probabilities(image))
             return
-        logits = Network.of(self._model).logits(images)
+        logits = network_of(self._model).logits(images)
         highest, predicted = tf.math.top_k(logits, 1)
         confidence = tf.exp(highest[..., 0] - tf.reduce_logsumexp(logits, axis=-1)).numpy()
         yield from map(Answer, predicted[..., 0].numpy(), confidence)
@@ -161,7 +161,7 @@ class Answers:
             for image in images:
                 yield _answer(self._segmenter.probabilities(np.asarray(image.pixels()[:])))
             return
-        for image, parts in Predictor(self._model).all(images, Wanted()):
+        for image, parts in ImagePredictor(self._model).engine.predict(images, OutputOptions()):
             whole = Answer(np.empty(image.size, np.int32), np.empty(image.size, np.float32))
             for part in parts:
                 height, width = part.mask.shape

@@ -38,8 +38,8 @@ from unetv2.exporting.load import load_exported
 from unetv2.exporting.optimize import deployable, equalized
 from unetv2.exporting.parity import LEAST, Parity, compare, reference
 from unetv2.files import publish, told
-from unetv2.inference.compiled_model import Network
-from unetv2.prediction.predict import load
+from unetv2.inference.network import network_of
+from unetv2.prediction.predictor import load
 from unetv2.scratch import recover, scratch_folder
 from unetv2.text import counted
 from unetv2.versions import versions
@@ -269,7 +269,7 @@ def export(
             graphs.append(Graph(even, planned, batch))
     description = Description(
         name=model.name, format=format, precision=precision,
-        n_classes=Network.of(model).n_classes, frame_size=planned.frame_size,
+        n_classes=network_of(model).n_classes, frame_size=planned.frame_size,
         network_size=planned.network_size, resizes=planned.resizes,
         preprocessing=planned.preprocessing, versions=versions(),
     )  # fmt: skip

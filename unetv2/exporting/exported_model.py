@@ -16,10 +16,16 @@ from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.preprocess import Geometry
 from unetv2.exporting.artifact import Description, Size
 from unetv2.exporting.formats.base import Outputs, Runner, eight_bits
-from unetv2.inference.inputs import InputImage, place
-from unetv2.inference.postprocess import Band, Wanted, enlarge, mask_dtype, part_of
-from unetv2.inference.prediction import Prediction
-from unetv2.inference.predictor import Gathering, Predictor
+from unetv2.inference.inputs import InputImage, unpadded
+from unetv2.inference.prediction import (
+    OutputOptions,
+    Prediction,
+    Strip,
+    mask_dtype,
+    predicted_block,
+    resize_strips,
+)
+from unetv2.inference.predictor import ImagePredictor
 from unetv2.models.segmentation_model import preprocessing_of
 from unetv2.preprocessing import Preprocessing, class_table
 
@@ -30,17 +36,11 @@ NO_DROPOUT = (
 
 
 class ArtifactNetwork:
-    """An artifact as a :class:`unetv2.inference.compiled_model.Network`.
+    """The :class:`unetv2.inference.network.Network` of an artifact.
 
     Args:
-        description: What the artifact is.
-        run: Runs it on frames.
-
-    Attributes:
-        n_classes: int.
-        channels: int.
-        size: ``(height, width)`` that the network in it takes, None for any.
-        probabilities: False: an artifact gives logits.
+        description: The artifact's description.
+        run: Runs the artifact on frames.
     """
 
     probabilities = False
@@ -55,19 +55,11 @@ class ArtifactNetwork:
 
     @property
     def any_size(self) -> bool:
-        """Whether the artifact takes prepared images of other sizes than one."""
+        """See :class:`~unetv2.inference.network.Network`."""
         return self.size == (None, None)
 
     def prepare(self, size: tuple[int, int], *, sampled: bool = False) -> None:
-        """Raises where the artifact does not take a size, or is to have dropout on.
-
-        Args:
-            size: ``(height, width)``.
-            sampled: bool. Whether dropout is to be on.
-
-        Raises:
-            ValueError: In these cases.
-        """
+        """See :class:`~unetv2.inference.network.Network`; an artifact has no dropout."""
         if sampled:
             raise ValueError(NO_DROPOUT)
         if not self.takes(size):
@@ -78,22 +70,21 @@ class ArtifactNetwork:
             )
 
     def takes(self, size: Size) -> bool:
-        """Returns whether the artifact takes prepared images of a size."""
+        """See :class:`~unetv2.inference.network.Network`."""
         known = zip((*self.size, *self._frame_size), (*size, *size), strict=True)
         return all(own in (None, side) for own, side in known)
 
     def logits(self, images: Any) -> tf.Tensor:
-        """Returns what the ``softmax`` of is the probabilities of the classes.
+        """See :class:`~unetv2.inference.network.Network`.
 
-        Args:
-            images: Prepared images, float32 ``(batch, height, width, channels)``. The artifact
-                takes 8 bits: of images that had these, nothing is lost.
-
-        Returns:
-            tf.Tensor. float32 ``(batch, height, width, n_classes)``.
+        The artifact takes 8-bit images, so images with more bits lose precision.
         """
         values = (np.asarray(images) - self._low) / (self._high - self._low) * 255
         return tf.constant(self._run(np.rint(values).clip(0, 255).astype(np.uint8)).logits)
+
+    def sampled(self, images: Any, seeds: Any) -> tf.Tensor:
+        """Raises a ValueError, as an artifact has no dropout."""
+        raise ValueError(NO_DROPOUT)
 
 
 class ExportedModel:
@@ -253,11 +244,10 @@ class ExportedModel:
             InputImage(one, channels=self.preprocessing.channels, max_pixels=max_pixels)
             for one in (image if several else [image])
         ]
-        wanted = Wanted(uncertainty, probabilities)
-        if self.description.resizes:
-            found = list(self._whole(asked, wanted, batch_size))
-        else:
-            found = list(self._prepared(asked, wanted, batch_size))
+        if not self.description.resizes:
+            predictor = ImagePredictor(self, batch_size=batch_size, max_pixels=max_pixels)
+            return predictor.predict(image, probabilities=probabilities)
+        found = list(self._whole(asked, OutputOptions(uncertainty, probabilities), batch_size))
         return found if several else found[0]
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
@@ -286,7 +276,7 @@ class ExportedModel:
         return class_table(self.preprocessing, self.n_classes)
 
     def _whole(
-        self, images: Sequence[InputImage], wanted: Wanted, batch_size: int
+        self, images: Sequence[InputImage], options: OutputOptions, batch_size: int
     ) -> Iterator[Prediction]:
         for _, same in itertools.groupby(images, key=lambda image: image.size):
             left = list(same)
@@ -296,7 +286,7 @@ class ExportedModel:
                 outputs = self.run(frames)
                 for number, image in enumerate(batch):
                     mask, confidence, logits = (one[number] for one in outputs)
-                    yield self._prediction(image, mask, confidence, logits, wanted)
+                    yield self._prediction(image, mask, confidence, logits, options)
 
     def _prediction(
         self,
@@ -304,22 +294,22 @@ class ExportedModel:
         mask: np.ndarray,
         confidence: np.ndarray,
         logits: np.ndarray,
-        wanted: Wanted,
+        options: OutputOptions,
     ) -> Prediction:
         more: dict[str, Any] = {}
-        if wanted != Wanted(False, False):
+        if options != OutputOptions(False, False):
             size = logits.shape[:2]
             geometry = Geometry.plan(image.size, (size[0], size[1]), self.preprocessing.resize)
-            rows, columns = place(geometry)
+            rows, columns = unpadded(geometry)
             inside = tf.constant(logits[rows, columns])
-            bands = enlarge([Band(0, inside)], geometry.resized, image.size)
+            strips = resize_strips([Strip(0, inside)], geometry.resized, image.size)
             parts = [
-                part_of(row, 0, values, self.n_classes, wanted, logarithms=True)
-                for row, values in bands
+                predicted_block((row, 0), values, self.n_classes, options, logits=True)
+                for row, values in strips
             ]
             for name, asked in (
-                ("uncertainty", wanted.uncertainty),
-                ("probabilities", wanted.probabilities),
+                ("uncertainty", options.uncertainty),
+                ("probabilities", options.probabilities),
             ):
                 if asked:
                     more[name] = np.concatenate([getattr(part, name) for part in parts])
@@ -327,14 +317,3 @@ class ExportedModel:
             ids=mask.astype(mask_dtype(self.n_classes), copy=False), confidence=confidence,
             classes=self.classes, image=image, **more,
         )  # fmt: skip
-
-    def _prepared(
-        self, images: Sequence[InputImage], wanted: Wanted, batch_size: int
-    ) -> Iterator[Prediction]:
-        """Predicts as `unetv2.predict` does, with what the artifact says of prepared images."""
-        predictor = Predictor(self, batch_size=batch_size)
-        for image, parts in predictor.all(images, Wanted(True, wanted.probabilities)):
-            gathered = Gathering(image, predictor, wanted, None)
-            for part in parts:
-                gathered.add(part)
-            yield gathered.prediction()

@@ -17,7 +17,7 @@ from unetv2.data.io.pixels import PILLOWS_CHANNELS
 from unetv2.data.preprocess import Geometry
 from unetv2.exporting.artifact import Format, Size
 from unetv2.exporting.formats.base import Outputs
-from unetv2.inference.compiled_model import SMALLEST_PROBABILITY, Network
+from unetv2.inference.network import SMALLEST_PROBABILITY, Network, network_of
 from unetv2.models.segmentation_model import preprocessing_of
 from unetv2.preprocessing import Preprocessing
 
@@ -67,7 +67,7 @@ def plan(
     Raises:
         ValueError: If the sizes fit neither each other nor the model or the format.
     """
-    network = Network.of(model)
+    network = network_of(model)
     known = _with_classes(preprocessing_of(model, network.n_classes), classes, network.n_classes)
     whole = known.crop_size is None and known.resize != "crop" and known.image_size is not None
     wanted = None if image_size is None else require_image_size(image_size)

@@ -12,8 +12,8 @@ import numpy as np
 from unetv2.exporting.exported_model import ExportedModel
 from unetv2.exporting.graph import Plan
 from unetv2.exporting.optimize import deployable
+from unetv2.inference.predictor import ImagePredictor
 from unetv2.models.segmentation_model import SegmentationModel
-from unetv2.prediction.predict import predict
 
 # Of probabilities in float32.
 _TIE = 1e-6
@@ -78,8 +78,9 @@ def compare(
         source: str. What they are.
     """
     equal, total, largest, differences = 0, 0, 0.0, []
+    predictor = ImagePredictor(model)
     for image in images:
-        wanted: Any = predict(model, image, probabilities=True)
+        wanted: Any = predictor.predict(image, probabilities=True)
         found: Any = exported.predict(image, probabilities=True)
         equal += int(_agree(wanted.probabilities, found.mask).sum())
         total += wanted.mask.size
