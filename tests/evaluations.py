@@ -9,7 +9,7 @@ import numpy as np
 import unetv2
 from unetv2.evaluation.evaluate import Case, count_images
 from unetv2.evaluation.evaluation import Evaluation
-from unetv2.evaluation.models import Answer
+from unetv2.evaluation.models import ModelOutput
 from unetv2.progress import Progress
 
 
@@ -47,7 +47,7 @@ def evaluated(shown, n_classes=4, ignore_class=None, tolerance=1, **settings):
             f"'{image.name}'",
             lambda image=image: image.image,
             lambda image=image: image.mask,
-            Answer(image.predicted, image.confidence),
+            ModelOutput(image.predicted, image.confidence),
         )
         for image in shown
     ]

@@ -26,7 +26,7 @@ def test_it_prints_the_table(words, capsys):
     assert main(words) == 0
     out, err = capsys.readouterr()
     assert "Mean IoU" in out
-    assert "4 images, measured at the masks' own size." in out
+    assert "4 images, evaluated at the masks' own size." in out
     assert err == ""
 
 
@@ -63,8 +63,8 @@ def test_every_option_reaches_the_evaluation(words, capsys, tmp_path):
     assert content["ignore_class"] == 7
     settings = content["settings"]
     assert (settings["boundary_tolerance"], settings["seed"]) == (3, 5)
-    assert settings["reading"]["label_map"] == {"2": 0, "0": 0}
-    assert settings["reading"]["subset"] == "test"
+    assert settings["data_options"]["label_map"] == {"2": 0, "0": 0}
+    assert settings["data_options"]["subset"] == "test"
     assert main([*words, "--json", "--boundary-tolerance", "0.25"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["settings"]["boundary_tolerance"] == 0.25
@@ -82,11 +82,11 @@ def test_what_is_left_out_is_the_models(words, capsys, tmp_path):
         mask.rename(mask.with_name(f"{mask.stem}_label.png"))
     assert main([*words, "--json"]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]
-    assert settings["reading"] == {"label_map": {"0": 0, "2": 0}, "mask_suffix": "_label"}
+    assert settings["data_options"] == {"label_map": {"0": 0, "2": 0}, "mask_suffix": "_label"}
     assert settings["as_in_training"] == ["label_map", "mask_suffix"]
     assert main([*words, "--json", "--label-map", "2:1", "--label-map", "1:1"]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]
-    assert settings["reading"]["label_map"] == {"2": 1, "1": 1}
+    assert settings["data_options"]["label_map"] == {"2": 1, "1": 1}
 
 
 def test_shards_are_parts_of_the_pairs(words, capsys, tmp_path):

@@ -1,4 +1,4 @@
-"""From a model and images to an evaluation."""
+"""Evaluation of a tf.data.Dataset."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_images_are_named_where_their_order_is_known(write_pairs):
     assert evaluate(model, batches(folders).take(1)).counts.names == numbers
 
 
-def test_a_file_is_a_model_and_what_stands_beside_it_is_told(write_pairs, tmp_path):
+def test_a_model_file_brings_the_settings_of_its_training(write_pairs, tmp_path):
     folders, model = write_pairs(2), small_model()
     path = tmp_path / "run" / "model.keras"
     path.parent.mkdir()
@@ -86,7 +86,7 @@ def test_a_file_is_a_model_and_what_stands_beside_it_is_told(write_pairs, tmp_pa
     np.testing.assert_array_equal(told.confusion, evaluate(model, batches(folders)).confusion)
 
 
-def test_a_run_that_cannot_be_read_is_left_out_with_a_warning(write_pairs, tmp_path, caplog):
+def test_an_invalid_training_record_is_skipped_with_a_warning(write_pairs, tmp_path, caplog):
     small_model().save(tmp_path / "model.keras")
     data = batches(write_pairs(2))
     for content in ("[1]", '{"seed": 3}', json.dumps({**sealed({"seed": 3}), "seed": 4})):
@@ -94,7 +94,7 @@ def test_a_run_that_cannot_be_read_is_left_out_with_a_warning(write_pairs, tmp_p
         (tmp_path / "run.json").write_text(content)
         told = evaluate(tmp_path / "model.keras", data)
         assert "training" not in told.settings
-        assert "run.json' describes no training" in caplog.text
+        assert "run.json' is not a valid record of a training" in caplog.text
 
 
 def test_ignored_pixels_do_not_count(write_pairs):
@@ -120,7 +120,7 @@ def test_classes_are_the_callers_then_the_datas_then_numbers(write_pairs):
     assert evaluate(model, batches(folders)).classes.names[1] == "class 1"
 
 
-def test_images_of_any_size_are_measured_at_their_own(tmp_path):
+def test_images_of_any_size_are_evaluated_at_their_own(tmp_path):
     model = small_model(size=(None, None))
     for number, size in enumerate(((9, 13), (20, 11))):
         save(np.zeros((*size, 3), np.uint8), tmp_path / "images" / f"{number}.png")
@@ -153,8 +153,8 @@ def never(*_):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"repeat": True}, "`dataset` must end. Received: an endless one"),
-        ({"augmentation": "light"}, "`dataset` must hold images as they are"),
+        ({"repeat": True}, "`dataset` must be finite. Received: an infinite one"),
+        ({"augmentation": "light"}, "`dataset` must not be augmented"),
         ({"n_classes": 4}, "`model` must have an output for each class of the data. Received: 3"),
         (
             {"image_size": (8, 8)},
@@ -183,10 +183,10 @@ def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
         evaluate(tmp_path / "none.keras", dataset)
     with pytest.raises(TypeError, match="`model` must be a keras.Model, the path .*Received: int"):
         evaluate(3, dataset)
-    with pytest.raises(ValueError, match="`reading` must be None unless `dataset` is two folders"):
-        evaluate(model, dataset, reading={"encoding": "ids"})
-    with pytest.raises(ValueError, match="`shard` must be None unless `dataset` is two folders"):
-        evaluate(model, dataset, shard=(0, 2))
+    for options in ({"encoding": "ids"}, {"shard": (0, 2)}, {"subset": "test"}):
+        (name,) = options
+        with pytest.raises(ValueError, match=f"`{name}` must be None unless `data` is two folders"):
+            evaluate(model, dataset, **options)
     with pytest.raises(ValueError, match="`model` must map images .*Received: .*Sequential"):
         evaluate(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), dataset)
     with pytest.raises(TypeError, match="`dataset` must be a tf.data.Dataset of batches"):
@@ -221,7 +221,7 @@ def test_a_report_is_written_where_it_is_asked_for(write_pairs, tmp_path):
         evaluate(model, batches(folders), report=tmp_path / "file")
 
 
-def test_progress_is_told_on_a_terminal(write_pairs, capsys, monkeypatch):
+def test_progress_is_shown_on_a_terminal(write_pairs, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     unetv2.evaluate(small_model(), batches(write_pairs(2)))
     assert "2 of 2 images, " in capsys.readouterr().err

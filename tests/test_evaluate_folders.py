@@ -1,4 +1,4 @@
-"""Two folders, measured at the masks' own resolution."""
+"""Two folders, evaluated at the masks' own resolution."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def evaluate(model, folders, **options):
 
 
 def expected(model, folders, n_classes, ignore_class=None):
-    """Counts what `predict` says of each image, pixel by pixel."""
+    """Counts the pixels of `predict` one by one."""
     confusion = np.zeros((n_classes, n_classes), int)
     for image in sorted(folders[0].iterdir()):
         predicted = unetv2.predict(model, image).mask
-        truth = np.asarray(keras.utils.load_img(folders[1] / image.name, "grayscale"))
-        kept = truth != ignore_class
-        np.add.at(confusion, (truth[kept], predicted[kept]), 1)
+        mask = np.asarray(keras.utils.load_img(folders[1] / image.name, "grayscale"))
+        kept = mask != ignore_class
+        np.add.at(confusion, (mask[kept], predicted[kept]), 1)
     return confusion
 
 
-def test_images_are_measured_at_the_size_of_their_masks(tmp_path):
+def test_images_are_evaluated_at_the_size_of_their_masks(tmp_path):
     rng = np.random.default_rng(0)
     for number, size in enumerate(((20, 31), (12, 16), (9, 40), (20, 31))):
         image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -47,7 +47,7 @@ def test_images_are_measured_at_the_size_of_their_masks(tmp_path):
     np.testing.assert_array_equal(evaluation.confusion, expected(model, folders, 3))
     assert evaluation.confusion.sum() == 2 * 20 * 31 + 12 * 16 + 9 * 40
     assert evaluation.counts.names == ("0", "1", "2", "3")
-    assert evaluation.settings["resolution"] == "measured at the masks' own size"
+    assert evaluation.settings["resolution"] == "evaluated at the masks' own size"
     sizes = {example.name: example.image.shape[:2] for example in evaluation.examples}
     assert sizes == {"0": (20, 31), "1": (12, 16), "2": (9, 40), "3": (20, 31)}
 
@@ -68,7 +68,7 @@ def test_pixels_that_the_record_ignores_do_not_count(write_pairs):
     evaluation = evaluate(model, folders)
     np.testing.assert_array_equal(evaluation.confusion, expected(model, folders, 3, 3))
     assert evaluation.classes.ignore_class == 3
-    other = evaluate(small_model(), folders, reading={"ignore_class": 3})
+    other = evaluate(small_model(), folders, ignore_class=3)
     np.testing.assert_array_equal(other.confusion, evaluation.confusion)
 
 
@@ -87,18 +87,18 @@ def test_folders_are_read_as_make_dataset_reads_them(write_pairs, tmp_path):
         ids = np.asarray(keras.utils.load_img(mask, "grayscale"))
         colors = unetv2.visualization.colorize(ids, TABLE)
         save(colors, tmp_path / "colors" / f"{mask.stem}_label.png")
-    reading = {"encoding": "colors", "mask_suffix": "_label"}
-    painted = evaluate(small_model(classes=TABLE), (images, tmp_path / "colors"), reading=reading)
+    options = {"encoding": "colors", "mask_suffix": "_label"}
+    painted = evaluate(small_model(classes=TABLE), (images, tmp_path / "colors"), **options)
     np.testing.assert_array_equal(painted.confusion, plain.confusion)
-    assert painted.settings["reading"] == reading
+    assert painted.settings["data_options"] == options
 
-    mapped = evaluate(small_model(), (images, masks), reading={"label_map": {2: 0, 0: 0}})
+    mapped = evaluate(small_model(), (images, masks), label_map={2: 0, 0: 0})
     assert mapped.scores.support.tolist() == [
         plain.scores.support[0] + plain.scores.support[2], plain.scores.support[1], 0
     ]  # fmt: skip
 
     split = {"subset": "test", "split": (0.4, 0.2, 0.4), "seed": 3}
-    part = evaluate(small_model(), (images, masks), reading=split)
+    part = evaluate(small_model(), (images, masks), **split)
     dataset = unetv2.make_dataset(images, masks, image_size=SIZE, n_classes=3, **split)
     assert part.n_images == sum(len(batch) for _, batch in dataset) < 12
 
@@ -114,7 +114,7 @@ def painted(write_pairs, tmp_path):
     return images, masks, tmp_path / "colors"
 
 
-def test_masks_are_read_as_those_that_the_model_was_trained_on(painted, tmp_path):
+def test_options_default_to_those_of_the_training(painted, tmp_path):
     images, masks, colors = painted
     model = unetv2.build_unetv2((*SIZE, 3), 3, filters=2, depth=2, seed=0)
     data = unetv2.make_dataset(
@@ -122,29 +122,27 @@ def test_masks_are_read_as_those_that_the_model_was_trained_on(painted, tmp_path
     )
     model.fit(data, shuffle=False, verbose=0)
     model.save(tmp_path / "model.keras")
-    told = {"encoding": "colors", "mask_suffix": "_label"}
+    stored = {"encoding": "colors", "mask_suffix": "_label"}
     known = evaluate(tmp_path / "model.keras", (images, colors))
-    explicit = evaluate(model, (images, colors), reading=told)
+    explicit = evaluate(model, (images, colors), **stored)
     np.testing.assert_array_equal(known.confusion, explicit.confusion)
-    assert known.settings["reading"] == explicit.settings["reading"] == told
-    # What was not said is said.
+    assert known.settings["data_options"] == explicit.settings["data_options"] == stored
     line = "Read as in the model's training: encoding='colors', mask_suffix='_label'."
     assert line in str(known)
     assert "model's training" not in str(explicit)
-    # Other data says what it is.
-    other = evaluate(model, (images, masks), reading={"encoding": "ids", "mask_suffix": ""})
+    other = evaluate(model, (images, masks), encoding="ids", mask_suffix="")
     np.testing.assert_array_equal(other.confusion, known.confusion)
     assert "model's training" not in str(other)
 
 
-def test_an_error_by_what_the_model_tells_of_masks_says_so(painted):
+def test_errors_mention_the_options_of_the_training(painted):
     images, masks, _ = painted
     record = {"classes": TABLE, "encoding": "colors", "mask_suffix": "_label"}
     model = small_model(**record)
     with pytest.raises(ValueError, match="training, mask_suffix='_label': pass other values"):
         evaluate(model, (images, masks))
     with pytest.raises(ValueError, match="0000.png'.*training, encoding='colors': pass other"):
-        evaluate(model, (images, masks), reading={"mask_suffix": ""})
+        evaluate(model, (images, masks), mask_suffix="")
 
 
 @pytest.mark.parametrize(
@@ -152,8 +150,8 @@ def test_an_error_by_what_the_model_tells_of_masks_says_so(painted):
     [
         # The model's; the caller's, and none at all; that of the caller's table.
         ({}, {0: 0, 2: 0}),
-        ({"reading": {"label_map": {1: 1, 2: 1}}}, {1: 1, 2: 1}),
-        ({"reading": {"label_map": {}}}, {}),
+        ({"label_map": {1: 1, 2: 1}}, {1: 1, 2: 1}),
+        ({"label_map": {}}, {}),
         ({"classes": TABLE}, {0: 0, 2: 0}),
         ({"classes": dataclasses.replace(TABLE, label_map={1: 1, 2: 1})}, {1: 1, 2: 1}),
     ],
@@ -168,11 +166,11 @@ def test_the_label_map_is_the_callers_then_the_models(write_pairs, options, expe
     np.testing.assert_array_equal(found.scores.support, wanted)
 
 
-def test_the_label_map_of_the_models_table_is_not_told_twice(write_pairs):
+def test_the_label_map_of_the_models_table_is_applied_once(write_pairs):
     mapped = dataclasses.replace(TABLE, label_map={1: 1, 2: 1})
     evaluation = evaluate(small_model(classes=mapped, label_map={1: 1, 2: 1}), write_pairs(2))
     assert evaluation.scores.support[2] == 0
-    assert "reading" not in evaluation.settings
+    assert "data_options" not in evaluation.settings
     unmapped = evaluate(small_model(classes=mapped, label_map={}), write_pairs(2))
     assert unmapped.scores.support[2] > 0
     assert "label_map={}" in str(unmapped)
@@ -183,7 +181,7 @@ def test_a_label_map_goes_with_the_encoding_it_was_made_for(tmp_path):
     for name, pixels in (("images", np.zeros((*SIZE, 3), np.uint8)), ("masks", np.eye(12, 16))):
         save((255 * pixels).astype(np.uint8), tmp_path / name / "a.png")
     folders = tmp_path / "images", tmp_path / "masks"
-    binary = evaluate(model, folders, reading={"encoding": "binary"})
+    binary = evaluate(model, folders, encoding="binary")
     np.testing.assert_array_equal(binary.confusion, evaluate(model, folders).confusion)
     assert binary.scores.support.tolist() == [12 * 16 - 12, 12]
 
@@ -205,7 +203,7 @@ def test_shards_merge_to_the_whole(write_pairs, count, tmp_path):
 
 
 class Constant:
-    """A model that is no Keras model: it calls everything road, with 60 % probability."""
+    """Not a Keras model: predicts road with a probability of 60 % everywhere."""
 
     n_classes = 3
     preprocessing = unetv2.Preprocessing(classes=TABLE)
@@ -262,10 +260,9 @@ def test_files_that_are_wrong_are_named_before_the_first_step(write_pairs):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"reading": {"color": 1, "image_size": 2}}, "Received: 'color', 'image_size'. The mod"),
-        ({"reading": {"encoding": "rgb"}}, "`encoding` must be one of 'ids', 'colors', 'binary'"),
-        ({"reading": {"subset": "all"}}, "`subset` must be one of"),
-        ({"reading": {"max_pixels": 0}}, "`max_pixels` must be a positive integer"),
+        ({"encoding": "rgb"}, "`encoding` must be one of 'ids', 'colors', 'binary'"),
+        ({"subset": "all"}, "`subset` must be one of"),
+        ({"max_pixels": 0}, "`max_pixels` must be a positive integer"),
         ({"shard": (2, 2)}, r"`shard` must be \(index, count\), the index in \[0, count\)"),
         ({"shard": (0, 1, 2)}, r"`shard` must be \(index, count\), the index in \[0, count\)"),
         ({"shard": (-1, 2)}, r"`shard` must be \(index, count\), the index in \[0, count\)"),

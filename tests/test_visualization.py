@@ -130,7 +130,7 @@ def test_a_confusion_matrix_is_drawn_in_per_cent_of_its_rows(tmp_path):
     assert [text.get_text() for text in panel.texts] == ["75", "25", "100"]
     names = [tick.get_text() for tick in panel.get_yticklabels()]
     assert names == ["class 0", "class 1", "class 3"]  # The other one is nowhere.
-    assert (panel.get_xlabel(), panel.get_ylabel()) == ("predicted", "truth")
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("prediction", "ground truth")
     figure.savefig(tmp_path / "confusion.png")
 
 

@@ -35,7 +35,7 @@ from unetv2.progress import Progress
 from unetv2.scratch import scratch_folder
 from unetv2.synthetic import driving_scene
 from unetv2.versions import versions
-from unetv2.visualization.masks import require_figures
+from unetv2.visualization.plots import require_matplotlib
 
 # Starts an artifact by its runtime alone, answers one frame, and says what that took.
 #
@@ -325,7 +325,7 @@ def benchmark(
         raise ValueError("`models` must hold a model. Received: none.")
     if output is not None:
         # Now, and not after minutes of measuring.
-        require_figures()
+        require_matplotlib()
         with told(Path(output), "to keep the figures"):
             Path(output).mkdir(parents=True, exist_ok=True)
     scores: dict[int, float] = {}

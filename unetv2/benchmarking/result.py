@@ -12,7 +12,7 @@ from typing import Any
 
 from unetv2.files import together
 from unetv2.text import printable
-from unetv2.visualization.masks import subplots
+from unetv2.visualization.plots import subplots
 
 
 def accuracy_over_latency(rows: Sequence[Any]) -> Any:

@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for invalid arguments, missing files or invalid masks"
         ),
         run=run,
-        names={"image_dir": "IMAGES", "mask_dir": "MASKS", "dataset": "IMAGES and MASKS"},
+        names={"image_dir": "IMAGES", "mask_dir": "MASKS", "data": "IMAGES and MASKS"},
     )
     command.add_argument("model", metavar="MODEL", help="a .keras file or an exported model")
     add_folders(command, of_model=True)
@@ -78,11 +78,11 @@ def run(options: argparse.Namespace) -> Answer:
         (options.images, options.masks),
         classes=table(options.classes),
         report=options.report,
-        reading={**reading(options), "subset": options.subset},
+        subset=options.subset,
         shard=options.shard,
         boundary_tolerance=options.boundary_tolerance,
-        seed=options.seed,
         progress=not options.quiet,
+        **reading(options),
     )
     if before is not None:
         write_report([before, evaluation], Path(options.report) / REPORT_FILE)

@@ -1,15 +1,14 @@
-"""Holds a model against masks."""
+"""Evaluates a model on images with masks."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -25,19 +24,19 @@ from unetv2.evaluation.counts import (
 )
 from unetv2.evaluation.evaluation import Evaluation, write_files
 from unetv2.evaluation.examples import Example, Gallery, make_example
-from unetv2.evaluation.models import Answers, Segmenter
+from unetv2.evaluation.models import EvaluatedModel, Segmenter
 from unetv2.evaluation.report import REPORT_FILE, render
-from unetv2.evaluation.sources import Case, DatasetImages, FolderImages
+from unetv2.evaluation.sources import BatchCases, Case, FolderCases, FolderOptions
 from unetv2.files import together, told
+from unetv2.prefetch import prefetch
 from unetv2.progress import Progress
 from unetv2.sealing import read_json, reason, unsealed
 from unetv2.text import printable
 from unetv2.versions import versions
 
-# Images that are counted while the model predicts the next ones.
-_PENDING = 4
-
-T = TypeVar("T")
+# Images that are counted and whose counts are not added yet.
+_BUFFER = 4
+_log = logging.getLogger("unetv2")
 
 
 def count_images(
@@ -75,112 +74,98 @@ def count_images(
     confusion = np.zeros((n_classes, n_classes), np.int64)
     parts: list[ImageCounts] = []
     gallery = Gallery()
-    for case, mask, matrix, counts in _map_ahead(count, cases):
-        confusion += matrix
-        parts.append(counts)
-        mean_iou = float(counts.mean_iou[0])
-        gallery.add(case.name, mean_iou, partial(_make_example, case, mean_iou, mask))
-        progress.update(len(parts))
+    # Threads count images while the model predicts the next ones.
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        for case, mask, matrix, counts in prefetch(count, cases, executor, buffer_size=_BUFFER):
+            confusion += matrix
+            parts.append(counts)
+            mean_iou = float(counts.mean_iou[0])
+            gallery.add(case.name, mean_iou, partial(_make_example, case, mean_iou, mask))
+            progress.update(len(parts))
     if not parts:
         raise ValueError("`dataset` must hold an image. Received: an empty data set.")
     counts = ImageCounts.concatenate(parts)
     return {"confusion": confusion, "counts": counts, "examples": gallery.examples}
 
 
-def _map_ahead(function: Callable[[Case], T], cases: Iterable[Case]) -> Iterator[T]:
-    """Yields results in order; threads count images while the model predicts the next ones."""
-    pending: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        try:
-            for case in cases:
-                pending.append(threads.submit(function, case))
-                if len(pending) > _PENDING:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            threads.shutdown(cancel_futures=True)
-
-
 def _make_example(case: Case, mean_iou: float, mask: np.ndarray) -> Example:
     return make_example(case.name, mean_iou, case.read_image(), mask, case.output.predicted)
 
 
-_RUN = "run.json"
-# What a reader of a report wants to know of a training; the rest is for resuming it.
-_TOLD = ("recipe", "epochs", "seed", "precision", "data", "versions")
-
-_log = logging.getLogger("unetv2")
+_RUN_FILE = "run.json"
+# Settings of a training that a report shows; the others are for resuming it.
+_SHOWN = ("recipe", "epochs", "seed", "precision", "data", "versions")
 
 
 def provenance(path: Path | None) -> dict[str, Any]:
-    """Returns what is known of a model, of types that JSON knows.
+    """Returns the origin of a model as JSON types.
 
     Args:
-        path: Its file, or None.
+        path: Path of the model's file, or None.
 
     Returns:
-        dict. ``"versions"`` that run here; ``"training"``, what ``run.json`` beside the file says
-        of recipe, seed, epochs, data and versions, if it is there.
+        dict. ``"versions"`` of this process, and ``"training"`` from the ``run.json`` beside the
+        file, if it exists.
     """
-    known: dict[str, Any] = {"versions": versions()}
-    run = None if path is None else path.parent / _RUN
+    origin: dict[str, Any] = {"versions": versions()}
+    run = None if path is None else path.parent / _RUN_FILE
     if run is None or not run.exists():
-        return known
+        return origin
     try:
         content = unsealed(read_json(run.read_bytes()))
-        known["training"] = {name: content[name] for name in _TOLD if name in content}
+        origin["training"] = {name: content[name] for name in _SHOWN if name in content}
     except (OSError, ValueError) as error:
         _log.warning(
-            "'%s' describes no training (%s); the evaluation goes on without.",
+            "'%s' is not a valid record of a training (%s); the evaluation continues without it.",
             printable(run), reason(error),
         )  # fmt: skip
-    return known
+    return origin
 
 
 def evaluate(
     model: keras.Model | Segmenter | str | os.PathLike[str],
-    dataset: tf.data.Dataset | Sequence[str | os.PathLike[str]],
+    data: tf.data.Dataset | Sequence[str | os.PathLike[str]],
     *,
+    subset: str | None = None,
     classes: ClassTable | None = None,
     report: str | os.PathLike[str] | None = None,
-    reading: Mapping[str, Any] | None = None,
     shard: Sequence[int] | None = None,
     boundary_tolerance: int | float = DEFAULT_TOLERANCE,
     seed: int = 0,
     progress: bool = True,
+    **options: Unpack[FolderOptions],
 ) -> Evaluation:
-    """Holds a model against masks, in one pass.
+    """Evaluates a model on images with masks, in one pass.
 
-    A data set is measured at the network's resolution, as it comes. Two folders are measured at
-    the masks' own: images are prepared as in training, as ``model.preprocessing`` tells, and
-    the logits resized to the mask before the class is chosen, as :func:`unetv2.predict` does. The
-    second is what a user of the masks gets, and what other work can be compared with.
+    Files are evaluated at the resolution of the masks: images are preprocessed as in training
+    (``model.preprocessing``), and the logits are resized to the mask before the class is chosen, as
+    in :func:`unetv2.predict`. This result is comparable with other work. A ``tf.data.Dataset`` is
+    evaluated at the network's resolution.
 
-    Pixels of ``ignore_class`` do not count, whatever is predicted there. Memory grows by 8 bytes
-    for each of ``7 * n_classes + 45`` counts of an image.
+    Pixels of ``ignore_class`` are excluded. Memory grows by ``8 * (7 * n_classes + 45)`` bytes per
+    image.
 
     Args:
-        model: A Keras model that gives logits ``(batch, height, width, n_classes)``, or their
-            softmax at its end; the path of its ``.keras`` file; or what has ``n_classes``,
-            ``preprocessing`` and ``probabilities(image)``, the last from ``(height, width,
+        model: A Keras model with logits ``(batch, height, width, n_classes)`` or a softmax at its
+            end; an :class:`unetv2.ExportedModel`; the path of one; or an object with ``n_classes``,
+            ``preprocessing`` and ``probabilities(image)``, which maps an image ``(height, width,
             channels)`` to ``(height, width, n_classes)``.
-        dataset: Batches of ``(image, mask)`` that end, as of :func:`unetv2.make_dataset`, or two
-            folders ``(image_dir, mask_dir)``.
-        classes: ClassTable or None. Names, colors and ``ignore_class``. None takes the data's,
-            the model's, or numbers the classes.
-        report: A folder for ``report.html``, ``evaluation.json`` and ``evaluation.npz``, or None.
-        reading: Options of ``make_dataset`` that say how two folders are read: ``encoding``,
-            ``label_map``, ``ignore_class``, ``image_suffix``, ``mask_suffix``, ``subset``,
-            ``split``, ``group_by``, ``seed`` and ``max_pixels``. The first five are those of the
-            model's training where they are left out or None, as ``model.preprocessing`` tells;
-            its ``label_map`` goes with its ``encoding``, and gives way to one of ``classes``.
-        shard: ``(index, count)`` or None. Only each ``count``-th pair of two folders, from
-            ``index`` on; :meth:`Evaluation.merge` joins all of them.
-        boundary_tolerance: By how much a boundary may be off: an int, at least 0, for pixels, or a
-            float in [0, 1), the share of the image's diagonal.
-        seed: int, at least 0. Seed of the intervals.
-        progress: bool. Whether stderr shows how far it is.
+        data: Two folders ``(image_dir, mask_dir)``, or a finite ``tf.data.Dataset`` of batches
+            ``(image, mask)``, as of :func:`unetv2.make_dataset`.
+        subset: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs of two folders.
+        classes: ClassTable or None. Names, colors and ``ignore_class``. None takes those of the
+            data or the model, or numbers the classes.
+        report: Folder for ``report.html``, ``evaluation.json`` and ``evaluation.npz``, or None.
+        shard: ``(index, count)`` or None. Evaluates every ``count``-th pair of two folders,
+            starting at ``index``; :meth:`Evaluation.merge` merges all shards.
+        boundary_tolerance: Tolerance of boundary F1: an int, at least 0, in pixels, or a float in
+            [0, 1), the share of the image's diagonal.
+        seed: int, at least 0. Seed of the intervals and of the split.
+        progress: bool. Whether progress is shown on stderr.
+        **options: Options of :func:`unetv2.make_dataset` for two folders: ``encoding``,
+            ``label_map``, ``ignore_class``, ``image_suffix``, ``mask_suffix``, ``split``,
+            ``group_by`` and ``max_pixels``. The first five default to those of the model's
+            training; its ``label_map`` only with its ``encoding``, and not if ``classes`` has one.
 
     Returns:
         Evaluation.
@@ -188,9 +173,9 @@ def evaluate(
     Raises:
         FileNotFoundError: If a folder or file does not exist.
         NotADirectoryError: If a folder is a file.
-        TypeError: If an argument is of the wrong type.
-        ValueError: If the data is empty, does not end or does not fit the model; if ``classes``
-            is of another length; if a mask holds an id that is no class, or an image is none.
+        TypeError: If an argument has the wrong type.
+        ValueError: If the data is empty, infinite, or does not fit the model; if ``classes`` has
+            another length; if a mask contains an invalid id, or an image is damaged.
         OSError: If ``report`` cannot be written.
 
     Example:
@@ -209,40 +194,41 @@ def evaluate(
         ['evaluation.json', 'evaluation.npz', 'report.html']
     """
     tolerance = require_tolerance(boundary_tolerance)
-    seed = require_integer("seed", seed, 0, "It is the intervals'.")
-    answers = Answers(model)
-    cases: DatasetImages | FolderImages
-    if isinstance(dataset, tuple | list) and len(dataset) == 2:
-        cases = FolderImages(answers, dataset, classes, reading or {}, shard)
+    seed = require_integer("seed", seed, 0, "It is the seed of the intervals.")
+    evaluated = EvaluatedModel(model)
+    cases: BatchCases | FolderCases
+    if isinstance(data, tuple | list) and len(data) == 2:
+        folder_options = {**options, "subset": subset, "seed": seed}
+        cases = FolderCases(evaluated, data, classes, folder_options, shard)
     else:
-        for name, value in (("reading", reading), ("shard", shard)):
+        for name, value in {**options, "subset": subset, "shard": shard}.items():
             if value is not None:
                 raise ValueError(
-                    f"`{name}` must be None unless `dataset` is two folders. "
-                    f"Received: {name}={value!r}. Make the data set so."
+                    f"`{name}` must be None unless `data` is two folders. "
+                    f"Received: {name}={value!r}. Make the data set with it."
                 )
-        cases = DatasetImages(answers, dataset, classes)
+        cases = BatchCases(evaluated, data, classes)
     if report is not None:
-        # A folder that cannot be made is better known now than after the work.
+        # Before the work, so that an error is raised early.
         with told(Path(report), "to keep the report"):
             Path(report).mkdir(parents=True, exist_ok=True)
-    counted = count_images(
+    counts = count_images(
         cases,
-        n_classes=answers.n_classes,
+        n_classes=evaluated.n_classes,
         ignore_class=cases.classes.ignore_class,
         tolerance=tolerance,
         progress=Progress(cases.total, "images", shown=progress),
     )
     settings = {
-        "model": answers.name,
+        "model": evaluated.name,
         **cases.settings,
         "boundary_tolerance": tolerance,
         "seed": seed,
-        **provenance(answers.path),
+        **provenance(evaluated.path),
     }
-    evaluation = Evaluation(classes=cases.classes, settings=settings, **counted)
+    evaluation = Evaluation(classes=cases.classes, settings=settings, **counts)
     if report is not None:
         with together(Path(report), "to keep the report") as folder:
             write_files(evaluation, folder)
-            (folder / REPORT_FILE).write_text(render([evaluation]), encoding="utf-8")
+            (folder / REPORT_FILE).write_bytes(render([evaluation]).encode("utf-8"))
     return evaluation

@@ -217,8 +217,8 @@ class Evaluation:
             lines[0] += " Intervals are 95 % bootstrap intervals over the images."
         recorded = self.settings.get("as_in_training", [])
         if recorded:
-            reading = self.settings.get("reading", {})
-            options = ", ".join(f"{name}={reading.get(name)!r}" for name in recorded)
+            values = self.settings.get("data_options", {})
+            options = ", ".join(f"{name}={values.get(name)!r}" for name in recorded)
             lines.append(f"Read as in the model's training: {options}.")
         shards = self.settings.get("shards", [])
         if shards and len(shards) < shards[0][1]:

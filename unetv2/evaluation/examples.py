@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unetv2.data.preprocess import Geometry, resize_image, resize_mask
-from unetv2.visualization.masks import visible
+from unetv2.visualization.masks import to_rgb
 
 # Number of worst images, and of best images.
 N_EXAMPLES = 6
@@ -82,7 +82,7 @@ def make_example(
     return Example(
         name,
         mean_iou,
-        resize_image(np.rint(visible(image)).astype(np.uint8), geometry),
+        resize_image(np.rint(to_rgb(image)).astype(np.uint8), geometry),
         resize_mask(mask, geometry),
         resize_mask(predicted, geometry),
     )

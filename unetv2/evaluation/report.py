@@ -217,7 +217,7 @@ def _facts(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
     training = settings.get("training", {})
     recipe = training.get("recipe")
     recipe = {"name": "custom", **recipe} if isinstance(recipe, Mapping) else {}
-    reading = settings.get("reading", {})
+    options = settings.get("data_options", {})
     facts = [
         ("Model", settings.get("model")),
         ("Images", settings.get("images")),
@@ -225,7 +225,7 @@ def _facts(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("Resolution", settings.get("resolution")),
         ("Seed of the intervals", settings.get("seed")),
         ("Boundary tolerance", tolerance),
-        ("Data options", ", ".join(f"{name}={value}" for name, value in reading.items())),
+        ("Data options", ", ".join(f"{name}={value}" for name, value in options.items())),
         ("Recipe", recipe.get("name")),
         ("Learning rate", recipe.get("learning_rate")),
         *((f"Training {key}", training.get(key)) for key in ("epochs", "seed", "precision")),
