@@ -15,11 +15,11 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from unetv2.data.loader import Entry, FolderCache
 
 import unetv2
 import unetv2.training.trainer
 from unetv2.benchmarking.result import Benchmark, Row
-from unetv2.data.loader import Entry, FolderCache
 from unetv2.data.pairs import find_pairs
 from unetv2.evaluation.evaluation import Evaluation
 from unetv2.exporting import artifact as storage

@@ -11,6 +11,7 @@ import tensorflow as tf
 from conftest import save
 
 import unetv2
+from unetv2.inference.network import network_of
 from unetv2.sealing import sealed
 
 SIZE = (12, 16)
@@ -153,18 +154,19 @@ def never(*_):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"repeat": True}, "`dataset` must be finite. Received: an infinite one"),
-        ({"augmentation": "light"}, "`dataset` must not be augmented"),
+        ({"repeat": True}, "`data` must be finite. Received: an infinite one"),
+        ({"augmentation": "light"}, "`data` must not be augmented"),
         ({"n_classes": 4}, "`model` must have an output for each class of the data. Received: 3"),
         (
             {"image_size": (8, 8)},
-            r"Images in `dataset` must have the model's shape, \(None, 12, 16",
+            r"Images in `data` must have the model's shape, \(None, 12, 16",
         ),
-        ({"channels": 1}, "Images in `dataset` must have the model's shape"),
+        ({"channels": 1}, "Images in `data` must have the model's shape"),
     ],
 )
 def test_data_that_does_not_fit_is_refused_before_the_first_step(write_pairs, options, message):
     model = small_model()
+    network_of(model)  # It is called once to be compiled.
     model.call = never
     with pytest.raises(ValueError, match=message):
         evaluate(model, batches(write_pairs(2), **options))
@@ -172,6 +174,7 @@ def test_data_that_does_not_fit_is_refused_before_the_first_step(write_pairs, op
 
 def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
     model, dataset = small_model(), batches(write_pairs(2))
+    network_of(model)  # It is called once to be compiled.
     model.call = never
     with pytest.raises(ValueError, match="a name for each class of the model. Received: 23 names"):
         evaluate(model, dataset, classes=unetv2.CARLA)
@@ -185,13 +188,13 @@ def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
         evaluate(3, dataset)
     for options in ({"encoding": "ids"}, {"shard": (0, 2)}, {"subset": "test"}):
         (name,) = options
-        with pytest.raises(ValueError, match=f"`{name}` must be None unless `data` is two folders"):
+        with pytest.raises(ValueError, match=f"`{name}` must be None for a tf.data"):
             evaluate(model, dataset, **options)
     with pytest.raises(ValueError, match="`model` must map images .*Received: .*Sequential"):
         evaluate(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), dataset)
-    with pytest.raises(TypeError, match="`dataset` must be a tf.data.Dataset of batches"):
+    with pytest.raises(TypeError, match="`data` must be a SegmentationDataset, .*Received: list"):
         evaluate(model, [1, 2, 3])
-    with pytest.raises(ValueError, match="`dataset` must hold batches of .*Received: TensorSpec"):
+    with pytest.raises(ValueError, match="`data` must hold batches of .*Received: TensorSpec"):
         evaluate(model, dataset.map(lambda image, _: image))
 
 
@@ -199,13 +202,13 @@ def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
 def test_no_image_is_an_error(write_pairs, skipped):
     dataset = batches(write_pairs(2))
     empty = dataset.filter(lambda *_: tf.constant(False)) if skipped else dataset.take(0)
-    with pytest.raises(ValueError, match="`dataset` must hold an image. Received: an empty"):
+    with pytest.raises(ValueError, match="`data` must hold an image. Received: an empty"):
         evaluate(small_model(), empty)
 
 
 def test_masks_of_another_shape_are_an_error(write_pairs):
     hot = batches(write_pairs(2)).map(lambda image, mask: (image, tf.one_hot(mask[..., 0], 3)))
-    with pytest.raises(ValueError, match="Masks in `dataset` must hold an integer id for each"):
+    with pytest.raises(ValueError, match="Masks in `data` must hold an integer id for each"):
         evaluate(small_model(), hot)
 
 
@@ -216,6 +219,7 @@ def test_a_report_is_written_where_it_is_asked_for(write_pairs, tmp_path):
     assert names == {"report.html", "evaluation.json", "evaluation.npz"}
     assert str(unetv2.Evaluation.load(tmp_path / "a" / "report")) == str(evaluation)
     (tmp_path / "file").write_text("")
+    network_of(model)  # It is called once to be compiled.
     model.call = never
     with pytest.raises(FileExistsError, match="file"):
         evaluate(model, batches(folders), report=tmp_path / "file")

@@ -10,6 +10,7 @@ import pytest
 from conftest import save
 
 import unetv2
+from unetv2.inference.network import network_of
 
 SIZE = (12, 16)
 TABLE = unetv2.ClassTable(("sky", "road", "car"), ((0, 0, 255), (90, 90, 90), (255, 0, 0)))
@@ -249,6 +250,7 @@ def test_a_mask_with_an_id_that_is_no_class_is_named(write_pairs):
 def test_files_that_are_wrong_are_named_before_the_first_step(write_pairs):
     folders, model = write_pairs(3), small_model()
     save(np.zeros((5, 5), np.uint8), folders[1] / "0001.png")
+    network_of(model)  # It is called once to be compiled.
     model.call = None
     with pytest.raises(ValueError, match="must have the same height and width.*0001.png"):
         evaluate(model, folders)
@@ -272,6 +274,7 @@ def test_files_that_are_wrong_are_named_before_the_first_step(write_pairs):
 )
 def test_wrong_options_are_refused_before_the_first_step(write_pairs, options, message):
     model = small_model()
+    network_of(model)  # It is called once to be compiled.
     model.call = None
     with pytest.raises(ValueError, match=message):
         evaluate(model, write_pairs(3), **options)
@@ -281,3 +284,25 @@ def test_a_folder_that_is_missing_is_an_error(write_pairs, tmp_path):
     images, _ = write_pairs(1)
     with pytest.raises(FileNotFoundError, match="`mask_dir` must be an existing folder"):
         evaluate(small_model(), (images, tmp_path / "none"))
+
+
+def test_a_segmentation_dataset_is_evaluated_as_its_folders(write_pairs):
+    folders, model = write_pairs(12, size=(10, 13)), small_model()
+    options = {"split": (0.4, 0.2, 0.4), "label_map": {2: 0, 0: 0}}
+    data = unetv2.SegmentationDataset.from_folders(*folders, n_classes=3, seed=3, **options)
+    part = evaluate(model, data, subset="test", seed=3)
+    expected = evaluate(model, folders, subset="test", seed=3, **options)
+    assert 0 < part.n_images < 12
+    assert part.counts.names == tuple(pair.key for pair in data.subset("test").pairs)
+    assert part.as_dict() == expected.as_dict()
+    shards = [evaluate(model, data, shard=(index, 2)) for index in range(2)]
+    merged = unetv2.Evaluation.merge(shards)
+    np.testing.assert_array_equal(merged.confusion, evaluate(model, data).confusion)
+
+
+def test_a_segmentation_dataset_has_its_own_options(write_pairs):
+    data = unetv2.SegmentationDataset.from_folders(*write_pairs(2), n_classes=3)
+    with pytest.raises(ValueError, match="`encoding` must be None for a data set"):
+        evaluate(small_model(), data, encoding="ids")
+    with pytest.raises(ValueError, match="an output for each class of the data. Received: 2 outp"):
+        evaluate(small_model(2), data)

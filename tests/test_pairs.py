@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from label_files import find_pairs
 
-from unetv2.data.pairs import SUBSETS, Pair, find_pairs, match_images, split_pairs
+from unetv2.data.dataset import split_pairs
+from unetv2.data.pairs import SUBSETS, Pair
+from unetv2.data.sources.folders import match_images
 
 
 def touch(directory, *names):

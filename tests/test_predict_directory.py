@@ -18,7 +18,7 @@ from PIL import Image
 
 import unetv2
 from unetv2.data.io.open import decode_mask
-from unetv2.data.listing import take_shard
+from unetv2.data.sources.folders import take_shard
 from unetv2.prediction import directory
 from unetv2.prediction.output_files import write_outputs
 from unetv2.scratch import scratch_file

@@ -32,11 +32,12 @@ _PUBLIC = {
         "PASCAL_VOC",
         "ClassTable",
     ),
-    "unetv2.data.dataset": ("make_dataset",),
-    "unetv2.data.validation": (
-        "DatasetReport",
+    "unetv2.data.dataset": (
+        "SegmentationDataset",
         "check_dataset",
+        "make_dataset",
     ),
+    "unetv2.data.validation": ("DatasetReport",),
     "unetv2.evaluation.evaluate": ("evaluate",),
     "unetv2.evaluation.evaluation": ("Evaluation",),
     "unetv2.evaluation.report": ("write_report",),
@@ -85,9 +86,10 @@ if TYPE_CHECKING:
     from unetv2.classes import PASCAL_VOC as PASCAL_VOC
     from unetv2.classes import ClassTable as ClassTable
     from unetv2.data import augmentation as augmentation
+    from unetv2.data.dataset import SegmentationDataset as SegmentationDataset
+    from unetv2.data.dataset import check_dataset as check_dataset
     from unetv2.data.dataset import make_dataset as make_dataset
     from unetv2.data.validation import DatasetReport as DatasetReport
-    from unetv2.data.validation import check_dataset as check_dataset
     from unetv2.evaluation.evaluate import evaluate as evaluate
     from unetv2.evaluation.evaluation import Evaluation as Evaluation
     from unetv2.evaluation.report import write_report as write_report

@@ -6,8 +6,8 @@ import argparse
 import json
 
 from unetv2.cli.options import Answer, add_command, add_data, data
+from unetv2.data.dataset import check_dataset
 from unetv2.data.io.open import MAX_PIXELS
-from unetv2.data.validation import check_dataset
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

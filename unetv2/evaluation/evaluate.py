@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from unetv2.arguments import MOST_COUNTED, require_integer, require_n_classes
 from unetv2.classes import ClassTable
+from unetv2.data.dataset import SegmentationDataset
 from unetv2.evaluation.counts import (
     DEFAULT_TOLERANCE,
     ImageCounts,
@@ -26,7 +27,13 @@ from unetv2.evaluation.evaluation import Evaluation, write_files
 from unetv2.evaluation.examples import Example, Gallery, make_example
 from unetv2.evaluation.models import EvaluatedModel, Segmenter
 from unetv2.evaluation.report import REPORT_FILE, render
-from unetv2.evaluation.sources import BatchCases, Case, FolderCases, FolderOptions
+from unetv2.evaluation.sources import (
+    BatchCases,
+    Case,
+    FileCases,
+    FolderOptions,
+    folder_dataset,
+)
 from unetv2.files import together, told
 from unetv2.prefetch import prefetch
 from unetv2.progress import Progress
@@ -83,7 +90,7 @@ def count_images(
             gallery.add(case.name, mean_iou, partial(_make_example, case, mean_iou, mask))
             progress.update(len(parts))
     if not parts:
-        raise ValueError("`dataset` must hold an image. Received: an empty data set.")
+        raise ValueError("`data` must hold an image. Received: an empty data set.")
     counts = ImageCounts.concatenate(parts)
     return {"confusion": confusion, "counts": counts, "examples": gallery.examples}
 
@@ -124,7 +131,7 @@ def provenance(path: Path | None) -> dict[str, Any]:
 
 def evaluate(
     model: keras.Model | Segmenter | str | os.PathLike[str],
-    data: tf.data.Dataset | Sequence[str | os.PathLike[str]],
+    data: SegmentationDataset | tf.data.Dataset | Sequence[str | os.PathLike[str]],
     *,
     subset: str | None = None,
     classes: ClassTable | None = None,
@@ -150,22 +157,24 @@ def evaluate(
             end; an :class:`unetv2.ExportedModel`; the path of one; or an object with ``n_classes``,
             ``preprocessing`` and ``probabilities(image)``, which maps an image ``(height, width,
             channels)`` to ``(height, width, n_classes)``.
-        data: Two folders ``(image_dir, mask_dir)``, or a finite ``tf.data.Dataset`` of batches
-            ``(image, mask)``, as of :func:`unetv2.make_dataset`.
-        subset: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs of two folders.
+        data: A :class:`unetv2.SegmentationDataset`; two folders ``(image_dir, mask_dir)``; or a
+            finite ``tf.data.Dataset`` of batches ``(image, mask)``.
+        subset: ``"train"``, ``"validation"`` or ``"test"``; None takes all pairs of two folders, or
+            the subset of the data set.
         classes: ClassTable or None. Names, colors and ``ignore_class``. None takes those of the
             data or the model, or numbers the classes.
         report: Folder for ``report.html``, ``evaluation.json`` and ``evaluation.npz``, or None.
-        shard: ``(index, count)`` or None. Evaluates every ``count``-th pair of two folders,
-            starting at ``index``; :meth:`Evaluation.merge` merges all shards.
+        shard: ``(index, count)`` or None. Evaluates every ``count``-th pair, starting at ``index``;
+            :meth:`Evaluation.merge` merges all shards.
         boundary_tolerance: Tolerance of boundary F1: an int, at least 0, in pixels, or a float in
             [0, 1), the share of the image's diagonal.
-        seed: int, at least 0. Seed of the intervals and of the split.
+        seed: int, at least 0. Seed of the intervals, and of the split of two folders.
         progress: bool. Whether progress is shown on stderr.
-        **options: Options of :func:`unetv2.make_dataset` for two folders: ``encoding``,
-            ``label_map``, ``ignore_class``, ``image_suffix``, ``mask_suffix``, ``split``,
-            ``group_by`` and ``max_pixels``. The first five default to those of the model's
-            training; its ``label_map`` only with its ``encoding``, and not if ``classes`` has one.
+        **options: Options of :meth:`unetv2.SegmentationDataset.from_folders` for two folders:
+            ``encoding``, ``label_map``, ``ignore_class``, ``image_suffix``, ``mask_suffix``,
+            ``split``, ``group_by`` and ``max_pixels``. The first five default to those of the
+            model's training; its ``label_map`` only with its ``encoding``, and not if ``classes``
+            has one.
 
     Returns:
         Evaluation.
@@ -196,18 +205,22 @@ def evaluate(
     tolerance = require_tolerance(boundary_tolerance)
     seed = require_integer("seed", seed, 0, "It is the seed of the intervals.")
     evaluated = EvaluatedModel(model)
-    cases: BatchCases | FolderCases
-    if isinstance(data, tuple | list) and len(data) == 2:
-        folder_options = {**options, "subset": subset, "seed": seed}
-        cases = FolderCases(evaluated, data, classes, folder_options, shard)
+    if isinstance(data, tf.data.Dataset):
+        _require_none("a tf.data.Dataset", subset=subset, shard=shard, **options)
+        cases: BatchCases | FileCases = BatchCases(evaluated, data, classes)
     else:
-        for name, value in {**options, "subset": subset, "shard": shard}.items():
-            if value is not None:
-                raise ValueError(
-                    f"`{name}` must be None unless `data` is two folders. "
-                    f"Received: {name}={value!r}. Make the data set with it."
-                )
-        cases = BatchCases(evaluated, data, classes)
+        stored: dict[str, Any] = {}
+        if isinstance(data, tuple | list) and len(data) == 2:
+            data, stored = folder_dataset(evaluated, data, classes, {**options, "seed": seed})
+        else:
+            _require_none("a data set", **options)
+        if not isinstance(data, SegmentationDataset):
+            raise TypeError(
+                "`data` must be a SegmentationDataset, two folders (image_dir, mask_dir), or a "
+                f"tf.data.Dataset. Received: {type(data).__name__}."
+            )
+        data = data if subset is None else data.subset(subset)
+        cases = FileCases(evaluated, data, classes, stored, shard)
     if report is not None:
         # Before the work, so that an error is raised early.
         with told(Path(report), "to keep the report"):
@@ -232,3 +245,12 @@ def evaluate(
             write_files(evaluation, folder)
             (folder / REPORT_FILE).write_bytes(render([evaluation]).encode("utf-8"))
     return evaluation
+
+
+def _require_none(kind: str, **options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` must be None for {kind}, which was made with it. "
+                f"Received: {name}={value!r}. Pass it when `data` is made."
+            )

@@ -128,7 +128,7 @@ class EvaluatedModel:
             )  # fmt: skip
             return
         raise ValueError(
-            "Images in `dataset` must have the `value_range` of `model.preprocessing`. "
+            "Images in `data` must have the `value_range` of `model.preprocessing`. "
             f"Received: {received}. Scale them with `dataset.map`, or pass two folders, whose "
             "images are preprocessed as in training."
         )

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_integer
 from unetv2.classes import ClassTable
-from unetv2.data.dataset_info import Origin, origin_of
+from unetv2.data.dataset import SegmentationDataset
+from unetv2.data.dataset_info import DatasetInfo, info_of
 from unetv2.data.io.header import is_turn_ambiguous
 from unetv2.data.io.open import MAX_PIXELS
-from unetv2.data.labels import Labels, resolve_labels
-from unetv2.data.listing import take_shard
-from unetv2.data.pairs import SPLIT, GroupBy, Pair, find_pairs, split_pairs
-from unetv2.data.preprocess import check_headers, warn_of_turns
+from unetv2.data.labels import Labels
+from unetv2.data.pairs import SPLIT, GroupBy, Pair
+from unetv2.data.preprocess import check_headers, warn_of_orientations
+from unetv2.data.sources.folders import FolderSource, take_shard
 from unetv2.evaluation.models import EvaluatedModel, ModelOutput
 from unetv2.inference.inputs import InputImage
 from unetv2.preprocessing import Preprocessing
@@ -84,7 +84,7 @@ def resolve_classes(
 
 
 class FolderOptions(TypedDict, total=False):
-    """Options of :func:`unetv2.make_dataset` for two folders; None takes the model's."""
+    """Options of two folders, see :meth:`unetv2.SegmentationDataset.from_folders`."""
 
     encoding: str | None
     label_map: Mapping[int, int] | None
@@ -93,38 +93,74 @@ class FolderOptions(TypedDict, total=False):
     mask_suffix: str | None
     split: Sequence[float] | None
     group_by: GroupBy | None
+    seed: int | None
     max_pixels: int | None
 
 
-_DEFAULTS: dict[str, Any] = {
+# Defaults of the options that are stored with a model, as other data of its kind has the same.
+_STORED: dict[str, Any] = {
     "encoding": "ids",
     "label_map": None,
-    "ignore_class": None,
     "image_suffix": "",
     "mask_suffix": "",
-    "subset": None,
-    "split": SPLIT,
-    "group_by": None,
-    "seed": 0,
-    "max_pixels": MAX_PIXELS,
 }
 _PAIRING = ("image_suffix", "mask_suffix")
 _LABELS = ("encoding", "label_map")
-# Options that are stored with the model, because other data of the same kind has the same.
-_STORED = ("encoding", *_PAIRING)
 # As `make_dataset`: enough to find an error of a whole folder at once.
 _HEADERS_CHECKED = 10_000
 
 
-class FolderCases:
-    """The images of two folders with the outputs of a model, at the size of the masks.
+def folder_dataset(
+    model: EvaluatedModel,
+    folders: Sequence[Any],
+    classes: ClassTable | None,
+    options: FolderOptions,
+) -> tuple[SegmentationDataset, dict[str, Any]]:
+    """Returns a data set of two folders, and its options that are those of the model's training.
+
+    Options that are None or left out are those of the training.
+    """
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    table = resolve_classes(
+        classes, model, labels=None, ignore_class=given.pop("ignore_class", None)
+    )
+    stored = _stored_options(model.preprocessing, given, classes)
+    if stored.get("label_map") == dict(table.label_map):
+        del stored["label_map"]
+    data = SegmentationDataset.from_folders(
+        *folders, classes=table, image_size=None, channels=model.channels, **{**stored, **given}
+    )
+    return data, stored
+
+
+def _stored_options(
+    preprocessing: Preprocessing | None, given: Mapping[str, Any], classes: ClassTable | None
+) -> dict[str, Any]:
+    """Returns the options of the training that are neither given nor the default."""
+    if preprocessing is None:
+        return {}
+    stored = {name: getattr(preprocessing, name) for name in _STORED}
+    # The label map replaces ids in files, so it belongs to the encoding. The map of a table that
+    # is passed belongs to its masks.
+    same_encoding = given.get("encoding", preprocessing.encoding) == preprocessing.encoding
+    has_map = classes is not None and classes.label_map
+    if preprocessing.label_map is None or not same_encoding or has_map:
+        del stored["label_map"]
+    return {
+        name: value
+        for name, value in stored.items()
+        if name not in given and value != _STORED[name]
+    }
+
+
+class FileCases:
+    """The images of a data set with the outputs of a model, at the size of the masks.
 
     Args:
         model: The model.
-        folders: ``(image_dir, mask_dir)``.
+        data: The data set.
         classes: ClassTable or None, see :func:`unetv2.evaluate`.
-        options: Options of :func:`unetv2.make_dataset`. Options that are None or left out are
-            those of the training.
+        stored: Options of ``data`` that are those of the model's training.
         shard: ``(index, count)`` or None.
 
     Attributes:
@@ -133,53 +169,31 @@ class FolderCases:
         settings: Settings of the evaluation.
 
     Raises:
-        FileNotFoundError: If a folder does not exist.
-        ValueError: If the folders contain no pairs, or an argument or a file is invalid.
-        TypeError: If an argument has the wrong type.
+        ValueError: If there are no pairs, the data does not fit the model, or a file is invalid.
     """
 
     def __init__(
         self,
         model: EvaluatedModel,
-        folders: Sequence[Any],
+        data: SegmentationDataset,
         classes: ClassTable | None,
-        options: Mapping[str, Any],
+        stored: Mapping[str, Any],
         shard: Sequence[int] | None,
     ) -> None:
-        given = {name: value for name, value in options.items() if value is not None}
-        self.classes = resolve_classes(
-            classes, model, labels=None, ignore_class=given.get("ignore_class")
-        )
-        stored = _stored_options(model.preprocessing, given, classes)
-        if stored.get("label_map") == dict(self.classes.label_map):
-            del stored["label_map"]
-        merged = {**_DEFAULTS, **stored, **given}
-        self._model = model
-        self._stored = stored
-        self._max_pixels = require_integer(
-            "max_pixels", merged["max_pixels"], 1, "It is a guard against damaged headers."
-        )
-        labels = resolve_labels(None, None, self.classes, merged["encoding"], merged["label_map"])
+        _require_n_classes(data.n_classes, model.n_classes)
+        self.classes = resolve_classes(classes, model, labels=data.source.labels, ignore_class=None)
+        self._model, self._data, self._stored = model, data, stored
         try:
-            pairs = find_pairs(*folders, **{name: merged[name] for name in _PAIRING})
+            pairs = data.pairs
         except ValueError as error:
             raise ValueError(f"{error}{self._note(_PAIRING)}") from error
-        self._labels = labels.settled([pair.mask for pair in pairs], self._max_pixels)
-        splitting = ("subset", "split", "group_by", "seed")
-        pairs = split_pairs(pairs, **{name: merged[name] for name in splitting})
         self._pairs = pairs if shard is None else _take_shard(pairs, shard)
         self.total = len(self._pairs)
         self._check_headers()
         self.settings: dict[str, Any] = {
-            "images": str(folders[0]),
-            "masks": str(folders[1]),
+            **_data_settings(data, self.classes),
             "resolution": "evaluated at the masks' own size",
         }
-        # The seed is a setting of the evaluation.
-        changed = {name: merged[name] for name in _DEFAULTS if merged[name] != _DEFAULTS[name]}
-        changed.pop("seed", None)
-        if changed:
-            self.settings["data_options"] = {name: _plain(changed[name]) for name in changed}
         if stored:
             self.settings["as_in_training"] = sorted(stored)
         if shard is not None:
@@ -187,9 +201,9 @@ class FolderCases:
 
     def __iter__(self) -> Iterator[Case]:
         """Yields the images."""
+        channels, max_pixels = self._model.channels, self._data.max_pixels
         images, inputs = itertools.tee(
-            InputImage(pair.image, channels=self._model.channels, max_pixels=self._max_pixels)
-            for pair in self._pairs
+            InputImage(pair.image, channels=channels, max_pixels=max_pixels) for pair in self._pairs
         )
         outputs = self._model.predict_images(inputs)
         for pair, image, output in zip(self._pairs, images, outputs, strict=True):
@@ -197,20 +211,17 @@ class FolderCases:
             yield Case(pair.key, f"'{pair.mask}'", partial(_read_image, image), read_mask, output)
 
     def _check_headers(self) -> None:
-        checked = self._pairs[:_HEADERS_CHECKED]
-        channels, labels = self._model.channels, self._labels
+        options = {"channels": self._model.channels, "max_pixels": self._data.max_pixels}
+        pairs = self._pairs[:_HEADERS_CHECKED]
+        headers = [check_headers(self._data.source, pair, **options) for pair in pairs]
         ambiguous = [
-            pair
-            for pair in checked
-            if is_turn_ambiguous(
-                *check_headers(pair, self._max_pixels, channels=channels, labels=labels)
-            )
+            pair for pair, both in zip(pairs, headers, strict=True) if is_turn_ambiguous(*both)
         ]
-        warn_of_turns(ambiguous, len(checked))
+        warn_of_orientations(ambiguous, len(pairs))
 
     def _read_mask(self, pair: Pair, size: tuple[int, int]) -> np.ndarray:
         try:
-            mask = self._labels.read(pair.mask, self._max_pixels)
+            mask = self._data.read_mask(pair)
         except ValueError as error:
             raise ValueError(f"{error}{self._note(_LABELS)}") from error
         if mask.shape != size:
@@ -221,7 +232,7 @@ class FolderCases:
         return mask
 
     def _note(self, names: Iterable[str]) -> str:
-        """Returns the end of an error message on options that are stored with the model."""
+        """Returns the end of an error message on options that are those of the training."""
         options = [f"{name}={self._stored[name]!r}" for name in names if name in self._stored]
         if not options:
             return ""
@@ -231,34 +242,36 @@ class FolderCases:
         )
 
 
-def _stored_options(
-    preprocessing: Preprocessing | None, given: Mapping[str, Any], classes: ClassTable | None
-) -> dict[str, Any]:
-    """Returns the options of the training that are not given and not the default."""
-    if preprocessing is None:
-        return {}
-    stored = {name: getattr(preprocessing, name) for name in _STORED}
-    # The label map replaces ids in files, so it belongs to the encoding. The map of a table that
-    # is passed belongs to its masks.
-    same_encoding = given.get("encoding", preprocessing.encoding) == preprocessing.encoding
-    has_map = classes is not None and classes.label_map
-    if preprocessing.label_map is not None and same_encoding and not has_map:
-        stored["label_map"] = dict(preprocessing.label_map)
-    return {
-        name: value
-        for name, value in stored.items()
-        if name not in given and value != _DEFAULTS[name]
+def _data_settings(data: SegmentationDataset, classes: ClassTable) -> dict[str, Any]:
+    """Returns the origin of the data and its options that are not the default, as JSON types."""
+    source = data.source
+    if not isinstance(source, FolderSource):
+        return {"data": source.description}
+    options = {
+        "encoding": (source.labels.encoding, "ids"),
+        "label_map": (dict(source.labels.label_map), dict(classes.label_map)),
+        "image_suffix": (source.image_suffix, ""),
+        "mask_suffix": (source.mask_suffix, ""),
+        "subset": (data.subset_name, None),
+        "split": (tuple(data.split), SPLIT),
+        "group_by": (data.group_by, None),
+        "max_pixels": (data.max_pixels, MAX_PIXELS),
     }
+    changed = {
+        name: _plain(value) for name, (value, default) in options.items() if value != default
+    }
+    settings: dict[str, Any] = {"images": source.image_dir, "masks": source.mask_dir}
+    return {**settings, "data_options": changed} if changed else settings
 
 
-def _take_shard(pairs: list[Pair], shard: Sequence[int]) -> list[Pair]:
+def _take_shard(pairs: Sequence[Pair], shard: Sequence[int]) -> Sequence[Pair]:
     chosen = take_shard(pairs, shard, "images")
     if not chosen:
         raise ValueError(
             f"`shard` must hold an image. Received: shard={tuple(shard)} of "
             f"{counted(len(pairs), 'pair')}. Divide them into fewer."
         )
-    return list(chosen)
+    return chosen
 
 
 def _read_image(image: InputImage) -> np.ndarray:
@@ -291,24 +304,26 @@ class BatchCases:
         settings: Settings of the evaluation.
 
     Raises:
-        TypeError: If ``dataset`` is not a ``tf.data.Dataset``.
+        TypeError: If ``data`` is not a ``tf.data.Dataset``.
         ValueError: If it is infinite or empty, or does not fit the model or the table.
     """
 
-    def __init__(self, model: EvaluatedModel, dataset: Any, classes: ClassTable | None) -> None:
-        _require_dataset(dataset)
-        origin = origin_of(dataset)
-        if origin is not None:
-            _require_origin(origin, model.n_classes)
+    def __init__(
+        self, model: EvaluatedModel, dataset: tf.data.Dataset, classes: ClassTable | None
+    ) -> None:
+        _require_finite(dataset)
+        info = info_of(dataset)
+        if info is not None:
+            _require_info(info, model.n_classes)
         _require_shapes(dataset, model.input_shape)
-        if origin is not None:
-            model.require_range(origin.preprocessing.value_range)
+        if info is not None:
+            model.require_range(info.preprocessing.value_range)
         self._model = model
         self._dataset = dataset
-        self._keys = None if origin is None else origin.keys
-        labels = None if origin is None else origin.preparation.labels
+        self._keys = None if info is None else info.keys
+        labels = None if info is None else info.labels
         self.classes = resolve_classes(classes, model, labels=labels, ignore_class=None)
-        self.total = None if origin is None else origin.n_pairs
+        self.total = None if info is None else info.n_pairs
         height, width = dataset.element_spec[0].shape[1:3]
         size = "the network's resolution" if None in (height, width) else f"{height}x{width}"
         self.settings = {"resolution": f"evaluated at {size}, as the network sees them"}
@@ -332,32 +347,30 @@ class BatchCases:
                 number += 1
 
 
-def _require_dataset(dataset: Any) -> None:
-    if not isinstance(dataset, tf.data.Dataset):
-        raise TypeError(
-            f"`dataset` must be a tf.data.Dataset of {_BATCHES}, or two folders (image_dir, "
-            f"mask_dir). Received: {type(dataset).__name__}."
-        )
+def _require_finite(dataset: tf.data.Dataset) -> None:
     cardinality = int(dataset.cardinality())
     if cardinality == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
-            "`dataset` must be finite. Received: an infinite one. Make it without repeat=True."
+            "`data` must be finite. Received: an infinite one. Make it without repeat=True."
         )
     if cardinality == 0:
-        raise ValueError("`dataset` must hold an image. Received: an empty data set.")
+        raise ValueError("`data` must hold an image. Received: an empty data set.")
 
 
-def _require_origin(origin: Origin, n_classes: int) -> None:
-    data_classes = origin.preparation.labels.n_classes
-    if data_classes not in (None, n_classes):
+def _require_n_classes(of_data: int | None, of_model: int) -> None:
+    if of_data not in (None, of_model):
         raise ValueError(
             "`model` must have an output for each class of the data. "
-            f"Received: {n_classes} outputs, and n_classes={data_classes} in `dataset`. "
+            f"Received: {of_model} outputs, and n_classes={of_data} in `data`. "
             "Pass the data of the model, or make the data set with the other number."
         )
-    if origin.augmentation is not None:
+
+
+def _require_info(info: DatasetInfo, n_classes: int) -> None:
+    _require_n_classes(info.labels.n_classes, n_classes)
+    if info.augmentation is not None:
         raise ValueError(
-            "`dataset` must not be augmented. Received: one with augmentation. Make it without."
+            "`data` must not be augmented. Received: one with augmentation. Make it without."
         )
 
 
@@ -365,7 +378,7 @@ def _require_shapes(dataset: tf.data.Dataset, input_shape: tuple[int | None, ...
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) != 2:
         received = f"{len(spec)} parts" if isinstance(spec, tuple) else type(spec).__name__
-        raise ValueError(f"`dataset` must hold {_BATCHES}. Received: {received}.")
+        raise ValueError(f"`data` must hold {_BATCHES}. Received: {received}.")
     shape = spec[0].shape
     fits = shape.rank == len(input_shape) == 4 and all(
         None in sides or sides[0] == sides[1]
@@ -373,7 +386,7 @@ def _require_shapes(dataset: tf.data.Dataset, input_shape: tuple[int | None, ...
     )
     if not fits:
         raise ValueError(
-            f"Images in `dataset` must have the model's shape, {input_shape}. Received: {shape}. "
+            f"Images in `data` must have the model's shape, {input_shape}. Received: {shape}. "
             "Pass that `image_size` to `make_dataset`; two folders are preprocessed as in training."
         )
 
@@ -382,7 +395,7 @@ def _require_masks(masks: np.ndarray, images: np.ndarray, batch: int) -> None:
     shapes = images.shape[:3], (*images.shape[:3], 1)
     if masks.shape not in shapes or not np.issubdtype(masks.dtype, np.integer):
         raise ValueError(
-            f"Masks in `dataset` must hold an integer id for each pixel, {shapes[1]}. "
+            f"Masks in `data` must hold an integer id for each pixel, {shapes[1]}. "
             f"Received: {masks.dtype} of shape {masks.shape} in batch {batch}. "
             "Pass no one-hot vectors, and resize masks with nearest neighbor."
         )

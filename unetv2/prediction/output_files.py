@@ -15,7 +15,13 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from PIL import Image
 
-from unetv2.data.listing import EXTENSIONS, composed, list_images, require_folder, take_shard
+from unetv2.data.sources.folders import (
+    EXTENSIONS,
+    composed,
+    list_images,
+    require_folder,
+    take_shard,
+)
 from unetv2.files import beside, told
 from unetv2.inference.mask_file import encode, png_note, read_note
 from unetv2.inference.prediction import Prediction
