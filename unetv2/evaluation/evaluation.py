@@ -337,7 +337,7 @@ class Evaluation:
             raise ValueError(
                 "`parts` must be evaluations of different images. Received: "
                 f"{counted(len(duplicates), 'image')} twice, such as {listed}. Evaluate different "
-                "shards of two folders; images of a tf.data.Dataset are named by their number."
+                "shards; images of a tf.data.Dataset are named by their number."
             )
         settings = dict(first.settings)
         shards = [shard for part in parts for shard in part.settings.get("shards", [])]

@@ -370,7 +370,7 @@ def _require_info(info: DatasetInfo, n_classes: int) -> None:
     _require_n_classes(info.labels.n_classes, n_classes)
     if info.augmentation is not None:
         raise ValueError(
-            "`data` must not be augmented. Received: one with augmentation. Make it without."
+            "`data` must not be augmented. Received: a data set with augmentation. Make it without."
         )
 
 
