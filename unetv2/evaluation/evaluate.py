@@ -211,7 +211,7 @@ def evaluate(
     else:
         stored: dict[str, Any] = {}
         if isinstance(data, tuple | list) and len(data) == 2:
-            data, stored = folder_dataset(evaluated, data, classes, {**options, "seed": seed})
+            data, stored = folder_dataset(evaluated, data, classes, seed, options)
         else:
             _require_none("a data set", **options)
         if not isinstance(data, SegmentationDataset):

@@ -93,7 +93,6 @@ class FolderOptions(TypedDict, total=False):
     mask_suffix: str | None
     split: Sequence[float] | None
     group_by: GroupBy | None
-    seed: int | None
     max_pixels: int | None
 
 
@@ -114,6 +113,7 @@ def folder_dataset(
     model: EvaluatedModel,
     folders: Sequence[Any],
     classes: ClassTable | None,
+    seed: int,
     options: FolderOptions,
 ) -> tuple[SegmentationDataset, dict[str, Any]]:
     """Returns a data set of two folders, and its options that are those of the model's training.
@@ -128,7 +128,12 @@ def folder_dataset(
     if stored.get("label_map") == dict(table.label_map):
         del stored["label_map"]
     data = SegmentationDataset.from_folders(
-        *folders, classes=table, image_size=None, channels=model.channels, **{**stored, **given}
+        *folders,
+        classes=table,
+        image_size=None,
+        channels=model.channels,
+        seed=seed,
+        **{**stored, **given},
     )
     return data, stored
 
@@ -247,7 +252,7 @@ def _data_settings(data: SegmentationDataset, classes: ClassTable) -> dict[str, 
     source = data.source
     if not isinstance(source, FolderSource):
         return {"data": source.description}
-    options = {
+    options: dict[str, tuple[Any, Any]] = {
         "encoding": (source.labels.encoding, "ids"),
         "label_map": (dict(source.labels.label_map), dict(classes.label_map)),
         "image_suffix": (source.image_suffix, ""),

@@ -9,8 +9,15 @@ import numpy as np
 from keras import ops
 
 from unetv2.arguments import MOST_COUNTED, require_ignore_class, require_n_classes
-from unetv2.metrics import scores as formulas
-from unetv2.metrics.scores import ClassCounts, Scores
+from unetv2.metrics.scores import (
+    ClassCounts,
+    Scores,
+    dice,
+    frequency_weighted_iou,
+    iou,
+    nan_mean,
+    pixel_accuracy,
+)
 
 # Larger than any id of a mask.
 NO_CLASS = 2**31 - 1
@@ -315,7 +322,7 @@ class MeanIoU(_Score):
     _default_name = "mean_iou"
 
     def _score(self, counts: ClassCounts) -> Any:
-        return formulas.nan_mean(ops, formulas.iou(ops, counts))
+        return nan_mean(ops, iou(ops, counts))
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
@@ -346,7 +353,7 @@ class MeanDice(_Score):
     _default_name = "mean_dice"
 
     def _score(self, counts: ClassCounts) -> Any:
-        return formulas.nan_mean(ops, formulas.dice(ops, counts))
+        return nan_mean(ops, dice(ops, counts))
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
@@ -378,7 +385,7 @@ class FrequencyWeightedIoU(_Score):
     _default_name = "frequency_weighted_iou"
 
     def _score(self, counts: ClassCounts) -> Any:
-        return formulas.frequency_weighted_iou(ops, counts)
+        return frequency_weighted_iou(ops, counts)
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
@@ -437,17 +444,17 @@ class SegmentationMetrics(_Score):
         """
         self._require_known_ids()
         counts = self._class_counts()
-        iou = formulas.iou(ops, counts)
+        iou_per_class = iou(ops, counts)
         scores = {
-            "accuracy": formulas.pixel_accuracy(ops, counts),
-            "mean_iou": formulas.nan_mean(ops, iou),
-            "mean_dice": formulas.nan_mean(ops, formulas.dice(ops, counts)),
-            "frequency_weighted_iou": formulas.frequency_weighted_iou(ops, counts),
+            "accuracy": pixel_accuracy(ops, counts),
+            "mean_iou": nan_mean(ops, iou_per_class),
+            "mean_dice": nan_mean(ops, dice(ops, counts)),
+            "frequency_weighted_iou": frequency_weighted_iou(ops, counts),
         }
         results = {name: self._finalize(score) for name, score in scores.items()}
         if self.per_class:
-            iou = ops.cast(self._or_nan(iou), self.dtype)
-            results |= {f"iou_{number}": iou[number] for number in range(self.n_classes)}
+            iou_per_class = ops.cast(self._or_nan(iou_per_class), self.dtype)
+            results |= {f"iou_{number}": iou_per_class[number] for number in range(self.n_classes)}
         return results
 
     def get_config(self) -> dict[str, Any]:
