@@ -53,7 +53,7 @@ def test_images_are_evaluated_at_the_size_of_their_masks(tmp_path):
     assert sizes == {"0": (20, 31), "1": (12, 16), "2": (9, 40), "3": (20, 31)}
 
 
-def test_at_the_networks_size_folders_and_data_set_agree(write_pairs):
+def test_folders_and_data_set_agree_at_the_networks_size(write_pairs):
     folders, model = write_pairs(5, size=SIZE), small_model()
     dataset = unetv2.make_dataset(*folders, n_classes=3, image_size=SIZE, shuffle=False)
     one, other = evaluate(model, folders), evaluate(model, dataset)
@@ -63,7 +63,7 @@ def test_at_the_networks_size_folders_and_data_set_agree(write_pairs):
         np.testing.assert_allclose(other.metrics[name], value, atol=1e-6)
 
 
-def test_pixels_that_the_record_ignores_do_not_count(write_pairs):
+def test_ignore_class_defaults_to_that_of_the_model(write_pairs):
     folders = write_pairs(3, size=(14, 18), n_classes=4)
     model = small_model(ignore_class=3)
     evaluation = evaluate(model, folders)
@@ -73,7 +73,7 @@ def test_pixels_that_the_record_ignores_do_not_count(write_pairs):
     np.testing.assert_array_equal(other.confusion, evaluation.confusion)
 
 
-def test_classes_are_the_callers_then_the_records(write_pairs):
+def test_classes_are_those_of_the_caller_or_the_model(write_pairs):
     folders = write_pairs(2)
     assert evaluate(small_model(), folders).classes.names[0] == "class 0"
     assert evaluate(small_model(classes=TABLE), folders).classes.names[0] == "sky"
@@ -81,7 +81,7 @@ def test_classes_are_the_callers_then_the_records(write_pairs):
     assert evaluate(small_model(classes=TABLE), folders, classes=given).classes.names[0] == "a"
 
 
-def test_folders_are_read_as_make_dataset_reads_them(write_pairs, tmp_path):
+def test_folders_are_read_as_by_make_dataset(write_pairs, tmp_path):
     images, masks = write_pairs(12)
     plain = evaluate(small_model(), (images, masks))
     for mask in masks.iterdir():
@@ -157,7 +157,7 @@ def test_errors_mention_the_options_of_the_training(painted):
         ({"classes": dataclasses.replace(TABLE, label_map={1: 1, 2: 1})}, {1: 1, 2: 1}),
     ],
 )
-def test_the_label_map_is_the_callers_then_the_models(write_pairs, options, expected):
+def test_the_label_map_is_that_of_the_caller_or_the_model(write_pairs, options, expected):
     folders = write_pairs(3)
     support = evaluate(small_model(), folders).scores.support
     found = evaluate(small_model(label_map={0: 0, 2: 0}), folders, **options)
@@ -177,7 +177,7 @@ def test_the_label_map_of_the_models_table_is_applied_once(write_pairs):
     assert "label_map={}" in str(unmapped)
 
 
-def test_a_label_map_goes_with_the_encoding_it_was_made_for(tmp_path):
+def test_a_label_map_belongs_to_its_encoding(tmp_path):
     model = small_model(2, label_map={255: 1})
     for name, pixels in (("images", np.zeros((*SIZE, 3), np.uint8)), ("masks", np.eye(12, 16))):
         save((255 * pixels).astype(np.uint8), tmp_path / name / "a.png")
@@ -188,7 +188,7 @@ def test_a_label_map_goes_with_the_encoding_it_was_made_for(tmp_path):
 
 
 @pytest.mark.parametrize("count", [2, 5])
-def test_shards_merge_to_the_whole(write_pairs, count, tmp_path):
+def test_merged_shards_equal_the_whole(write_pairs, count, tmp_path):
     folders, model = write_pairs(7, size=(13, 17)), small_model()
     whole = evaluate(model, folders)
     parts = []
@@ -214,7 +214,7 @@ class Constant:
         return np.broadcast_to(np.float32([0.3, 0.6, 0.1]), (*image.shape[:2], 3))
 
 
-def test_whatever_gives_probabilities_can_be_evaluated(write_pairs):
+def test_any_model_with_probabilities_can_be_evaluated(write_pairs):
     folders = write_pairs(3, size=(10, 20))
     evaluation = evaluate(Constant(), folders)
     assert (evaluation.confusion[:, [0, 2]] == 0).all()
@@ -233,21 +233,21 @@ class Unhashable(Constant):
     preprocessing: unetv2.Preprocessing
 
 
-def test_a_class_table_that_does_not_fit_is_left_out_whatever_the_model_is(write_pairs, caplog):
+def test_a_class_table_of_another_length_is_ignored(write_pairs, caplog):
     model = Unhashable(unetv2.Preprocessing(classes=unetv2.CITYSCAPES))
     evaluation = evaluate(model, write_pairs(3))
     assert evaluation.classes == unetv2.ClassTable.numbered(3)
     assert "has 19 classes and the model 'Unhashable' has 3" in caplog.text
 
 
-def test_a_mask_with_an_id_that_is_no_class_is_named(write_pairs):
+def test_an_invalid_id_raises_an_error_with_the_mask(write_pairs):
     folders = write_pairs(3, n_classes=3)
     message = r"In '.*0000.png': Mask ids must be in \[0, 2\). Received: 2 in .* of '.*0000.png'"
     with pytest.raises(ValueError, match=message):
         evaluate(small_model(2), folders)
 
 
-def test_files_that_are_wrong_are_named_before_the_first_step(write_pairs):
+def test_invalid_files_raise_before_the_first_step(write_pairs):
     folders, model = write_pairs(3), small_model()
     save(np.zeros((5, 5), np.uint8), folders[1] / "0001.png")
     network_of(model)  # It is called once to be compiled.
@@ -272,7 +272,7 @@ def test_files_that_are_wrong_are_named_before_the_first_step(write_pairs):
         ({"classes": unetv2.CARLA}, "a name for each class of the model. Received: 23 names for 3"),
     ],
 )
-def test_wrong_options_are_refused_before_the_first_step(write_pairs, options, message):
+def test_invalid_options_raise_before_the_first_step(write_pairs, options, message):
     model = small_model()
     network_of(model)  # It is called once to be compiled.
     model.call = None
@@ -280,7 +280,7 @@ def test_wrong_options_are_refused_before_the_first_step(write_pairs, options, m
         evaluate(model, write_pairs(3), **options)
 
 
-def test_a_folder_that_is_missing_is_an_error(write_pairs, tmp_path):
+def test_a_missing_folder_raises(write_pairs, tmp_path):
     images, _ = write_pairs(1)
     with pytest.raises(FileNotFoundError, match="`mask_dir` must be an existing folder"):
         evaluate(small_model(), (images, tmp_path / "none"))

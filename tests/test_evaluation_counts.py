@@ -62,9 +62,7 @@ def slow_counts(mask, predicted, counted, n_classes, limit):
     n_classes=st.sampled_from([2, 3, 33, 70]),
     tolerance=st.sampled_from([0, 1, 2, 3, 25, 0.0075, 0.1, 0.21]),
 )
-def test_boundaries_are_counted_as_by_the_distance_of_every_pair(
-    seed, height, width, n_classes, tolerance
-):
+def test_boundary_counts_equal_a_brute_force_count(seed, height, width, n_classes, tolerance):
     rng = np.random.default_rng(seed)
     size = (height, width)
     mask, predicted = blocky(rng, size, n_classes), blocky(rng, size, n_classes)
@@ -76,14 +74,14 @@ def test_boundaries_are_counted_as_by_the_distance_of_every_pair(
     )
 
 
-def test_a_boundary_lies_on_both_sides_of_an_edge_and_not_at_the_border():
+def test_a_boundary_is_on_both_sides_of_an_edge_and_not_at_the_border():
     ids = np.array([[0, 0, 0, 1, 1], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]])
     # (2, 2) touches 1 at a corner, and so does (2, 4) from below.
     expected = np.array([[0, 0, 1, 1, 0], [0, 0, 1, 1, 1], [0, 0, 1, 1, 1]], bool)
     np.testing.assert_array_equal(boundary(ids, np.ones(ids.shape, bool)), expected)
 
 
-def test_an_edge_that_is_off_by_two_pixels_is_found_with_a_tolerance_of_two():
+def test_an_edge_shifted_by_two_pixels_matches_with_a_tolerance_of_two():
     mask = np.repeat([[0, 0, 0, 0, 1, 1, 1, 1]], 5, axis=0)
     moved = np.repeat([[0, 0, 0, 0, 0, 0, 1, 1]], 5, axis=0)
     counted = np.ones(mask.shape, bool)
@@ -108,7 +106,7 @@ def test_a_tolerance_is_pixels_or_a_share(tolerance):
         ("2", TypeError, "`boundary_tolerance` must be a non-negative integer"),
     ],
 )
-def test_another_tolerance_is_an_error(tolerance, error, message):
+def test_an_invalid_tolerance_raises(tolerance, error, message):
     with pytest.raises(error, match=message):
         require_tolerance(tolerance)
 
@@ -126,7 +124,7 @@ def count(mask, predicted, confidence, n_classes=3, ignore_class=None):
     return confusion, counts
 
 
-def test_pixels_are_counted_as_by_scikit_learn():
+def test_pixel_counts_equal_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     mask, predicted = rng.integers(0, 5, (2, 9, 11))
     mask[rng.random(mask.shape) < 0.2] = 255
@@ -139,7 +137,7 @@ def test_pixels_are_counted_as_by_scikit_learn():
     np.testing.assert_array_equal(counts.pixels[0], [np.diag(matrix), matrix.sum(1), matrix.sum(0)])
 
 
-def test_confidences_are_counted_in_bins_that_are_closed_above():
+def test_confidence_bins_are_closed_above():
     # 3/15 is the upper end of the third bin; 1 lies in the last one, and 0 in the first.
     confidence = [[0.0, 3 / 15, 0.5, 0.5, 1.0]]
     _, counts = count([[0, 0, 1, 1, 2]], [[1, 0, 1, 0, 2]], confidence)
@@ -152,7 +150,7 @@ def test_confidences_are_counted_in_bins_that_are_closed_above():
 
 
 @pytest.mark.parametrize("share", [1 / 3, 1 / 5, 2 / 3])
-def test_the_last_bit_of_a_confidence_does_not_decide_its_bin(share):
+def test_the_last_bit_of_a_confidence_does_not_change_its_bin(share):
     around = np.float32(share) + np.float32([[-6e-8, 0, 6e-8]])
     _, counts = count([[0, 0, 0]], [[0, 0, 0]], around)
     pixels = counts.calibration[0, 0]
@@ -160,7 +158,7 @@ def test_the_last_bit_of_a_confidence_does_not_decide_its_bin(share):
 
 
 @given(seed=st.integers(0, 10**6))
-def test_what_is_predicted_for_ignored_pixels_changes_nothing(seed):
+def test_predictions_for_ignored_pixels_change_nothing(seed):
     rng = np.random.default_rng(seed)
     mask, predicted = blocky(rng, (10, 12), 3).copy(), blocky(rng, (10, 12), 3).copy()
     confidence = rng.uniform(0.3, 1, mask.shape)
@@ -175,17 +173,17 @@ def test_what_is_predicted_for_ignored_pixels_changes_nothing(seed):
         np.testing.assert_array_equal(getattr(counts, name), getattr(others, name))
 
 
-def test_a_class_may_be_the_one_that_is_ignored():
+def test_a_class_can_be_ignored():
     confusion, _ = count([[0, 1, 2]], [[2, 2, 2]], np.ones((1, 3)), ignore_class=2)
     np.testing.assert_array_equal(confusion, [[0, 0, 1], [0, 0, 1], [0, 0, 0]])
 
 
-def test_ids_that_are_no_class_are_an_error():
+def test_invalid_ids_raise():
     message = r"Mask ids must be in \[0, 3\) or `ignore_class` \(9\). Received: -1, 3 in 3 pixels"
     with pytest.raises(ValueError, match=message):
         count([[0, 3, 3, -1, 9]], [[0, 0, 0, 0, 0]], np.ones((1, 5)), ignore_class=9)
 
 
-def test_predictions_that_are_no_numbers_are_an_error():
+def test_outputs_that_are_not_finite_raise():
     with pytest.raises(ValueError, match="must be finite. Received: NaN or infinity for 1 pix"):
         count([[0, 1]], [[0, 2**31 - 1]], [[0.5, np.nan]])

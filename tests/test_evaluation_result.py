@@ -16,7 +16,7 @@ from unetv2.evaluation.examples import N_EXAMPLES
 from unetv2.evaluation.scores import SCALARS
 
 
-def test_the_worst_and_the_best_are_ranked_by_their_own_mean_iou():
+def test_images_are_ranked_by_their_mean_iou():
     shown = list(images(20, error=0.6))
     evaluation = evaluated(shown)
 

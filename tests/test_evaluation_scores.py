@@ -32,7 +32,7 @@ from unetv2.evaluation.scores import (
 
 
 @given(seed=st.integers(0, 10**6), ignore_class=st.sampled_from([None, 255]))
-def test_figures_are_those_of_scikit_learn(seed, ignore_class):
+def test_metrics_equal_those_of_scikit_learn(seed, ignore_class):
     shown = list(images(3, seed=seed, ignore_class=ignore_class))
     evaluation = evaluated(shown, ignore_class=ignore_class)
     mask = np.concatenate([image.mask.ravel() for image in shown])
@@ -55,7 +55,7 @@ def test_figures_are_those_of_scikit_learn(seed, ignore_class):
     assert evaluation.frequency_weighted_iou == pytest.approx(weighted)
 
 
-def test_figures_of_the_rows_are_those_of_the_matrix():
+def test_metrics_of_the_counts_equal_those_of_the_matrix():
     evaluation = evaluated(images(5))
     for name in ("mean_iou", "pixel_accuracy", "mean_dice", "mean_accuracy"):
         assert evaluation.metrics[name] == getattr(evaluation.scores, name)
@@ -67,7 +67,7 @@ def image_counts(tallies, boundaries, calibration):
     return ImageCounts(tuple(f"{number}" for number in range(len(counts[0]))), *counts)
 
 
-def test_boundary_f1_is_a_mean_over_the_images_that_have_the_boundary():
+def test_boundary_f1_is_a_mean_over_images_with_a_boundary():
     boundaries = [
         # Class 0: precision 1/2, recall 1/4, so F1 1/3. Class 1: nowhere. Class 2: made up.
         [[1, 0, 0], [2, 0, 5], [1, 0, 0], [4, 0, 0]],
@@ -85,7 +85,7 @@ def test_boundary_f1_is_a_mean_over_the_images_that_have_the_boundary():
     np.testing.assert_allclose(metrics["boundary_f1_per_class"][0, 0], 0.5)
 
 
-def test_the_calibration_error_is_the_mean_gap_by_hand():
+def test_calibration_error_of_a_small_example():
     counts = np.zeros((3, 15))
     # 4 pixels of confidence 0.5, 3 of them right; 12 of confidence 1, 6 of them right.
     counts[:, 7] = 4, 3, 4 * 0.5 * 2**24
@@ -95,7 +95,7 @@ def test_the_calibration_error_is_the_mean_gap_by_hand():
     assert np.isnan(calibration_error(np.zeros((3, 15))))
 
 
-def test_the_calibration_error_is_that_of_all_pixels_at_once():
+def test_calibration_error_equals_that_of_all_pixels():
     shown = list(images(4))
     evaluation = evaluated(shown)
     confidence = np.concatenate([image.confidence.ravel() for image in shown]).astype(float)
@@ -128,7 +128,7 @@ def test_the_order_of_the_images_changes_nothing():
     )
 
 
-def test_intervals_hold_the_figure_and_are_those_of_the_seed():
+def test_intervals_contain_the_metric_and_depend_on_the_seed():
     evaluation = evaluated(images(20))
     again = evaluated(images(20))
     other = evaluated(images(20), seed=1)
@@ -144,7 +144,7 @@ def test_one_image_has_no_interval():
     assert np.isnan(evaluated(images(1)).intervals["mean_iou"]).all()
 
 
-def test_a_resample_is_the_figures_of_the_images_drawn():
+def test_a_resample_has_the_metrics_of_its_images():
     evaluation = evaluated(images(5))
     (metrics,) = bootstrap([evaluation.counts], seed=3, resamples=4)
     order = evaluation.counts.canonical_order()
@@ -156,14 +156,14 @@ def test_a_resample_is_the_figures_of_the_images_drawn():
             np.testing.assert_allclose(values[number], expected[name][0], rtol=1e-12)
 
 
-def test_resamples_without_a_class_are_left_out_of_its_interval():
+def test_resamples_without_a_class_are_excluded_from_its_interval():
     values = np.array([[0.0, np.nan, np.nan], [1.0, 0.5, np.nan]])
     np.testing.assert_allclose(
         percentile_intervals(values, 0.5), [[0.25, 0.75], [0.5, 0.5], [np.nan] * 2]
     )
 
 
-def test_intervals_hold_the_true_accuracy_about_as_often_as_they_say():
+def test_intervals_contain_the_true_accuracy_at_their_level():
     # Images of 100 pixels, whose share of right ones differs from image to image around
     # 0.7; pixels alone would give intervals that are far too narrow.
     rng = np.random.default_rng(0)
@@ -183,7 +183,7 @@ def test_intervals_hold_the_true_accuracy_about_as_often_as_they_say():
 
 
 def bounds_by_seed(evaluation, seeds=12):
-    """``(seeds, figures, 2)``: the intervals of all figures with each seed."""
+    """Returns the intervals of all metrics by seed, ``(seeds, metrics, 2)``."""
     found = []
     for seed in range(seeds):
         (metrics,) = bootstrap([evaluation.counts], seed)
@@ -193,7 +193,7 @@ def bounds_by_seed(evaluation, seeds=12):
 
 
 @pytest.mark.parametrize(("n", "size", "error"), [(60, (12, 16), 0.3), (15, (8, 8), 0.5)])
-def test_another_seed_moves_bounds_by_less_than_the_last_digit_printed(n, size, error):
+def test_the_seed_changes_bounds_by_less_than_the_last_printed_digit(n, size, error):
     found = bounds_by_seed(evaluated(images(n, size=size, error=error)))
     shown = [decimals(bounds) for bounds in found.mean(axis=0)]
     units = 10.0 ** -np.array(shown)
@@ -203,7 +203,7 @@ def test_another_seed_moves_bounds_by_less_than_the_last_digit_printed(n, size, 
     assert {2, 3} >= set(shown)
 
 
-def test_the_error_of_a_bound_is_what_seeds_differ_by():
+def test_the_error_of_a_bound_is_its_deviation_between_seeds():
     found = bounds_by_seed(evaluated(images(40)), seeds=16)
     expected = bound_error(found.mean(axis=0))
     measured = np.sqrt((found.var(axis=0, ddof=1)).mean(axis=1))
@@ -227,7 +227,7 @@ def test_wide_intervals_are_printed_with_fewer_digits(bounds, text, percent):
     assert percent_interval(*bounds) == percent
 
 
-def test_differences_keep_their_sign_and_lose_it_at_nothing():
+def test_differences_have_a_sign_unless_rounded_to_zero():
     assert percent_interval(-0.004, 0.0202, sign=True) == "\u22120.4 to +2.0"
     assert percent_interval(-0.004, 0.12, sign=True) == "0 to +12"
     assert percent_interval(-0.0004, 0.0, sign=True) == "0.0 to 0.0"

@@ -129,7 +129,7 @@ def test_nothing_is_wider_than_the_page(visit, name, width):
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
-def test_a_click_sorts_and_another_one_turns_it(visit, name):
+def test_a_click_sorts_and_another_one_reverses_the_order(visit, name):
     browser = visit(name)
     assert is_sorted(columns(browser, 0), descending=False)
     head = find(browser, "table.sortable thead th:nth-child(3)")
@@ -175,7 +175,7 @@ def test_the_cells_of_the_matrix_are_read_with_the_arrow_keys(visit):
     assert browser.switch_to.active_element == cells[2 * 15 - 1]
 
 
-def test_the_pointer_reads_the_cells_too(visit):
+def test_the_pointer_selects_cells(visit):
     from selenium.webdriver import ActionChains
 
     browser = visit()
@@ -193,7 +193,7 @@ def clips(browser, stage):
     )
 
 
-def test_the_slider_divides_truth_and_prediction_by_keyboard_and_pointer(visit):
+def test_the_slider_divides_ground_truth_and_prediction(visit):
     from selenium.webdriver import ActionChains
 
     browser = visit()
@@ -236,7 +236,7 @@ def luminance(color):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_in_both_schemes(visit, scheme):
+def test_text_has_enough_contrast_in_both_schemes(visit, scheme):
     browser = visit("two", scheme=scheme)
     page = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (luminance(page) > 0.5) == (scheme == "light")
@@ -272,7 +272,7 @@ def test_text_stands_out_in_both_schemes(visit, scheme):
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (html, pair)
 
 
-def test_what_is_focused_is_seen(visit):
+def test_focus_is_visible(visit):
     browser = visit()
     browser.switch_to.active_element.send_keys("\ue004")  # The link to the figures.
     assert browser.switch_to.active_element.get_attribute("class") == "skip"

@@ -17,7 +17,7 @@ def path(tmp_path):
     return tmp_path / "new" / "report.html"
 
 
-def test_two_evaluations_are_compared_with_the_same_images_drawn(path):
+def test_two_evaluations_of_the_same_images_are_paired(path):
     first = evaluated(images(12, error=0.5), model="runs/old/model.keras")
     second = evaluated(images(12, error=0.2), model="runs/new/model.keras")
     page = written([first, second], path)
@@ -41,7 +41,7 @@ def test_an_evaluation_does_not_differ_from_itself():
         assert (comparison.intervals[name] == 0).all()
 
 
-def test_other_images_are_compared_without_pairing(path):
+def test_evaluations_of_different_images_are_not_paired(path):
     first, second = evaluated(images(9)), evaluated(images(9, seed=1))
     comparison = compare(first, second)
     assert not comparison.paired
@@ -51,7 +51,7 @@ def test_other_images_are_compared_without_pairing(path):
     assert "on different images" in written([first, second], path).text
 
 
-def test_equal_numbers_of_other_images_are_no_pairs():
+def test_images_with_the_same_number_are_not_paired():
     first, second = (
         evaluated(image._replace(name=f"#{n}") for n, image in enumerate(images(5, seed=s)))
         for s in (0, 1)
