@@ -14,7 +14,7 @@ from unetv2.metrics import Scores
 def test_the_table_names_the_classes_and_the_absent_ones():
     text = Scores([[1, 1, 0], [0, 2, 0], [0, 0, 0]]).table(("road", "car", "sky"))
     assert "0 road       2  0.500  0.667      1.000   0.500" in text
-    assert "Excluded from the means (absent from ground y_true and prediction): 2 sky." in text
+    assert "Excluded from the means (absent from ground truth and prediction): 2 sky." in text
     scores = Scores([[1, 0], [0, 1]])
     assert str(scores) == scores.table()
     assert "Excluded" not in str(scores)

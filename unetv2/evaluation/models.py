@@ -148,7 +148,7 @@ class EvaluatedModel:
         """Yields the outputs for images at their own size, in order."""
         if self._segmenter is not None:
             for image in images:
-                yield _output(self._segmenter.probabilities(np.asarray(image.pixels()[:])))
+                yield _output(self._segmenter.probabilities(image_array(image)))
             return
         for image, blocks in ImagePredictor(self._model).engine.predict(images, OutputOptions()):
             output = ModelOutput(np.empty(image.size, np.int32), np.empty(image.size, np.float32))
@@ -158,6 +158,11 @@ class EvaluatedModel:
                 output.predicted[area] = block.mask
                 output.confidence[area] = block.confidence
             yield output
+
+
+def image_array(image: InputImage) -> np.ndarray:
+    """Returns the pixels of an image, ``(height, width, channels)``."""
+    return np.asarray(image.pixels()[:])
 
 
 def _supports_batches(model: Any) -> bool:

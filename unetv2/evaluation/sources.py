@@ -20,7 +20,7 @@ from unetv2.data.labels import Labels
 from unetv2.data.pairs import SPLIT, GroupBy, Pair
 from unetv2.data.preprocess import check_headers, warn_of_orientations
 from unetv2.data.sources.folders import FolderSource, take_shard
-from unetv2.evaluation.models import EvaluatedModel, ModelOutput
+from unetv2.evaluation.models import EvaluatedModel, ModelOutput, image_array
 from unetv2.inference.inputs import InputImage
 from unetv2.preprocessing import Preprocessing
 from unetv2.text import counted
@@ -161,20 +161,12 @@ def _stored_options(
 class FileCases:
     """The images of a data set with the outputs of a model, at the size of the masks.
 
-    Args:
-        model: The model.
-        data: The data set.
-        classes: ClassTable or None, see :func:`unetv2.evaluate`.
-        stored: Options of ``data`` that are those of the model's training.
-        shard: ``(index, count)`` or None.
+    ``stored`` are the options of the data set that are those of the model's training.
 
     Attributes:
-        classes: Class table.
+        classes: Class table of the evaluation.
         total: int. Number of images.
-        settings: Settings of the evaluation.
-
-    Raises:
-        ValueError: If there are no pairs, the data does not fit the model, or a file is invalid.
+        settings: Settings of the evaluation, of JSON types.
     """
 
     def __init__(
@@ -213,7 +205,7 @@ class FileCases:
         outputs = self._model.predict_images(inputs)
         for pair, image, output in zip(self._pairs, images, outputs, strict=True):
             read_mask = partial(self._read_mask, pair, image.size)
-            yield Case(pair.key, f"'{pair.mask}'", partial(_read_image, image), read_mask, output)
+            yield Case(pair.key, f"'{pair.mask}'", partial(image_array, image), read_mask, output)
 
     def _check_headers(self) -> None:
         options = {"channels": self._model.channels, "max_pixels": self._data.max_pixels}
@@ -279,10 +271,6 @@ def _take_shard(pairs: Sequence[Pair], shard: Sequence[int]) -> Sequence[Pair]:
     return chosen
 
 
-def _read_image(image: InputImage) -> np.ndarray:
-    return np.asarray(image.pixels()[:])
-
-
 def _plain(value: Any) -> Any:
     """Returns an option as a JSON type."""
     if isinstance(value, Mapping):
@@ -298,19 +286,10 @@ _BATCHES = "batches of (image, mask), as `make_dataset` makes them"
 class BatchCases:
     """The images of a ``tf.data.Dataset`` with the outputs of a model.
 
-    Args:
-        model: The model.
-        dataset: Finite batches of ``(image, mask)``.
-        classes: ClassTable or None, see :func:`unetv2.evaluate`.
-
     Attributes:
-        classes: Class table.
+        classes: Class table of the evaluation.
         total: int or None. Number of images, if known.
-        settings: Settings of the evaluation.
-
-    Raises:
-        TypeError: If ``data`` is not a ``tf.data.Dataset``.
-        ValueError: If it is infinite or empty, or does not fit the model or the table.
+        settings: Settings of the evaluation, of JSON types.
     """
 
     def __init__(
