@@ -15,12 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from unetv2.data.loader import Entry, FolderCache
 
 import unetv2
 import unetv2.training.trainer
 from unetv2.benchmarking.result import Benchmark, Row
-from unetv2.data.pairs import find_pairs
+from unetv2.data.cache import Entry, FolderCache
+from unetv2.data.sources.folders import FolderSource
 from unetv2.evaluation.evaluation import Evaluation
 from unetv2.exporting import artifact as storage
 from unetv2.exporting import export as writing
@@ -112,8 +112,8 @@ def writers(data: Path) -> list[Writer]:
 
     def cache(folder: Path, version: int) -> None:
         kept = FolderCache(folder, str(version))
-        for pair in find_pairs(*folders):
-            entry = kept.entry(pair)
+        for pair in FolderSource(*map(str, folders)).pairs:
+            entry = kept.entry((pair.image, pair.mask))
             if kept.load(entry) is None:
                 kept.store(entry, (np.full((9, 9, 3), version, np.uint8), np.ones((9, 9, 1))))
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from unetv2.data.loader import Entry, FolderCache
 
 import unetv2
+from unetv2.data.cache import Entry, FolderCache
 from unetv2.data.io.open import decode_image, decode_mask, read_header
 from unetv2.exporting.artifact import (
     DESCRIPTION,

@@ -19,6 +19,11 @@ class LabelFiles(LabelSource):
     labels: Labels = field(default_factory=Labels)
     pairs: tuple = ()
 
+    description = "files"
+
+    def files(self, pair):
+        return pair.image, pair.mask
+
     def mask_header(self, pair):
         with open_file(pair.mask, MAX_PIXELS) as file:
             file.require_mask()

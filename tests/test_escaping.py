@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import unetv2
 from unetv2.cli import _show, main
-from unetv2.data.validation import check_dataset
+from unetv2.data.dataset import check_dataset
 from unetv2.evaluation.report import render
 from unetv2.text import one_line, printable, printable_lines
 

@@ -14,10 +14,9 @@ from label_files import find_pairs
 from test_pairs import touch
 
 import unetv2
-from unetv2.data.dataset import split_pairs
+from unetv2.data.dataset import check_dataset, split_pairs
 from unetv2.data.naming import propose
 from unetv2.data.sources.folders import match_images
-from unetv2.data.validation import check_dataset
 
 
 def form(name, text):

@@ -215,8 +215,8 @@ def of_dataset(dataset: Any) -> Preprocessing | None:
     if derived is None or not _fits(dataset.element_spec, derived):
         return None
     _log.warning(
-        "A data set is derived from one of `make_dataset`; its images are assumed to be prepared in "
-        "the same way. If a `map` has changed their values, set `preprocessing` of the model."
+        "A data set is derived from one of `make_dataset`; its images are assumed to be prepared "
+        "in the same way. If a `map` has changed their values, set `preprocessing` of the model."
     )
     return derived
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from unetv2.cli.options import Answer, add_command, add_data, data
+from unetv2.cli.options import Answer, add_command, add_data, data_options
 from unetv2.data.dataset import check_dataset
 from unetv2.data.io.open import MAX_PIXELS
 
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> Answer:
     report = check_dataset(
         options.images,
         options.masks,
-        **data(options),
+        **data_options(options),
         max_pixels=options.max_pixels,
         output=options.report,
         progress=not options.quiet,

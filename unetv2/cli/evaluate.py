@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from unetv2.cli.options import Answer, add_command, add_folders, add_labels, reading, shard, table
+from unetv2.cli.options import (
+    Answer,
+    add_command,
+    add_folders,
+    add_labels,
+    folder_options,
+    shard,
+    table,
+)
 from unetv2.data.pairs import SUBSETS
 from unetv2.evaluation.counts import DEFAULT_TOLERANCE
 from unetv2.evaluation.evaluate import evaluate
@@ -82,7 +90,7 @@ def run(options: argparse.Namespace) -> Answer:
         shard=options.shard,
         boundary_tolerance=options.boundary_tolerance,
         progress=not options.quiet,
-        **reading(options),
+        **folder_options(options),
     )
     if before is not None:
         write_report([before, evaluation], Path(options.report) / REPORT_FILE)

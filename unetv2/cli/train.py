@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from unetv2.cli.options import Answer, add_command, add_data, data
+from unetv2.cli.options import Answer, add_command, add_data, data_options
 from unetv2.data.dataset import make_dataset
 from unetv2.data.labels import resolve_labels
 from unetv2.distributed import connect
@@ -101,7 +101,8 @@ def run(options: argparse.Namespace) -> Answer:
     recipe = recipes.get(options.recipe)
     if options.batch_size is not None:
         recipe = recipes.get(recipe, batch_size=options.batch_size)
-    read = {**data(options), "image_size": tuple(options.image_size), "cache": options.cache}
+    read = data_options(options)
+    read |= {"image_size": tuple(options.image_size), "cache": options.cache}
     if bool(options.val_images) != bool(options.val_masks):
         raise ValueError(
             "`--val-images` and `--val-masks` must come together. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from unetv2.arguments import require_choice, require_fraction, require_integer
 from unetv2.classes import ClassTable
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
-from unetv2.data.dataset_info import DatasetInfo, with_info
+from unetv2.data.dataset_info import INFOS, DatasetInfo
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
 from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, LabelSource, Pair
@@ -34,7 +35,7 @@ from unetv2.data.pipeline import (
 )
 from unetv2.data.sources.folders import FolderSource
 from unetv2.data.validation import DatasetReport, validate
-from unetv2.preprocessing import Preprocessing
+from unetv2.preprocessing import Preprocessing, remember
 from unetv2.text import counted
 
 _SIZES_IN_DIGEST = 1000
@@ -63,10 +64,10 @@ class SegmentationDataset:
 
     Example:
         >>> folders = unetv2.synthetic.write_driving_scenes(
-        ...     tmp / "scenes", 20, image_size=(48, 64))
+        ...     tmp / "streets", 20, image_size=(48, 64))
         >>> data = unetv2.SegmentationDataset.from_folders(*folders, classes=unetv2.CARLA)
         >>> data.n_classes, data.n_images, data.subset("train").n_images
-        (23, 20, 13)
+        (23, 20, 14)
         >>> train = data.batches(subset="train", batch_size=4, augmentation="light")
         >>> validation = data.batches(subset="validation")
     """
@@ -258,18 +259,25 @@ class SegmentationDataset:
             ValueError: If the data set is not one of folders, or a folder holds no image.
             OSError: If ``output`` cannot be written.
         """
-        if not isinstance(self.source, FolderSource):
+        source = self.source
+        if not isinstance(source, FolderSource):
             raise ValueError(
                 "`check` must be called on a data set of two folders. "
-                f"Received: a data set of {type(self.source).__name__}."
+                f"Received: a data set of {type(source).__name__}."
             )
         subsets = _subset_of_keys(
-            self.source.matching.pairs, split=self.split, seed=self.seed, group_by=self.group_by
+            source.matching.pairs, split=self.split, seed=self.seed, group_by=self.group_by
         )
         return validate(
-            self.source, subsets, channels=self.preprocessing.channels, output=output,
+            source.matching,
+            source.settled_labels,
+            subsets,
+            folders=(source.image_dir, source.mask_dir),
+            channels=self.preprocessing.channels,
+            max_pixels=self.max_pixels,
+            output=output,
             progress=progress,
-        )  # fmt: skip
+        )
 
     def batches(
         self,
@@ -313,7 +321,10 @@ class SegmentationDataset:
                 "`balanced` must come with a `crop_size`: it decides which part is cut out. "
                 "Received: balanced=True and crop_size=None. Pass one, or leave it out."
             )
-        augment = get_augmentation(augmentation, self.ignore_class, channels=known.channels)
+        if augmentation is not None:
+            augmentation = get_augmentation(
+                augmentation, self.ignore_class, channels=known.channels
+            )
         require_choice("on_error", on_error, ("raise", "skip"))
         max_skipped = require_fraction(
             "max_skipped", max_skipped, "It is the fraction of pairs that may be skipped."
@@ -334,10 +345,10 @@ class SegmentationDataset:
         identity = {
             "pairs": data.n_images, "names and sizes": _digest(data), "seed": data.seed,
             "shuffle": shuffle, "preparation": describe(data.source, known),
-            "crop_size": known.crop_size, "balanced": balanced, "augmentation": repr(augment),
+            "crop_size": known.crop_size, "balanced": balanced, "augmentation": repr(augmentation),
         }  # fmt: skip
         return _batches(
-            data, loader, batch_size, augment,
+            data, loader, batch_size, augmentation,
             shuffle=shuffle, repeat=repeat, skips=on_error == "skip", identity=identity,
         )  # fmt: skip
 
@@ -393,7 +404,12 @@ def _batches(
         if skips:
             dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
         dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
-    info = DatasetInfo(
+    # Derived data sets keep the name, by which their preprocessing is found.
+    options = tf.data.Options()
+    options.dataset_name = f"unetv2-{uuid.uuid4().hex}"
+    dataset = dataset.with_options(options)
+    remember(dataset, options.dataset_name, data.preprocessing)
+    INFOS[dataset] = DatasetInfo(
         preprocessing=data.preprocessing,
         labels=data.source.labels,
         n_pairs=data.n_images,
@@ -405,7 +421,7 @@ def _batches(
         share=share,
         identity=identity,
     )
-    return with_info(dataset, info)
+    return dataset
 
 
 def _seed(draws: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import tensorflow as tf
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.labels import Labels
 from unetv2.data.pipeline import EpochCounter, Share
-from unetv2.preprocessing import Preprocessing, remember
+from unetv2.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -48,20 +47,8 @@ class DatasetInfo:
     identity: Mapping[str, Any]
 
 
-_infos: weakref.WeakKeyDictionary[tf.data.Dataset, DatasetInfo] = weakref.WeakKeyDictionary()
-
-
-def with_info(dataset: tf.data.Dataset, info: DatasetInfo) -> tf.data.Dataset:
-    """Returns the data set with its info.
-
-    Data sets that are derived from it keep its name, by which their preprocessing is found.
-    """
-    options = tf.data.Options()
-    options.dataset_name = f"unetv2-{uuid.uuid4().hex}"
-    dataset = dataset.with_options(options)
-    _infos[dataset] = info
-    remember(dataset, options.dataset_name, info.preprocessing)
-    return dataset
+# Data sets of the library. An info must not refer to its data set, so that both can be deleted.
+INFOS: weakref.WeakKeyDictionary[tf.data.Dataset, DatasetInfo] = weakref.WeakKeyDictionary()
 
 
 def info_of(dataset: tf.data.Dataset) -> DatasetInfo | None:
@@ -71,4 +58,4 @@ def info_of(dataset: tf.data.Dataset) -> DatasetInfo | None:
     number, order or content may have changed. See :func:`unetv2.preprocessing.of_dataset` for what
     is still known.
     """
-    return _infos.get(dataset) if isinstance(dataset, tf.data.Dataset) else None
+    return INFOS.get(dataset) if isinstance(dataset, tf.data.Dataset) else None

@@ -37,28 +37,29 @@ class LabelSource(ABC):
     """Provides the pairs of a data set and the class ids of each.
 
     A subclass finds pairs and reads class ids; everything else, from reading images to batches,
-    does not depend on it. Instances should be frozen dataclasses, so that their ``repr`` describes
-    them.
+    does not depend on it. :class:`unetv2.data.sources.folders.FolderSource` is an example.
 
-    Attributes:
-        labels: Labels. The classes of the masks.
+    An attribute ``labels``, a ``unetv2.data.labels.Labels``, describes the classes.
     """
 
     labels: Labels
 
     @property
+    @abstractmethod
     def description(self) -> str:
-        """Everything but the files that decides the class ids."""
-        return f"{type(self).__name__}({self.labels!r})"
+        """Everything but the files that decides the class ids, such as ``repr(labels)``."""
 
     @property
     @abstractmethod
     def pairs(self) -> tuple[Pair, ...]:
-        """All pairs, sorted by key."""
+        """All pairs, sorted by key: ``(key, image, mask)``, see :class:`unetv2.data.pairs.Pair`."""
 
     @abstractmethod
     def mask_header(self, pair: Pair) -> Header:
         """Returns size and format of a mask without reading all of it.
+
+        Args:
+            pair: One of :attr:`pairs`.
 
         Raises:
             ValueError: If the mask is not valid, as far as its header shows.
@@ -68,6 +69,9 @@ class LabelSource(ABC):
     def read_mask(self, pair: Pair) -> np.ndarray:
         """Returns the class ids of a pair.
 
+        Args:
+            pair: One of :attr:`pairs`.
+
         Returns:
             np.ndarray. ``(height, width)`` of the image, uint8, uint16 or int32.
 
@@ -75,6 +79,10 @@ class LabelSource(ABC):
             ValueError: If the labels are not valid.
         """
 
+    @abstractmethod
     def files(self, pair: Pair) -> tuple[str, ...]:
-        """Returns the paths of all files that a pair is read from."""
-        return pair.image, pair.mask
+        """Returns the paths of all files that a pair is read from.
+
+        Args:
+            pair: One of :attr:`pairs`.
+        """

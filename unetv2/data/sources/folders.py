@@ -140,6 +140,10 @@ class FolderSource(LabelSource):
         """The labels with their notation, so that the folders may be moved."""
         return repr(self.settled_labels)
 
+    def files(self, pair: Pair) -> tuple[str, ...]:
+        """Returns the paths of image and mask."""
+        return pair.image, pair.mask
+
     def mask_header(self, pair: Pair) -> Header:
         """Returns the header of a mask file."""
         with open_file(pair.mask, self.max_pixels) as file:

@@ -11,7 +11,7 @@ from unetv2.data.advice import number_instances
 from unetv2.data.labels import Labels
 from unetv2.data.notation import MOST_COLORS
 from unetv2.data.pairs import SUBSETS, Pair
-from unetv2.data.sources.folders import FolderSource, Matching, count_by_format
+from unetv2.data.sources.folders import Matching, count_by_format
 from unetv2.data.validation.checks import Examination, examine_pair
 from unetv2.data.validation.findings import ADVICE, Finding
 from unetv2.data.validation.report import DatasetReport
@@ -34,23 +34,29 @@ _PAIRS_AHEAD_PER_THREAD = 4
 
 
 def validate(
-    source: FolderSource,
+    matching: Matching,
+    labels: Labels,
     subsets: Mapping[str, str],
     *,
+    folders: tuple[str, str],
     channels: int,
-    output: str | os.PathLike[str] | None,
-    progress: bool,
+    max_pixels: int,
+    output: str | os.PathLike[str] | None = None,
+    progress: bool = True,
 ) -> DatasetReport:
-    """Reads every pair of two folders; see :func:`unetv2.check_dataset`.
+    """Validates matched images and masks; see :func:`unetv2.check_dataset`.
 
     Args:
-        source: The folders.
-        subsets: Subset of each key.
+        matching: Pairs, and files without a partner.
+        labels: How masks are read, with the masks' notation.
+        subsets: The subset of each pair's key.
+        folders: The folders of images and masks, for the report.
         channels: int. Channels of the images.
+        max_pixels: int. Larger images are not decoded.
         output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
         progress: bool. Whether to report progress on stderr.
     """
-    found, labels, max_pixels = source.matching, source.settled_labels, source.max_pixels
+    found = matching
     if output is not None:
         # A folder that cannot be made is better known now than after the work.
         os.makedirs(output, exist_ok=True)
@@ -61,7 +67,6 @@ def validate(
     for done, examined in enumerate(examinations, start=1):
         tally.add(examined)
         shown.update(done, counted(len(tally.findings), "problem"))
-    folders = source.image_dir, source.mask_dir
     counts = {name: list(subsets.values()).count(name) for name in SUBSETS}
     report = _report(folders, len(found.pairs), counts, tally, labels)
     if output is not None:
