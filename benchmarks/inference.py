@@ -42,7 +42,7 @@ from machine import machine
 from training_runs import write_json
 
 import unetv2
-from unetv2.benchmarking.benchmark import peak_memory
+from unetv2.benchmarking import peak_memory
 from unetv2.inference.network import network_of
 from unetv2.inference.tiling import Grid
 

@@ -1,4 +1,4 @@
-"""What prediction gives: masks in memory and in files, whole or not there."""
+"""Prediction: masks in memory and in files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(path):
 
 @pytest.mark.parametrize("suffix", ["npy", "png", "tif", "TIFF"])
 @pytest.mark.parametrize("model", [MODEL, MANY], ids=["8 bits", "16 bits"])
-def test_a_written_mask_is_the_one_in_memory(tmp_path, suffix, model):
+def test_a_written_mask_equals_that_in_memory(tmp_path, suffix, model):
     image = random_image(37, 53)
     path = tmp_path / f"mask.{suffix}"
     written = unetv2.predict(model, image, output=path)
@@ -47,7 +47,7 @@ def test_a_written_mask_is_the_one_in_memory(tmp_path, suffix, model):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_what_is_asked_for_is_made_beside_a_file(tmp_path):
+def test_requested_outputs_are_computed_with_a_file(tmp_path):
     image = random_image(20, 30)
     written = unetv2.predict(
         MODEL, image, output=tmp_path / "mask.png", uncertainty=True, probabilities=True
@@ -61,7 +61,7 @@ def test_what_is_asked_for_is_made_beside_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("scale", [None, 0.5, 3.0])
-def test_a_scene_goes_from_file_to_file(tmp_path, scale):
+def test_a_large_image_is_predicted_from_file_to_file(tmp_path, scale):
     image = random_image(61, 80)
     np.save(tmp_path / "scene.npy", image)
     options = {"window": (16, 16), "scale": scale}
@@ -74,7 +74,7 @@ def test_a_scene_goes_from_file_to_file(tmp_path, scale):
         assert isinstance(prediction.mask, np.memmap)
 
 
-def test_what_fails_leaves_what_was_there(tmp_path):
+def test_an_error_leaves_the_existing_file(tmp_path):
     path = tmp_path / "mask.png"
     path.write_bytes(b"before")
     model = network(crop_size=(16, 16))
@@ -86,7 +86,7 @@ def test_what_fails_leaves_what_was_there(tmp_path):
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs a device that is full")
-def test_a_full_disk_is_told(tmp_path, monkeypatch):
+def test_a_full_disk_raises(tmp_path, monkeypatch):
     opened = Path.open
     monkeypatch.setattr(Path, "open", lambda _, mode: opened(FULL, mode))
     with pytest.raises(OSError, match="mask.npy' must be written to go on. Received: No space"):
@@ -94,7 +94,7 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
+def test_invalid_outputs_raise_before_the_prediction(tmp_path):
     image = save(random_image(8, 8), tmp_path / "image.png")
     link = tmp_path / "link.png"
     link.symlink_to(image)
@@ -115,14 +115,14 @@ def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
     np.testing.assert_array_equal(read(image), random_image(8, 8))
 
 
-def test_a_map_of_the_output_is_no_image(tmp_path):
+def test_a_memory_map_of_the_output_raises(tmp_path):
     np.save(tmp_path / "scene.npy", random_image(8, 8))
     scene = np.load(tmp_path / "scene.npy", mmap_mode="r")
     with pytest.raises(ValueError, match="`output` must be another file than the image's"):
         unetv2.predict(MODEL, scene, output=tmp_path / "scene.npy")
 
 
-def test_progress_is_said_in_rows(capsys, monkeypatch):
+def test_progress_counts_rows(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     unetv2.predict(MODEL, [random_image(20, 20), random_image(30, 20)], progress=True)
     assert "50 of 50 rows" in capsys.readouterr().err
@@ -130,7 +130,7 @@ def test_progress_is_said_in_rows(capsys, monkeypatch):
     assert "rows" not in capsys.readouterr().err
 
 
-def test_the_overlay_is_painted_in_the_models_colors():
+def test_the_overlay_has_the_colors_of_the_model():
     table = unetv2.ClassTable(tuple("abcd"), ((0, 0, 0), (255, 0, 0), (0, 99, 0), (9, 9, 9)))
     model = network(classes=table)
     image = random_image(6, 7)
@@ -182,7 +182,7 @@ def test_strips_are_resized_like_the_whole_image(heights, size, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [{}, {"window": (16, 16), "scale": 0.5}, {"scale": 1.5}])
-def test_how_much_is_done_at_once_changes_nothing(options, monkeypatch):
+def test_memory_limits_do_not_change_predictions(options, monkeypatch):
     model = network(kernel=3, seed=2)
     images = [random_image(50, 60), random_image(50, 60, seed=1)]
     expected = unetv2.predict(model, images, probabilities=True, **options)
@@ -194,7 +194,7 @@ def test_how_much_is_done_at_once_changes_nothing(options, monkeypatch):
         np.testing.assert_allclose(one.uncertainty, other.uncertainty, atol=1e-5)
 
 
-def test_ids_of_very_many_classes_go_to_arrays_only(tmp_path):
+def test_ids_of_32_bits_need_npy(tmp_path):
     image = keras.Input((None, None, 1))
     model = unetv2.SegmentationModel(
         image, keras.layers.Conv2D(70_000, 1)(image),

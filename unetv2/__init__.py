@@ -23,8 +23,7 @@ _MODULES = {
     "visualization": "unetv2.visualization",
 }
 _PUBLIC = {
-    "unetv2.benchmarking.benchmark": ("benchmark",),
-    "unetv2.benchmarking.result": ("Benchmark",),
+    "unetv2.benchmarking": ("Benchmark", "benchmark"),
     "unetv2.classes": (
         "CAMVID",
         "CARLA",
@@ -42,8 +41,7 @@ _PUBLIC = {
     "unetv2.evaluation.evaluation": ("Evaluation",),
     "unetv2.evaluation.report": ("write_report",),
     "unetv2.exporting.export": ("export",),
-    "unetv2.exporting.exported_model": ("ExportedModel",),
-    "unetv2.exporting.load": ("load_exported",),
+    "unetv2.exporting.exported_model": ("ExportedModel", "load_exported"),
     "unetv2.inference.prediction": ("Prediction",),
     "unetv2.models.blocks": (
         "DecoderBlock",
@@ -78,8 +76,8 @@ if TYPE_CHECKING:
     from unetv2 import metrics as metrics
     from unetv2 import synthetic as synthetic
     from unetv2 import visualization as visualization
-    from unetv2.benchmarking.benchmark import benchmark as benchmark
-    from unetv2.benchmarking.result import Benchmark as Benchmark
+    from unetv2.benchmarking import Benchmark as Benchmark
+    from unetv2.benchmarking import benchmark as benchmark
     from unetv2.classes import CAMVID as CAMVID
     from unetv2.classes import CARLA as CARLA
     from unetv2.classes import CITYSCAPES as CITYSCAPES
@@ -95,7 +93,7 @@ if TYPE_CHECKING:
     from unetv2.evaluation.report import write_report as write_report
     from unetv2.exporting.export import export as export
     from unetv2.exporting.exported_model import ExportedModel as ExportedModel
-    from unetv2.exporting.load import load_exported as load_exported
+    from unetv2.exporting.exported_model import load_exported as load_exported
     from unetv2.inference.prediction import Prediction as Prediction
     from unetv2.models.blocks import DecoderBlock as DecoderBlock
     from unetv2.models.blocks import EncoderBlock as EncoderBlock

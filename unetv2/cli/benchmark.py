@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from unetv2.benchmarking.benchmark import benchmark
+from unetv2.benchmarking import benchmark
 from unetv2.cli.options import Answer, add_command
 
 

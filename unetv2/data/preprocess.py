@@ -16,6 +16,10 @@ from unetv2.preprocessing import Preprocessing
 
 # An area of an output pixel is averaged over at least this many pixels down and across.
 _BLOCKS = 4
+# Resized pixels are rounded by floor(value + ROUND_UP). Halves are frequent: at a ratio of 4:3, 5 %
+# of the pixels. float32 computes them too small or too large by up to 0.01, so the margin makes all
+# implementations, also exported graphs, round them up.
+ROUND_UP = 0.509
 
 _log = logging.getLogger("unetv2")
 
@@ -132,7 +136,7 @@ def _resized(
     if image.dtype.kind == "f":
         return np.clip(np.asarray(resized[0]), 0, 1).astype(np.float32, copy=False)
     limit = np.iinfo(image.dtype).max
-    pixels = np.rint(np.asarray(resized[0]))
+    pixels = np.floor(np.asarray(resized[0]) + np.float32(ROUND_UP))
     return np.clip(pixels, 0, limit, out=pixels).astype(image.dtype)
 
 

@@ -38,15 +38,9 @@ _warned_models: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class StoredRows:
-    """An array in a file whose rows are read on access.
+    """An array ``(height, width, channels)`` in a file, whose rows are read on access.
 
     A memory map would count as memory of the process until the system reclaims it.
-
-    Args:
-        path: The file.
-        shape: ``(height, width, channels)``.
-        dtype: np.dtype of the numbers in the file.
-        offset: int. Bytes before them.
     """
 
     def __init__(
@@ -75,13 +69,7 @@ Pixels = np.ndarray | StoredRows
 
 
 class InputImage:
-    """An image to predict.
-
-    Args:
-        image: The path of an image or ``.npy`` file, or an array ``(height, width)`` or
-            ``(height, width, channels)``: uint8, uint16, or float in [0, 1].
-        channels: int. Channels of the model's input.
-        max_pixels: int. Larger image files are refused from their header.
+    """An image to predict: a path or an array, see :meth:`unetv2.Predictor.predict`.
 
     Attributes:
         size: ``(height, width)``.
@@ -118,10 +106,9 @@ class InputImage:
         self._pixels = _stored(self.path, header, channels)
 
     def pixels(self, at_least: tuple[int, int] | None = None) -> Pixels:
-        """Returns the pixels, ``(height, width, channels)``, uint8, uint16 or float32.
+        """Returns the pixels, ``(height, width, channels)``, uint8, uint16 or float.
 
-        Args:
-            at_least: ``(height, width)`` or None. See :func:`unetv2.data.io.open.decode_image`.
+        A file may be decoded at a reduced size of ``at_least`` ``(height, width)``.
         """
         if self._pixels is not None:
             return self._pixels
@@ -206,17 +193,7 @@ def _on_disk(array: np.ndarray) -> Pixels:
 
 
 class PreparedImage:
-    """An image resized to a network's scale, from which tiles are read.
-
-    Args:
-        pixels: ``(height, width, channels)``, uint8, uint16 or float in [0, 1].
-        geometry: Resizing and padding; the padding is black.
-        interpolation: str. See :func:`unetv2.make_dataset`.
-        value_range: Values of black and white.
-
-    Attributes:
-        size: ``(height, width)``.
-    """
+    """An image of size ``(height, width)`` at a network's scale, from which tiles are read."""
 
     def __init__(
         self,
@@ -237,14 +214,9 @@ class PreparedImage:
         return self._scaled(np.asarray(self._pixels[:]))
 
     def tile(self, start: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-        """Returns a tile, padded by reflection.
+        """Returns a tile, float32 ``(height, width, channels)``, padded by reflection.
 
-        Args:
-            start: ``(row, column)``, negative in the padding.
-            size: ``(height, width)``.
-
-        Returns:
-            np.ndarray. float32 ``(height, width, channels)``.
+        Its first ``(row, column)`` is negative in the padding.
         """
         rows, columns = (
             reflected(first, count, length)
@@ -282,12 +254,7 @@ def unpadded(geometry: Geometry) -> tuple[slice, slice]:
 
 @dataclass(frozen=True)
 class InputPlan:
-    """How an image is passed to a network.
-
-    Args:
-        geometry: Resizing to the network's scale, with padding if ``window`` is None.
-        window: ``(height, width)`` of tiles, or None for the whole image.
-    """
+    """Resizing to the network's scale, and the ``(height, width)`` of tiles if it is tiled."""
 
     geometry: Geometry
     window: tuple[int, int] | None
@@ -299,21 +266,7 @@ class InputPlan:
 
 
 class InputPlanner:
-    """Plans the inputs of a model: as in training unless ``window`` or ``scale`` is given.
-
-    Args:
-        model: The model; its name and ``preprocessing`` are used.
-        network: Its network.
-        window: ``(height, width)`` of tiles at the original scale, or None.
-        scale: float. Scale of the image relative to its original size, or None.
-
-    Attributes:
-        preprocessing: The model's :class:`unetv2.Preprocessing`.
-
-    Raises:
-        ValueError: If an argument is out of its range, or ``model.preprocessing`` does not fit.
-        TypeError: If an argument has the wrong type.
-    """
+    """Plans the inputs of a model: as in training unless ``window`` or ``scale`` is given."""
 
     def __init__(
         self, model: Any, network: Network, window: Sequence[int] | None, scale: float | None

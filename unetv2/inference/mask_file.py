@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,12 +43,7 @@ def read_note(path: Path) -> str | None:
 
 
 def require_mask_path(name: str, path: str | os.PathLike[str], dtype: np.dtype[Any]) -> Path:
-    """Returns the path of a mask file to write.
-
-    Args:
-        name: str. Name of the argument, for the message.
-        path: The file.
-        dtype: np.dtype. Of the ids.
+    """Returns the path of a mask file to write, which is the argument ``name``.
 
     Raises:
         ValueError: If the format is unknown or does not support the dtype.
@@ -73,45 +68,18 @@ def require_mask_path(name: str, path: str | os.PathLike[str], dtype: np.dtype[A
     return path
 
 
-class MaskWriter:
-    """Writes the blocks of a mask as rows; use :func:`mask_writer`.
-
-    Args:
-        file: The file of the rows.
-        width: int. Width of the mask.
-        dtype: np.dtype. Of the ids.
-    """
-
-    def __init__(self, file: IO[bytes], width: int, dtype: np.dtype[Any]) -> None:
-        self._file, self._width, self._dtype = file, width, dtype
-        self._rows: np.ndarray | None = None
-
-    def add(self, column: int, ids: np.ndarray) -> None:
-        """Writes the next block: from the top, and in each row of blocks from the left.
-
-        Args:
-            column: int. First column of the block.
-            ids: ``(height, width)``.
-        """
-        height, width = ids.shape
-        if self._rows is None or column == 0:
-            self._rows = np.empty((height, self._width), self._dtype)
-        self._rows[:, column : column + width] = ids
-        if column + width == self._width:
-            self._file.write(self._rows.data)
+RowWriter = Callable[[int, np.ndarray], None]
 
 
 @contextlib.contextmanager
 def mask_writer(
     path: Path, size: tuple[int, int], dtype: np.dtype[Any], note: str | None = None
-) -> Iterator[MaskWriter]:
-    """Opens a mask file that appears when it is complete.
+) -> Iterator[RowWriter]:
+    """Opens a mask file that appears when it is complete, with a note in a PNG file.
 
-    Args:
-        path: The file; see :func:`require_mask_path`.
-        size: ``(height, width)``.
-        dtype: np.dtype. Of the ids.
-        note: str or None. Text of a PNG file.
+    Yields:
+        A function of the first column and the ids ``(height, width)`` of a block. It is called
+        from the top, and in each row of blocks from the left.
 
     Raises:
         OSError: If it cannot be written; an existing file is unchanged.
@@ -120,23 +88,32 @@ def mask_writer(
         if path.suffix.lower() == ".npy":
             with temporary.open("wb") as file:
                 _write_header(file, size, dtype)
-                yield MaskWriter(file, size[1], dtype)
+                yield _row_writer(file, size[1], dtype)
             return
         with scratch_file(path.parent) as rows:
             with rows.open("wb") as file:
-                yield MaskWriter(file, size[1], dtype)
+                yield _row_writer(file, size[1], dtype)
             # Mapped, so that the mask is not in memory.
             encode(np.memmap(rows, dtype, "r", shape=size), temporary, note)
 
 
-def encode(ids: np.ndarray, path: Path, note: str | None = None) -> None:
-    """Writes a mask in the format of the path's extension, not atomically.
+def _row_writer(file: IO[bytes], width: int, dtype: np.dtype[Any]) -> RowWriter:
+    rows = np.empty((0, width), dtype)
 
-    Args:
-        ids: ``(height, width)``.
-        path: The file; see :func:`require_mask_path`.
-        note: str or None. Text of a PNG file.
-    """
+    def write(column: int, ids: np.ndarray) -> None:
+        nonlocal rows
+        if column == 0:
+            rows = np.empty((len(ids), width), dtype)
+        end = column + ids.shape[1]
+        rows[:, column:end] = ids
+        if end == width:
+            file.write(rows.data)
+
+    return write
+
+
+def encode(ids: np.ndarray, path: Path, note: str | None = None) -> None:
+    """Writes a mask ``(height, width)`` in the format of the path's extension, not atomically."""
     pixels = np.ascontiguousarray(ids)
     if path.suffix.lower() == ".npy":
         with path.open("wb") as file:

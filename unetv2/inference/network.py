@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.inference.outputs import gives_probabilities, require_segmentation
+from unetv2.inference.outputs import gives_probabilities, nested_layers, require_segmentation
 from unetv2.models.convolution import Dropout, sampling
 
 # Each size of images gets its own graph, which is fastest. A model that is called with more sizes
@@ -28,10 +28,11 @@ _lock = threading.RLock()
 class Network(Protocol):
     """Computes logits of prepared images.
 
+    Images are float32 ``(batch, height, width, channels)``, logits float32 ``(batch, height,
+    width, n_classes)``, sizes ``(height, width)``.
+
     Attributes:
-        n_classes: int. Number of classes.
-        channels: int. Number of input channels.
-        size: ``(height, width)`` of the input, None where any size is allowed.
+        size: Size of the input, None where any is allowed.
         probabilities: bool. Whether the model itself returns probabilities instead of logits.
     """
 
@@ -45,54 +46,24 @@ class Network(Protocol):
         """Whether the layers support other sizes than ``size``; :meth:`takes` checks one."""
 
     def takes(self, size: tuple[int, int]) -> bool:
-        """Returns whether the network supports an input size and returns logits of that size."""
+        """Returns whether a size is supported, with logits of the same size."""
 
     def prepare(self, size: tuple[int, int], *, sampled: bool = False) -> None:
-        """Compiles the network for an input size.
-
-        Args:
-            size: ``(height, width)``.
-            sampled: bool. Whether dropout is active.
+        """Compiles a size, with or without active dropout.
 
         Raises:
             ValueError: If the size is not supported, or there is no dropout.
         """
 
     def logits(self, images: Any) -> tf.Tensor:
-        """Returns the logits of prepared images in inference mode.
-
-        Args:
-            images: float32 ``(batch, height, width, channels)``.
-
-        Returns:
-            tf.Tensor. float32 ``(batch, height, width, n_classes)``.
-
-        Raises:
-            ValueError: If the outputs contain NaN.
-        """
+        """Returns the logits in inference mode; raises a ValueError if they contain NaN."""
 
     def sampled(self, images: Any, seeds: Any) -> tf.Tensor:
-        """Returns the logits with dropout active and all other layers in inference mode.
-
-        Args:
-            images: float32 ``(batch, height, width, channels)``.
-            seeds: int32 ``(batch, 2)``. Seeds of the dropout masks, one per image.
-
-        Returns:
-            tf.Tensor. float32 ``(batch, height, width, n_classes)``.
-
-        Raises:
-            ValueError: If the outputs contain NaN.
-        """
+        """Returns the logits with active dropout, by seeds int32 ``(batch, 2)`` of the images."""
 
 
 def network_of(model: Any) -> Network:
-    """Returns the network of a Keras model or of an exported model.
-
-    A Keras model is compiled once; the result is kept as long as the model.
-
-    Args:
-        model: A segmentation model, or an object with an attribute ``network``.
+    """Returns the ``network`` of an exported model, or that of a Keras model, compiled once.
 
     Raises:
         TypeError: If it is neither.
@@ -112,10 +83,7 @@ def network_of(model: Any) -> Network:
 
 
 class SeededDropout:
-    """Drops features of each image with its own seed.
-
-    Args:
-        seeds: int32 ``(batch, 2)``.
+    """Drops features of each image by a seed of its own, int32 ``(batch, 2)``.
 
     Attributes:
         calls: int. Number of dropout layers that were called.
@@ -143,59 +111,6 @@ class SeededDropout:
         return inputs * tf.cast(kept, inputs.dtype) / tf.cast(1 - rate, inputs.dtype)
 
 
-class ModelVariants:
-    """A model, its variant for any input size and its variants with seeded dropout.
-
-    Variants share the layers and are made on first use. The model is referenced weakly.
-
-    Args:
-        model: A functional model with one input and one output.
-    """
-
-    def __init__(self, model: keras.Model) -> None:
-        self._model = weakref.ref(model)
-        height, width = model.input_shape[1:3]
-        self.size: tuple[int | None, int | None] = (height, width)
-        # By (any size, seeded dropout); None is the model itself.
-        self._variants: dict[tuple[bool, bool], keras.Model | None] = {}
-
-    @property
-    def model(self) -> keras.Model:
-        """The model, which must be alive."""
-        model = self._model()
-        assert model is not None
-        return model
-
-    @property
-    def any_size(self) -> bool:
-        """Whether the layers support other input sizes; some support only multiples."""
-        if self.size == (None, None):
-            return True
-        if (True, False) not in self._variants:
-            self._variants[True, False] = for_any_size(self.model)
-        return self._variants[True, False] is not None
-
-    @property
-    def loosest(self) -> tuple[int | None, int | None]:
-        """``(None, None)`` if the layers support other sizes, otherwise the model's own."""
-        return (None, None) if self.any_size else self.size
-
-    def fits(self, size: tuple[int | None, ...]) -> bool:
-        """Returns whether the model itself supports an input size."""
-        return all(own in (None, side) for own, side in zip(self.size, size, strict=True))
-
-    def get(self, size: tuple[int | None, ...], sampled: bool) -> keras.Model:
-        """Returns the variant for an input size, with or without seeded dropout."""
-        model = self.model
-        key = (not self.fits(size) and self.any_size, sampled)
-        if key not in self._variants:
-            plain = self._variants[True, False] if key[0] else model
-            variant = with_sampled_dropout(plain) if sampled else plain
-            self._variants[key] = None if variant is model else variant
-        variant = self._variants[key]
-        return model if variant is None else variant
-
-
 def for_any_size(model: keras.Model) -> keras.Model | None:
     """Returns a model with the same layers for images of any size, or None."""
     image = keras.Input((None, None, model.input_shape[-1]), dtype=model.inputs[0].dtype)
@@ -213,7 +128,7 @@ def for_any_size(model: keras.Model) -> keras.Model | None:
 
 def with_sampled_dropout(model: keras.Model) -> keras.Model:
     """Returns a model whose dropout obeys ``sampling``; the same one if nothing is replaced."""
-    if all(_replaced(layer) is layer for layer in _layers(model)):
+    if all(_replaced(layer) is layer for layer in nested_layers(model)):
         return model
     return keras.models.clone_model(
         # Compiled and Sequential models would be cloned in another way.
@@ -221,13 +136,6 @@ def with_sampled_dropout(model: keras.Model) -> keras.Model:
         clone_function=_replaced,
         recursive=True,
     )
-
-
-def _layers(model: keras.Model) -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
 
 
 def _replaced(layer: Any) -> Any:
@@ -244,15 +152,8 @@ def _replaced(layer: Any) -> Any:
 class CompiledModel:
     """The :class:`Network` of a Keras model, compiled for each input size.
 
-    Use :func:`network_of`. The current weights of the model are used.
-
-    Args:
-        model: A Keras model with one input ``(batch, height, width, channels)`` and one output of
-            logits or probabilities, ``(batch, height, width, n_classes)``.
-
-    Raises:
-        TypeError: If it is not a Keras model.
-        ValueError: If it is not a segmentation model.
+    Use :func:`network_of`. The current weights of the model are used. The model is referenced
+    weakly, so that it can be freed.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -262,7 +163,9 @@ class CompiledModel:
         self.n_classes: int = output_shape[3]
         self.probabilities = gives_probabilities(model)
         self._name = model.name
-        self._variants = ModelVariants(model)
+        self._model = weakref.ref(model)
+        # By whether it supports any size; None is the model itself.
+        self._sampled_models: dict[bool, keras.Model | None] = {}
         self._refusals: dict[tuple[int, int], str] = {}
         self._functions: dict[tuple[tuple[int | None, ...], bool], Any] = {}
         # By seeded dropout.
@@ -272,7 +175,7 @@ class CompiledModel:
     def any_size(self) -> bool:
         """See :class:`Network`."""
         with _lock:
-            return self._variants.any_size
+            return self.size == (None, None) or self._open_model is not None
 
     @property
     def graphs(self) -> int:
@@ -316,6 +219,34 @@ class CompiledModel:
         function = self._function(images.shape[1:3], True)
         return self._checked(function(*map(tf.convert_to_tensor, (images, seeds))))
 
+    @functools.cached_property
+    def _open_model(self) -> keras.Model | None:
+        return for_any_size(self._layers_of(self.size))
+
+    def _fits(self, size: tuple[int | None, ...]) -> bool:
+        """Returns whether the model itself supports a size."""
+        return all(own in (None, side) for own, side in zip(self.size, size, strict=True))
+
+    def _layers_of(self, size: tuple[int | None, ...], sampled: bool = False) -> keras.Model:
+        """Returns a model of the same layers for a size, with or without seeded dropout."""
+        model = self._model()
+        assert model is not None
+        open_size = not self._fits(size) and self.any_size
+        if open_size:
+            model = self._open_model
+        if not sampled:
+            return model
+        if open_size not in self._sampled_models:
+            variant = with_sampled_dropout(model)
+            # A reference to the model itself would keep it alive.
+            self._sampled_models[open_size] = None if variant is model else variant
+        variant = self._sampled_models[open_size]
+        return model if variant is None else variant
+
+    @property
+    def _loosest(self) -> tuple[int | None, int | None]:
+        return (None, None) if self.any_size else self.size
+
     def _refusal(self, size: tuple[int, int]) -> str:
         """Returns why an input size is not supported, or an empty string."""
         with _lock:
@@ -324,13 +255,13 @@ class CompiledModel:
             return self._refusals[size]
 
     def _examined(self, size: tuple[int, int]) -> str:
-        if not self._variants.fits(size):
+        if not self._fits(size):
             if not self.any_size:
                 return f"takes {self.size} only"
         elif None not in self.size:
             return ""
         try:
-            shape = self._variants.get(size, False).compute_output_shape((1, *size, self.channels))
+            shape = self._layers_of(size).compute_output_shape((1, *size, self.channels))
         # Keras and TensorFlow raise errors of any type for sizes that do not fit.
         except Exception as error:
             return f"fails with {' '.join(str(error).split())[:200]}"
@@ -352,7 +283,7 @@ class CompiledModel:
         with _lock:
             if key not in self._functions and len(self._functions) >= _MAX_GRAPHS:
                 if self._compiles_one_graph(sampled):
-                    key = (self._variants.loosest, sampled)
+                    key = (self._loosest, sampled)
                 else:
                     self._functions.pop(next(iter(self._functions)))
             if key not in self._functions:
@@ -363,13 +294,13 @@ class CompiledModel:
         """Compiles one graph for all sizes; returns False if layers do not support that."""
         if sampled not in self._one_graph:
             try:
-                function = self._compiled(self._variants.loosest, sampled)
+                function = self._compiled(self._loosest, sampled)
             # Keras and TensorFlow raise errors of any type for unknown sizes.
             except Exception:
                 self._one_graph[sampled] = False
             else:
                 self._one_graph[sampled] = True
-                self._functions[self._variants.loosest, sampled] = function
+                self._functions[self._loosest, sampled] = function
         return self._one_graph[sampled]
 
     def _compiled(self, size: tuple[int | None, ...], sampled: bool) -> Any:
@@ -384,7 +315,7 @@ class CompiledModel:
             return outputs, has_nan
 
         def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return finished(self._variants.get(size, False)(images, training=False))
+            return finished(self._layers_of(size)(images, training=False))
 
         if not sampled:
             return tf.function(forward, jit_compile=False).get_concrete_function(images)
@@ -392,7 +323,7 @@ class CompiledModel:
         def forward_sampled(images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             dropout = SeededDropout(seeds)
             with sampling(dropout):
-                outputs = self._variants.get(size, True)(images, training=False)
+                outputs = self._layers_of(size, sampled=True)(images, training=False)
             if not dropout.calls:
                 raise _NoDropout
             return finished(outputs)

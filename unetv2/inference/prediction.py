@@ -16,7 +16,7 @@ from unetv2.classes import ClassTable
 from unetv2.data.io.open import decode_mask
 from unetv2.files import beside
 from unetv2.inference.inputs import InputImage
-from unetv2.inference.mask_file import MaskWriter, encode, mask_writer, require_mask_path
+from unetv2.inference.mask_file import RowWriter, encode, mask_writer, require_mask_path
 from unetv2.visualization.masks import overlay
 
 # Memory of the values that are resized together.
@@ -26,28 +26,16 @@ _ANY = 2**62
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is computed for each pixel besides its class.
-
-    Args:
-        uncertainty: bool. Whether confidence and uncertainty are computed.
-        probabilities: bool. Whether the probabilities of all classes are kept.
-    """
+    """What is computed for each pixel besides its class; see :meth:`ImagePredictor.predict`."""
 
     uncertainty: bool = True
     probabilities: bool = False
 
 
 class PredictedBlock(NamedTuple):
-    """The prediction of a rectangular part of an image; see :class:`Prediction`.
+    """The prediction of a part of an image that begins at a row and a column.
 
-    Attributes:
-        row: int. First row.
-        column: int. First column.
-        mask: Class ids ``(height, width)``.
-        confidence: float32 ``(height, width)`` or None.
-        uncertainty: float32 ``(height, width)`` or None.
-        mutual_information: float32 ``(height, width)`` or None.
-        probabilities: float32 ``(height, width, n_classes)`` or None.
+    The arrays are those of :class:`Prediction`.
     """
 
     row: int
@@ -60,12 +48,10 @@ class PredictedBlock(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """Consecutive rows of an image at the network's scale.
+    """Rows of an image at the network's scale, from ``row`` on.
 
-    Attributes:
-        row: int. The first one.
-        values: float32 ``(rows, width, channels)``: logits, and the mean entropy of the samples
-            if there are any.
+    The values are float32 ``(rows, width, channels)``: logits, then the mean entropy of the
+    samples if there are any.
     """
 
     row: int
@@ -80,15 +66,10 @@ def mask_dtype(n_classes: int) -> np.dtype[Any]:
 def predicted_block(
     position: tuple[int, int], values: Any, n_classes: int, options: OutputOptions, *, logits: bool
 ) -> PredictedBlock:
-    """Returns the prediction of a block.
+    """Returns the prediction of the block at ``(row, column)``.
 
-    Args:
-        position: Its first ``(row, column)``.
-        values: float32 ``(height, width, channels)``: logits or probabilities, and the mean
-            entropy of the samples if there are any.
-        n_classes: int.
-        options: What is computed.
-        logits: bool. Whether the values are logits.
+    The values are float32 ``(height, width, channels)``: logits or probabilities, then the mean
+    entropy of the samples if there are any.
     """
     confidence = entropy = information = probabilities = None
     sampled = values.shape[-1] > n_classes
@@ -133,16 +114,13 @@ def resize_strips(
 ) -> Iterator[Strip]:
     """Resizes strips bilinearly with aligned pixel centers.
 
-    Logits are interpolated. Log-probabilities, which differ from logits by a number per pixel,
-    give the same classes.
-
     Args:
-        strips: From the top, together all rows.
-        source: ``(height, width)`` of all strips.
-        size: ``(height, width)`` of the image.
+        strips: All rows of an image of size ``source``, from the top.
+        source: ``(height, width)``.
+        size: ``(height, width)`` of the result.
 
     Yields:
-        Strip. float32 ``(rows, size[1], channels)``, from the top.
+        Strip. All rows of the result, from the top.
     """
     centers = np.clip((np.arange(size[0]) + 0.5) * source[0] / size[0] - 0.5, 0, source[0] - 1)
     upper = np.floor(centers).astype(np.int64)
@@ -261,14 +239,7 @@ class Prediction:
 
 
 class PredictionBuilder:
-    """Collects the blocks of an image into a :class:`Prediction`.
-
-    Args:
-        image: The image.
-        classes: ClassTable of the model.
-        path: The file of the mask, or None to keep it in memory.
-        note: str or None. Text of a PNG file.
-    """
+    """Collects the blocks of an image, in memory or with the mask in a file."""
 
     def __init__(
         self,
@@ -278,7 +249,7 @@ class PredictionBuilder:
         note: str | None = None,
     ) -> None:
         self._image, self._classes, self._path, self._note = image, classes, path, note
-        self._writer: MaskWriter | None = None
+        self._write_mask: RowWriter | None = None
         self._arrays: dict[str, np.ndarray] = {}
 
     @contextlib.contextmanager
@@ -288,7 +259,7 @@ class PredictionBuilder:
             yield
             return
         dtype = mask_dtype(len(self._classes))
-        with mask_writer(self._path, self._image.size, dtype, self._note) as self._writer:
+        with mask_writer(self._path, self._image.size, dtype, self._note) as self._write_mask:
             yield
 
     def add(self, block: PredictedBlock) -> None:
@@ -298,8 +269,8 @@ class PredictionBuilder:
         for name, values in block._asdict().items():
             if not isinstance(values, np.ndarray):
                 continue
-            if name == "mask" and self._writer is not None:
-                self._writer.add(block.column, values)
+            if name == "mask" and self._write_mask is not None:
+                self._write_mask(block.column, values)
                 continue
             if name not in self._arrays:
                 self._arrays[name] = np.empty((*self._image.size, *values.shape[2:]), values.dtype)

@@ -48,35 +48,9 @@ _PIXELS_PER_BLOCK = 2**17
 _BYTES_AT_ONCE = 2**26
 
 
-class AveragedLogits(NamedTuple):
-    """Logits averaged over transforms and dropout samples.
-
-    Attributes:
-        logits: float32 ``(batch, height, width, n_classes)``.
-        entropy: float32 ``(batch, height, width, 1)``: the mean entropy of the samples in nats;
-            None without dropout.
-    """
-
-    logits: tf.Tensor
-    entropy: tf.Tensor | None
-
-
 @dataclass(frozen=True)
 class AveragedNetwork:
-    """Averages a network's probabilities over test-time augmentation and Monte Carlo dropout.
-
-    Args:
-        network: The network.
-        tta: bool, or a sequence of ``"horizontal"``, ``"vertical"`` and scales; True is
-            ``("horizontal",)``. All combinations of flips and scales are predicted, including
-            the original image.
-        mc_samples: int. Samples with active dropout for each of them; 0 disables dropout.
-        seed: int. Seed of dropout.
-
-    Raises:
-        ValueError: If an argument is out of its range or not supported by the network.
-        TypeError: If an argument has the wrong type.
-    """
+    """Averages a network's probabilities over test-time augmentation and Monte Carlo dropout."""
 
     network: Network
     tta: bool | Sequence[str | float] = False
@@ -124,18 +98,22 @@ class AveragedNetwork:
         for scale in self.scales:
             self.network.prepare(_scaled(size, scale), sampled=self.mc_samples > 0)
 
-    def __call__(self, images: np.ndarray, numbers: Sequence[int]) -> AveragedLogits:
-        """Returns the averaged prediction; probabilities are averaged, not logits.
+    def __call__(self, images: np.ndarray, numbers: Sequence[int]) -> tf.Tensor:
+        """Returns logits of the averaged probabilities, then the mean entropy of the samples.
 
         Args:
             images: Prepared images, float32 ``(batch, height, width, channels)``.
-            numbers: A number for each image, which its dropout masks depend on.
+            numbers: A number for each image, on which its dropout depends.
+
+        Returns:
+            tf.Tensor. float32 ``(batch, height, width, n_classes)``; with dropout, one channel
+            more for the entropy in nats.
         """
         size = (images.shape[1], images.shape[2])
         flips = (sorted({False, flip}) for flip in self.flips)
         transforms = list(itertools.product(self.scales, *flips))
         if len(transforms) == 1 and not self.mc_samples:
-            return AveragedLogits(self.network.logits(images), None)
+            return self.network.logits(images)
         samples = max(1, self.mc_samples)
         count = len(transforms) * samples
         total: Any = 0.0
@@ -158,7 +136,7 @@ class AveragedNetwork:
                 if self.mc_samples:
                     entropy -= tf.reduce_sum(probabilities * logarithms, axis=-1, keepdims=True)
         mean = tf.math.log(tf.maximum(total / count, SMALLEST_PROBABILITY))
-        return AveragedLogits(mean, entropy / count if self.mc_samples else None)
+        return tf.concat([mean, entropy / count], axis=-1) if self.mc_samples else mean
 
     def _logits(self, images: tf.Tensor, draws: list[int]) -> tf.Tensor:
         if not self.mc_samples:
@@ -180,14 +158,7 @@ def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 class LoadedImage(NamedTuple):
-    """An image at the network's scale.
-
-    Attributes:
-        image: InputImage.
-        plan: How it is passed to the network.
-        prepared: float32 ``(height, width, channels)``, or a :class:`PreparedImage` if it is
-            tiled.
-    """
+    """An image at the network's scale: an array, or a :class:`PreparedImage` if it is tiled."""
 
     image: InputImage
     plan: InputPlan
@@ -195,20 +166,7 @@ class LoadedImage(NamedTuple):
 
 
 class InferenceEngine:
-    """Predicts images in blocks, so that memory grows with an image's width, not with its area.
-
-    Args:
-        planner: Plans the input of each image.
-        network: The network, with test-time augmentation.
-        overlap: float in [0, 1). Overlap of neighboring tiles.
-        batch_size: int. Maximum number of images or tiles in a batch.
-        max_pixels: int. Larger image files are refused from their header.
-
-    Attributes:
-        network: The :class:`Network`.
-        preprocessing: The model's :class:`unetv2.Preprocessing`.
-        classes: The model's :class:`unetv2.ClassTable`.
-    """
+    """Predicts images in blocks, so that memory grows with an image's width, not with its area."""
 
     def __init__(
         self,
@@ -237,11 +195,7 @@ class InferenceEngine:
         return InputImage(image, channels=self.network.channels, max_pixels=self._max_pixels)
 
     def load(self, image: InputImage) -> LoadedImage:
-        """Reads an image and resizes it to the network's scale; may run on any thread.
-
-        Raises:
-            ValueError: If the file is damaged.
-        """
+        """Reads an image and resizes it to the network's scale; may run on any thread."""
         plan = self._planner.plan(image.size)
         prepared = self._planner.prepared(image, plan.geometry)
         return LoadedImage(image, plan, prepared if plan.window else prepared.whole())
@@ -250,10 +204,6 @@ class InferenceEngine:
         self, images: Iterable[InputImage | LoadedImage], options: OutputOptions
     ) -> Iterator[tuple[InputImage, Iterator[PredictedBlock]]]:
         """Predicts images; those that are not tiled in batches of the same input size.
-
-        Args:
-            images: Images that are not loaded yet are loaded when they are needed.
-            options: What is computed for each pixel.
 
         Yields:
             tuple ``(image, blocks)``, in order. Blocks are computed on iteration and cover the
@@ -286,10 +236,8 @@ class InferenceEngine:
         self, batch: list[LoadedImage], options: OutputOptions
     ) -> Iterator[tuple[InputImage, Iterator[PredictedBlock]]]:
         # The same number for all: a prediction does not depend on the rest of the batch.
-        averaged = self._averaged(np.stack([one.prepared for one in batch]), [0] * len(batch))
-        values = averaged.logits
-        if averaged.entropy is not None:
-            values = tf.concat(averaged, axis=-1)
+        images: Any = [one.prepared for one in batch]
+        values = self._averaged(np.stack(images), [0] * len(batch))
         for number, (image, plan, _) in enumerate(batch):
             strips = [Strip(0, values[number, *unpadded(plan.geometry)])]
             yield image, self._blocks(strips, plan.geometry.resized, image, options)
@@ -334,20 +282,21 @@ class InferenceEngine:
         for start in range(0, len(tiles), step):
             batch = tiles[start : start + step]
             images = np.stack([prepared.tile(grid.start(tile), grid.window) for tile in batch])
-            averaged = self._averaged(images, [tile.number for tile in batch])
+            values = self._averaged(images, [tile.number for tile in batch])
             weights = (
                 vertical[[tile.row for tile in batch], :, np.newaxis, np.newaxis],
                 horizontal[[tile.column for tile in batch], np.newaxis, :, np.newaxis],
             )
-            yield from _weighted(*averaged, *weights).numpy()
+            yield from _weighted(values, self.network.n_classes, *weights).numpy()
 
 
 @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
-def _weighted(logits: tf.Tensor, entropy: Any, vertical: tf.Tensor, horizontal: tf.Tensor) -> Any:
-    values = tf.nn.softmax(logits)
-    if entropy is not None:
-        values = tf.concat([values, entropy], axis=-1)
-    return values * (vertical * horizontal)
+def _weighted(values: tf.Tensor, n_classes: int, vertical: tf.Tensor, horizontal: tf.Tensor) -> Any:
+    """Returns probabilities, and the entropy if there is one, times the weights."""
+    probabilities = tf.nn.softmax(values[..., :n_classes])
+    if values.shape[-1] != n_classes:
+        probabilities = tf.concat([probabilities, values[..., n_classes:]], axis=-1)
+    return probabilities * (vertical * horizontal)
 
 
 def _logarithms(values: np.ndarray, n_classes: int) -> np.ndarray:

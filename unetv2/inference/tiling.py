@@ -13,14 +13,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Axis:
-    """Tiles along one side of an image, evenly spaced and symmetric.
+    """Tiles of ``window`` pixels along a side of ``length`` pixels, evenly spaced and symmetric.
 
-    Tiles that are larger than the side extend beyond it at both ends.
-
-    Args:
-        length: int. Pixels of the side.
-        window: int. Pixels of a tile.
-        starts: The first pixel of each tile, ascending; negative in the padding.
+    Tiles that are larger than the side extend beyond it at both ends, from negative starts.
     """
 
     length: int
@@ -29,13 +24,12 @@ class Axis:
 
     @classmethod
     def plan(cls, length: int, window: int, overlap: float, *, symmetric: bool = False) -> Axis:
-        """Returns tiles that cover each pixel.
+        """Returns the fewest tiles that cover each pixel.
 
         Args:
             length: int. Pixels of the side.
             window: int. Pixels of a tile.
-            overlap: float in [0, 1). Minimum overlap of neighbors as a fraction of a tile, rounded
-                up to whole pixels.
+            overlap: float in [0, 1). Minimum overlap of neighbors as a fraction of a tile.
             symmetric: bool. Whether a middle tile must be exactly in the middle; if that is
                 impossible, there are two.
 
@@ -107,12 +101,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """Tiles of an image, in rows from the top, each from the left.
-
-    Args:
-        rows: Positions along the height.
-        columns: Positions along the width.
-    """
+    """Tiles of an image, in rows from the top, each from the left."""
 
     rows: Axis
     columns: Axis
@@ -126,14 +115,7 @@ class Grid:
         *,
         symmetric: tuple[bool, bool] = (False, False),
     ) -> Grid:
-        """Returns the tiles of an image; see :meth:`Axis.plan`.
-
-        Args:
-            size: ``(height, width)`` of the image.
-            window: ``(height, width)`` of a tile.
-            overlap: float in [0, 1).
-            symmetric: Along the height, and along the width.
-        """
+        """Returns the tiles of an image; see :meth:`Axis.plan`."""
         rows, columns = (
             Axis.plan(length, extent, overlap, symmetric=mirrored)
             for length, extent, mirrored in zip(size, window, symmetric, strict=True)
@@ -160,16 +142,7 @@ class Grid:
 
 
 def reflected(start: int, count: int, length: int) -> np.ndarray:
-    """Returns pixel indices along a side, reflected at its ends.
-
-    Args:
-        start: int. The first index, which may be negative.
-        count: int. Number of indices.
-        length: int. Pixels of the side. The ones at its ends are not repeated.
-
-    Returns:
-        np.ndarray. int64 ``(count,)`` in ``[0, length)``.
-    """
+    """Returns pixel indices from ``start`` on, reflected into ``[0, length)``."""
     # Reflecting twice gives the side again.
     period = max(1, 2 * (length - 1))
     indices = np.arange(start, start + count) % period
@@ -177,13 +150,7 @@ def reflected(start: int, count: int, length: int) -> np.ndarray:
 
 
 class Block(NamedTuple):
-    """A finished rectangular part of an image.
-
-    Attributes:
-        row: int. First row.
-        column: int. First column.
-        values: ``(height, width, channels)``, float32.
-    """
+    """A finished part of an image, float32 ``(height, width, channels)``, and its position."""
 
     row: int
     column: int
@@ -197,8 +164,7 @@ def stitch(grid: Grid, tiles: Iterable[np.ndarray]) -> Iterator[Block]:
 
     Args:
         grid: The grid.
-        tiles: In the grid's order, weighted, float32 ``(height, width, channels)``; they are
-            modified.
+        tiles: Weighted tiles in order, float32 ``(height, width, channels)``; they are modified.
 
     Yields:
         Block. In rows from the top, each from the left; together they cover the image once.
@@ -232,15 +198,7 @@ def stitch(grid: Grid, tiles: Iterable[np.ndarray]) -> Iterator[Block]:
 
 
 def join(blocks: Iterable[Block], most: float = math.inf) -> Iterator[Block]:
-    """Joins neighboring blocks of the same rows.
-
-    Args:
-        blocks: As :func:`stitch` yields them.
-        most: Maximum number of pixels of a joined block; the whole width by default.
-
-    Yields:
-        Block. In the same order.
-    """
+    """Joins neighboring blocks of the same rows, up to a number of pixels."""
     group: list[Block] = []
     pixels = 0
     for block in blocks:

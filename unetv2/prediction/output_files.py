@@ -8,9 +8,8 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -37,12 +36,7 @@ PathLike = str | os.PathLike[str]
 
 
 class Job(NamedTuple):
-    """An image to predict.
-
-    Attributes:
-        image: str. Its path.
-        outputs: dict. Paths of the output files by kind; the mask is the last.
-    """
+    """The path of an image to predict, and those of its output files by kind, the mask last."""
 
     image: str
     outputs: dict[str, Path]
@@ -58,16 +52,8 @@ def plan_jobs(
 ) -> list[Job]:
     """Returns the images with their output files, which have the same relative paths.
 
-    The arguments are those of :meth:`unetv2.Predictor.predict_directory`.
-
-    Returns:
-        list of Job, sorted; empty if there are fewer images than shards.
-
-    Raises:
-        FileNotFoundError: If the folder or a file does not exist.
-        NotADirectoryError: If a folder is a file.
-        ValueError: If there are no images, two have the same name, or a file would be written
-            among the images or outside its folder.
+    Arguments and errors are those of :meth:`unetv2.Predictor.predict_directory`. The list is empty
+    if there are fewer images than shards.
     """
     # The mask is the last file to appear, so an image with a mask is complete.
     dirs = {
@@ -179,22 +165,8 @@ def _require_no_image(argument: str, jobs: Sequence[Job]) -> None:
             )
 
 
-class Match(Enum):
-    """How an existing file relates to the current model, options and image."""
-
-    SAME = "same model, options and image"
-    OTHER_IMAGE = "same model and options, another image"
-    OTHER = "something else"
-
-
 class Provenance:
-    """The model and the options of a run, stored as a note in each output file.
-
-    Args:
-        model: str. Digest of the model.
-        preprocessing: The preprocessing, of JSON types.
-        options: Options that change a prediction, of JSON types.
-    """
+    """The model and the options of a run, stored as a note in each output file."""
 
     def __init__(
         self, model: str, preprocessing: Mapping[str, Any], options: Mapping[str, Any]
@@ -207,25 +179,21 @@ class Provenance:
         """Returns the note of an image's outputs; its file size identifies the image."""
         return json.dumps({"made_with": self._values, "image_bytes": Path(image).stat().st_size})
 
-    def match(self, path: Path, image: str) -> Match:
-        """Compares the note of a file with that of an image's outputs."""
-        if read_note(path) == self.note(image):
-            return Match.SAME
-        return Match.OTHER_IMAGE if self.differences(path) == [] else Match.OTHER
-
-    def differences(self, path: Path) -> list[str] | None:
-        """Returns what differs in the note of a file; None if the file has no note."""
+    def differences(self, note: str | None) -> list[str] | None:
+        """Returns what differs in another note; None if it is not a note."""
         try:
-            values = read_json(read_note(path) or "")["made_with"]
+            values = read_json(note or "")["made_with"]
         except (ValueError, KeyError, TypeError):
             return None
         if not isinstance(values, dict):
             return None
+        names = sorted({*values, *self._values})
         return [
+            # Digests are not shown.
             f"another {name}"
             if name in ("model", "preprocessing")
             else f"{name}={values.get(name)}"
-            for name in sorted({*values, *self._values})
+            for name in names
             if values.get(name) != self._values.get(name)
         ]
 
@@ -244,45 +212,38 @@ def complete_jobs(jobs: Sequence[Job], provenance: Provenance) -> set[int]:
         with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
             existing[parent] = {composed(entry.name) for entry in entries}
     complete: set[int] = set()
-    others: list[tuple[str, Path]] = []
+    others: list[tuple[str, Path, list[str] | None]] = []
     for number, job in enumerate(jobs):
-        matches = {
-            kind: provenance.match(path, job.image)
-            for kind, path in job.outputs.items()
-            if path.name in existing.get(path.parent, ())
-        }
-        others += [
-            (kind, job.outputs[kind]) for kind, match in matches.items() if match is Match.OTHER
-        ]
-        if len(matches) == len(job.outputs) and set(matches.values()) == {Match.SAME}:
+        n_complete = 0
+        for kind, path in job.outputs.items():
+            if path.name not in existing.get(path.parent, ()):
+                continue
+            note = read_note(path)
+            if note == provenance.note(job.image):
+                n_complete += 1
+            # Without differences, the image was replaced.
+            elif (differences := provenance.differences(note)) != []:
+                others.append((kind, path, differences))
+        if n_complete == len(job.outputs):
             complete.add(number)
     if others:
-        _refuse(others, provenance)
+        argument, path, differences = others[0]
+        origin = (
+            "without a note on the model and the options"
+            if differences is None
+            else f"made with {', '.join(differences)}"
+        )
+        count = counted(sum(kind == argument for kind, _, _ in others), "file")
+        raise ValueError(
+            f"`{argument}` must hold no files of another model or of other options. "
+            f"Received: {count}, such as '{path}', {origin}. "
+            "Pass overwrite=True to predict all of them again, or another folder."
+        )
     return complete
 
 
-def _refuse(others: Sequence[tuple[str, Path]], provenance: Provenance) -> NoReturn:
-    argument, path = others[0]
-    differences = provenance.differences(path)
-    origin = (
-        "without a note on the model and the options"
-        if differences is None
-        else f"made with {', '.join(differences)}"
-    )
-    count = counted(sum(name == argument for name, _ in others), "file")
-    raise ValueError(
-        f"`{argument}` must hold no files of another model or of other options. "
-        f"Received: {count}, such as '{path}', {origin}. "
-        "Pass overwrite=True to predict all of them again, or another folder."
-    )
-
-
 def make_folders(jobs: Sequence[Job]) -> None:
-    """Creates the folders of all output files.
-
-    Raises:
-        OSError: If a folder cannot be created.
-    """
+    """Creates the folders of all output files."""
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
         with told(parent):
             parent.mkdir(parents=True, exist_ok=True)
@@ -303,12 +264,9 @@ _IMAGES: Mapping[str, Callable[[Prediction], np.ndarray]] = {
 
 
 def write_outputs(prediction: Prediction, outputs: Mapping[str, Path], note: str) -> None:
-    """Writes the output files of an image, each atomically.
+    """Writes the output files of an image, each atomically, with a note.
 
-    Args:
-        prediction: The prediction; its mask is not written again if it is in a file.
-        outputs: Paths by kind.
-        note: str. Text of each PNG file.
+    A mask that is in its file already is not written again.
 
     Raises:
         OSError: If a file cannot be written.

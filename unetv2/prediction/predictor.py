@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Unpack, overload
+from typing import Any, TypeAlias, Unpack, overload
 
 import keras
 import numpy as np
 
 from unetv2.exporting.artifact import is_artifact
-from unetv2.exporting.exported_model import ExportedModel
-from unetv2.exporting.load import load_exported
+from unetv2.exporting.exported_model import ExportedModel, load_exported
 from unetv2.inference.prediction import Prediction
 from unetv2.inference.predictor import ImagePredictor, PredictorOptions
 from unetv2.keras_files import load_model
@@ -20,18 +19,11 @@ from unetv2.prediction.output_files import plan_jobs
 from unetv2.prediction.video import PredictedVideo, plan_video, predict_video_job
 
 PathLike = str | os.PathLike[str]
-Model = keras.Model | ExportedModel | PathLike
+Model: TypeAlias = keras.Model | ExportedModel | PathLike
 
 
 def load(model: Any) -> Any:
-    """Loads a model for prediction.
-
-    Args:
-        model: The path of a ``.keras`` file or of an exported model; models are returned
-            unchanged.
-
-    Returns:
-        keras.Model, not compiled, or ExportedModel.
+    """Loads a ``.keras`` file, without compiling, or an exported model; models are returned.
 
     Raises:
         TypeError: If it is neither a model nor a path.
@@ -239,14 +231,7 @@ def predict(
             ``tta``, ``mc_samples``, ``batch_size``, ``max_pixels`` and ``seed``.
 
     Returns:
-        Prediction, or a list of them for a list of images.
-
-    Raises:
-        FileNotFoundError: If a file, or the folder of ``output``, does not exist.
-        ValueError: If the model is not a segmentation model, an image is damaged or does not fit
-            the model, or an argument is out of its range.
-        TypeError: If an argument has the wrong type.
-        OSError: If ``output`` cannot be written; an existing file is unchanged.
+        Prediction, or a list of them for a list of images. Errors are those of the method.
 
     Example:
         >>> model = unetv2.build_unetv2((None, None, 3), 5, filters=2, depth=2)
@@ -297,13 +282,6 @@ def predict_directory(
     Returns:
         PredictedDirectory.
 
-    Raises:
-        FileNotFoundError: If the folder, a file of a list, or the model does not exist.
-        NotADirectoryError: If a folder is a file.
-        ValueError: If the images, the folders, the model or the options do not fit.
-        TypeError: If an argument has the wrong type.
-        OSError: If a file cannot be written; finished files are kept.
-
     Example:
         >>> model = unetv2.build_unetv2((48, 64, 3), 23, filters=2, depth=2)
         >>> images, _ = unetv2.synthetic.write_driving_scenes(
@@ -345,13 +323,6 @@ def predict_video(
 
     Returns:
         PredictedVideo.
-
-    Raises:
-        ImportError: If PyAV is not installed.
-        FileNotFoundError: If the video, the model or the folder of ``output`` does not exist.
-        ValueError: If the video, the output, the model or the options do not fit.
-        TypeError: If an argument has the wrong type.
-        OSError: If the video cannot be written; an existing file is unchanged.
 
     Example:
         >>> import av

@@ -51,12 +51,7 @@ class Flicker:
         self._changes = self._still = 0
 
     def add(self, mask: np.ndarray, frame: np.ndarray) -> None:
-        """Adds the next frame.
-
-        Args:
-            mask: Class ids ``(height, width)``.
-            frame: uint8 ``(height, width, channels)``.
-        """
+        """Adds the class ids and the uint8 pixels of the next frame."""
         if self._frame is not None:
             low = np.minimum(frame, self._frame)
             still = np.all(np.maximum(frame, self._frame) - low <= _NOISE, axis=-1)
@@ -134,13 +129,7 @@ class VideoJob(NamedTuple):
 def plan_video(
     path: str | os.PathLike[str], output: str | os.PathLike[str], opacity: float, overwrite: bool
 ) -> VideoJob:
-    """Checks the arguments of :meth:`unetv2.Predictor.predict_video`.
-
-    Raises:
-        ImportError: If PyAV is not installed.
-        FileNotFoundError: If the video or the folder of ``output`` does not exist.
-        ValueError: If ``output`` exists or has another format, or ``opacity`` is out of its range.
-    """
+    """Checks the arguments of :meth:`unetv2.Predictor.predict_video`, which lists the errors."""
     require_av()
     job = VideoJob(Path(path), Path(output), opacity)
     if not job.path.is_file():

@@ -23,23 +23,14 @@ _FORMATS = {1: "gray", 3: "rgb24"}
 
 
 class Frame(NamedTuple):
-    """A frame of a video.
-
-    Attributes:
-        pixels: uint8 ``(height, width, channels)``, upright.
-        time: int. Presentation time in units of the video's ``clock``.
-    """
+    """A frame: uint8 ``(height, width, channels)``, upright, and its time in units of a clock."""
 
     pixels: np.ndarray
     time: int
 
 
 def require_av() -> ModuleType:
-    """Imports PyAV.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
+    """Imports PyAV, or raises an ImportError with advice."""
     try:
         import av
     except ImportError as error:
@@ -51,11 +42,6 @@ def require_av() -> ModuleType:
 
 class VideoReader:
     """The frames of a video; use :func:`open_video`.
-
-    Args:
-        container: An open container of PyAV.
-        path: Its file.
-        channels: int. 1 for gray, 3 for RGB.
 
     Attributes:
         frames: int or None. Number of frames, if the file has it.
@@ -112,11 +98,7 @@ class VideoReader:
 
 @contextlib.contextmanager
 def open_video(path: Path, channels: int) -> Iterator[VideoReader]:
-    """Opens a video to read.
-
-    Args:
-        path: Its file.
-        channels: int. Channels of the frames, 1 or 3.
+    """Opens a video to read frames of 1 or 3 channels.
 
     Raises:
         ImportError: If PyAV is not installed.
@@ -145,12 +127,7 @@ class VideoWriter:
     """A video to write; it is complete at the end of the context.
 
     H.264, which browsers and players support, with colors at half resolution, or at full
-    resolution if a side is odd.
-
-    Args:
-        path: Its file.
-        source: The video whose frame rate and times it has.
-        size: ``(height, width)``.
+    resolution if a side is odd. Frame rate and clock are those of the source.
     """
 
     def __init__(self, path: Path, source: VideoReader, size: tuple[int, int]) -> None:
@@ -169,12 +146,7 @@ class VideoWriter:
         self._stream = stream
 
     def add(self, pixels: np.ndarray, time: int) -> None:
-        """Writes the next frame.
-
-        Args:
-            pixels: uint8 ``(height, width, 3)``.
-            time: int. Presentation time in units of the clock.
-        """
+        """Writes the next frame, uint8 ``(height, width, 3)``, at a time in units of the clock."""
         import av
 
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
