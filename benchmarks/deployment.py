@@ -27,9 +27,10 @@ from machine import machine
 from training_runs import DEFAULT_DATA, write_json
 
 import unetv2
-from unetv2.exporting.artifact import FORMATS
+from unetv2.exporting.formats import FORMATS
+from unetv2.exporting.formats.base import get_format
 
-PARITY = ("pixels_equal", "largest_difference", "mean_difference")
+PARITY = ("agreement", "max_difference", "mean_difference")
 
 
 def export_all(
@@ -40,7 +41,7 @@ def export_all(
     frame_size = None if arguments.open else model.input_shape[1:3]
     images = sorted((arguments.data / "train" / "images").iterdir())
     for format in arguments.formats:
-        for precision in FORMATS[format].precisions:
+        for precision in get_format(format).precisions:
             if precision not in (arguments.precisions or [precision]):
                 continue
             name = f"{format}-{precision}"
@@ -48,7 +49,7 @@ def export_all(
             if not path.exists():
                 unetv2.export(
                     model, path, format=format, precision=precision, calibration=images,
-                    frame_size=frame_size, least_equal=0,
+                    frame_size=frame_size, min_agreement=0,
                 )  # fmt: skip
             found[name] = unetv2.load_exported(path)
     return found
@@ -118,8 +119,7 @@ def main() -> None:
     found = ratios({row["name"]: row for row in figures["rows"]})
     print(f"\n{measured}\n")
     for name, artifact in artifacts.items():
-        known = artifact.description.parity
-        print(f"{name:24} {known['pixels_equal']:.4%} of the pixels equal")
+        print(f"{name:24} {artifact.description.parity}")
     print()
     for name, value in found.items():
         print(f"{name:56} {value:8.3f}")
@@ -127,7 +127,7 @@ def main() -> None:
         arguments.rst.write_text(table(figures["rows"]), encoding="utf-8")
     if arguments.json:
         parity = {
-            name: {one: artifact.description.parity[one] for one in PARITY}
+            name: {one: getattr(artifact.description.parity, one) for one in PARITY}
             for name, artifact in artifacts.items()
         }
         write_json(

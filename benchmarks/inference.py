@@ -42,8 +42,8 @@ from machine import machine
 from training_runs import write_json
 
 import unetv2
-from unetv2.benchmarking.benchmark import peak_memory
-from unetv2.inference.compiled_model import Network
+from unetv2.benchmarking import peak_memory
+from unetv2.inference.network import network_of
 from unetv2.inference.tiling import Grid
 
 IMAGE_SIZE = (96, 128)
@@ -82,7 +82,7 @@ def build(filters: int, dtype: str) -> keras.Model:
 def a_frame(model: keras.Model, frame: np.ndarray, rounds: int, of: str) -> dict[str, float]:
     """Measures one frame at a time."""
     image = frame[np.newaxis].astype(np.float32) / 255
-    network = Network.of(model)
+    network = network_of(model)
     square = tf.random.normal((SQUARE, SQUARE))
     product = tf.function(lambda: tf.matmul(square, square))
     seconds = medians(
@@ -126,7 +126,7 @@ def speed(arguments: argparse.Namespace) -> dict[str, float]:
     rng = np.random.default_rng(0)
     frames = list(rng.integers(0, 256, (BATCH_SIZE, *IMAGE_SIZE, 3), np.uint8))
     images = np.stack(frames).astype(np.float32) / 255
-    network = Network.of(model)
+    network = network_of(model)
     figures = a_frame(model, frames[0], arguments.rounds, "")
     precision = unetv2.automatic_precision()
     if precision != "float32":
@@ -152,7 +152,7 @@ def windows(model: keras.Model, rounds: int, rng: np.random.Generator) -> dict[s
     image = rng.integers(0, 256, (*size, 3), np.uint8)
     count = len(Grid.plan(size, IMAGE_SIZE, OVERLAP))
     batch = rng.random((batch_size, *IMAGE_SIZE, 3), np.float32)
-    network = Network.of(model)
+    network = network_of(model)
     options: dict[str, Any] = {
         "window": IMAGE_SIZE, "overlap": OVERLAP, "batch_size": batch_size,
     }  # fmt: skip

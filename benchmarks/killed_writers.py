@@ -18,15 +18,16 @@ import tensorflow as tf
 
 import unetv2
 import unetv2.training.trainer
-from unetv2.benchmarking.result import Benchmark, Row
-from unetv2.data.loader import Entry, FolderCache
-from unetv2.data.pairs import find_pairs
+from unetv2.benchmarking import Benchmark, Row
+from unetv2.data.cache import Entry, FolderCache
+from unetv2.data.sources.folders import FolderSource
 from unetv2.evaluation.evaluation import Evaluation
 from unetv2.exporting import artifact as storage
 from unetv2.exporting import export as writing
-from unetv2.exporting.artifact import FORMATS
+from unetv2.exporting.formats import FORMATS
+from unetv2.exporting.formats.base import get_format
 from unetv2.files import beside
-from unetv2.inference.prediction import encode, mask_file, read_note
+from unetv2.inference.mask_file import encode, mask_writer, read_note
 from unetv2.scratch import sweep
 from unetv2.training.checkpoint import State
 
@@ -112,8 +113,8 @@ def writers(data: Path) -> list[Writer]:
 
     def cache(folder: Path, version: int) -> None:
         kept = FolderCache(folder, str(version))
-        for pair in find_pairs(*folders):
-            entry = kept.entry(pair)
+        for pair in FolderSource(*map(str, folders)).pairs:
+            entry = kept.entry((pair.image, pair.mask))
             if kept.load(entry) is None:
                 kept.store(entry, (np.full((9, 9, 3), version, np.uint8), np.ones((9, 9, 1))))
 
@@ -146,9 +147,9 @@ def writers(data: Path) -> list[Writer]:
         for suffix in ("npy", "png", "tif"):
             with beside(folder / f"small.{suffix}") as path:
                 encode(ids(version), path)
-            with mask_file(folder / f"large.{suffix}", (60, 80), np.dtype(np.uint8)) as file:
+            with mask_writer(folder / f"large.{suffix}", (60, 80), np.dtype(np.uint8)) as write:
                 for row in range(0, 60, 20):
-                    file.add(0, ids(version)[row : row + 20])
+                    write(0, ids(version)[row : row + 20])
 
     def directory(folder: Path, version: int) -> None:
         unetv2.predict_directory(
@@ -214,11 +215,11 @@ def writers(data: Path) -> list[Writer]:
 
     def swap(folder: Path, version: int) -> None:
         place = folder / "artifact"
-        writing.require_place(place, FORMATS["saved_model"], overwrite=True)
-        with writing.beside(place) as written:
+        writing.require_path(place, get_format("saved_model"), overwrite=True)
+        with writing.scratch_beside(place) as written:
             shutil.copytree(data / f"artifact_{version}", written / "0")
             storage.write_description(written / "0", storage.read(written / "0")[0])
-            writing.put(written / "0", place)
+            writing.move(written / "0", place)
 
     def renamed(folder: Path, version: int) -> None:
         unetv2.scratch._exchanged = lambda *_: False  # As on systems that cannot.
@@ -237,11 +238,11 @@ def writers(data: Path) -> list[Writer]:
         return (folder / "artifact" / "unetv2.json").exists()
 
     def export(format: str) -> Callable[[Path, int], None]:
-        path = f"artifact{FORMATS[format].suffix}"
+        path = f"artifact{get_format(format).suffix}"
 
         def write(folder: Path, version: int) -> None:
             unetv2.export(
-                network(version), folder / path, format=format, overwrite=True, verbose=False,
+                network(version), folder / path, format=format, overwrite=True,
                 image_size=SIZE, frame_size=SIZE,
             )  # fmt: skip
 
@@ -263,10 +264,10 @@ def writers(data: Path) -> list[Writer]:
     ]
     if HAS_AV:
         found.append(Writer("predict_video", video, tree, share=1))
-    for kind in FORMATS.values():
-        modules = (kind.runtime.split(".")[0], *kind.tools)
-        if all(importlib.util.find_spec(module) for module in modules):
-            found.append(Writer(f"export {kind.name}", export(kind.name), artifact, share=1))
+    for name in FORMATS:
+        modules = get_format(name).required_modules("float32")
+        if all(importlib.util.find_spec(module.split(".")[0]) for module in modules):
+            found.append(Writer(f"export {name}", export(name), artifact, share=1))
     return found
 
 
@@ -277,9 +278,7 @@ def prepare(data: Path) -> None:
         unetv2.evaluate(
             Guesser(version), folders, classes=unetv2.CARLA, progress=False
         ).save(data / f"evaluation_{version}")  # fmt: skip
-        unetv2.export(
-            network(version), data / f"artifact_{version}", format="saved_model", verbose=False
-        )
+        unetv2.export(network(version), data / f"artifact_{version}", format="saved_model")
     if not HAS_AV:
         return
     import av

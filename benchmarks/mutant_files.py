@@ -15,20 +15,13 @@ import numpy as np
 from PIL import Image
 
 import unetv2
+from unetv2.data.cache import Entry, FolderCache
 from unetv2.data.io.open import decode_image, decode_mask, read_header
-from unetv2.data.loader import Entry, FolderCache
-from unetv2.exporting.artifact import (
-    DESCRIPTION,
-    FORMATS,
-    Description,
-    join,
-    network_of,
-    read,
-    write_description,
-)
+from unetv2.exporting.artifact import Description, merge, read, write_description
+from unetv2.exporting.formats.base import DESCRIPTION, get_format
 from unetv2.keras_files import load_weights
-from unetv2.prediction.predict import load
-from unetv2.prediction.video_file import open_film
+from unetv2.prediction.predictor import load
+from unetv2.prediction.video_file import open_video
 from unetv2.training.checkpoint import RUN, State, open_folder
 
 SIZE = (24, 32)
@@ -167,7 +160,7 @@ def _described(folder: Path, format: str) -> Path:
     """Writes an artifact of a format, whose network is no network."""
     place = folder / "artifact"
     place.mkdir()
-    (place / FORMATS[format].main).write_bytes(np.random.default_rng(0).bytes(2000))
+    (place / get_format(format).main).write_bytes(np.random.default_rng(0).bytes(2000))
     description = Description(
         name="cells", format=format, precision="float32", n_classes=23, frame_size=(48, 64),
         network_size=SIZE, resizes=True,
@@ -187,7 +180,7 @@ def _network(folder: Path) -> Path:
 
 def _single(format: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
-        path = join(_described(folder, format), format)
+        path = merge(_described(folder, format), format)
         return path.rename(folder / path.name)
 
     return write
@@ -196,7 +189,8 @@ def _single(format: str) -> Callable[[Path], Path]:
 def _read_artifact(path: Path) -> Any:
     place = path if path.suffix in (".tflite", ".onnx") else path.parent
     description, files = read(place)
-    return description, network_of(files, description)
+    main = get_format(description.format).main
+    return description, files[main].read_bytes()[: description.files[main]["bytes"]]
 
 
 def _evaluation(folder: Path) -> Path:
@@ -209,7 +203,12 @@ def _evaluation(folder: Path) -> Path:
 
 def _read_evaluation(path: Path) -> Any:
     found = unetv2.Evaluation.load(path.parent)
-    rows = (found.rows.names, found.rows.tallies, found.rows.boundaries, found.rows.calibration)
+    rows = (
+        found.counts.names,
+        found.counts.pixels,
+        found.counts.boundaries,
+        found.counts.calibration,
+    )
     return found.confusion, rows, list(map(tuple, found.examples)), repr(found.settings)
 
 
@@ -289,7 +288,7 @@ def _video(folder: Path) -> Path:
 
 
 def _read_video(path: Path) -> Any:
-    with open_film(path, 3) as film:
+    with open_video(path, 3) as film:
         return [tuple(frame) for frame in film]
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from machine import machine
 
-from unetv2.data.pairs import find_pairs, split_pairs
+from unetv2.data.dataset import split_pairs
+from unetv2.data.sources.folders import FolderSource
 
 FILES_A_FOLDER = 10_000
 
@@ -42,7 +43,7 @@ def main() -> None:
         make_files(Path(folder), arguments.pairs)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()
-        pairs = find_pairs(Path(folder) / "images", Path(folder) / "masks")
+        pairs = FolderSource(f"{folder}/images", f"{folder}/masks").pairs
         paired = time.perf_counter()
         train = split_pairs(pairs, "train")
         end = time.perf_counter()

@@ -51,8 +51,7 @@ def evaluate() -> Path:
         model, train, validation, recipe=recipe, epochs=60, output_dir=RUN / "carseg", resume=True
     )
     report = RUN / "report"
-    test = {"subset": "test"}
-    unetv2.evaluate(RUN / "carseg" / "model.keras", folders, reading=test, report=report)
+    unetv2.evaluate(RUN / "carseg" / "model.keras", folders, subset="test", report=report)
     return report / "report.html"
 
 

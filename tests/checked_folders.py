@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import unetv2
-from unetv2.data.validation import check_dataset
+from unetv2.data.dataset import check_dataset
 
 SIZE = (24, 32)
 TABLE = unetv2.ClassTable(("sky", "road", "car"), ((0, 0, 200), (128, 64, 128), (200, 0, 0)))

@@ -7,13 +7,13 @@ import pytest
 from exporting import N_CLASSES, recorded
 
 import unetv2
-from unetv2.benchmarking.benchmark import in_turns
+from unetv2.benchmarking import call_in_turns
 from unetv2.cli import main
 
 
 def test_all_are_called_alike_and_in_turns():
     calls = []
-    seconds = in_turns([lambda: calls.append("a"), lambda: calls.append("b")], 12)
+    seconds = call_in_turns([lambda: calls.append("a"), lambda: calls.append("b")], 12)
     # 12 runs in rounds of 5: 15 each, and an untimed one before each round and the first.
     assert [len(one) for one in seconds] == [15, 15]
     assert calls == ["a", "b", *(["a"] * 6 + ["b"] * 6) * 3]
@@ -25,7 +25,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     model = recorded()
     model.save(folder / "model.keras")
-    unetv2.export(model, folder / "artifact", format="saved_model", verbose=False)
+    unetv2.export(model, folder / "artifact", format="saved_model")
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
         (folder / name).mkdir()
@@ -63,12 +63,12 @@ def test_the_command_measures_everything_of_everything(files, tmp_path, capsys):
 
 
 def test_wrong_arguments_are_refused(files, capsys):
-    with pytest.raises(ValueError, match="`models` must hold a model. Received: none"):
+    with pytest.raises(ValueError, match="`models` must contain a model. Received: none"):
         unetv2.benchmark([])
     with pytest.raises(ValueError, match="`runs` must be a positive integer"):
         unetv2.benchmark(str(files / "artifact"), runs=0)
     with pytest.raises(
-        OSError, match="(?s)must be written to keep the figures. Received: .*writable"
+        OSError, match="(?s)must be written to save the benchmark. Received: .*writable"
     ):
         unetv2.benchmark(str(files / "artifact"), output=files / "model.keras" / "figures")
     assert main(["benchmark", "nowhere.keras"]) == 2

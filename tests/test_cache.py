@@ -13,10 +13,9 @@ from full_disks import full_disk
 from test_dataset import collect
 
 import unetv2
-from unetv2.data import loader as source
-from unetv2.data import preprocess as reading
-from unetv2.data.loader import FolderCache
-from unetv2.data.pairs import Pair
+from unetv2.data import pipeline
+from unetv2.data.cache import FolderCache
+from unetv2.data.preprocess import read_pair
 
 
 @pytest.fixture
@@ -24,11 +23,11 @@ def reads(monkeypatch):
     """The pairs that are read from their files."""
     read = []
 
-    def spy(pair, preparation):
+    def spy(source, pair, *args, **options):
         read.append(pair.key)
-        return reading.read_pair(pair, preparation)
+        return read_pair(source, pair, *args, **options)
 
-    monkeypatch.setattr(source, "read_pair", spy)
+    monkeypatch.setattr(pipeline, "read_pair", spy)
     return read
 
 
@@ -117,7 +116,7 @@ def test_a_failed_write_leaves_nothing_and_says_why(tmp_path):
         full_disk(),
         pytest.raises(OSError, match="The folder of `cache` must be writable.*too large"),
     ):
-        cache.store(cache.entry(Pair("a", path, path)), (np.zeros(300), np.zeros(300)))
+        cache.store(cache.entry([path]), (np.zeros(300), np.zeros(300)))
     assert not [entry for entry in (tmp_path / "cache").rglob("*") if entry.is_file()]
 
 
@@ -154,7 +153,7 @@ def test_no_file_is_read_within_a_tick_of_its_change(tmp_path, monkeypatch):
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
     for age, seconds in ((0, 0.02), (5_000_000, 0.015), (30_000_000, None), (-(10**12), None)):
-        entry = cache.entry(Pair("a", str(path), str(path)))
+        entry = cache.entry([str(path)])
         monkeypatch.setattr(time, "time_ns", lambda age=age, entry=entry: entry.changed + age)
         waited.clear()
         assert cache.load(entry) is None
@@ -189,7 +188,7 @@ def test_entries_are_of_the_dtype_and_shape_that_was_kept(tmp_path):
     cache = FolderCache(tmp_path / "cache", "")
     for dtype, channels in ((np.uint8, 3), (np.uint16, 7)):
         kept = (np.ones((4, 6, channels), dtype), np.ones((4, 6, 1), np.int32))
-        entry = cache.entry(Pair("a", path, path))
+        entry = cache.entry([path])
         cache.store(entry, kept)
         for one, two in zip(kept, cache.load(entry), strict=True):
             assert one.dtype == two.dtype
@@ -202,13 +201,13 @@ def test_entries_are_of_the_dtype_and_shape_that_was_kept(tmp_path):
 def test_a_file_that_changes_while_it_is_read_is_read_again(write_pairs, tmp_path, monkeypatch):
     images, masks = write_pairs(1)
 
-    def slow(pair, preparation):
-        pictures = reading.read_pair(pair, preparation)
+    def slow(*args, **options):
+        images = read_pair(*args, **options)
         save(np.full((12, 16), 2, np.uint8), masks / "0000.png")
-        return pictures
+        return images
 
     with monkeypatch.context() as patch:
-        patch.setattr(source, "read_pair", slow)
+        patch.setattr(pipeline, "read_pair", slow)
         load((images, masks), tmp_path / "cache")
     assert (load((images, masks), tmp_path / "cache")[1] == 2).all()
 

@@ -8,7 +8,7 @@ from checked_folders import SIZE, TABLE, check, kinds, only, regions
 from conftest import save
 
 import unetv2
-from unetv2.data.validation import check_dataset
+from unetv2.data.dataset import check_dataset
 
 
 def test_a_clean_data_set_has_no_problem(write):

@@ -7,12 +7,11 @@ import json
 import numpy as np
 import pytest
 from checked_folders import SIZE, TABLE, check, only, regions
+from label_files import find_pairs, read_pair
 from PIL import Image
 
 import unetv2
 from unetv2.data.labels import Labels
-from unetv2.data.pairs import find_pairs
-from unetv2.data.preprocess import Preparation, read_pair
 
 
 def write_arrays(directory, images, masks):
@@ -125,7 +124,7 @@ def test_a_masks_array_has_an_error_exactly_where_reading_raises(tmp_path, optio
     refused = set()
     for pair in find_pairs(*folders):
         try:
-            read_pair(pair, Preparation(channels=5, labels=labels))
+            read_pair(pair, labels, channels=5)
         except ValueError:
             refused.add(pair.mask)
     problems = check(folders, channels=5, **options).problems

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from checked_folders import SIZE, TABLE, check, kinds, only, regions
+from label_files import find_pairs, read_pair
 from PIL import Image
 
 import unetv2
 from unetv2.data.labels import Labels
-from unetv2.data.pairs import find_pairs
-from unetv2.data.preprocess import Preparation, read_pair
 
 
 def test_ids_are_counted_in_pixels_and_images(write):
@@ -168,11 +167,10 @@ def test_a_mask_has_an_error_exactly_where_reading_raises(write, options):
     )
     pairs = find_pairs(*folders)
     labels = Labels(**options).settled([pair.mask for pair in pairs], 10_000)
-    preparation = Preparation(labels=labels)
     refused = set()
     for pair in pairs:
         try:
-            read_pair(pair, preparation)
+            read_pair(pair, labels)
         except ValueError:
             refused.add(pair.mask)
     problems = check(folders, **options).problems

@@ -9,7 +9,7 @@ from checked_folders import SIZE, TABLE, check, regions
 from PIL import Image
 
 import unetv2
-from unetv2.data.validation import check_dataset
+from unetv2.data.dataset import check_dataset
 
 
 def test_the_report_is_text_json_and_images(write, tmp_path):

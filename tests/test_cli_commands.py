@@ -90,8 +90,8 @@ def test_export_prints_json_to_stdout_and_other_output_to_stderr(tmp_path, capsy
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert found["path"] == str(tmp_path / "model-saved_model-float32")
-    assert found["parity"]["pixels_equal"] > 0.9999
-    assert "of the pixels equal" in err
+    assert found["parity"]["agreement"] > 0.9999
+    assert "of the pixels agree" in err
     assert main([*words, "--quiet", "--overwrite"]) == 0
     assert capsys.readouterr().out == ""
 

@@ -30,7 +30,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_folder_becomes_a_folder_of_masks(model, images, tmp_path, capsys):
+def test_a_folder_is_predicted_to_a_folder(model, images, tmp_path, capsys):
     words = ["predict", model, str(images), "--output", str(tmp_path / "out"), "--quiet"]
     assert main(words) == 0
     assert capsys.readouterr().out == "3 written, 0 skipped, 0 failed\n"
@@ -42,7 +42,7 @@ def test_a_folder_becomes_a_folder_of_masks(model, images, tmp_path, capsys):
     assert [len(content[name]) for name in ("written", "skipped", "failed")] == [3, 0, 0]
 
 
-def test_files_that_fail_make_1(model, images, tmp_path, capsys):
+def test_failed_images_return_1(model, images, tmp_path, capsys):
     (images / "0001.png").write_bytes(b"nothing")
     assert main(["predict", model, str(images), "--output", str(tmp_path / "out")]) == 1
     out = capsys.readouterr().out
@@ -68,7 +68,7 @@ def test_every_option_reaches_predict(model, images, tmp_path):
     assert main([*words, "--max-pixels", "100", "--overwrite"]) == 1
 
 
-def test_a_video_becomes_a_video(model, tmp_path, capsys):
+def test_a_video_is_predicted_to_a_video(model, tmp_path, capsys):
     av = pytest.importorskip("av")
     path = tmp_path / "drive.mp4"
     with av.open(str(path), "w") as container:
@@ -83,7 +83,7 @@ def test_a_video_becomes_a_video(model, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["frames"] == 3
     assert names(tmp_path / "out") == ["drive.mp4"]
     assert main(words) == 2
-    assert "`--output` must not be there already" in capsys.readouterr().err
+    assert "`--output` must not exist already" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert "3 frames" in capsys.readouterr().out
     assert main([*words, "--colors", "x"]) == 2
@@ -122,7 +122,7 @@ def test_wrong_arguments_return_2_and_write_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_over_its_own_images_is_refused(model, tmp_path, capsys):
+def test_writing_over_the_images_is_refused(model, tmp_path, capsys):
     save(np.zeros((8, 8, 3), np.uint8), tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
     for given in (tmp_path, tmp_path / "a.png"):

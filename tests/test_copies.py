@@ -17,7 +17,7 @@ from small_networks import network, random_image
 
 import unetv2
 from unetv2 import losses, metrics
-from unetv2.benchmarking.result import Row
+from unetv2.benchmarking import Row
 from unetv2.exporting.artifact import Description
 
 MODULES = (
@@ -47,7 +47,7 @@ def table():
 
 
 def exported(folder):
-    return unetv2.export(small(), folder / "exported", format="saved_model", verbose=False)
+    return unetv2.export(small(), folder / "exported", format="saved_model")
 
 
 def checked(folder):

@@ -12,10 +12,8 @@ import pytest
 import tensorflow as tf
 
 import unetv2
-from unetv2.data.dataset import Batches
-from unetv2.data.dataset_info import origin_of
-from unetv2.data.loader import Source
-from unetv2.data.sampling import Share
+from unetv2.data.dataset_info import info_of
+from unetv2.data.pipeline import Loader, Share
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -51,12 +49,12 @@ class Kept:
 def kept(monkeypatch):
     found = Kept()
 
-    class Recorded(Batches):
-        def __init__(self, source, *rest, **options):
-            super().__init__(source, *rest, **options)
-            found.objects.update((source, self))
+    class Recorded(Loader):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            found.objects.add(self)
 
-    monkeypatch.setattr("unetv2.data.dataset.Batches", Recorded)
+    monkeypatch.setattr("unetv2.data.dataset.Loader", Recorded)
     return found
 
 
@@ -84,10 +82,10 @@ def test_a_deleted_data_set_leaves_no_threads_and_no_images(write_pairs, kept, o
 def test_a_deleted_data_set_leaves_no_memory(write_pairs, kept):
     data = make(write_pairs(4))
     assert len(list(data)) == 2
-    (source,) = (found for found in kept.objects if isinstance(found, Source))
-    images = [weakref.ref(source.read(number)[0]) for number in range(4)]
+    (loader,) = kept.objects
+    images = [weakref.ref(loader.read(number)[0]) for number in range(4)]
     assert all(image() is not None for image in images)
-    del data, source
+    del data, loader
     gc.collect()
     assert all(image() is None for image in images)
 
@@ -142,7 +140,7 @@ def test_what_is_derived_outlives_the_variable(write_pairs, kept, name):
 def test_a_workers_part_outlives_the_data_set_it_is_of(write_pairs, kept):
     data = make(write_pairs(5))
     expected = list(data)
-    part = origin_of(data).share(2, Share(0, 1, 1))
+    part = info_of(data).share(2, Share(0, 1, 1))
     del data
     gc.collect()
     found = [image.numpy() for (image, _), _ in part]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from small_training import batches, network, train
 
 import unetv2
-from unetv2.data.sampling import Share
+from unetv2.data.pipeline import Share
 from unetv2.distributed import Distribution
 from unetv2.distributed.collectives import Crew
 from unetv2.training.checkpoint import locked

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from small_training import batches
 
 import unetv2
-from unetv2.data.dataset_info import origin_of
-from unetv2.data.sampling import Share
+from unetv2.data.dataset_info import info_of
+from unetv2.data.pipeline import Share
 from unetv2.distributed.collectives import pool
 
 
@@ -69,13 +69,13 @@ def test_shared_images_are_those_of_the_whole(write_pairs, total):
     folders = write_pairs(7)
     whole = unetv2.make_dataset(*folders, **options, crop_size=(8, 9), augmentation=augmentation)
     shared = unetv2.make_dataset(*folders, **options, crop_size=(8, 9), augmentation=augmentation)
-    origin = origin_of(shared)
+    origin = info_of(shared)
 
     def share(size, own):
         origin.epoch.next = 1
         return origin.share(size, own)
 
-    origin_of(whole).epoch.next = 1
+    info_of(whole).epoch.next = 1
     wanted = [[np.asarray(one) for one in batch] for batch in whole]
     for batch, other in zip(wanted, together(share, 3, total), strict=True):
         for one, same in zip(batch, other, strict=True):
@@ -91,10 +91,10 @@ def test_a_worker_reads_its_own_files_only(write_pairs):
     for number in range(32, 80):
         if number % 8 < 4:
             (images / f"{number:04d}.png").unlink()
-    parts = list(origin_of(data).share(8, Share(1, 1, 2)))
+    parts = list(info_of(data).share(8, Share(1, 1, 2)))
     assert sum(len(part[0]) for part, _ in parts) == 40
     with pytest.raises(tf.errors.InvalidArgumentError, match="0032.png"):
-        list(origin_of(data).share(8, Share(0, 1, 2)))
+        list(info_of(data).share(8, Share(0, 1, 2)))
 
 
 def test_augmentation_of_a_part_is_that_of_the_whole():

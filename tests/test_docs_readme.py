@@ -78,7 +78,7 @@ def smaller(block):
     block = re.sub(r"epochs=\d+", "epochs=1", block)
     block = re.sub(r"mc_samples=\d+", "mc_samples=2", block)
     # After one epoch the classes are nearly tied: eight bits may change many of them.
-    block = block.replace('precision="int8"', 'precision="int8", least_equal=0.1')
+    block = block.replace('precision="int8"', 'precision="int8", min_agreement=0.1')
     if importlib.util.find_spec("nncf") is None:
         block = re.sub(r'format="\w+", precision="int8"', 'format="saved_model"', block)
     return block

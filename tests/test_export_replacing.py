@@ -14,22 +14,23 @@ import unetv2
 from unetv2 import scratch as renaming
 from unetv2.exporting import artifact as storage
 from unetv2.exporting import export as writing
+from unetv2.exporting.formats.base import DESCRIPTION
 
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory):
     path = tmp_path_factory.mktemp("artifact") / "model"
-    unetv2.export(recorded(), path, format="saved_model", verbose=False)
+    unetv2.export(recorded(), path, format="saved_model")
     return path
 
 
 def put(artifact, path, name):
     """Exports as far as writing goes: an artifact of another name."""
-    with writing.beside(path) as folder:
+    with writing.scratch_beside(path) as folder:
         shutil.copytree(artifact, folder / "0")
         description = dataclasses.replace(storage.read(artifact)[0], name=name)
         storage.write_description(folder / "0", description)
-        writing.put(folder / "0", path)
+        writing.move(folder / "0", path)
 
 
 @pytest.mark.parametrize("exchanging", [True, False], ids=["exchanging", "renaming"])
@@ -86,17 +87,17 @@ def test_a_full_disk_is_no_fault_of_the_model(tmp_path):
         full_disk(2000),
         pytest.raises(OSError, match="model' must be written to export the model.*Free some space"),
     ):
-        unetv2.export(recorded(), tmp_path / "model", format="saved_model", verbose=False)
+        unetv2.export(recorded(), tmp_path / "model", format="saved_model")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_leaves_the_artifact_that_was_there(artifact, tmp_path):
     path = tmp_path / "model"
     put(artifact, path, "old")
-    content = storage.DESCRIPTION, (artifact / storage.DESCRIPTION).read_bytes()
+    content = DESCRIPTION, (artifact / DESCRIPTION).read_bytes()
 
     def fail():
-        with writing.beside(path) as folder, full_disk():
+        with writing.scratch_beside(path) as folder, full_disk():
             (folder / content[0]).write_bytes(content[1])
 
     with pytest.raises(OSError, match="model' must be written to export the model.*Free some sp"):

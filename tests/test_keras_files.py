@@ -16,7 +16,7 @@ from raising import refusal
 
 import unetv2
 from unetv2 import cli, keras_files
-from unetv2.prediction.predict import load
+from unetv2.prediction.predictor import load
 
 
 @pytest.fixture(scope="module")

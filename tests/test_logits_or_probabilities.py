@@ -107,13 +107,13 @@ NEITHER = {
 # What is in doubt must not depend on what the weights happen to be.
 @pytest.mark.parametrize("stddev", [0.05, 3.0])
 @pytest.mark.parametrize("end", PROBABILITIES.values(), ids=PROBABILITIES)
-def test_a_softmax_is_recognized_wherever_it_is(end, stddev):
+def test_a_softmax_before_other_layers_is_recognized(end, stddev):
     assert gives_probabilities(model(end, stddev))
 
 
 @pytest.mark.parametrize("stddev", [0.05, 3.0])
 @pytest.mark.parametrize("end", LOGITS.values(), ids=LOGITS)
-def test_logits_are_not_taken_for_probabilities(end, stddev):
+def test_logits_are_not_mistaken_for_probabilities(end, stddev):
     assert not gives_probabilities(model(end, stddev))
 
 
@@ -125,7 +125,7 @@ def test_probabilities_that_do_not_sum_to_one_are_refused(end, stddev):
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_half_precision_does_not_change_what_a_model_gives(policy):
+def test_half_precision_does_not_change_the_kind_of_outputs(policy):
     image = keras.Input((*SIZE, 3))
     logits = layers.Conv2D(23, 1, dtype=policy)(image)
     ended = layers.Activation("softmax", dtype=policy)(logits)
@@ -135,7 +135,7 @@ def test_half_precision_does_not_change_what_a_model_gives(policy):
         assert gives_probabilities(keras.Model(image, output)) is expected
 
 
-def test_broken_weights_do_not_change_what_a_model_gives():
+def test_nan_weights_do_not_change_the_kind_of_outputs():
     for end, expected in ((ops.softmax, True), (lambda y: y, False)):
         broken = model(end)
         broken.set_weights([np.full_like(weight, np.nan) for weight in broken.get_weights()])
@@ -147,7 +147,7 @@ class Missing(layers.Layer):
         return inputs + tf.strings.to_number(tf.io.read_file("/nowhere/number"))
 
 
-def test_what_a_model_gives_is_known_where_it_cannot_be_run():
+def test_outputs_of_models_that_cannot_be_run_are_recognized():
     image, logits = graph(size=(None, None))
     read = Missing()(logits)
     assert not gives_probabilities(keras.Model(image, read))
@@ -156,7 +156,7 @@ def test_what_a_model_gives_is_known_where_it_cannot_be_run():
         gives_probabilities(keras.Model(image, ops.sigmoid(read)))
 
 
-def test_untrained_networks_give_logits():
+def test_outputs_of_untrained_networks_are_logits():
     for seed in range(5):
         assert require_logits(unetv2.build_unetv2((16, 16, 3), 2, filters=2, depth=1, seed=seed))
 
@@ -170,16 +170,14 @@ def batches():
 USES = {
     "predict": lambda one, _: unetv2.predict(one, random_image(*SIZE)),
     "evaluate": lambda one, _: unetv2.evaluate(one, batches(), progress=False),
-    "export": lambda one, folder: unetv2.export(
-        one, folder / "exported", format="saved_model", verbose=False
-    ),
+    "export": lambda one, folder: unetv2.export(one, folder / "exported", format="saved_model"),
     "benchmark": lambda one, _: unetv2.benchmark(one, runs=1, batch_size=1),
     "train": lambda one, folder: unetv2.train(one, batches(), None, output_dir=folder / "run"),
 }
 
 
 @pytest.mark.parametrize("end", ["behind a cast", "function of ops", "nested", "own layer"])
-def test_probabilities_are_used_as_such(tmp_path, end):
+def test_softmax_models_are_predicted_evaluated_and_exported(tmp_path, end):
     image, logits = graph(stddev=3.0)
     plain, ended = keras.Model(image, logits), keras.Model(image, PROBABILITIES[end](logits))
     for one in (plain, ended):
@@ -197,14 +195,14 @@ def test_probabilities_are_used_as_such(tmp_path, end):
 
 
 @pytest.mark.parametrize("end", ["behind a cast", "function of ops", "nested", "own layer"])
-def test_probabilities_are_not_trained(tmp_path, end):
+def test_training_refuses_probabilities(tmp_path, end):
     with pytest.raises(ValueError, match="`model` must give logits to be trained.*Received: the "):
         USES["train"](model(PROBABILITIES[end]), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
-def test_a_sigmoid_for_each_class_is_refused_by_all(tmp_path, use):
+def test_a_sigmoid_per_class_is_refused_by_all_functions(tmp_path, use):
     one = model(NEITHER["sigmoid"])
     one.preprocessing = unetv2.Preprocessing(image_size=SIZE)
     with pytest.raises(ValueError, match="`model` must give logits, or .*Received: .*Sigmoid"):
@@ -257,7 +255,7 @@ WITHOUT_CODE = ("two inputs", "no pixels")
 
 
 @pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
-def test_other_models_are_refused_by_all_in_the_same_words(tmp_path, make):
+def test_all_functions_refuse_other_models_with_the_same_message(tmp_path, make):
     one = make()
     messages = set()
     for use in USES.values():
@@ -269,7 +267,7 @@ def test_other_models_are_refused_by_all_in_the_same_words(tmp_path, make):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in OTHERS if kind not in WITHOUT_CODE])
-def test_the_code_in_a_refusal_makes_a_model_that_works(kind):
+def test_the_code_in_an_error_makes_a_valid_model(kind):
     one = OTHERS[kind]()
     with pytest.raises(ValueError, match=r"`keras\.Model\(") as refusal:
         require_segmentation(one)
@@ -286,7 +284,7 @@ def test_the_code_in_a_refusal_makes_a_model_that_works(kind):
 
 # p = sigmoid(z) is the second of the softmax of (0, z).
 @pytest.mark.parametrize("kind", ["logits", "probabilities"])
-def test_the_two_classes_of_one_output_have_its_probabilities(kind):
+def test_one_output_is_converted_to_two_classes(kind):
     sigmoid = kind == "probabilities"
     one = model(lambda y: ops.sigmoid(y[..., :1]) if sigmoid else y[..., :1], stddev=3.0)
     with pytest.raises(ValueError, match="two classes") as refusal:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import save
+from label_files import find_pairs
 from test_pairs import touch
 
 import unetv2
+from unetv2.data.dataset import check_dataset, split_pairs
 from unetv2.data.naming import propose
-from unetv2.data.pairs import find_pairs, match_images, split_pairs
-from unetv2.data.validation import check_dataset
+from unetv2.data.sources.folders import match_images
 
 
 def form(name, text):

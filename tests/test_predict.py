@@ -1,4 +1,4 @@
-"""Prediction: images prepared as in training, whole or in windows, at their own size."""
+"""Prediction: preprocessing as in training, and tiling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from small_networks import N_CLASSES, asked, network, random_image, softmax
 
 import unetv2
 from unetv2.data.preprocess import Geometry, pixels_needed
-from unetv2.inference.inputs import Canvas, InputImage
+from unetv2.inference.inputs import InputImage, PreparedImage
 from unetv2.preprocessing import INTERPOLATIONS
 
 POINTWISE = network()
@@ -40,7 +40,7 @@ def probabilities(model, image, **options):
         ("nearest", "pad", (24, 40), "jpg"),
     ],
 )
-def test_images_are_prepared_as_in_training_to_the_bit(
+def test_images_are_preprocessed_exactly_as_in_training(
     tmp_path, interpolation, resize, size, suffix
 ):
     path = save(random_image(120, 160), tmp_path / "images" / f"a.{suffix}")
@@ -53,8 +53,8 @@ def test_images_are_prepared_as_in_training_to_the_bit(
     model = network((*size, 3), image_size=size, **options)
     needed = pixels_needed(geometry, interpolation)
     pixels = InputImage(path, channels=3, max_pixels=10**6).pixels(needed)
-    canvas = Canvas(pixels, geometry, interpolation, (0.0, 1.0))
-    np.testing.assert_array_equal(canvas.whole(), images[0])
+    prepared = PreparedImage(pixels, geometry, interpolation, (0.0, 1.0))
+    np.testing.assert_array_equal(prepared.whole(), images[0])
     # And the mask is the one of the network's logits for that.
     rows, columns = (
         slice((whole - part) // 2, (whole - part) // 2 + part)
@@ -66,7 +66,7 @@ def test_images_are_prepared_as_in_training_to_the_bit(
     np.testing.assert_array_equal(prediction.mask, prediction.probabilities.argmax(-1))
 
 
-def test_a_frame_is_shrunk_whole_and_its_logits_are_enlarged():
+def test_an_image_is_resized_and_its_logits_are_resized_back():
     small = random_image(96, 128)
     image = small.repeat(5, 0).repeat(5, 1)
     model = network((96, 128, 3), kernel=3, image_size=(96, 128))
@@ -89,9 +89,7 @@ def test_a_frame_is_shrunk_whole_and_its_logits_are_enlarged():
     window=st.sampled_from([(1, 1), (8, 8), (7, 12), (64, 5)]),
     overlap=st.sampled_from([0.0, 0.25, 0.7]), batch_size=st.integers(1, 9), tta=st.booleans(),
 )  # fmt: skip
-def test_where_pixels_stand_for_themselves_windows_change_nothing(
-    size, window, overlap, batch_size, tta
-):
+def test_tiling_does_not_change_a_pixelwise_model(size, window, overlap, batch_size, tta):
     # Windows of a single pixel share none.
     overlap = overlap if min(window) > 1 else 0.0
     image = random_image(*size)
@@ -123,14 +121,14 @@ def blended(model, image, window, overlap):
 
 
 @pytest.mark.parametrize("overlap", [0.25, 0.5, 0.75])
-def test_windows_are_blended_as_by_an_independent_stitcher(overlap):
+def test_tiles_are_blended_as_by_an_independent_implementation(overlap):
     # Whole numbers of strides: where windows start leaves nothing to choose.
     image = random_image(16 + 3 * round(16 * (1 - overlap)), 8 + 5 * round(8 * (1 - overlap)))
     found = probabilities(NEIGHBOURS, image, window=(16, 8), overlap=overlap)
     np.testing.assert_allclose(found, blended(NEIGHBOURS, image, (16, 8), overlap), atol=1e-5)
 
 
-def test_a_image_smaller_than_a_window_is_mirrored():
+def test_an_image_smaller_than_a_tile_is_padded_by_reflection():
     image = random_image(9, 6)
     around = np.pad(image, ((3, 4), (5, 5), (0, 0)), mode="reflect")
     found = probabilities(NEIGHBOURS, image, window=(16, 16))
@@ -139,7 +137,7 @@ def test_a_image_smaller_than_a_window_is_mirrored():
 
 
 @pytest.mark.parametrize("window", [None, (16, 16)])
-def test_order_and_batch_size_change_nothing(window):
+def test_order_and_batch_size_do_not_change_predictions(window):
     images = [random_image(20 + 5 * (number % 2), 30, seed=number) for number in range(5)]
     alone = [probabilities(NEIGHBOURS, image, window=window) for image in images]
     for batch_size in (1, 2, 8):
@@ -150,7 +148,7 @@ def test_order_and_batch_size_change_nothing(window):
             np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-6)
 
 
-def test_crops_are_predicted_in_windows_at_the_scale_of_training():
+def test_images_are_tiled_at_the_scale_of_the_training_crops():
     image = random_image(40, 50)
     native = network(kernel=5, seed=1, crop_size=(16, 16))
     np.testing.assert_array_equal(
@@ -165,7 +163,7 @@ def test_crops_are_predicted_in_windows_at_the_scale_of_training():
     )
 
 
-def test_what_crops_around_the_middle_left_out_is_predicted_too():
+def test_parts_outside_of_center_crops_are_predicted():
     image = random_image(20, 60)
     model = network((20, 30, 3), kernel=5, image_size=(20, 30), resize="crop")
     found = probabilities(model, image)
@@ -176,7 +174,7 @@ def test_what_crops_around_the_middle_left_out_is_predicted_too():
     np.testing.assert_allclose(probabilities(model, middle), asked(model, middle), atol=1e-5)
 
 
-def test_another_scale_is_that_of_the_resized_image():
+def test_scale_equals_resizing_the_image():
     half = random_image(20, 30)
     image = half.repeat(2, 0).repeat(2, 1)
     for window in (None, (8, 8)):
@@ -186,14 +184,14 @@ def test_another_scale_is_that_of_the_resized_image():
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_values_are_brought_to_the_range_of_training():
+def test_values_are_scaled_to_the_training_range():
     image = random_image(6, 7)
     model = network(value_range=(-1, 1))
     expected = softmax(model(image[np.newaxis] / np.float32(127.5) - 1))[0]
     np.testing.assert_allclose(probabilities(model, image), expected, atol=1e-4)
 
 
-def test_a_model_that_takes_few_sizes_predicts_all():
+def test_a_model_that_needs_multiples_predicts_any_size():
     image = keras.Input((None, None, 3))
     pooled = keras.layers.MaxPooling2D(4)(keras.layers.Conv2D(4, 3, padding="same")(image))
     merged = keras.layers.Concatenate()([keras.layers.UpSampling2D(4)(pooled), image])
@@ -210,7 +208,7 @@ def test_a_model_that_takes_few_sizes_predicts_all():
         unetv2.predict(model, odd, window=(30, 30))
 
 
-def test_large_images_are_fed_in_windows_where_nobody_says_how():
+def test_large_images_are_tiled_by_default():
     model = network((None, None, 1), n_classes=2)
     image = random_image(1100, 2000, 1)
     np.testing.assert_array_equal(
@@ -218,7 +216,7 @@ def test_large_images_are_fed_in_windows_where_nobody_says_how():
     )
 
 
-def test_probabilities_are_taken_as_such():
+def test_softmax_outputs_are_not_normalized_again():
     logits = network()
     soft = unetv2.SegmentationModel(
         logits.input, keras.layers.Softmax()(logits.output), preprocessing=logits.preprocessing
@@ -227,7 +225,7 @@ def test_probabilities_are_taken_as_such():
     np.testing.assert_allclose(probabilities(soft, image), probabilities(logits, image), atol=1e-6)
 
 
-def test_a_model_is_told_to_be_fed_at_another_scale_once(caplog):
+def test_another_scale_than_in_training_warns_once(caplog):
     model = network((None, None, 3), image_size=(8, 8))
     with caplog.at_level(logging.WARNING, "unetv2"):
         unetv2.predict(model, random_image(8, 8), window=(4, 4))

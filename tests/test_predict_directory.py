@@ -1,4 +1,4 @@
-"""Folders of images to folders of masks."""
+"""Prediction of folders."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from PIL import Image
 
 import unetv2
 from unetv2.data.io.open import decode_mask
-from unetv2.data.listing import take_shard
-from unetv2.prediction import directory as pipeline
-from unetv2.prediction.output_files import write_products
+from unetv2.data.sources.folders import take_shard
+from unetv2.prediction import directory
+from unetv2.prediction.output_files import write_outputs
 from unetv2.scratch import scratch_file
 
 
@@ -38,7 +38,7 @@ def images(tmp_path):
     "options",
     [{}, {"batch_size": 2}, {"window": (16, 16), "tta": True}, {"mc_samples": 2, "seed": 3}],
 )
-def test_each_image_has_one_mask_the_one_of_predict(model, images, tmp_path, options):
+def test_each_mask_equals_that_of_predict(model, images, tmp_path, options):
     result = predict(model, images, tmp_path / "masks", **options)
     assert files(tmp_path / "masks") == MASKS
     assert result.written == tuple(tmp_path / "masks" / name for name in MASKS)
@@ -73,14 +73,14 @@ def test_a_model_that_cannot_be_saved_predicts_a_folder(images, tmp_path):
         predict(model, images, tmp_path / "masks")
 
 
-def test_masks_and_images_are_a_data_set(model, images, tmp_path):
+def test_images_and_masks_form_a_data_set(model, images, tmp_path):
     predict(model, images, tmp_path / "masks")
     report = unetv2.check_dataset(images, tmp_path / "masks", n_classes=4, progress=False)
     assert report.n_pairs == len(NAMES)
     assert not [one for one in report.problems if one.severity == "error"]
 
 
-def test_colors_overlays_and_uncertainty_are_those_of_predict(model, images, tmp_path):
+def test_colors_overlays_and_uncertainty_equal_those_of_predict(model, images, tmp_path):
     folders = {f"{name}_dir": tmp_path / name for name in ("colors", "overlays", "uncertainty")}
     predict(model, images, tmp_path / "masks", **folders)
     for name, mask in zip(NAMES, MASKS, strict=True):
@@ -94,7 +94,7 @@ def test_colors_overlays_and_uncertainty_are_those_of_predict(model, images, tmp
     assert all(files(folder) == MASKS for folder in folders.values())
 
 
-def test_a_list_of_files_goes_by_their_names(model, images, tmp_path):
+def test_masks_of_a_list_are_named_after_the_files(model, images, tmp_path):
     result = predict(model, [images / "in" / "a.png", str(images / "b.jpg")], tmp_path / "masks")
     assert files(tmp_path / "masks") == ["a.png", "b.png"]
     assert len(result.written) == 2
@@ -109,7 +109,7 @@ def test_a_second_run_writes_nothing(model, images, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "masks").rglob("*")} == before
 
 
-def test_what_lacks_a_file_that_is_asked_for_is_done_again(model, images, tmp_path):
+def test_images_with_a_missing_output_are_predicted_again(model, images, tmp_path):
     predict(model, images, tmp_path / "masks")
     (tmp_path / "masks" / "z.png").unlink()
     assert len(predict(model, images, tmp_path / "masks").written) == 1
@@ -117,18 +117,18 @@ def test_what_lacks_a_file_that_is_asked_for_is_done_again(model, images, tmp_pa
     assert len(result.written) == len(MASKS)
 
 
-def test_overwrite_does_all_again(model, images, tmp_path):
+def test_overwrite_predicts_all_images_again(model, images, tmp_path):
     save(np.zeros((2, 2), np.uint8), tmp_path / "masks" / "a.png")
     result = predict(model, images, tmp_path / "masks", overwrite=True)
     assert len(result.written) == len(MASKS)
     assert decode_mask(str(tmp_path / "masks" / "a.png")).shape == SIZES[0]
 
 
-def test_an_interrupted_run_leaves_whole_files_and_the_next_one_does_the_rest(
+def test_an_interrupted_run_leaves_complete_files_and_can_be_resumed(
     model, images, tmp_path, monkeypatch
 ):
     calls = []
-    write = pipeline.write_products
+    write = directory.write_outputs
 
     def interrupted(prediction, outputs, note):
         calls.append(outputs)
@@ -137,7 +137,7 @@ def test_an_interrupted_run_leaves_whole_files_and_the_next_one_does_the_rest(
         write(prediction, outputs, note)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "write_products", interrupted)
+        patched.setattr(directory, "write_outputs", interrupted)
         with pytest.raises(KeyboardInterrupt):
             predict(model, images, tmp_path / "masks")
     there = files(tmp_path / "masks")
@@ -148,7 +148,7 @@ def test_an_interrupted_run_leaves_whole_files_and_the_next_one_does_the_rest(
     assert files(tmp_path / "masks") == MASKS
 
 
-def test_half_written_files_do_not_count_and_are_removed(model, images, tmp_path):
+def test_partial_files_are_ignored_and_removed(model, images, tmp_path):
     # As a killed process leaves them, and another shard that is alive.
     (tmp_path / "masks").mkdir()
     left_behind(tmp_path / "masks")
@@ -160,7 +160,7 @@ def test_half_written_files_do_not_count_and_are_removed(model, images, tmp_path
     assert files(tmp_path / "masks") == MASKS
 
 
-def test_old_and_new_files_of_a_image_never_count_as_one(model, images, tmp_path, monkeypatch):
+def test_outputs_of_two_models_are_never_mixed(model, images, tmp_path, monkeypatch):
     options = {"colors_dir": tmp_path / "colors", "overlays_dir": tmp_path / "overlays"}
     predict(model, images, tmp_path / "masks", **options)
     other, replaced = small_model(1), []
@@ -195,7 +195,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("build", "options", "found"), CHANGES.values(), ids=CHANGES)
-def test_what_another_model_or_other_options_made_is_refused(
+def test_masks_of_another_model_or_other_options_are_refused(
     model, images, tmp_path, build, options, found
 ):
     predict(model, images, tmp_path / "masks")
@@ -211,7 +211,7 @@ def test_what_another_model_or_other_options_made_is_refused(
     assert len(predict(build(), images, tmp_path / "masks", **options).skipped) == 6
 
 
-def test_the_same_model_from_a_file_and_the_same_options_go_on(images, tmp_path):
+def test_the_same_model_and_options_resume_a_run(images, tmp_path):
     options = {"window": (16, 16), "tta": True, "overlap": 0.5}
     predict(small_model(), images, tmp_path / "masks", **options)
     (tmp_path / "masks" / "z.png").unlink()
@@ -221,7 +221,7 @@ def test_the_same_model_from_a_file_and_the_same_options_go_on(images, tmp_path)
     assert (len(result.written), len(result.skipped)) == (1, 5)
 
 
-def test_a_mask_that_something_else_made_is_refused(model, images, tmp_path):
+def test_a_mask_of_unknown_origin_is_refused(model, images, tmp_path):
     path = tmp_path / "masks" / "in" / "a.png"
     for content in (b"", b"text", b"\x89PNG\r\n\x1a\n" + bytes(30)):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -240,28 +240,28 @@ def test_an_overlay_of_another_model_is_refused(model, images, tmp_path):
         predict(model, images, tmp_path / "masks", overlays_dir=tmp_path / "overlays")
 
 
-def test_a_image_that_was_replaced_is_predicted_again(model, images, tmp_path):
+def test_a_replaced_image_is_predicted_again(model, images, tmp_path):
     predict(model, images, tmp_path / "masks")
     (images / "b.jpg").write_bytes((images / "b.jpg").read_bytes() + b"more")
     result = predict(model, images, tmp_path / "masks")
     assert result.written == (tmp_path / "masks" / "b.png",)
 
 
-def test_a_image_that_is_replaced_while_it_is_predicted_is_predicted_again(
+def test_an_image_replaced_during_prediction_is_predicted_again(
     model, images, tmp_path, monkeypatch
 ):
     def replaced(prediction, outputs, note):
         (images / "b.jpg").write_bytes(before + b"more")
-        write_products(prediction, outputs, note)
+        write_outputs(prediction, outputs, note)
 
     before = (images / "b.jpg").read_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "write_products", replaced)
+        patched.setattr(directory, "write_outputs", replaced)
         predict(model, [images / "b.jpg"], tmp_path / "masks")
     assert predict(model, [images / "b.jpg"], tmp_path / "masks").written
 
 
-def test_a_killed_overwriting_is_noticed_by_the_next_run(model, images, tmp_path):
+def test_an_interrupted_overwrite_is_noticed_by_the_next_run(model, images, tmp_path):
     predict(small_model(1), images, tmp_path / "masks")
     predict(model, images, tmp_path / "masks", overwrite=True, shard=(0, 2))
     with pytest.raises(ValueError, match="Received: 3 files, .*b.png', made with another"):
@@ -269,20 +269,20 @@ def test_a_killed_overwriting_is_noticed_by_the_next_run(model, images, tmp_path
     assert len(predict(model, images, tmp_path / "masks", shard=(0, 2)).skipped) == 3
 
 
-def test_a_large_mask_carries_its_note_too(model, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "_LARGEST_IN_MEMORY", 1)
+def test_a_large_mask_has_a_note(model, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(directory, "_LARGEST_IN_MEMORY", 1)
     predict(model, images, tmp_path / "masks")
     assert len(predict(model, images, tmp_path / "masks").skipped) == 6
 
 
 @given(n=st.integers(0, 30), count=st.integers(1, 9))
-def test_shards_are_disjoint_even_and_together_all(n, count):
+def test_shards_are_a_balanced_partition(n, count):
     parts = [take_shard(range(n), (index, count), "images") for index in range(count)]
     assert sorted(number for part in parts for number in part) == list(range(n))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_shards_together_do_what_one_run_does(model, images, tmp_path):
+def test_shards_together_equal_one_run(model, images, tmp_path):
     predict(model, images, tmp_path / "one")
     for index in range(4):
         result = predict(model, images, tmp_path / "masks", shard=(index, 4))
@@ -292,12 +292,12 @@ def test_shards_together_do_what_one_run_does(model, images, tmp_path):
         assert one == other
 
 
-def test_a_shard_without_a_image_is_done(model, images, tmp_path):
+def test_an_empty_shard_writes_nothing(model, images, tmp_path):
     result = predict(model, images, tmp_path / "masks", shard=(7, 8))
     assert (result.written, result.failed) == ((), {})
 
 
-def test_broken_files_are_listed_and_the_others_done(model, images, tmp_path, caplog):
+def test_damaged_images_are_listed_and_the_others_predicted(model, images, tmp_path, caplog):
     (images / "a.png").write_bytes(b"nothing")
     whole = (images / "in" / "a.png").read_bytes()
     (images / "in" / "a.png").write_bytes(whole[: len(whole) // 2])
@@ -322,9 +322,9 @@ def test_images_that_are_too_large_fail(model, images, tmp_path):
     )
 
 
-def test_large_images_are_written_band_by_band(model, images, tmp_path, monkeypatch):
+def test_large_masks_written_in_rows_are_the_same(model, images, tmp_path, monkeypatch):
     predict(model, images, tmp_path / "one")
-    monkeypatch.setattr(pipeline, "_LARGEST_IN_MEMORY", 1)
+    monkeypatch.setattr(directory, "_LARGEST_IN_MEMORY", 1)
     colors = tmp_path / "colors"
     predict(model, images, tmp_path / "masks", colors_dir=colors)
     assert files(colors) == files(tmp_path / "masks") == MASKS
@@ -340,7 +340,7 @@ def test_progress_counts_images(model, images, tmp_path, capsys, monkeypatch):
     assert "5 of 6 images, 1 failed" in capsys.readouterr().err
 
 
-def test_arrays_of_any_number_of_channels_are_images(tmp_path):
+def test_arrays_may_have_any_number_of_channels(tmp_path):
     keras.utils.set_random_seed(0)
     model = unetv2.build_unetv2((16, 16, 5), 3, filters=2, depth=1)
     (tmp_path / "images").mkdir()
@@ -360,7 +360,7 @@ def test_links_to_folders_are_followed_and_written_as_folders(model, images, tmp
     assert files(tmp_path / "elsewhere") == ["z.png"]
 
 
-def test_what_cannot_be_written_is_an_error_and_leaves_nothing_half(model, images, tmp_path):
+def test_a_write_error_leaves_no_partial_files(model, images, tmp_path):
     # A folder where a file should be.
     (tmp_path / "masks" / "z.png" / "x").mkdir(parents=True)
     with pytest.raises(OSError, match="'.*z.png' must be written"):

@@ -1,4 +1,4 @@
-"""What would do harm, or cannot be done, is refused before any work."""
+"""Prediction of folders: arguments that are refused before the prediction."""
 
 from __future__ import annotations
 
@@ -20,47 +20,45 @@ def images(tmp_path):
     return write_images(tmp_path)
 
 
-def refused(images, error, message, output, **options):
-    before = files(images.parent)
+def refused(folder, error, message, output, *, images=None, **options):
+    before = files(folder.parent)
     with pytest.raises(error, match=message):
-        # The folders are looked at before the model is.
-        predict("model.keras", options.pop("images", images), output, **options)
-    assert files(images.parent) == before
+        # The paths are checked before the model is loaded.
+        predict("model.keras", folder if images is None else images, output, **options)
+    assert files(folder.parent) == before
 
 
-def test_what_would_be_read_again_is_refused(images, tmp_path):
+def test_outputs_among_the_images_are_refused(images, tmp_path):
     for output in (images, images / "masks", images / "in" / "masks"):
-        refused(
-            images, ValueError, "`output_dir` must lie outside the folder of the images", output
-        )
+        refused(images, ValueError, "`output_dir` must be outside the folder of the images", output)
     (tmp_path / "link").symlink_to(images, target_is_directory=True)
-    refused(images, ValueError, "`output_dir` must lie outside", tmp_path / "link" / "masks")
+    refused(images, ValueError, "`output_dir` must be outside", tmp_path / "link" / "masks")
     refused(
-        images, ValueError, "`colors_dir` must lie outside", tmp_path / "masks",
+        images, ValueError, "`colors_dir` must be outside", tmp_path / "masks",
         colors_dir=images / "colors",
     )  # fmt: skip
     # The masks of `images/images` would lie in `images`.
     save(np.zeros((4, 4, 3), np.uint8), images / "images" / "x.png")
-    refused(images, ValueError, "`output_dir` must lie outside", tmp_path)
+    refused(images, ValueError, "`output_dir` must be outside", tmp_path)
 
 
-def test_links_out_of_the_output_are_refused(images, tmp_path):
+def test_links_to_other_folders_are_refused(images, tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "masks" / "in").symlink_to(tmp_path / "other", target_is_directory=True)
-    message = "`output_dir` must hold no link to a folder elsewhere"
+    message = "`output_dir` must not contain links to other folders"
     refused(images, ValueError, message, tmp_path / "masks")
     refused(images, ValueError, message, tmp_path / "masks", shard=(0, 6))
 
 
-def test_images_are_not_written_over(images):
-    message = "must be a folder where no image is written over"
+def test_images_are_never_overwritten(images):
+    message = "must be a folder in which no image is overwritten"
     listed = [images / "b.jpg", images / "z.png"]
     refused(images, ValueError, message, images, images=listed)
     refused(images, ValueError, message, images, images=listed, shard=(0, 2))
 
 
-def test_folders_of_different_things_are_apart(images, tmp_path):
+def test_output_folders_must_be_separate(images, tmp_path):
     for colors, output in (("a", "a"), ("a/b", "a"), ("a", "a/b")):
         message = "must be another folder than `.*`, and not in it"
         refused(
@@ -68,7 +66,7 @@ def test_folders_of_different_things_are_apart(images, tmp_path):
         )  # fmt: skip
 
 
-def test_two_images_of_one_name_are_refused(images, tmp_path):
+def test_two_images_with_the_same_name_are_refused(images, tmp_path):
     save(np.zeros((4, 4, 3), np.uint8), images / "a.bmp")
     message = "`images` must hold one image of each name, extensions aside. Received: '.*a"
     refused(images, ValueError, message, tmp_path / "masks")
@@ -81,7 +79,7 @@ def test_missing_and_empty_folders_are_refused(images, tmp_path):
     masks = tmp_path / "masks"
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
-    for pictures, error, message in (
+    for paths, error, message in (
         (tmp_path / "none", FileNotFoundError, "`images` must be an existing folder"),
         (tmp_path / "file", NotADirectoryError, "`images` must be a folder"),
         (tmp_path / "empty", ValueError, "`images` must hold images"),
@@ -89,7 +87,7 @@ def test_missing_and_empty_folders_are_refused(images, tmp_path):
         ([images / "none.png"], FileNotFoundError, "`images` must be files or one folder"),
         ([images / "notes.txt"], ValueError, "`images` must be images"),
     ):
-        refused(images, error, message, masks, images=pictures)
+        refused(images, error, message, masks, images=paths)
     refused(images, NotADirectoryError, "`output_dir` must be a folder", tmp_path / "file")
     refused(images, FileNotFoundError, "`model` must be a file", masks)
 
@@ -113,13 +111,13 @@ def test_a_shard_is_two_integers(images, tmp_path):
         ({"window": (16,)}, ValueError, "`window` must be two positive integers"),
     ],
 )
-def test_wrong_options_are_errors_before_work(model, images, tmp_path, options, error, message):
+def test_invalid_options_write_nothing(model, images, tmp_path, options, error, message):
     with pytest.raises(error, match=message):
         predict(model, images, tmp_path / "masks", **options)
     assert not (tmp_path / "masks").exists()
 
 
-def test_samples_of_a_model_without_dropout_are_an_error_before_work(images, tmp_path):
+def test_samples_without_dropout_write_nothing(images, tmp_path):
     model = unetv2.build_unetv2((16, 16, 3), 3, filters=2, depth=1, dropout=0.0)
     with pytest.raises(ValueError, match="`mc_samples` must be 0 for a model without dropout"):
         predict(model, images, tmp_path / "masks", mc_samples=2)

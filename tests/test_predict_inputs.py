@@ -1,8 +1,9 @@
-"""What prediction takes: images and models of any kind, and what it says of the rest."""
+"""Prediction: kinds of images and models, and errors."""
 
 from __future__ import annotations
 
 import gc
+import inspect
 import logging
 import re
 import weakref
@@ -15,7 +16,9 @@ from conftest import save
 from small_networks import N_CLASSES, asked, network, random_image
 
 import unetv2
-from unetv2.inference.compiled_model import Network
+from unetv2.data.io.open import decode_mask
+from unetv2.inference.network import network_of
+from unetv2.inference.predictor import PredictorOptions
 from unetv2.models.resizing import CropToSize
 
 MODEL = network()
@@ -25,7 +28,7 @@ def probabilities(model, image, **options):
     return unetv2.predict(model, image, probabilities=True, **options).probabilities
 
 
-def test_8_bits_16_bits_and_floats_are_the_same_image(tmp_path):
+def test_dtypes_and_files_of_an_image_give_the_same_prediction(tmp_path):
     image = random_image(9, 11)
     expected = asked(MODEL, image)
     np.save(tmp_path / "image.npy", image)
@@ -39,7 +42,7 @@ def test_8_bits_16_bits_and_floats_are_the_same_image(tmp_path):
         np.testing.assert_allclose(probabilities(MODEL, same), expected, atol=1e-5)
 
 
-def test_floats_are_resized_as_they_are():
+def test_floats_are_resized_without_rounding():
     model = network((4, 4, 3), image_size=(4, 4), interpolation="bicubic")
     image = random_image(8, 8)
     np.testing.assert_allclose(
@@ -47,14 +50,14 @@ def test_floats_are_resized_as_they_are():
     )
 
 
-def test_one_channel_needs_no_axis():
+def test_gray_arrays_need_no_channel_axis():
     model = network((None, None, 1))
     image = random_image(5, 6, 1)
     np.testing.assert_array_equal(probabilities(model, image[..., 0]), probabilities(model, image))
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
-def test_memory_maps_are_read_whatever_part_they_are(tmp_path, mode):
+def test_slices_of_memory_maps_are_read_correctly(tmp_path, mode):
     image = random_image(20, 24)
     np.save(tmp_path / "image.npy", image)
     stored = np.load(tmp_path / "image.npy", mmap_mode=mode)
@@ -71,14 +74,14 @@ def test_memory_maps_are_read_whatever_part_they_are(tmp_path, mode):
     np.testing.assert_allclose(turned, asked(MODEL, image.swapaxes(0, 1)), atol=1e-5)
 
 
-def test_a_list_gives_a_list(tmp_path):
+def test_a_list_of_images_gives_a_list(tmp_path):
     images = [random_image(5, 6), save(random_image(8, 4), tmp_path / "image.png")]
     predictions = unetv2.predict(MODEL, images)
     assert [prediction.mask.shape for prediction in predictions] == [(5, 6), (8, 4)]
     assert unetv2.predict(MODEL, []) == []
 
 
-def test_a_model_is_also_the_path_of_its_file(tmp_path):
+def test_a_model_may_be_a_path(tmp_path):
     model = network((8, 8, 3), image_size=(8, 8), resize="pad")
     model.save(tmp_path / "model.keras")
     image = random_image(16, 9)
@@ -87,7 +90,7 @@ def test_a_model_is_also_the_path_of_its_file(tmp_path):
     )
 
 
-def test_other_models_are_fed_with_what_is_assumed(caplog):
+def test_defaults_for_models_without_preprocessing_are_logged(caplog):
     shrunk = network((6, 8, 3), image_size=(6, 8))
     free = network()
     image = random_image(12, 16)
@@ -103,7 +106,7 @@ def test_other_models_are_fed_with_what_is_assumed(caplog):
     assert "Assumed: images at their own size" in caplog.messages[1]
 
 
-def test_half_precision_gives_numbers_of_full():
+def test_half_precision_models_give_float32():
     model = unetv2.build_unetv2((16, 16, 3), N_CLASSES, filters=2, depth=1, dtype="mixed_bfloat16")
     model.preprocessing = unetv2.Preprocessing(image_size=(16, 16))
     found = probabilities(model, random_image(16, 16))
@@ -111,7 +114,7 @@ def test_half_precision_gives_numbers_of_full():
     np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
 
 
-def test_weights_that_change_are_the_ones_used():
+def test_current_weights_are_used():
     model = network()
     image = random_image(4, 4)
     probabilities(model, image)
@@ -119,11 +122,11 @@ def test_weights_that_change_are_the_ones_used():
     np.testing.assert_allclose(probabilities(model, image), asked(model, image), atol=1e-6)
 
 
-def test_what_is_compiled_lives_as_long_as_its_model():
+def test_compiled_functions_are_freed_with_the_model():
     model = network((None, None, 3), keras.layers.Dropout(0.5))
     unetv2.predict(model, random_image(4, 4), mc_samples=1)
-    kept = weakref.ref(Network.of(model))
-    assert Network.of(model) is kept()
+    kept = weakref.ref(network_of(model))
+    assert network_of(model) is kept()
     del model
     # What was compiled goes after the model.
     gc.collect()
@@ -139,9 +142,9 @@ def enlarged(x):
 
 
 @pytest.mark.parametrize("layers", [(), (enlarged,)])
-def test_ever_new_sizes_compile_few_graphs(layers):
+def test_many_sizes_compile_few_graphs(layers):
     model = network((None, None, 3), *layers, kernel=3)
-    network_ = Network.of(model)
+    network_ = network_of(model)
     for side in range(2, 14):
         image = random_image(side, 20)
         np.testing.assert_allclose(probabilities(model, image), asked(model, image), atol=1e-5)
@@ -170,12 +173,12 @@ NAN = np.full((4, 4, 3), np.nan)
         ("nowhere.npy", FileNotFoundError, "nowhere.npy"),
     ],
 )  # fmt: skip
-def test_what_is_no_image_is_told(image, error, message):
+def test_invalid_images_raise(image, error, message):
     with pytest.raises(error, match=message.replace("[", "\\[").replace("(image", "\\(image")):
         unetv2.predict(MODEL, image)
 
 
-def test_files_that_are_no_images_are_told(tmp_path):
+def test_invalid_image_files_raise(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     np.save(tmp_path / "floats.npy", np.zeros((4, 4, 3)))
     np.save(tmp_path / "gray.npy", GREY)
@@ -209,7 +212,7 @@ class Subclass(keras.Model):
 
 
 @pytest.mark.parametrize("layers", [flat, sigmoid, smaller])
-def test_models_of_something_else_are_told(layers):
+def test_models_with_other_outputs_raise(layers):
     image = keras.Input((8, 8, 3))
     with pytest.raises(
         ValueError, match="`model` must .*logits \\(batch, height, width, n_classes"
@@ -217,7 +220,7 @@ def test_models_of_something_else_are_told(layers):
         unetv2.predict(keras.Model(image, layers(image)), random_image(8, 8))
 
 
-def test_free_models_whose_logits_are_smaller_are_told():
+def test_models_with_smaller_logits_raise():
     image = keras.Input((None, None, 3))
     model = keras.Model(image, smaller(image))
     message = "must take images of 32x32. Received: the model .*, which gives logits of 16x16"
@@ -225,7 +228,7 @@ def test_free_models_whose_logits_are_smaller_are_told():
         unetv2.predict(model, random_image(8, 8))
 
 
-def test_what_is_no_model_is_told(tmp_path):
+def test_invalid_models_raise(tmp_path):
     with pytest.raises(ValueError, match="`model` must map images .*Received: .*Subclass"):
         unetv2.predict(Subclass(), random_image(8, 8))
     message = "`model` must be a keras.Model, the path of a .keras file, or an exported model"
@@ -247,7 +250,7 @@ def test_what_is_no_model_is_told(tmp_path):
         unetv2.predict(tmp_path / "broken.keras", random_image(8, 8))
 
 
-def test_broken_weights_are_told():
+def test_nan_weights_raise():
     model = network()
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     with pytest.raises(ValueError, match="`model` must give numbers. Received: outputs of the mod"):
@@ -266,12 +269,12 @@ def test_broken_weights_are_told():
         ({"batch_size": 0}, ValueError, "`batch_size` must be a positive integer"),
     ],
 )
-def test_arguments_out_of_range_are_told(options, error, message):
+def test_arguments_out_of_range_raise(options, error, message):
     with pytest.raises(error, match=re.escape(message)):
         unetv2.predict(MODEL, random_image(4, 4), **options)
 
 
-def test_a_model_is_fed_with_the_size_that_it_was_built_for():
+def test_preprocessing_that_does_not_fit_the_model_raises():
     model = network((8, 8, 3), image_size=(16, 16))
     message = r"of images that the model takes. Received: images of \(16, 16\) and a model"
     with pytest.raises(ValueError, match=message):
@@ -281,7 +284,29 @@ def test_a_model_is_fed_with_the_size_that_it_was_built_for():
         unetv2.predict(model, random_image(8, 8))
 
 
-def test_a_model_of_one_size_predicts_any_at_native_scale():
+def test_a_model_of_one_size_predicts_images_of_any_size():
     model = network((8, 8, 3))
     for image in (random_image(3, 5), random_image(8, 8), random_image(17, 30)):
         np.testing.assert_allclose(probabilities(model, image), asked(network(), image), atol=1e-5)
+
+
+def test_functions_pass_on_the_options_of_the_constructor():
+    constructor = inspect.signature(unetv2.Predictor).parameters
+    assert set(PredictorOptions.__annotations__) == set(constructor) - {"model"}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'windows'"):
+        unetv2.predict(MODEL, random_image(4, 4), windows=(4, 4))
+
+
+def test_a_predictor_predicts_arrays_paths_and_lists_with_its_options(tmp_path):
+    model = network(kernel=3)
+    model.save(tmp_path / "model.keras")
+    image = random_image(20, 24)
+    path = save(image, tmp_path / "image.png")
+    options = {"window": (8, 12), "overlap": 0.5, "tta": True}
+    expected = unetv2.predict(model, image, **options).mask
+    predictor = unetv2.Predictor(tmp_path / "model.keras", **options)
+    several = predictor.predict([image, path])
+    for prediction in (predictor.predict(image), predictor.predict(path), *several):
+        np.testing.assert_array_equal(prediction.mask, expected)
+    result = predictor.predict_directory([path], tmp_path / "masks", progress=False)
+    np.testing.assert_array_equal(decode_mask(str(result.written[0])), expected)

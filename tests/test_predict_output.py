@@ -1,4 +1,4 @@
-"""What prediction gives: masks in memory and in files, whole or not there."""
+"""Prediction: masks in memory and in files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from small_networks import network, random_image
 
 import unetv2
 from unetv2.inference.inputs import InputImage
-from unetv2.inference.postprocess import Band, Wanted, enlarge
-from unetv2.inference.predictor import Predictor
+from unetv2.inference.prediction import OutputOptions, Strip, resize_strips
+from unetv2.inference.predictor import ImagePredictor
 
 FULL = Path("/dev/full")
 MODEL = network(kernel=3, crop_size=(16, 16))
@@ -30,7 +30,7 @@ def read(path):
 
 @pytest.mark.parametrize("suffix", ["npy", "png", "tif", "TIFF"])
 @pytest.mark.parametrize("model", [MODEL, MANY], ids=["8 bits", "16 bits"])
-def test_a_written_mask_is_the_one_in_memory(tmp_path, suffix, model):
+def test_a_written_mask_equals_that_in_memory(tmp_path, suffix, model):
     image = random_image(37, 53)
     path = tmp_path / f"mask.{suffix}"
     written = unetv2.predict(model, image, output=path)
@@ -47,7 +47,7 @@ def test_a_written_mask_is_the_one_in_memory(tmp_path, suffix, model):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_what_is_asked_for_is_made_beside_a_file(tmp_path):
+def test_requested_outputs_are_computed_with_a_file(tmp_path):
     image = random_image(20, 30)
     written = unetv2.predict(
         MODEL, image, output=tmp_path / "mask.png", uncertainty=True, probabilities=True
@@ -61,7 +61,7 @@ def test_what_is_asked_for_is_made_beside_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("scale", [None, 0.5, 3.0])
-def test_a_scene_goes_from_file_to_file(tmp_path, scale):
+def test_a_large_image_is_predicted_from_file_to_file(tmp_path, scale):
     image = random_image(61, 80)
     np.save(tmp_path / "scene.npy", image)
     options = {"window": (16, 16), "scale": scale}
@@ -74,7 +74,7 @@ def test_a_scene_goes_from_file_to_file(tmp_path, scale):
         assert isinstance(prediction.mask, np.memmap)
 
 
-def test_what_fails_leaves_what_was_there(tmp_path):
+def test_an_error_leaves_the_existing_file(tmp_path):
     path = tmp_path / "mask.png"
     path.write_bytes(b"before")
     model = network(crop_size=(16, 16))
@@ -86,7 +86,7 @@ def test_what_fails_leaves_what_was_there(tmp_path):
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs a device that is full")
-def test_a_full_disk_is_told(tmp_path, monkeypatch):
+def test_a_full_disk_raises(tmp_path, monkeypatch):
     opened = Path.open
     monkeypatch.setattr(Path, "open", lambda _, mode: opened(FULL, mode))
     with pytest.raises(OSError, match="mask.npy' must be written to go on. Received: No space"):
@@ -94,7 +94,7 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
+def test_invalid_outputs_raise_before_the_prediction(tmp_path):
     image = save(random_image(8, 8), tmp_path / "image.png")
     link = tmp_path / "link.png"
     link.symlink_to(image)
@@ -102,7 +102,11 @@ def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
         (image, ValueError, "`output` must be another file than the image's. Received: output="),
         (link, ValueError, "`output` must be another file than the image's. Received: output="),
         (tmp_path / "mask.jpg", ValueError, "`output` must end in .npy, .png, .tif, .tiff"),
-        (tmp_path / "none" / "mask.png", FileNotFoundError, "`output` must lie in a folder"),
+        (
+            tmp_path / "none" / "mask.png",
+            FileNotFoundError,
+            "`output` must be in an existing folder",
+        ),
     ):
         with pytest.raises(error, match=re.escape(message)):
             unetv2.predict(MODEL, image, output=output)
@@ -111,14 +115,14 @@ def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path):
     np.testing.assert_array_equal(read(image), random_image(8, 8))
 
 
-def test_a_map_of_the_output_is_no_image(tmp_path):
+def test_a_memory_map_of_the_output_raises(tmp_path):
     np.save(tmp_path / "scene.npy", random_image(8, 8))
     scene = np.load(tmp_path / "scene.npy", mmap_mode="r")
     with pytest.raises(ValueError, match="`output` must be another file than the image's"):
         unetv2.predict(MODEL, scene, output=tmp_path / "scene.npy")
 
 
-def test_progress_is_said_in_rows(capsys, monkeypatch):
+def test_progress_counts_rows(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     unetv2.predict(MODEL, [random_image(20, 20), random_image(30, 20)], progress=True)
     assert "50 of 50 rows" in capsys.readouterr().err
@@ -126,7 +130,7 @@ def test_progress_is_said_in_rows(capsys, monkeypatch):
     assert "rows" not in capsys.readouterr().err
 
 
-def test_the_overlay_is_painted_in_the_models_colors():
+def test_the_overlay_has_the_colors_of_the_model():
     table = unetv2.ClassTable(tuple("abcd"), ((0, 0, 0), (255, 0, 0), (0, 99, 0), (9, 9, 9)))
     model = network(classes=table)
     image = random_image(6, 7)
@@ -145,51 +149,52 @@ def test_the_overlay_of_a_file_shows_the_file(tmp_path):
     np.testing.assert_array_equal(prediction.overlay(opacity=0), image)
 
 
-def test_parts_cover_a_image_once_in_order():
-    predictor = Predictor(MODEL, batch_size=3, overlap=0.6)
-    image = InputImage(random_image(40, 50), channels=3, max_pixels=10**6)
+def test_blocks_cover_an_image_once_in_order():
+    engine = ImagePredictor(MODEL, batch_size=3, overlap=0.6).engine
+    image = InputImage(random_image(40, 50), channels=3)
     counts = np.zeros((40, 50), int)
     before = (-1, -1)
-    for part in predictor.parts(image, Wanted(probabilities=True)):
-        height, width = part.mask.shape
-        assert part.probabilities.shape == (height, width, 4)
-        counts[part.row : part.row + height, part.column : part.column + width] += 1
-        assert (part.row, part.column) > before
-        before = (part.row, part.column)
+    ((_, blocks),) = engine.predict([image], OutputOptions(probabilities=True))
+    for block in blocks:
+        height, width = block.mask.shape
+        assert block.probabilities.shape == (height, width, 4)
+        counts[block.row : block.row + height, block.column : block.column + width] += 1
+        assert (block.row, block.column) > before
+        before = (block.row, block.column)
     assert (counts == 1).all()
 
 
-@pytest.mark.parametrize("bands", [[1] * 7, [7], [2, 1, 4], [6, 1]])
+@pytest.mark.parametrize("heights", [[1] * 7, [7], [2, 1, 4], [6, 1]])
 @pytest.mark.parametrize("size", [(7, 5), (20, 33), (3, 2), (1, 1), (64, 5)])
-def test_bands_are_enlarged_as_the_whole(bands, size, monkeypatch):
+def test_strips_are_resized_like_the_whole_image(heights, size, monkeypatch):
     values = np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32)
     expected = tf.image.resize(values, size)
-    starts = np.cumsum([0, *bands])
-    parts = [Band(row, values[row:end]) for row, end in itertools.pairwise(starts)]
+    starts = np.cumsum([0, *heights])
+    strips = [Strip(row, values[row:end]) for row, end in itertools.pairwise(starts)]
     for most in (2**26, 4 * 3 * size[1] * 2):
-        monkeypatch.setattr("unetv2.inference.postprocess._BYTES_AT_ONCE", most)
-        found = list(enlarge(iter(parts), (7, 5), size))
-        assert [band.row for band in found] == list(
-            np.cumsum([0, *(band.values.shape[0] for band in found)])[:-1]
+        monkeypatch.setattr("unetv2.inference.prediction._BYTES_AT_ONCE", most)
+        found = list(resize_strips(iter(strips), (7, 5), size))
+        assert [strip.row for strip in found] == list(
+            np.cumsum([0, *(strip.values.shape[0] for strip in found)])[:-1]
         )
-        whole = np.concatenate([np.asarray(band.values) for band in found])
+        whole = np.concatenate([np.asarray(strip.values) for strip in found])
         np.testing.assert_allclose(whole, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{}, {"window": (16, 16), "scale": 0.5}, {"scale": 1.5}])
-def test_how_much_is_done_at_once_changes_nothing(options, monkeypatch):
+def test_memory_limits_do_not_change_predictions(options, monkeypatch):
     model = network(kernel=3, seed=2)
     images = [random_image(50, 60), random_image(50, 60, seed=1)]
     expected = unetv2.predict(model, images, probabilities=True, **options)
     monkeypatch.setattr("unetv2.inference.predictor._BYTES_AT_ONCE", 4 * 4 * 60 * 3)
-    monkeypatch.setattr("unetv2.inference.postprocess._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
+    monkeypatch.setattr("unetv2.inference.prediction._BYTES_AT_ONCE", 4 * 4 * 60 * 2)
     found = unetv2.predict(model, images, probabilities=True, **options)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
         np.testing.assert_allclose(one.uncertainty, other.uncertainty, atol=1e-5)
 
 
-def test_ids_of_very_many_classes_go_to_arrays_only(tmp_path):
+def test_ids_of_32_bits_need_npy(tmp_path):
     image = keras.Input((None, None, 1))
     model = unetv2.SegmentationModel(
         image, keras.layers.Conv2D(70_000, 1)(image),

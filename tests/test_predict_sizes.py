@@ -1,4 +1,4 @@
-"""Models built for one size predict by windows of others, where their layers take them."""
+"""Prediction with other window sizes than a model was built for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from small_networks import N_CLASSES, network, random_image
 
 import unetv2
-from unetv2.inference.compiled_model import Network
+from unetv2.inference.network import network_of
 
 
 def probabilities(model, image, **options):
@@ -19,7 +19,7 @@ def probabilities(model, image, **options):
 
 
 @pytest.mark.parametrize("mc_samples", [0, 3])
-def test_a_model_of_one_size_has_windows_of_any(mc_samples):
+def test_a_model_of_one_size_supports_other_windows(mc_samples):
     options = {"window": (12, 20), "mc_samples": mc_samples}
     size = {"filters": 4, "depth": 2, "normalization": "batch", "seed": 0}
     model = unetv2.build_unetv2((16, 24, 3), 3, **size)
@@ -38,14 +38,14 @@ def test_a_model_of_one_size_has_windows_of_any(mc_samples):
         model.set_weights(weights)
         free.set_weights(weights)
     assert model.get_config() == before
-    kept = weakref.ref(Network.of(model)), weakref.ref(model)
+    kept = weakref.ref(network_of(model)), weakref.ref(model)
     del model
     gc.collect()
     gc.collect()
     assert [one() for one in kept] == [None, None]
 
 
-def test_a_model_of_one_size_is_fed_at_ever_new_ones():
+def test_many_windows_compile_few_graphs():
     model = network((8, 8, 3), image_size=(8, 8))
     free = network((None, None, 3))
     image = random_image(40, 40)
@@ -55,10 +55,10 @@ def test_a_model_of_one_size_is_fed_at_ever_new_ones():
             probabilities(free, image, window=(side, side)),
             atol=1e-6,
         )
-    assert Network.of(model).graphs <= 5
+    assert network_of(model).graphs <= 5
 
 
-def test_a_model_whose_layers_need_its_size_has_windows_of_that():
+def test_layers_that_need_one_size_refuse_other_windows():
     image = keras.Input((8, 8, 3))
     flat = keras.layers.Dense(8 * 8 * N_CLASSES)(keras.layers.Flatten()(image))
     model = keras.Model(image, keras.layers.Reshape((8, 8, N_CLASSES))(flat))
@@ -71,7 +71,7 @@ def test_a_model_whose_layers_need_its_size_has_windows_of_that():
 
 
 @pytest.mark.parametrize("options", [{"stem": "strided"}, {"encoder": "MobileNetV3Small"}])
-def test_windows_of_a_network_with_halvings_are_those_that_they_divide(options):
+def test_downsampling_networks_need_divisible_windows(options):
     options |= {"depth": 2, "filters": 4} if "stem" in options else {}
     model = unetv2.build_unetv2((32, 64, 3), 3, **options)
     free = unetv2.build_unetv2((None, None, 3), 3, **options)

@@ -1,4 +1,4 @@
-"""Videos to videos of their classes."""
+"""Prediction of videos."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def predict(model, path, output, **options):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-def test_frames_times_rate_and_size_stay(model, tmp_path, suffix):
+def test_frame_times_rate_and_size_are_kept(model, tmp_path, suffix):
     # A frame is shown for longer than the others.
     path = write(tmp_path / f"drive{suffix}", times=[0, 1, 2, 5, 6])
     result = predict(model, path, tmp_path / f"classes{suffix}")
@@ -78,7 +78,7 @@ def test_frames_times_rate_and_size_stay(model, tmp_path, suffix):
     assert sorted(tmp_path.iterdir()) == sorted([path, result.path])
 
 
-def test_the_file_tells_which_colors_it_has(model, tmp_path):
+def test_the_color_space_is_stored(model, tmp_path):
     path = write(tmp_path / "drive.mp4", times=range(1))
     predict(model, path, tmp_path / "classes.mp4", opacity=0.0)
     with av.open(str(tmp_path / "classes.mp4")) as container:
@@ -89,7 +89,7 @@ def test_the_file_tells_which_colors_it_has(model, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": 3, "tta": True}, {"window": (24, 24)}])
-def test_each_frame_is_under_the_colors_that_predict_gives(model, tmp_path, options):
+def test_each_frame_has_the_colors_of_predict(model, tmp_path, options):
     path = write(tmp_path / "drive.mp4")
     result = predict(model, path, tmp_path / "classes.mp4", opacity=1.0, **options)
     for frame, shown in zip(read(path)[0], read(result.path)[0], strict=True):
@@ -100,13 +100,13 @@ def test_each_frame_is_under_the_colors_that_predict_gives(model, tmp_path, opti
         assert np.abs((shown - colors.astype(float)) @ brightness).mean() < 8
 
 
-def test_sides_may_be_odd(model, tmp_path):
+def test_odd_sizes_are_supported(model, tmp_path):
     path = write(tmp_path / "drive.mp4", size=(25, 33))
     assert predict(model, path, tmp_path / "classes.mp4").size == (25, 33)
     assert read(tmp_path / "classes.mp4")[0][0].shape == (25, 33, 3)
 
 
-def test_turned_videos_come_out_upright(model, tmp_path):
+def test_rotated_videos_are_written_upright(model, tmp_path):
     path = write(tmp_path / "drive.mp4")
     result = predict(model, path, tmp_path / "upright.mp4", opacity=0.0)
     content = path.read_bytes()
@@ -119,14 +119,14 @@ def test_turned_videos_come_out_upright(model, tmp_path):
         assert np.abs(np.rot90(one, -1).astype(int) - other).mean() < 6
 
 
-def test_gray_models_are_fed_in_gray(tmp_path):
+def test_models_of_one_channel_get_gray_frames(tmp_path):
     model = unetv2.build_unetv2((24, 32, 1), 3, filters=2, depth=1)
     path = write(tmp_path / "drive.mp4", times=range(2))
     result = predict(model, path, tmp_path / "classes.mp4")
     assert (result.frames, result.blinking) == (2, None)
 
 
-def test_blinking_and_unsteady_by_hand():
+def test_flicker_matches_values_derived_by_hand():
     # Two pixels in four frames. The first is 0 1 0 0: it blinks in the second frame, of the two
     # inner ones. The second is 0 1 1 2: it changes, and stays.
     flicker = Flicker()
@@ -159,7 +159,7 @@ def test_a_constant_video_does_not_flicker(model, tmp_path):
     assert str(result).endswith("a second, 0.00% blinking, 0.00% unsteady")
 
 
-def test_figures_of_no_frames_are_none():
+def test_flicker_of_no_frames_is_none():
     assert (Flicker().blinking, Flicker().unsteady) == (None, None)
 
 
@@ -170,7 +170,7 @@ def test_progress_counts_frames(model, tmp_path, capsys, monkeypatch):
     assert "6 of 7 frames" in capsys.readouterr().err
 
 
-def test_an_interruption_leaves_nothing_and_what_was_there(model, tmp_path, monkeypatch):
+def test_an_interruption_leaves_no_partial_file(model, tmp_path, monkeypatch):
     class Interrupted(video.Progress):
         def update(self, done, note=""):
             if done == 2:
@@ -195,28 +195,36 @@ def refused(path, output, error, message, model="model.keras", **options):
     assert sorted(path.parent.iterdir()) == before
 
 
-def test_wrong_files_are_errors_before_work(model, tmp_path):
+def test_invalid_arguments_raise_before_the_model_is_loaded(model, tmp_path):
     path = write(tmp_path / "drive.mp4")
     output = tmp_path / "classes.mp4"
     refused(tmp_path / "no.mp4", output, FileNotFoundError, "`path` must be a video file")
     refused(path, path, ValueError, "`output` must be another file than the video")
     refused(path, tmp_path / "x.gif", ValueError, "`output` must end in .mp4, .mkv, .mov")
-    refused(path, tmp_path / "no" / "x.mp4", FileNotFoundError, "`output` must lie in a folder")
+    refused(
+        path, tmp_path / "no" / "x.mp4", FileNotFoundError, "`output` must be in an existing folder"
+    )
     refused(path, output, ValueError, "`opacity` must be a number in", opacity=2)
     refused(path, output, FileNotFoundError, "`model` must be a file")
     output.write_bytes(b"before")
-    refused(path, output, ValueError, "`output` must not be there already.*overwrite=True")
+    refused(path, output, ValueError, "`output` must not exist already.*overwrite=True")
     assert predict(model, path, output, overwrite=True).frames == 7
 
 
-def test_what_is_no_video_is_an_error(model, tmp_path):
+def test_damaged_videos_raise(model, tmp_path):
     for content in (b"", b"no video at all", write(tmp_path / "x.mp4").read_bytes()[:900]):
         path = tmp_path / "broken.mp4"
         path.write_bytes(content)
-        refused(path, tmp_path / "o.mp4", ValueError, "`path` must be a video.*none", model)
+        refused(
+            path,
+            tmp_path / "o.mp4",
+            ValueError,
+            "`path` must be a video. Received: '.*broken.mp4'",
+            model,
+        )
 
 
-def test_sound_alone_is_no_video(model, tmp_path):
+def test_a_file_without_a_video_stream_raises(model, tmp_path):
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000)
@@ -227,7 +235,7 @@ def test_sound_alone_is_no_video(model, tmp_path):
     refused(path, tmp_path / "o.mp4", ValueError, "must be a video.*without an image", model)
 
 
-def test_a_video_that_breaks_off_is_an_error(model, tmp_path):
+def test_a_truncated_video_raises(model, tmp_path):
     path = write(tmp_path / "drive.mp4", times=range(30))
     content = bytearray(path.read_bytes())
     start = content.index(b"mdat") + 4
@@ -235,11 +243,11 @@ def test_a_video_that_breaks_off_is_an_error(model, tmp_path):
     middle = (start + end) // 2
     content[middle:end] = b"\xff" * (end - middle)
     path.write_bytes(bytes(content))
-    message = "'.*drive.mp4' must be a whole video. Received: one that breaks off"
+    message = "'.*drive.mp4' must be a complete video"
     refused(path, tmp_path / "o.mp4", ValueError, message, model)
 
 
-def test_models_of_other_channels_are_refused(tmp_path):
+def test_models_of_other_channels_raise(tmp_path):
     model = unetv2.build_unetv2((24, 32, 5), 3, filters=2, depth=1)
     path = write(tmp_path / "drive.mp4", times=range(1))
     message = "`model` must take images of 1 or 3 channels"

@@ -8,24 +8,25 @@ from conftest import png, save
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from label_files import check_headers
+from label_files import read_pair as read_prepared
 from PIL import Image
 
 from unetv2.data.io.open import decode_image
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
-from unetv2.data.preprocess import Geometry, Preparation, check_headers, resize_image
-from unetv2.data.preprocess import read_pair as read_prepared
+from unetv2.data.preprocess import Geometry, resize_image
 from unetv2.synthetic import driving_scene
 
 IDS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
 
 def read_pair(pair, size, **options):
-    """Reads a pair; options of labels and of the preparation alike."""
+    """Reads a pair; the options are those of Labels and Preprocessing."""
     names = Labels.__dataclass_fields__
     labels = Labels(**{name: value for name, value in options.items() if name in names})
     others = {name: value for name, value in options.items() if name not in names}
-    return read_prepared(pair, Preparation(size, labels=labels, **others))
+    return read_prepared(pair, labels, image_size=size, **others)
 
 
 def write_pair(directory, image, mask, image_name="i/a.png", mask_name="m/a.png"):

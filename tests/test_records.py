@@ -60,7 +60,7 @@ def test_an_assumed_range_is_said_by_all_and_gives_the_models_own_classes(tmp_pa
     for use in (
         lambda model: unetv2.predict(model, frame).mask,
         lambda model: unetv2.export(
-            model, tmp_path / "exported", format="saved_model", verbose=False, overwrite=True
+            model, tmp_path / "exported", format="saved_model", overwrite=True
         ).predict(frame).mask,
     ):  # fmt: skip
         caplog.clear()
@@ -108,7 +108,7 @@ def test_a_class_table_that_does_not_fit_is_left_out_by_all(tmp_path, caplog):
         assert saved.preprocessing.ignore_class == 255
 
     def exported(model):
-        made = unetv2.export(model, tmp_path / "made", format="saved_model", verbose=False)
+        made = unetv2.export(model, tmp_path / "made", format="saved_model")
         assert made.description.preprocessing.classes is None
         assert made.predict(frame).classes == made.classes == numbered
 
@@ -127,11 +127,7 @@ def test_a_class_table_that_does_not_fit_is_left_out_by_all(tmp_path, caplog):
 
 def test_a_given_class_table_is_exported(tmp_path):
     table = unetv2.ClassTable.numbered(4)
-    made = unetv2.export(
-        stale(), tmp_path / "made", format="saved_model", classes=table, verbose=False
-    )
+    made = unetv2.export(stale(), tmp_path / "made", format="saved_model", classes=table)
     assert made.description.preprocessing.classes == table
     with pytest.raises(ValueError, match="`classes` must be a ClassTable .*Received: 23 classes"):
-        unetv2.export(
-            stale(), tmp_path / "other", format="saved_model", classes=unetv2.CARLA, verbose=False
-        )
+        unetv2.export(stale(), tmp_path / "other", format="saved_model", classes=unetv2.CARLA)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_dataset import collect
 
 import unetv2
-from unetv2.data.sampling import epochs, random_crop
+from unetv2.data.pipeline import epochs, random_crop
 
 
 def take(dataset, n):

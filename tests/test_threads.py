@@ -12,7 +12,8 @@ from exporting import recorded, scenes
 from small_networks import network, random_image
 
 import unetv2
-from unetv2.exporting.artifact import FORMATS
+from unetv2.exporting.formats import FORMATS
+from unetv2.exporting.formats.base import get_format
 
 THREADS = 8
 RUNTIMES = importlib.util.find_spec("openvino") is not None
@@ -67,17 +68,17 @@ def test_models_are_examined_by_several_threads_at_once():
 @pytest.mark.parametrize(
     ("format", "precision"),
     [
-        pytest.param(one.name, precision, marks=[] if one.name == "saved_model" else OF_THE_EXTRA)
-        for one in FORMATS.values()
+        pytest.param(name, precision, marks=OF_THE_EXTRA if get_format(name).extra else [])
+        for name in FORMATS
         for precision in ("float32", "int8")
-        if precision in one.precisions
+        if precision in get_format(name).precisions
     ],
 )
 def test_one_exported_model_serves_several_threads(tmp_path, format, precision):
     calibration = scenes(12) if precision == "int8" else None
     exported = unetv2.export(
-        recorded(), tmp_path / "model", format=format, precision=precision, verbose=False,
-        calibration=calibration, least_equal=0.0,
+        recorded(), tmp_path / "model", format=format, precision=precision,
+        calibration=calibration, min_agreement=0.0,
     )  # fmt: skip
     images = scenes(16, (24, 32))
     assert_threads_get_the_answers_of_one(exported.predict, images)

@@ -25,8 +25,7 @@ _MODULES = {
     "visualization": "unetv2.visualization",
 }
 _PUBLIC = {
-    "unetv2.benchmarking.benchmark": ("benchmark",),
-    "unetv2.benchmarking.result": ("Benchmark",),
+    "unetv2.benchmarking": ("Benchmark", "benchmark"),
     "unetv2.classes": (
         "CAMVID",
         "CARLA",
@@ -34,17 +33,17 @@ _PUBLIC = {
         "PASCAL_VOC",
         "ClassTable",
     ),
-    "unetv2.data.dataset": ("make_dataset",),
-    "unetv2.data.validation": (
-        "DatasetReport",
+    "unetv2.data.dataset": (
+        "SegmentationDataset",
         "check_dataset",
+        "make_dataset",
     ),
+    "unetv2.data.validation": ("DatasetReport",),
     "unetv2.evaluation.evaluate": ("evaluate",),
     "unetv2.evaluation.evaluation": ("Evaluation",),
-    "unetv2.evaluation.report.page": ("write_report",),
+    "unetv2.evaluation.report": ("write_report",),
     "unetv2.exporting.export": ("export",),
-    "unetv2.exporting.exported_model": ("ExportedModel",),
-    "unetv2.exporting.load": ("load_exported",),
+    "unetv2.exporting.exported_model": ("ExportedModel", "load_exported"),
     "unetv2.inference.prediction": ("Prediction",),
     "unetv2.models.blocks": (
         "DecoderBlock",
@@ -54,15 +53,14 @@ _PUBLIC = {
     "unetv2.models.segmentation_model": ("SegmentationModel",),
     "unetv2.models.unet": ("build_unetv2",),
     "unetv2.precision": ("automatic_precision",),
-    "unetv2.prediction.directory": (
-        "PredictedDirectory",
+    "unetv2.prediction.directory": ("PredictedDirectory",),
+    "unetv2.prediction.predictor": (
+        "Predictor",
+        "predict",
         "predict_directory",
-    ),
-    "unetv2.prediction.predict": ("predict",),
-    "unetv2.prediction.video": (
-        "PredictedVideo",
         "predict_video",
     ),
+    "unetv2.prediction.video": ("PredictedVideo",),
     "unetv2.preprocessing": ("Preprocessing",),
     "unetv2.training.class_weights": ("class_weights",),
     "unetv2.training.trainer": (
@@ -80,23 +78,24 @@ if TYPE_CHECKING:
     from unetv2 import metrics as metrics
     from unetv2 import synthetic as synthetic
     from unetv2 import visualization as visualization
-    from unetv2.benchmarking.benchmark import benchmark as benchmark
-    from unetv2.benchmarking.result import Benchmark as Benchmark
+    from unetv2.benchmarking import Benchmark as Benchmark
+    from unetv2.benchmarking import benchmark as benchmark
     from unetv2.classes import CAMVID as CAMVID
     from unetv2.classes import CARLA as CARLA
     from unetv2.classes import CITYSCAPES as CITYSCAPES
     from unetv2.classes import PASCAL_VOC as PASCAL_VOC
     from unetv2.classes import ClassTable as ClassTable
     from unetv2.data import augmentation as augmentation
+    from unetv2.data.dataset import SegmentationDataset as SegmentationDataset
+    from unetv2.data.dataset import check_dataset as check_dataset
     from unetv2.data.dataset import make_dataset as make_dataset
     from unetv2.data.validation import DatasetReport as DatasetReport
-    from unetv2.data.validation import check_dataset as check_dataset
     from unetv2.evaluation.evaluate import evaluate as evaluate
     from unetv2.evaluation.evaluation import Evaluation as Evaluation
-    from unetv2.evaluation.report.page import write_report as write_report
+    from unetv2.evaluation.report import write_report as write_report
     from unetv2.exporting.export import export as export
     from unetv2.exporting.exported_model import ExportedModel as ExportedModel
-    from unetv2.exporting.load import load_exported as load_exported
+    from unetv2.exporting.exported_model import load_exported as load_exported
     from unetv2.inference.prediction import Prediction as Prediction
     from unetv2.models.blocks import DecoderBlock as DecoderBlock
     from unetv2.models.blocks import EncoderBlock as EncoderBlock
@@ -105,10 +104,11 @@ if TYPE_CHECKING:
     from unetv2.models.unet import build_unetv2 as build_unetv2
     from unetv2.precision import automatic_precision as automatic_precision
     from unetv2.prediction.directory import PredictedDirectory as PredictedDirectory
-    from unetv2.prediction.directory import predict_directory as predict_directory
-    from unetv2.prediction.predict import predict as predict
+    from unetv2.prediction.predictor import Predictor as Predictor
+    from unetv2.prediction.predictor import predict as predict
+    from unetv2.prediction.predictor import predict_directory as predict_directory
+    from unetv2.prediction.predictor import predict_video as predict_video
     from unetv2.prediction.video import PredictedVideo as PredictedVideo
-    from unetv2.prediction.video import predict_video as predict_video
     from unetv2.preprocessing import Preprocessing as Preprocessing
     from unetv2.training import recipes as recipes
     from unetv2.training.class_weights import class_weights as class_weights

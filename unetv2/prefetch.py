@@ -1,53 +1,58 @@
-"""Work on threads, ahead of who needs it."""
+"""Prefetch: results computed on threads before they are needed."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-# Of what is read and not yet needed.
-BYTES_AT_ONCE = 2**28
+# Memory of the results that are not consumed yet.
+MAX_BYTES = 2**28
 
 
-def ahead(
+def prefetch(
     function: Callable[[_Item], _Result],
     items: Iterable[_Item],
-    threads: ThreadPoolExecutor,
+    executor: ThreadPoolExecutor,
     *,
-    most: int,
-    cost: Callable[[_Item], int] | None = None,
-) -> Iterator[_Result]:
-    """Calls a function for each item, on threads and before the result is asked for.
+    buffer_size: int,
+    n_bytes: Callable[[_Item], int] | None = None,
+) -> Generator[_Result, None, None]:
+    """Calls a function for each item on threads, and yields the results in order.
 
     Args:
         function: Called with an item.
-        items: They are taken by the thread that asks for the results.
-        threads: Where it is called.
-        most: int. How many calls may be ahead.
-        cost: The bytes that a result needs, or None: together at most ``BYTES_AT_ONCE``, or those
-            of one result.
+        items: Iterated by the consumer's thread.
+        executor: Runs the calls.
+        buffer_size: int. Maximum number of calls whose results are not consumed yet.
+        n_bytes: Returns the memory that a result needs, or None. At most ``MAX_BYTES`` are used
+            together, or those of one result.
 
     Yields:
-        What the function returns, in the order of the items.
+        The result of each item.
     """
-    waiting: deque[tuple[int, Future[_Result]]] = deque()
-    held = 0
+    pending: deque[tuple[int, Future[_Result]]] = deque()
+    used = 0
     try:
         for item in items:
-            bytes_needed = cost(item) if cost else 0
-            while waiting and (len(waiting) >= most or held + bytes_needed > BYTES_AT_ONCE):
-                freed, future = waiting.popleft()
+            needed = n_bytes(item) if n_bytes else 0
+            while pending and (len(pending) >= buffer_size or used + needed > MAX_BYTES):
+                freed, future = pending.popleft()
                 yield future.result()
-                held -= freed
-            waiting.append((bytes_needed, threads.submit(function, item)))
-            held += bytes_needed
-        while waiting:
-            yield waiting.popleft()[1].result()
+                used -= freed
+            pending.append((needed, executor.submit(function, item)))
+            used += needed
+            # Before the next item, which may need memory itself.
+            while pending and used >= MAX_BYTES:
+                freed, future = pending.popleft()
+                yield future.result()
+                used -= freed
+        while pending:
+            yield pending.popleft()[1].result()
     finally:
-        for _, future in waiting:
+        for _, future in pending:
             future.cancel()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import textwrap
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
@@ -21,8 +23,7 @@ from unetv2.sealing import reason
 INTERPOLATIONS = ("area", "nearest", "bilinear", "bicubic", "lanczos3")
 RESIZES = ("stretch", "pad", "crop")
 
-# Where a data set of `make_dataset` carries what it knows of itself.
-ORIGIN = "_unetv2_origin"
+_log = logging.getLogger("unetv2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,16 +176,57 @@ class Preprocessing:
             ) from error
 
 
-def of_dataset(dataset: Any) -> Preprocessing | None:
-    """Returns how the images of a data set were prepared.
+# Preprocessing of the data sets of `make_dataset`, and by the name that derived ones inherit.
+_of_datasets: weakref.WeakKeyDictionary[Any, Preprocessing] = weakref.WeakKeyDictionary()
+_by_name: weakref.WeakValueDictionary[str, Preprocessing] = weakref.WeakValueDictionary()
+
+
+def remember(dataset: Any, name: str, preprocessing: Preprocessing) -> None:
+    """Makes :func:`of_dataset` return the preprocessing for a data set and those derived from it.
 
     Args:
-        dataset: Anything that ``fit`` takes.
+        dataset: A ``tf.data.Dataset``.
+        name: str. Its ``tf.data.Options().dataset_name``, unique.
+        preprocessing: Preprocessing of its images.
+    """
+    _of_datasets[dataset] = preprocessing
+    _by_name[name] = preprocessing
+
+
+def of_dataset(dataset: Any) -> Preprocessing | None:
+    """Returns the preprocessing of a data set's images.
+
+    A data set that is derived from one of ``make_dataset``, by ``take`` or ``map``, has the same,
+    as long as shape and dtype of its images are the same. As ``map`` can change values, this is
+    logged as an assumption.
+
+    Args:
+        dataset: Anything that ``fit`` accepts.
 
     Returns:
-        Preprocessing, or None if it is no data set of ``make_dataset``.
+        Preprocessing, or None if it is not known.
     """
-    return getattr(getattr(dataset, ORIGIN, None), "preprocessing", None)
+    if not (hasattr(dataset, "element_spec") and hasattr(dataset, "options")):
+        return None
+    exact = _of_datasets.get(dataset)
+    if exact is not None:
+        return exact
+    derived = _by_name.get(dataset.options().dataset_name or "")
+    if derived is None or not _fits(dataset.element_spec, derived):
+        return None
+    _log.warning(
+        "A data set is derived from one of `make_dataset`; its images are assumed to be prepared "
+        "in the same way. If a `map` has changed their values, set `preprocessing` of the model."
+    )
+    return derived
+
+
+def _fits(spec: Any, preprocessing: Preprocessing) -> bool:
+    if not isinstance(spec, tuple) or len(spec) < 2 or not hasattr(spec[0], "shape"):
+        return False
+    size = preprocessing.input_size or (None, None)
+    shape = [] if spec[0].shape.rank is None else spec[0].shape.as_list()
+    return spec[0].dtype.name == "float32" and shape[-3:] == [*size, preprocessing.channels]
 
 
 def class_table(known: Preprocessing | None, n_classes: int) -> ClassTable:

@@ -6,7 +6,7 @@ import argparse
 import json
 
 import unetv2
-from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_data, add_number, data
+from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_data, add_number, data_options
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> Answer:
     report = unetv2.check_dataset(
         options.images,
         options.masks,
-        **data(options),
+        **data_options(options),
         max_pixels=options.max_pixels,
         output=options.report,
         progress=not options.quiet,

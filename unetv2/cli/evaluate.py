@@ -13,7 +13,7 @@ from unetv2.cli.options import (
     add_folders,
     add_labels,
     add_number,
-    reading,
+    folder_options,
     shard,
     table,
 )
@@ -40,7 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         run=run,
         check=check,
         uses=("Evaluation", "evaluate", "write_report"),
-        names={"image_dir": "IMAGES", "mask_dir": "MASKS", "dataset": "IMAGES and MASKS"},
+        names={"image_dir": "IMAGES", "mask_dir": "MASKS", "data": "IMAGES and MASKS"},
     )
     command.add_argument("model", metavar="MODEL", help="a .keras file or an exported model")
     add_folders(command, of_model=True)
@@ -89,11 +89,11 @@ def run(options: argparse.Namespace) -> Answer:
         (options.images, options.masks),
         classes=table(options.classes),
         report=options.report,
-        reading={**reading(options), "subset": options.subset},
+        subset=options.subset,
         shard=options.shard,
         boundary_tolerance=options.boundary_tolerance,
-        seed=options.seed,
         progress=not options.quiet,
+        **folder_options(options),
     )
     if before is not None:
         unetv2.write_report([before, evaluation], Path(options.report) / REPORT)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import unetv2
 from unetv2.cli.options import Answer, add_command, table
-from unetv2.exporting.artifact import FORMATS
+from unetv2.exporting.formats import FORMATS
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,10 +61,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--calibration", metavar="FOLDER", help="images for int8 calibration and for the comparison"
     )
     command.add_argument(
-        "--least-equal",
+        "--min-agreement",
         type=float,
-        metavar="SHARE",
-        help="minimum fraction of pixels with the class of the Keras model",
+        metavar="FRACTION",
+        help="smallest fraction of pixels on which the exported and the Keras model must agree",
     )
     command.add_argument(
         "--overwrite", action="store_true", help="replace an existing exported model"
@@ -84,9 +84,10 @@ def run(options: argparse.Namespace) -> Answer:
         frame_size=options.frame_size,
         classes=table(options.classes),
         calibration=options.calibration,
-        least_equal=options.least_equal,
+        min_agreement=options.min_agreement,
         overwrite=options.overwrite,
-        verbose=not options.quiet,
     )
-    # `export` has printed the comparison with the model.
-    return Answer("", {"path": str(output), **json.loads(exported.description.to_json())})
+    description = exported.description
+    content = {"path": str(output), **json.loads(description.to_json())}
+    line = "" if options.quiet else f"{output}: {description.parity}"
+    return Answer(line, content, line if options.json else "")

@@ -204,17 +204,17 @@ def add_data(command: argparse.ArgumentParser) -> None:
     add_number(command, "--channels", "channels of the images", default=3)
 
 
-def data(options: argparse.Namespace) -> dict[str, Any]:
+def data_options(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the options of :func:`add_data` as keyword arguments."""
     return {
         "n_classes": options.n_classes,
         "classes": table(options.classes),
         "channels": options.channels,
-        **reading(options),
+        **folder_options(options),
     }
 
 
-def reading(options: argparse.Namespace) -> dict[str, Any]:
+def folder_options(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the options of :func:`add_folders` and :func:`add_labels` as keyword arguments."""
     return {
         "ignore_class": options.ignore_class,

@@ -7,7 +7,7 @@ import sys
 from typing import Any, cast
 
 import unetv2
-from unetv2.cli.options import Answer, add_command, add_data, add_number, data
+from unetv2.cli.options import Answer, add_command, add_data, add_number, data_options
 from unetv2.text import counted
 
 _LABELS = ("n_classes", "ignore_class", "classes", "encoding", "label_map")
@@ -95,7 +95,8 @@ def run(options: argparse.Namespace) -> Answer:
     recipe = unetv2.recipes.get(options.recipe)
     if options.batch_size is not None:
         recipe = unetv2.recipes.get(recipe, batch_size=options.batch_size)
-    read = {**data(options), "image_size": tuple(options.image_size), "cache": options.cache}
+    read = data_options(options)
+    read |= {"image_size": tuple(options.image_size), "cache": options.cache}
     own = bool(options.val_images)
     training = unetv2.make_dataset(
         options.images, options.masks, subset=None if own else "train", **read

@@ -1,98 +1,456 @@
-"""Two folders of images to a ``tf.data.Dataset``."""
+"""Data sets: files, labels, preprocessing and subsets, and batches of them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_image_size, require_integer
+from unetv2.arguments import require_choice, require_fraction, require_integer
 from unetv2.classes import ClassTable
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
-from unetv2.data.dataset_info import Origin, digest, remember
+from unetv2.data.dataset_info import INFOS, DatasetInfo
 from unetv2.data.io.open import MAX_PIXELS
-from unetv2.data.labels import resolve_labels
-from unetv2.data.loader import Images, Source
-from unetv2.data.pairs import SPLIT, GroupBy, find_pairs, split_pairs
-from unetv2.data.preprocess import Preparation
-from unetv2.data.sampling import EpochCounter, Place, Share, epochs, random_crop, without_waits
-from unetv2.data.shutdown import call_python, owned
+from unetv2.data.labels import Labels, resolve_labels
+from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, LabelSource, Pair
+from unetv2.data.pipeline import (
+    BATCHES_AHEAD,
+    EpochCounter,
+    Loader,
+    Place,
+    Share,
+    describe,
+    epochs,
+    keep_alive,
+    without_waits,
+)
+from unetv2.data.sources.folders import FolderSource
+from unetv2.data.validation import DatasetReport, validate
+from unetv2.preprocessing import Preprocessing, remember
+from unetv2.text import counted
+
+_SIZES_IN_DIGEST = 1000
 
 
-class Batches:
-    """Reads batches on threads of its own, which end with it.
+@dataclass(frozen=True, kw_only=True)
+class SegmentationDataset:
+    """Images with class ids for each pixel: files, labels, preprocessing and subsets.
+
+    An instance is cheap to make: folders are listed when pairs are needed, and files are read when
+    batches are. :meth:`from_folders` makes one of two folders.
 
     Args:
-        source: Where the images come from.
-        preparation: How they are prepared.
-        crop_size: ``(height, width)`` of the parts that are cut out of them, or None.
-        balanced: bool. See :func:`unetv2.data.sampling.random_crop`.
+        source: LabelSource. Provides pairs and class ids.
+        preprocessing: Preprocessing. Size, channels and crops of the images, and the classes of
+            ``source``.
+        split: Fractions of the train, validation and test subsets; the sum is 1.
+        group_by: str, function or None. See :func:`unetv2.make_dataset`.
+        seed: int, at least 0. Seed of the split, the order, the crops and the augmentation.
+        max_pixels: int, at least 1. Images with more pixels are refused.
+        subset_name: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+        TypeError: If an argument is of the wrong type.
+
+    Example:
+        >>> folders = unetv2.synthetic.write_driving_scenes(
+        ...     tmp / "streets", 20, image_size=(48, 64))
+        >>> data = unetv2.SegmentationDataset.from_folders(*folders, classes=unetv2.CARLA)
+        >>> data.n_classes, data.n_images, data.subset("train").n_images
+        (23, 20, 14)
+        >>> train = data.batches(subset="train", batch_size=4, augmentation="light")
+        >>> validation = data.batches(subset="validation")
     """
 
-    def __init__(
-        self,
-        source: Source,
-        preparation: Preparation,
-        crop_size: tuple[int, int] | None,
-        *,
-        balanced: bool,
-    ) -> None:
-        self._source = source
-        self._size = crop_size or preparation.image_size
-        self._channels = preparation.channels
-        self._crop_size = crop_size
-        self._balanced = balanced
-        self._ignore_class = preparation.labels.ignore_class
-        # More than cores, as some wait for the disk or for Python's lock.
-        self.threads = ThreadPoolExecutor(2 * (os.cpu_count() or 1), thread_name_prefix="unetv2")
+    source: LabelSource
+    preprocessing: Preprocessing
+    split: Sequence[float] = SPLIT
+    group_by: GroupBy | None = None
+    seed: int = 0
+    max_pixels: int = MAX_PIXELS
+    subset_name: str | None = None
 
-    def load(self, numbers: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the images and masks of a batch, as tensors that are read when they are needed.
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        require_choice("subset", self.subset_name, (*SUBSETS, None))
+        require_integer("max_pixels", self.max_pixels, 1, "It guards against broken headers.")
+        known = self.preprocessing
+        if known.resize == "pad" and known.ignore_class is None:
+            raise ValueError(
+                "`ignore_class` must be an id where images are padded: it marks the padding. "
+                "Received: resize='pad' and ignore_class=None. Pass an id that is no class, "
+                "such as 255."
+            )
+        size, crop_size = known.image_size, known.crop_size
+        if size and crop_size and (crop_size[0] > size[0] or crop_size[1] > size[1]):
+            raise ValueError(
+                "`crop_size` must fit into `image_size`. "
+                f"Received: crop_size={crop_size} and image_size={size}. "
+                "Pass image_size=None to crop from the files' own size."
+            )
+
+    @classmethod
+    def from_folders(
+        cls,
+        image_dir: str | os.PathLike[str],
+        mask_dir: str | os.PathLike[str],
+        *,
+        n_classes: int | None = None,
+        ignore_class: int | None = None,
+        classes: ClassTable | None = None,
+        encoding: str = "ids",
+        label_map: Mapping[int, int] | None = None,
+        image_size: tuple[int, int] | None = (96, 128),
+        resize: str = "stretch",
+        interpolation: str = "area",
+        channels: int = 3,
+        crop_size: tuple[int, int] | None = None,
+        split: Sequence[float] = SPLIT,
+        group_by: GroupBy | None = None,
+        seed: int = 0,
+        image_suffix: str = "",
+        mask_suffix: str = "",
+        max_pixels: int = MAX_PIXELS,
+    ) -> SegmentationDataset:
+        """Makes a data set of a folder of images and one of masks, paired by name.
 
         Args:
-            numbers: int64 ``(batch,)``.
-            draws: int64 ``(batch,)``. They decide the crops.
+            image_dir: Folder of the images.
+            mask_dir: Folder of the masks.
+            n_classes: int or None. As for :func:`unetv2.make_dataset`, and so are the others.
+            ignore_class: int or None. Id of unlabeled pixels.
+            classes: ClassTable or None. Names and colors.
+            encoding: str. Encoding of the masks.
+            label_map: Mapping of ids in the files to class ids, or None.
+            image_size: ``(height, width)`` of the images, or None for the files' own.
+            resize: str. How images are resized.
+            interpolation: str. Interpolation of images.
+            channels: int. Channels of the images.
+            crop_size: ``(height, width)`` of random crops, or None.
+            split: Fractions of the train, validation and test subsets.
+            group_by: str, function or None. Group of a pair, which is not split.
+            seed: int. Seed of everything random.
+            image_suffix: str. Suffix of image names.
+            mask_suffix: str. Suffix of mask names.
+            max_pixels: int. Images with more pixels are refused.
 
         Returns:
-            tuple ``(images, masks)``, of fewer rows where pairs were skipped.
+            SegmentationDataset.
+
+        Raises:
+            FileNotFoundError: If a folder does not exist.
+            NotADirectoryError: If a folder is a file.
+            ValueError: If an argument is out of its range.
+            TypeError: If an argument is of the wrong type.
         """
-        # A batch a call, on threads of our own: TensorFlow's wait for each other in Python.
-        images, masks = call_python(
-            self._read, [numbers, draws], [self._source.pixel_dtype, tf.int32], stateful=False
+        labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
+        preprocessing = Preprocessing(
+            image_size=image_size,
+            resize=resize,
+            interpolation=interpolation,
+            channels=channels,
+            crop_size=crop_size,
+            image_suffix=image_suffix,
+            mask_suffix=mask_suffix,
+            **_label_options(labels),
         )
-        height, width = self._size or (None, None)
-        images = tf.ensure_shape(images, (None, height, width, self._channels))
-        return images, tf.ensure_shape(masks, (None, height, width, 1))
+        source = FolderSource(
+            os.fspath(image_dir), os.fspath(mask_dir), labels, image_suffix, mask_suffix, max_pixels
+        )
+        return cls(
+            source=source,
+            preprocessing=preprocessing,
+            split=split,
+            group_by=group_by,
+            seed=seed,
+            max_pixels=max_pixels,
+        )
 
-    def _read(self, numbers: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = list(self.threads.map(self._read_one, numbers.tolist(), draws.tolist()))
-        pairs = [pair for pair in found if pair is not None]
-        if not pairs:
-            empty = np.zeros((0, *(self._size or (1, 1)), 1))
-            image = empty.repeat(self._channels, axis=3).astype(self._source.pixel_dtype)
-            return image, empty.astype(np.int32)
-        images, masks = zip(*pairs, strict=True)
-        return np.stack(images), np.stack([mask.astype(np.int32) for mask in masks])
+    @property
+    def n_classes(self) -> int | None:
+        """Number of classes, or None if any id is allowed."""
+        return self.source.labels.n_classes
 
-    def _read_one(self, number: int, draw: int) -> Images | None:
-        images = self._source.read(number)
-        if images is None or self._crop_size is None:
-            return images
-        image, mask = images
-        return random_crop(
-            image, mask, self._crop_size,
-            draw=draw, balanced=self._balanced, ignore_class=self._ignore_class,
+    @property
+    def ignore_class(self) -> int | None:
+        """Id of unlabeled pixels, or None."""
+        return self.source.labels.ignore_class
+
+    @property
+    def classes(self) -> ClassTable | None:
+        """Names and colors of the classes, a :class:`unetv2.ClassTable`, or None."""
+        return self.source.labels.classes
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Pairs of the subset, sorted by key: ``(key, image, mask)`` with the paths of the files.
+
+        Raises:
+            ValueError: If an image or a mask has no partner, or the subset is empty.
+        """
+        return tuple(
+            split_pairs(
+                self.source.pairs,
+                self.subset_name,
+                split=self.split,
+                seed=self.seed,
+                group_by=self.group_by,
+            )
+        )
+
+    @property
+    def n_images(self) -> int:
+        """Number of images in the subset."""
+        return len(self.pairs)
+
+    def subset(self, name: str | None) -> SegmentationDataset:
+        """Returns a subset.
+
+        The subset of a pair follows from its key and ``seed`` alone.
+
+        Args:
+            name: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs.
+
+        Returns:
+            SegmentationDataset.
+
+        Raises:
+            ValueError: If there is no such subset.
+        """
+        return replace(self, subset_name=name)
+
+    def read_mask(self, pair: Pair) -> np.ndarray:
+        """Returns the class ids of a pair at the size of its mask.
+
+        Args:
+            pair: One of :attr:`pairs`.
+
+        Returns:
+            np.ndarray. Integers ``(height, width)``.
+
+        Raises:
+            ValueError: If the mask is not valid.
+        """
+        return self.source.read_mask(pair)
+
+    def check(
+        self, *, output: str | os.PathLike[str] | None = None, progress: bool = True
+    ) -> DatasetReport:
+        """Reads every pair of all subsets and reports all problems.
+
+        Args:
+            output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
+            progress: bool. Whether to report progress on stderr.
+
+        Returns:
+            DatasetReport.
+
+        Raises:
+            ValueError: If the data set is not one of folders, or a folder holds no image.
+            OSError: If ``output`` cannot be written.
+        """
+        source = self.source
+        if not isinstance(source, FolderSource):
+            raise ValueError(
+                "`check` must be called on a data set of two folders. "
+                f"Received: a data set of {type(source).__name__}."
+            )
+        subsets = _subset_of_keys(
+            source.matching.pairs, split=self.split, seed=self.seed, group_by=self.group_by
+        )
+        return validate(
+            source.matching,
+            source.settled_labels,
+            subsets,
+            folders=(source.image_dir, source.mask_dir),
+            channels=self.preprocessing.channels,
+            max_pixels=self.max_pixels,
+            output=output,
+            progress=progress,
+        )
+
+    def batches(
+        self,
+        subset: str | None = None,
+        *,
+        batch_size: int = 32,
+        balanced: bool = False,
+        augmentation: str | Augmentation | None = None,
+        shuffle: bool | None = None,
+        repeat: bool = False,
+        cache: str | os.PathLike[str] | None = "memory",
+        on_error: str = "raise",
+        max_skipped: float = 0.1,
+    ) -> tf.data.Dataset:
+        """Returns batches of images and masks.
+
+        Args:
+            subset: ``"train"``, ``"validation"`` or ``"test"``; None takes :attr:`pairs`.
+            batch_size: int, at least 1. As for :func:`unetv2.make_dataset`, and so are the others.
+            balanced: bool. Whether crops are drawn by class.
+            augmentation: str, Augmentation or None.
+            shuffle: bool or None. Whether the order is random.
+            repeat: bool. Whether one iteration never ends.
+            cache: ``"memory"``, a folder or None.
+            on_error: ``"raise"`` or ``"skip"``.
+            max_skipped: float in [0, 1). Fraction of pairs that may be skipped.
+
+        Returns:
+            tf.data.Dataset of ``(image, mask)``: float32 ``(batch, height, width, channels)`` in
+            [0, 1] and int32 ``(batch, height, width, 1)``.
+
+        Raises:
+            ValueError: If pairs are missing or not valid, or an argument is out of its range.
+            TypeError: If an argument is of the wrong type.
+            OSError: If a folder cannot be read, or ``cache`` cannot be written.
+        """
+        known = self.preprocessing
+        batch_size = require_integer("batch_size", batch_size, 1, "The reference has 32.")
+        if balanced and known.crop_size is None:
+            raise ValueError(
+                "`balanced` must come with a `crop_size`: it decides which part is cut out. "
+                "Received: balanced=True and crop_size=None. Pass one, or leave it out."
+            )
+        if augmentation is not None:
+            augmentation = get_augmentation(
+                augmentation, self.ignore_class, channels=known.channels
+            )
+        require_choice("on_error", on_error, ("raise", "skip"))
+        max_skipped = require_fraction(
+            "max_skipped", max_skipped, "It is the fraction of pairs that may be skipped."
+        )
+        data = self if subset is None else self.subset(subset)
+        loader = Loader(
+            data.source,
+            data.pairs,
+            known,
+            balanced=balanced,
+            one_size=known.input_size is None and batch_size > 1,
+            cache=cache,
+            max_skipped=max_skipped if on_error == "skip" else None,
+            max_pixels=data.max_pixels,
+        )
+        if shuffle is None:
+            shuffle = data.subset_name not in ("validation", "test")
+        identity = {
+            "pairs": data.n_images, "names and sizes": _digest(data), "seed": data.seed,
+            "shuffle": shuffle, "preparation": describe(data.source, known),
+            "crop_size": known.crop_size, "balanced": balanced, "augmentation": repr(augmentation),
+        }  # fmt: skip
+        return _batches(
+            data, loader, batch_size, augmentation,
+            shuffle=shuffle, repeat=repeat, skips=on_error == "skip", identity=identity,
         )  # fmt: skip
 
 
-# One is being read while the next one starts, so that no thread waits for the last image.
-_BATCHES_AT_ONCE = 2
+def _batches(
+    data: SegmentationDataset,
+    loader: Loader,
+    batch_size: int,
+    augment: Augmentation | None,
+    *,
+    shuffle: bool,
+    repeat: bool,
+    skips: bool,
+    identity: Mapping[str, Any],
+) -> tf.data.Dataset:
+    counter = EpochCounter()
+
+    def numbers(size: int) -> tf.data.Dataset:
+        order = epochs(
+            data.n_images, seed=data.seed, shuffle=shuffle, repeat=repeat, counter=counter
+        )
+        return order.batch(size)
+
+    def finish(
+        image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first: tf.Tensor | int = 0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.cast(image, tf.float32) / float(np.iinfo(loader.pixel_dtype).max)
+        return (image, mask) if augment is None else augment(image, mask, seed, first)
+
+    def share(size: int, own: Share) -> tf.data.Dataset:
+        seeded = numbers(size).map(
+            lambda numbers, draws: (numbers, draws, tf.ones_like(draws)[:, None] * _seed(draws))
+        )
+
+        def read_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
+            numbers, draws, seeds = part
+            return (*loader.load(numbers, draws), seeds[0]), place
+
+        def finish_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
+            images, masks, seeds = part
+            return finish(images, masks, seeds, place.first), place
+
+        parts = own.parts(seeded).map(read_part, num_parallel_calls=BATCHES_AHEAD)
+        return keep_alive(parts, loader).map(finish_part, num_parallel_calls=os.cpu_count())
+
+    with loader.check():
+        # One batch is read while the next one starts, so that no thread waits for the last image.
+        dataset = numbers(batch_size).map(
+            lambda numbers, draws: (*loader.load(numbers, draws), _seed(draws)),
+            num_parallel_calls=BATCHES_AHEAD,
+        )
+        dataset = keep_alive(dataset, loader)
+        if skips:
+            dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
+        dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
+    # Derived data sets keep the name, by which their preprocessing is found.
+    options = tf.data.Options()
+    options.dataset_name = f"unetv2-{uuid.uuid4().hex}"
+    dataset = dataset.with_options(options)
+    remember(dataset, options.dataset_name, data.preprocessing)
+    INFOS[dataset] = DatasetInfo(
+        preprocessing=data.preprocessing,
+        labels=data.source.labels,
+        n_pairs=data.n_images,
+        keys=None if shuffle or skips else tuple(pair.key for pair in data.pairs),
+        batch_size=batch_size,
+        augmentation=augment,
+        repeat=repeat,
+        epoch=counter,
+        share=share,
+        identity=identity,
+    )
+    return dataset
+
+
+def _seed(draws: tf.Tensor) -> tf.Tensor:
+    """Returns the seed of a batch's augmentation."""
+    return tf.stack([draws[0], draws[-1]])
+
+
+def _digest(data: SegmentationDataset) -> str:
+    """Returns a hash of the keys and of the sizes of the first files, wherever the folders are."""
+    digest = blake2b(digest_size=8)
+    for number, pair in enumerate(data.pairs):
+        digest.update(pair.key.encode("utf-8", "surrogateescape") + b"\0")
+        # The sizes of a million files may take minutes on a shared disk.
+        if number < _SIZES_IN_DIGEST:
+            sizes = [os.stat(path).st_size for path in data.source.files(pair)]
+            digest.update(repr(sizes).encode())
+    return digest.hexdigest()
+
+
+def _label_options(labels: Labels) -> dict[str, Any]:
+    """Returns the fields of a Preprocessing that describe labels."""
+    # An empty map counts where the table has another one, which would be used in its place.
+    is_mapped = labels.label_map or (labels.classes is not None and labels.classes.label_map)
+    return {
+        "ignore_class": labels.ignore_class,
+        "classes": labels.classes,
+        "encoding": labels.encoding,
+        "label_map": labels.label_map if is_mapped else None,
+    }
 
 
 def make_dataset(
@@ -209,100 +567,223 @@ def make_dataset(
         ...     print(image.shape, image.dtype.name, mask.shape, mask.dtype.name)
         (2, 96, 128, 3) float32 (2, 96, 128, 1) int32
     """
-    batch_size = require_integer("batch_size", batch_size, 1, "The reference has 32.")
-    labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
-    preparation = Preparation(image_size, resize, interpolation, channels, max_pixels, labels)
-    crop_size = _require_crop_size(crop_size, preparation.image_size)
-    if balanced and crop_size is None:
-        raise ValueError(
-            "`balanced` must come with a `crop_size`: it decides which part is cut out. "
-            "Received: balanced=True and crop_size=None. Pass one, or leave it out."
-        )
-    augment = get_augmentation(augmentation, labels.ignore_class, channels=channels)
-    pairs = find_pairs(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
-    # Of all pairs, so that all subsets are read alike.
-    labels = labels.settled([pair.mask for pair in pairs], preparation.max_pixels)
-    preparation = replace(preparation, labels=labels)
-    pairs = split_pairs(pairs, subset, split=split, seed=seed, group_by=group_by)
-    source = Source(
-        pairs,
-        preparation,
+    data = SegmentationDataset.from_folders(
+        image_dir,
+        mask_dir,
+        n_classes=n_classes,
+        ignore_class=ignore_class,
+        classes=classes,
+        encoding=encoding,
+        label_map=label_map,
+        image_size=image_size,
+        resize=resize,
+        interpolation=interpolation,
+        channels=channels,
+        crop_size=crop_size,
+        split=split,
+        group_by=group_by,
+        seed=seed,
+        image_suffix=image_suffix,
+        mask_suffix=mask_suffix,
+        max_pixels=max_pixels,
+    )
+    return data.batches(
+        subset,
+        batch_size=batch_size,
+        balanced=balanced,
+        augmentation=augmentation,
+        shuffle=shuffle,
+        repeat=repeat,
         cache=cache,
         on_error=on_error,
         max_skipped=max_skipped,
-        crop_size=crop_size,
-        one_size=image_size is None and crop_size is None and batch_size > 1,
     )
-    batches = Batches(source, preparation, crop_size, balanced=balanced)
-
-    def finish(
-        image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first: tf.Tensor | int = 0
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.cast(image, tf.float32) / float(np.iinfo(source.pixel_dtype).max)
-        return (image, mask) if augment is None else augment(image, mask, seed, first)
-
-    if shuffle is None:
-        shuffle = subset not in ("validation", "test")
-    counter = EpochCounter()
-
-    # Numbers are shuffled, not images: the order is perfect and costs no buffer.
-    def numbered(size: int) -> tf.data.Dataset:
-        order = epochs(len(pairs), seed=seed, shuffle=shuffle, repeat=repeat, counter=counter)
-        return order.batch(size)
-
-    def share(size: int, own: Share) -> tf.data.Dataset:
-        seeded = numbered(size).map(
-            lambda numbers, draws: (numbers, draws, tf.ones_like(draws)[:, None] * _seed(draws))
-        )
-
-        def read_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
-            numbers, draws, seeds = part
-            return (*batches.load(numbers, draws), seeds[0]), place
-
-        def finish_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
-            images, masks, seeds = part
-            return finish(images, masks, seeds, place.first), place
-
-        parts = own.parts(seeded).map(read_part, num_parallel_calls=_BATCHES_AT_ONCE)
-        return owned(parts, batches).map(finish_part, num_parallel_calls=os.cpu_count())
-
-    with source.checked(batches.threads):
-        dataset = numbered(batch_size).map(
-            lambda numbers, draws: (*batches.load(numbers, draws), _seed(draws)),
-            num_parallel_calls=_BATCHES_AT_ONCE,
-        )
-        dataset = owned(dataset, batches)
-        if on_error == "skip":
-            dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
-        dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
-    keys = None if shuffle or on_error == "skip" else tuple(pair.key for pair in pairs)
-    origin = Origin(
-        preparation, crop_size, len(pairs), keys, batch_size, augment, repeat, counter, share,
-        image_suffix, mask_suffix,
-        {
-            "pairs": len(pairs), "names and sizes": digest(pairs), "seed": seed,
-            "shuffle": shuffle, "preparation": repr(preparation), "crop_size": crop_size,
-            "balanced": balanced, "augmentation": repr(augment),
-        },
-    )  # fmt: skip
-    return remember(dataset, origin)
 
 
-def _seed(draws: tf.Tensor) -> tf.Tensor:
-    """Returns what a batch's images are varied by."""
-    return tf.stack([draws[0], draws[-1]])
+def check_dataset(
+    image_dir: str | os.PathLike[str],
+    mask_dir: str | os.PathLike[str],
+    *,
+    n_classes: int | None = None,
+    ignore_class: int | None = None,
+    classes: ClassTable | None = None,
+    encoding: str = "ids",
+    label_map: Mapping[int, int] | None = None,
+    channels: int = 3,
+    image_suffix: str = "",
+    mask_suffix: str = "",
+    split: Sequence[float] = SPLIT,
+    group_by: GroupBy | None = None,
+    seed: int = 0,
+    max_pixels: int = MAX_PIXELS,
+    output: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> DatasetReport:
+    """Reads every pair of two folders and reports all that is wrong with them.
+
+    :func:`unetv2.make_dataset` stops at the first error; this goes through everything, broken
+    files too, and also finds what is no error but spoils a training: images that lie in two
+    subsets, masks that were smoothed, classes that never occur. Nothing but counts and hashes
+    is kept of an image.
+
+    Args:
+        image_dir: Folder of the images, images or ``.npy`` arrays, as in
+            :func:`unetv2.make_dataset`.
+        mask_dir: Folder of the masks, likewise.
+        n_classes: int, 2 to 65,536, or None. Number of classes; other ids are errors. None takes
+            the number of ``classes``, or any id.
+        ignore_class: int or None. Id of pixels without a label. None takes that of ``classes``.
+        classes: ClassTable or None. Names and colors.
+        encoding: ``"ids"``, ``"colors"``, ``"binary"`` or ``"max_channel"``, as in
+            :func:`unetv2.make_dataset`.
+        label_map: Other ids for those in the files. None takes that of ``classes``.
+        channels: int, at least 1. Channels of the images: 1 to 4 for image files, which are
+            converted; any number for arrays, which must have exactly as many.
+        image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
+        mask_suffix: str. What masks' names end with.
+        split: Shares of train, validation and test, the sum 1, to find images that lie in two.
+        group_by: str, function or None. What belongs together, as in
+            :func:`unetv2.make_dataset`.
+        seed: int, at least 0. Seed of the split.
+        max_pixels: int, at least 1. Images of more pixels are not decoded.
+        output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
+        progress: bool. Whether stderr shows how far it is.
+
+    Returns:
+        DatasetReport.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist.
+        NotADirectoryError: If it is a file.
+        ValueError: If a folder holds no image or two of one name, or an argument is out of
+            its range.
+        TypeError: If an argument is of the wrong type.
+        OSError: If ``output`` cannot be written.
+
+    Example:
+        >>> images, masks = unetv2.synthetic.write_driving_scenes(
+        ...     tmp / "checked", 4, image_size=(48, 64))
+        >>> report = unetv2.check_dataset(images, masks, n_classes=20, progress=False)
+        >>> report.ok, report.problems[0].kind, report.problems[0].message.split(":")[0]
+        (False, 'out_of_range', 'ids outside [0, 20)')
+
+    References:
+        - Eigen & Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common
+          Multi-Scale Convolutional Architecture", ICCV 2015: a class's weight is the median of
+          all frequencies over its own, the share it has of the images in which it occurs.
+    """
+    data = SegmentationDataset.from_folders(
+        image_dir,
+        mask_dir,
+        n_classes=n_classes,
+        ignore_class=ignore_class,
+        classes=classes,
+        encoding=encoding,
+        label_map=label_map,
+        channels=channels,
+        split=split,
+        group_by=group_by,
+        seed=seed,
+        image_suffix=image_suffix,
+        mask_suffix=mask_suffix,
+        max_pixels=max_pixels,
+    )
+    return data.check(output=output, progress=progress)
 
 
-def _require_crop_size(
-    crop_size: tuple[int, int] | None, image_size: tuple[int, int] | None
-) -> tuple[int, int] | None:
-    if crop_size is None:
-        return None
-    height, width = require_image_size(crop_size, "crop_size")
-    if image_size is not None and (height > image_size[0] or width > image_size[1]):
+def split_pairs(
+    pairs: Iterable[Pair],
+    subset: str | None,
+    *,
+    split: Sequence[float] = SPLIT,
+    seed: int = 0,
+    group_by: GroupBy | None = None,
+) -> list[Pair]:
+    """Returns the pairs of a subset.
+
+    A pair's subset follows from its key and the seed alone, by a hash: it does not depend
+    on the order of the files nor on what else lies beside them, and adding files moves none.
+    Shares are therefore met on average, not to the file.
+
+    Args:
+        pairs: All pairs of the data set.
+        subset: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs.
+        split: Shares of train, validation and test; their sum is 1.
+        seed: int. Another seed, another split.
+        group_by: Keeps what belongs together, as the frames of a sequence, in one subset: a
+            regular expression searched in the key, whose first group (or whole match) names
+            the group; or a function from the key to the group's name.
+
+    Returns:
+        list of Pair, in the order of ``pairs``.
+
+    Raises:
+        ValueError: If ``subset``, ``split`` or ``group_by`` is wrong, or the subset is empty.
+    """
+    require_choice("subset", subset, (*SUBSETS, None))
+    pairs = list(pairs)
+    subsets = _subset_of_keys(
+        pairs, split=split, seed=seed, group_by=None if subset is None else group_by
+    )
+    if subset is None:
+        return pairs
+    chosen = [pair for pair in pairs if subsets[pair.key] == subset]
+    if not chosen:
         raise ValueError(
-            "`crop_size` must fit into `image_size`. "
-            f"Received: crop_size={(height, width)} and image_size={image_size}. "
-            "Pass image_size=None to crop from the files' own size."
+            f"`subset` must hold at least one pair. Received: subset={subset!r}, empty with "
+            f"{counted(len(pairs), 'pair')}, split={tuple(split)} and seed={seed}. "
+            "Add pairs, enlarge its fraction in `split`, or choose another `seed`."
         )
-    return height, width
+    return chosen
+
+
+def _subset_of_keys(
+    pairs: Sequence[Pair], *, split: Sequence[float], seed: int, group_by: GroupBy | None
+) -> dict[str, str]:
+    seed = require_integer("seed", seed, 0, "It decides the subset of each pair.")
+    fractions = tuple(split)
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ValueError(
+            "`split` must be three fractions of 0 or more, train, validation and test, with the "
+            f"sum 1. Received: split={fractions}. The default is {SPLIT}."
+        )
+    train, validation, _ = fractions
+    group = _group_function(group_by)
+    subsets = {}
+    for pair in pairs:
+        position = _hash_position(group(pair.key), seed)
+        subsets[pair.key] = SUBSETS[(position >= train) + (position >= train + validation)]
+    return subsets
+
+
+def _group_function(group_by: GroupBy | None) -> Callable[[str], str]:
+    if group_by is None:
+        return lambda key: key
+    if callable(group_by):
+        return lambda key: str(group_by(key))
+    try:
+        pattern = re.compile(group_by)
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            "`group_by` must be a regular expression or a function. "
+            f"Received: group_by={group_by!r} ({error})."
+        ) from error
+
+    def group(key: str) -> str:
+        match = pattern.search(key)
+        name = None if match is None else match[1 if pattern.groups else 0]
+        if name is None:
+            raise ValueError(
+                "`group_by` must match the key of every pair. "
+                f"Received: group_by={group_by!r}, which does not match '{key}'."
+            )
+        return name
+
+    return group
+
+
+def _hash_position(key: str, seed: int) -> float:
+    """Returns a number in [0, 1) that follows from key and seed, the same on every machine."""
+    salt = seed.to_bytes(blake2b.SALT_SIZE, "little")
+    digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8, salt=salt).digest()
+    return int.from_bytes(digest, "little") / 2**64

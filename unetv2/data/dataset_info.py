@@ -1,48 +1,42 @@
-"""What a data set knows of itself, for those who train on it."""
+"""How a ``tf.data.Dataset`` of the library was made, for training and evaluation."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import tensorflow as tf
 
 from unetv2.data.augmentation import Augmentation
-from unetv2.data.pairs import Pair
-from unetv2.data.preprocess import Preparation
-from unetv2.data.sampling import EpochCounter, Share
-from unetv2.preprocessing import ORIGIN, Preprocessing
-
-_SIZES_ASKED = 1000
+from unetv2.data.labels import Labels
+from unetv2.data.pipeline import EpochCounter, Share
+from unetv2.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where the batches of a data set come from.
+class DatasetInfo:
+    """How the batches of a data set are made.
 
     Args:
-        preparation: How its images are prepared, and what its masks hold.
-        crop_size: ``(height, width)`` of the parts that are cut out of them, or None.
+        preprocessing: Preprocessing of the images.
+        labels: Labels. The classes of the masks.
         n_pairs: int. Pairs in an epoch.
-        keys: The pairs' keys in the order in which they come, or None where it is another one
-            in each epoch or some may be left out.
+        keys: The pairs' keys in the order of the batches, or None if the order is random or pairs
+            may be skipped.
         batch_size: int. Pairs in a batch.
-        augmentation: What varies them, or None.
-        repeat: bool. Whether one iteration goes on for ever.
-        epoch: The number of the next iteration, which decides its order and its draws.
-        share: Returns a worker's parts of batches of a size, ``((image, mask), place)``, for which
-            only its own files are read.
-        image_suffix: str. What the images' names end with.
-        mask_suffix: str. What the masks' names end with.
-        identity: What it was made of, of types that JSON knows: the same on all machines that
-            have the same files and ask for the same of them.
+        augmentation: Augmentation of the images, or None.
+        repeat: bool. Whether one iteration never ends.
+        epoch: Number of the next iteration, which decides its order and its random numbers.
+        share: Returns a worker's parts of batches of a size, ``((image, mask), place)``; only the
+            files of these parts are read.
+        identity: Everything the batches depend on, of JSON types: equal on all machines with the
+            same files and options.
     """
 
-    preparation: Preparation
-    crop_size: tuple[int, int] | None
+    preprocessing: Preprocessing
+    labels: Labels
     n_pairs: int
     keys: tuple[str, ...] | None
     batch_size: int
@@ -50,50 +44,18 @@ class Origin:
     repeat: bool
     epoch: EpochCounter
     share: Callable[[int, Share], tf.data.Dataset]
-    image_suffix: str
-    mask_suffix: str
     identity: Mapping[str, Any]
 
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What of it a model must know to predict, and to be evaluated."""
-        preparation = self.preparation
-        labels = preparation.labels
-        # An empty map is told where a table has another one, which would be taken in its place.
-        mapped = labels.label_map or (labels.classes is not None and labels.classes.label_map)
-        return Preprocessing(
-            image_size=preparation.image_size,
-            resize=preparation.resize,
-            interpolation=preparation.interpolation,
-            channels=preparation.channels,
-            crop_size=self.crop_size,
-            ignore_class=labels.ignore_class,
-            classes=labels.classes,
-            encoding=labels.encoding,
-            label_map=labels.label_map if mapped else None,
-            image_suffix=self.image_suffix,
-            mask_suffix=self.mask_suffix,
-        )
+
+# Data sets of the library. An info must not refer to its data set, so that both can be deleted.
+INFOS: weakref.WeakKeyDictionary[tf.data.Dataset, DatasetInfo] = weakref.WeakKeyDictionary()
 
 
-def digest(pairs: Sequence[Pair]) -> str:
-    """Returns a hash of the pairs' keys and of some files' sizes, wherever the folders lie."""
-    found = blake2b(digest_size=8)
-    for number, pair in enumerate(pairs):
-        found.update(pair.key.encode("utf-8", "surrogateescape") + b"\0")
-        # Asking for each of a million may take minutes on a shared disk.
-        if number < _SIZES_ASKED:
-            sizes = [os.stat(path).st_size for path in (pair.image, pair.mask)]
-            found.update(repr(sizes).encode())
-    return found.hexdigest()
+def info_of(dataset: tf.data.Dataset) -> DatasetInfo | None:
+    """Returns how a data set was made, or None if the library did not make it.
 
-
-def remember(dataset: tf.data.Dataset, origin: Origin) -> tf.data.Dataset:
-    """Returns the data set, which now knows its origin; what is made of it does not."""
-    setattr(dataset, ORIGIN, origin)
-    return dataset
-
-
-def origin_of(dataset: tf.data.Dataset) -> Origin | None:
-    """Returns the origin of a data set of ``make_dataset``, or None."""
-    return getattr(dataset, ORIGIN, None)
+    It is also None for a data set that is derived from one of the library, by ``map`` or ``take``:
+    number, order or content may have changed. See :func:`unetv2.preprocessing.of_dataset` for what
+    is still known.
+    """
+    return INFOS.get(dataset) if isinstance(dataset, tf.data.Dataset) else None

@@ -7,9 +7,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from unetv2.data.listing import list_both
 from unetv2.text import counted
 
 # Of the fewer images or masks, so many must get a partner.
@@ -75,39 +73,6 @@ class Proposal:
             f"Names differ {what}, as {self.image!r} and {self.masks[0]!r}: "
             f"give image and mask one name, {effect}."
         )
-
-
-def advise(image_dir: Path, mask_dir: Path, image_suffix: str = "", mask_suffix: str = "") -> str:
-    """Returns what would pair nearly all files of two folders, as a sentence, or nothing.
-
-    Args:
-        image_dir: Folder of the images.
-        mask_dir: Folder of the masks; it may be the same.
-        image_suffix: str. What is no part of the images' names.
-        mask_suffix: str. What is no part of the masks' names.
-    """
-    try:
-        images, masks = list_both(image_dir, mask_dir, image_suffix, mask_suffix)
-    # Without suffixes, names may be there twice.
-    except ValueError:
-        return ""
-    found = propose(images.images.keys(), masks.images.keys())
-    return "" if found is None else found.advice(image_suffix, mask_suffix)
-
-
-def advise_suffixes(image_dir: Path, mask_dir: Path, image_suffix: str, mask_suffix: str) -> str:
-    """Returns what to do where no file has a suffix, as a sentence, or nothing.
-
-    Args:
-        image_dir: Folder of the images.
-        mask_dir: Folder of the masks; it may be the same.
-        image_suffix: str. What the images' names were said to end with.
-        mask_suffix: str. What the masks' names were said to end with.
-    """
-    images, masks = list_both(image_dir, mask_dir, mask_suffix, image_suffix)
-    if images.images and masks.images:
-        return "The folders seem to be exchanged: pass each in the place of the other."
-    return advise(image_dir, mask_dir)
 
 
 def propose(images: Collection[str], masks: Collection[str]) -> Proposal | None:

@@ -1,32 +1,35 @@
-"""A pair of files to a pair of arrays, prepared for the network."""
+"""Resizing of images and masks, and reading a pair at the network's size."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_choice, require_image_size, require_integer
-from unetv2.data.io.open import MAX_PIXELS, Header, open_file, read_header
+from unetv2.data.io.open import Header, open_file, read_header
 from unetv2.data.io.pixels import as_image, is_pillows
-from unetv2.data.labels import Labels
-from unetv2.data.pairs import Pair
-from unetv2.preprocessing import INTERPOLATIONS, RESIZES
+from unetv2.data.pairs import LabelSource, Pair
+from unetv2.preprocessing import Preprocessing
 
-# Of an area, down and across.
+# An area of an output pixel is averaged over at least this many pixels down and across.
 _BLOCKS = 4
+# Resized pixels are rounded by floor(value + ROUND_UP). Halves are frequent: at a ratio of 4:3, 5 %
+# of the pixels. float32 computes them too small or too large by up to 0.01, so the margin makes all
+# implementations, also exported graphs, round them up.
+ROUND_UP = 0.509
+
+_log = logging.getLogger("unetv2")
 
 
 class Geometry(NamedTuple):
-    """How an image comes to its size: resized, then padded or cropped around the middle.
+    """Sizes of a resize that is followed by padding or cropping around the middle.
 
     Attributes:
         resized: ``(height, width)`` after resizing.
-        size: ``(height, width)`` in the end.
+        size: ``(height, width)`` after padding or cropping.
     """
 
     resized: tuple[int, int]
@@ -34,21 +37,18 @@ class Geometry(NamedTuple):
 
     @classmethod
     def plan(cls, source: tuple[int, int], size: tuple[int, int], resize: str) -> Geometry:
-        """Plans the way from a source size.
+        """Returns the sizes for an image.
 
         Args:
             source: ``(height, width)`` of the image.
-            size: ``(height, width)`` wanted.
-            resize: ``"stretch"``; ``"pad"``, the whole image in its own aspect ratio, padded;
-                ``"crop"``, the largest part of the wanted aspect ratio.
-
-        Returns:
-            Geometry.
+            size: ``(height, width)`` of the result.
+            resize: ``"stretch"``; ``"pad"``, which keeps the aspect ratio and pads; ``"crop"``,
+                which keeps the aspect ratio and crops.
         """
         if resize == "stretch":
             return cls(size, size)
-        # One side fills its own, and the other keeps the ratio, a half rounded up: in integers, as
-        # exported graphs do.
+        # One side fits, and the other keeps the ratio, halves rounded up: in integers, as in
+        # exported graphs.
         is_taller = source[0] * size[1] >= source[1] * size[0]
         if is_taller == (resize == "pad"):
             return cls((size[0], max(1, _rounded(source[1] * size[0], source[0]))), size)
@@ -56,16 +56,11 @@ class Geometry(NamedTuple):
 
 
 def pixels_needed(geometry: Geometry, interpolation: str) -> tuple[int, int] | None:
-    """Returns how large an image must be decoded at least, to be resized so.
+    """Returns the smallest ``(height, width)`` at which an image may be decoded, or None for all.
 
-    Args:
-        geometry: The way.
-        interpolation: str.
-
-    Returns:
-        ``(height, width)``, or None for all pixels of the file. The mean over an area, of means
-        over blocks of a quarter of its height and width, is off by a level in 255 where edges are
-        hard; of larger blocks it is off by many, as these are cut at the area's border.
+    A mean over an area from means over blocks of a quarter of its height and width differs by one
+    level of 255 at hard edges; from larger blocks it differs by many, as the area's border cuts
+    them.
     """
     if interpolation != "area":
         return None
@@ -83,11 +78,11 @@ def resize_image(
 
     Args:
         image: uint8, uint16, or float in [0, 1], ``(height, width, channels)``.
-        geometry: The way.
+        geometry: The sizes.
         interpolation: ``"area"`` is the mean over an output pixel's area along a side that
             shrinks, and bilinear along one that grows; the others are ``tf.image.resize``'s,
             with antialiasing.
-        channels: int or None. The first so many channels are kept; None keeps all.
+        channels: int or None. Number of channels to keep; None keeps all.
 
     Returns:
         np.ndarray. ``(*geometry.size, channels)``, ``image.dtype``, of floats float32.
@@ -97,12 +92,12 @@ def resize_image(
 
 
 def resize_mask(mask: np.ndarray, geometry: Geometry, padding: int = 0) -> np.ndarray:
-    """Resizes a mask: every output pixel has the id in the middle of its area.
+    """Resizes a mask: each output pixel takes the id in the middle of its area.
 
     Args:
         mask: ids ``(height, width)``.
-        geometry: The way.
-        padding: int. The id of what is added.
+        geometry: The sizes.
+        padding: int. The id of the padding.
 
     Returns:
         np.ndarray. ``geometry.size``; ``mask.dtype`` or, where ``padding`` needs it, int32.
@@ -130,8 +125,8 @@ def _resized(
         return np.ascontiguousarray(reduced[..., :channels])
     resized = image[np.newaxis, ..., :channels]
     if interpolation == "area":
-        # Each side by itself: first the sides that shrink, then those that grow. Pillow's box
-        # filter takes whole pixels only, which shifts the image at other ratios.
+        # First the sides that shrink, then those that grow. Pillow's box filter takes whole pixels
+        # only, which shifts the image at other ratios.
         smaller = tuple(map(min, source, size))
         if smaller != source:
             resized = tf.image.resize(resized, smaller, method="area")
@@ -141,7 +136,7 @@ def _resized(
     if image.dtype.kind == "f":
         return np.clip(np.asarray(resized[0]), 0, 1).astype(np.float32, copy=False)
     limit = np.iinfo(image.dtype).max
-    pixels = np.rint(np.asarray(resized[0]))
+    pixels = np.floor(np.asarray(resized[0]) + np.float32(ROUND_UP))
     return np.clip(pixels, 0, limit, out=pixels).astype(image.dtype)
 
 
@@ -155,7 +150,7 @@ def _nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == size:
         return image
     rows, columns = (
-        # The pixel in the middle of the area; in integers, so exact at any size.
+        # The pixel in the middle of the area, exact in integers.
         ((2 * np.arange(target) + 1) * source) // (2 * target)
         for target, source in zip(size, image.shape[:2], strict=True)
     )
@@ -178,106 +173,52 @@ def _fit(image: np.ndarray, size: tuple[int, int], padding: int) -> np.ndarray:
     return np.pad(image[tuple(windows)], pads, constant_values=padding)
 
 
-_log = logging.getLogger("unetv2")
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """How the images of a data set are prepared.
-
-    Args:
-        image_size: ``(height, width)``, or None for every image's own.
-        resize: ``"stretch"``, ``"pad"`` or ``"crop"``.
-        interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
-            ``"lanczos3"``, for images.
-        channels: int. 1 to 4 for image files, any number for arrays.
-        max_pixels: int. Larger files are refused from their header.
-        labels: What masks hold.
-    """
-
-    image_size: tuple[int, int] | None = (96, 128)
-    resize: str = "stretch"
-    interpolation: str = "area"
-    channels: int = 3
-    max_pixels: int = MAX_PIXELS
-    labels: Labels = field(default_factory=Labels)
-
-    def __post_init__(self) -> None:
-        """Checks every value."""
-        if self.image_size is not None:
-            object.__setattr__(self, "image_size", require_image_size(self.image_size))
-        require_choice("resize", self.resize, RESIZES)
-        require_choice("interpolation", self.interpolation, INTERPOLATIONS)
-        channels = require_integer("channels", self.channels, 1, "The default is 3, for RGB.")
-        object.__setattr__(self, "channels", channels)
-        require_integer("max_pixels", self.max_pixels, 1, "It guards against broken headers.")
-        if self.resize == "pad" and self.labels.ignore_class is None:
-            raise ValueError(
-                "`ignore_class` must be an id where images are padded: it marks the padding. "
-                "Received: resize='pad' and ignore_class=None. Pass an id that is no class, "
-                "such as 255."
-            )
-
-
 def check_headers(
-    pair: Pair,
-    max_pixels: int = MAX_PIXELS,
-    *,
-    channels: int | None = None,
-    labels: Labels | None = None,
+    source: LabelSource, pair: Pair, *, channels: int | None, max_pixels: int
 ) -> tuple[Header, Header]:
-    """Checks that a pair's files are images of one size, from their headers alone.
+    """Checks that a pair's files are valid and of the same size, from their headers alone.
 
     Args:
+        source: Provides the mask.
         pair: The pair.
+        channels: int or None. Channels of the images.
         max_pixels: int. Larger images are refused.
-        channels: int or None. The channels that the image must give.
-        labels: Labels or None. What masks hold, to check a palette.
 
     Returns:
         tuple of the image's and the mask's header.
 
     Raises:
-        ValueError: If one is no image or too large, the image cannot give the channels, the
-            mask is stored with losses, or the two differ in size.
+        ValueError: If a file is no image or too large, the image cannot be converted to the
+            channels, the mask's format is lossy, or the sizes differ.
     """
     image = read_header(pair.image, max_pixels, channels=channels)
-    with open_file(pair.mask, max_pixels) as file:
-        file.require_mask()
-        mask = file.header
-        if labels is not None:
-            labels.require_notation(pair.mask, file)
-    _require_one_size(pair, image.size, mask.size)
+    mask = source.mask_header(pair)
+    _require_same_size(pair, image.size, mask.size)
     return image, mask
 
 
-def warn_of_turns(pairs: Sequence[Pair], count: int) -> None:
-    """Logs a warning of pairs of which the image is turned by EXIF data and the mask is not.
+def warn_of_orientations(pairs: Sequence[Pair], n_checked: int) -> None:
+    """Logs pairs in which the EXIF orientations differ and the sizes fit either way.
 
     Args:
-        pairs: Those whose sizes fit either way.
-        count: int. How many were looked at.
+        pairs: Such pairs.
+        n_checked: int. Number of pairs that were checked.
     """
     if pairs:
         _log.warning(
             "An image and its mask must have the same EXIF orientation where their sizes fit "
-            "either way. Received: %d of %d pairs that differ, such as '%s' and '%s'. Each is "
-            "turned by its own. If the mask fits the upright image, save the image upright, as by "
-            "`PIL.ImageOps.exif_transpose`; if it fits the pixels as they are stored, remove the "
-            "image's orientation tag.",
-            len(pairs), count, pairs[0].image, pairs[0].mask,
+            "either way. Received: %d of %d pairs that differ, such as '%s' and '%s'. Each file is "
+            "rotated by its own orientation. If the mask fits the upright image, save the image "
+            "upright, for example by `PIL.ImageOps.exif_transpose`; if it fits the pixels as they "
+            "are stored, remove the image's orientation tag.",
+            len(pairs), n_checked, pairs[0].image, pairs[0].mask,
         )  # fmt: skip
 
 
-def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndarray]:
-    """Reads an image and its mask at one size.
-
-    Both are resized by the same geometry, pixel areas: along a side that shrinks, the image is
-    the mean over the area of an output pixel, and the mask the id in that area's middle.
-
-    Args:
-        pair: The pair.
-        preparation: How.
+def read_pair(
+    source: LabelSource, pair: Pair, preprocessing: Preprocessing, *, max_pixels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads an image and its mask, and resizes both by the same geometry.
 
     Returns:
         tuple ``(image, mask)``: uint8 or, for files of 16 bits, uint16 ``(height, width,
@@ -285,31 +226,31 @@ def read_pair(pair: Pair, preparation: Preparation) -> tuple[np.ndarray, np.ndar
 
     Raises:
         ValueError: If a file is no image or too large, the two differ in size, or the mask
-            holds something else than labels.
+            is not valid.
     """
-    mask = preparation.labels.read(pair.mask, preparation.max_pixels)
-    source = mask.shape[:2]
-    geometry = Geometry.plan(source, preparation.image_size or source, preparation.resize)
-    at_least = pixels_needed(geometry, preparation.interpolation)
-    with open_file(pair.image, preparation.max_pixels) as file:
-        file.require_image(preparation.channels)
-        _require_one_size(pair, file.header.size, source)
-        image = file.image(preparation.channels, at_least=at_least, spare=True)
-    padding = preparation.labels.ignore_class if preparation.resize == "pad" else 0
+    mask = source.read_mask(pair)
+    size = mask.shape[:2]
+    geometry = Geometry.plan(size, preprocessing.image_size or size, preprocessing.resize)
+    at_least = pixels_needed(geometry, preprocessing.interpolation)
+    with open_file(pair.image, max_pixels) as file:
+        file.require_image(preprocessing.channels)
+        _require_same_size(pair, file.header.size, size)
+        image = file.image(preprocessing.channels, at_least=at_least, spare=True)
+    padding = preprocessing.ignore_class if preprocessing.resize == "pad" else 0
     return (
-        resize_image(image, geometry, preparation.interpolation, preparation.channels),
+        resize_image(image, geometry, preprocessing.interpolation, preprocessing.channels),
         resize_mask(mask, geometry, padding or 0)[..., np.newaxis],
     )
 
 
-def _require_one_size(pair: Pair, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
+def _require_same_size(pair: Pair, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
     if image != mask:
         sizes = [f"{height}x{width}" for height, width in (image, mask)]
         advice = "Resize the mask by nearest neighbor, or find the mask that belongs to it."
         if image == mask[::-1]:
             advice = (
-                "If EXIF data turn only one of the two, turn the mask too, or remove the image's "
-                "orientation tag; otherwise find the mask that belongs to the image."
+                "If EXIF data rotate only one of the two, rotate the mask too, or remove the "
+                "image's orientation tag; otherwise find the mask that belongs to the image."
             )
         raise ValueError(
             "An image and its mask must have the same height and width. "

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.data.sampling import Share
+from unetv2.data.pipeline import Share
 from unetv2.losses import Sum
 from unetv2.losses.base import SegmentationLoss
 

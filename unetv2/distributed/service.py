@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from unetv2.data.dataset_info import origin_of
+from unetv2.data.dataset_info import info_of
 
 
 def served(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
@@ -40,7 +40,7 @@ def served(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
         >>> [batch.numpy().tolist() for batch in unetv2.distributed.served(batches, address)]
         [[0, 1], [4, 9]]
     """
-    if origin_of(dataset) is not None:
+    if info_of(dataset) is not None:
         raise ValueError(
             "`dataset` must consist of TensorFlow's functions to be served. Received: one of "
             "`make_dataset`, which reads with Python's. Save what it prepares, "

@@ -1,136 +1,85 @@
-"""Where an artifact keeps its description: beside its files, or in its only one."""
+"""The files of an exported model, and the description beside or within them."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
-import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from types import ModuleType
 from typing import Any
 
-from unetv2.arguments import MOST_CLASSES, require_choice
+from unetv2.arguments import MOST_CLASSES
+from unetv2.exporting.formats import FORMATS
+from unetv2.exporting.formats.base import DESCRIPTION, get_format
+from unetv2.exporting.graph import Size
 from unetv2.preprocessing import Preprocessing
 from unetv2.scratch import recover
-from unetv2.sealing import read_json, read_member, reason, sealed, unsealed
+from unetv2.sealing import read_json, reason, sealed, unsealed
 
-
-@dataclass(frozen=True)
-class Format:
-    """One format.
-
-    Args:
-        name: str.
-        precisions: What the numbers in the network may be.
-        suffix: str. Of an artifact that is one file; empty where it is a folder always.
-        main: str. The file that holds the network.
-        extra: str. What ``pip install "unetv2[...]"`` takes; empty where nothing is missing.
-        runtime: str. The module that runs it.
-        tools: The modules that write it besides.
-        open_sizes: bool. Whether the sizes of images may be open.
-        read: Patterns of the files of a folder that the runtime may read, by their names alone.
-    """
-
-    name: str
-    precisions: tuple[str, ...]
-    suffix: str
-    main: str
-    extra: str
-    runtime: str
-    tools: tuple[str, ...] = ()
-    open_sizes: bool = True
-    read: tuple[str, ...] = ()
-
-
-FORMATS = {
-    one.name: one
-    for one in (
-        Format(
-            "saved_model", ("float32", "float16", "bfloat16"), "", "saved_model.pb", "",
-            "tensorflow", read=("saved_model.*", "variables/*", "assets/*", "fingerprint.pb"),
-        ),
-        Format(
-            "litert", ("float32", "float16", "int8"), ".tflite", "model.tflite", "litert",
-            "ai_edge_litert.interpreter", open_sizes=False, read=("model.tflite",),
-        ),
-        Format(
-            "onnx", ("float32", "float16", "int8"), ".onnx", "model.onnx", "onnx", "onnxruntime",
-            ("onnx", "tf2onnx"), read=("model.onnx",),
-        ),
-        Format(
-            "openvino", ("float32", "float16", "bfloat16", "int8"), "", "model.xml", "openvino",
-            "openvino", read=("model.xml", "model.bin"),
-        ),
-    )
-}  # fmt: skip
-
-
-def require_format(name: object) -> Format:
-    """Returns a format, or says which there are."""
-    require_choice("format", name, FORMATS)
-    return FORMATS[str(name)]
-
-
-def require_precision(format: Format, precision: object) -> str:
-    """Returns the precision, or says which the format has."""
-    if precision not in format.precisions:
-        listed = ", ".join(repr(one) for one in format.precisions)
-        raise ValueError(
-            f"`precision` must be one of {listed} for format='{format.name}'. "
-            f"Received: precision={precision!r}."
-        )
-    return str(precision)
-
-
-def require_module(name: str, extra: str, purpose: str) -> ModuleType:
-    """Imports a module of an extra.
-
-    Args:
-        name: str. The module.
-        extra: str. The extra that it comes with.
-        purpose: str. What it is needed for.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"`{name.split('.')[0]}` must be installed {purpose}. Received: {error}. "
-            f'Run: pip install "unetv2[{extra}]"'
-        ) from error
-
-
-# Of this layout. A later one that this version cannot read has a higher number. From 2 on it has a
-# digest.
+# Version of the description. Higher numbers cannot be read by this version.
 SCHEMA = 2
-KEY = "unetv2"
+_MAX_DESCRIPTION_BYTES = 2**24
+_CHUNK_BYTES = 2**20
 
-Size = tuple[int | None, int | None]
+
+class BrokenArtifactError(ValueError):
+    """A file or folder is not an exported model, or it is damaged."""
+
+    def __init__(self, path: Any, why: str) -> None:
+        super().__init__(
+            f"`path` must be an artifact of `unetv2.export`. Received: '{path}': "
+            f"{' '.join(why.split())}. Export the model again."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """Agreement of an exported model with its Keras model, on the same images.
+
+    Args:
+        agreement: float in [0, 1]. Share of pixels where the class of the exported model is the
+            most probable one of the Keras model, or less probable by at most 0.001.
+        max_difference: float. Largest difference of two probabilities of a class.
+        mean_difference: float. Mean absolute difference of probabilities.
+        n_images: int. Number of images.
+        source: str. Where the images come from.
+        min_agreement: float. The agreement that was required.
+    """
+
+    agreement: float
+    max_difference: float
+    mean_difference: float
+    n_images: int
+    source: str
+    min_agreement: float
+
+    def __str__(self) -> str:
+        """Returns a line of text."""
+        return (
+            f"{self.agreement:.4%} of the pixels agree with the Keras model, probabilities differ "
+            f"by at most {self.max_difference:.2g}, on {self.n_images} {self.source}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What an artifact is, as its JSON tells.
+    """The content of ``unetv2.json``.
 
     Args:
-        name: str. The model's.
-        format: str.
-        precision: str. Of the numbers in the network.
-        n_classes: int.
-        frame_size: ``(height, width)`` of the images that it takes, None where it is open.
-        network_size: ``(height, width)`` of what the network in it is fed with.
-        resizes: bool. Whether it brings images to that size, and the answer back, itself.
-        preprocessing: Preprocessing.
-        parity: How far it agrees with the Keras model.
-        versions: What it was written with.
-        files: Size in bytes and SHA-256 of each of its files.
+        name: str. Name of the model.
+        format: str. One of :data:`unetv2.exporting.formats.FORMATS`.
+        precision: str. Precision of the network.
+        n_classes: int. Number of classes.
+        frame_size: ``(height, width)`` of the frames, None for any.
+        network_size: ``(height, width)`` of the input of the network, None for any.
+        resizes: bool. Whether the graph resizes frames to that size, and masks back.
+        preprocessing: Preprocessing of the network's images.
+        parity: Agreement with the Keras model.
+        versions: Versions of the packages that wrote it.
+        files: Size in bytes and SHA-256 of each file.
     """
 
     name: str
@@ -141,23 +90,24 @@ class Description:
     network_size: Size
     resizes: bool
     preprocessing: Preprocessing
-    parity: Mapping[str, Any] = field(default_factory=dict)
+    parity: Parity | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Returns it as JSON, with what a reader without this library needs, and a digest."""
+        """Returns JSON with a digest, and with what readers without this library need."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         classes = self.preprocessing.classes
         content = {
             "schema": SCHEMA,
             **values,
             "preprocessing": self.preprocessing.as_dict(),
+            "parity": None if self.parity is None else asdict(self.parity),
             "input": "frames: uint8 (batch, height, width, channels)",
             "outputs": {
-                "mask": "class ids (batch, height, width), of the frames' size",
-                "confidence": "float32, the class's probability, of the frames' size",
-                "logits": "float32 (batch, height, width, n_classes), of the network's size",
+                "mask": "class ids (batch, height, width), of the size of the frames",
+                "confidence": "float32, probability of the class, of the size of the frames",
+                "logits": "float32 (batch, height, width, n_classes), of the size of the network",
             },
             "class_names": None if classes is None else list(classes.names),
         }
@@ -165,7 +115,7 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Description:
-        """Reads what :meth:`to_json` wrote.
+        """Reads the JSON of :meth:`to_json`.
 
         Raises:
             ValueError: If it is something else, damaged, or of another version.
@@ -186,16 +136,18 @@ class Description:
         known["preprocessing"] = Preprocessing.from_dict(known["preprocessing"])
         for name in ("frame_size", "network_size"):
             known[name] = _size(known[name])
+        if known["parity"] is not None:
+            known["parity"] = Parity(**known["parity"])
         if not (
             known["format"] in FORMATS
-            and known["precision"] in FORMATS[known["format"]].precisions
+            and known["precision"] in get_format(known["format"]).precisions
             and isinstance(known["name"], str)
             and type(known["n_classes"]) is int
             and 2 <= known["n_classes"] <= MOST_CLASSES
             and isinstance(known["resizes"], bool)
-            and all(isinstance(known[name], dict) for name in ("parity", "versions", "files"))
+            and all(isinstance(known[name], dict) for name in ("versions", "files"))
         ):
-            raise ValueError("its values are of the wrong kind")
+            raise ValueError("its values have wrong types")
         return cls(**known)
 
 
@@ -205,65 +157,24 @@ def _size(value: Any) -> Size:
         or len(value) != 2
         or any(one is not None and (type(one) is not int or one < 1) for one in value)
     ):
-        raise ValueError(f"{value!r} is no size")
+        raise ValueError(f"{value!r} is not a size")
     return value[0], value[1]
 
 
-DESCRIPTION = "unetv2.json"
-
-# ModelProto.metadata_props of ONNX, the 14th field, an entry of two strings.
-_ONNX_FIELD, _ONNX_KEY = b"\x72", b"\x0a\x06" + KEY.encode() + b"\x12"
-_MOST_BYTES = 2**24
-_AT_ONCE = 2**20
-
-
-class BrokenArtifactError(ValueError):
-    """What was to be loaded is no artifact, or a damaged one."""
-
-    def __init__(self, path: Any, why: str) -> None:
-        super().__init__(
-            f"`path` must be an artifact of `unetv2.export`. Received: '{path}': "
-            f"{' '.join(why.split())}. Export the model again."
-        )
-
-
-def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yields name and path of all files of a folder but the description, in order."""
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != DESCRIPTION:
-            yield name, path
-
-
-def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Returns size and SHA-256 of each file of a folder."""
-    return {
-        name: {"bytes": path.stat().st_size, "sha256": _sha256(path, path.stat().st_size)}
-        for name, path in files_of(folder)
-    }
-
-
 def write_description(folder: Path, description: Description) -> None:
-    """Writes the description into an artifact's folder, with what its files are."""
-    text = replace(description, files=describe_files(folder)).to_json()
+    """Writes the description of an artifact into its folder, with the digests of its files."""
+    files = {
+        name: {"bytes": path.stat().st_size, "sha256": _sha256(path, path.stat().st_size)}
+        for name, path in _files(folder)
+    }
+    text = replace(description, files=files).to_json()
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
 
-def join(folder: Path, format: str) -> Path:
-    """Puts the description of a folder into the file of its network, and returns that file.
-
-    Both formats have a place for it: LiteRT models carry further files as a ZIP archive behind
-    them, ONNX has metadata.
-    """
-    path = folder / FORMATS[format].main
-    text = (folder / DESCRIPTION).read_bytes()
-    if format == "litert":
-        with zipfile.ZipFile(path, "a") as archive:
-            # Without a time, so that the same model gives the same bytes.
-            archive.writestr(zipfile.ZipInfo(DESCRIPTION), text)
-    else:
-        with path.open("ab") as file:
-            file.write(_onnx_metadata(text))
+def merge(folder: Path, format: str) -> Path:
+    """Embeds the description of a folder in the file of its network, and returns that file."""
+    path = folder / get_format(format).main
+    get_format(format).embed(path, (folder / DESCRIPTION).read_bytes())
     return path
 
 
@@ -271,24 +182,24 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
     """Reads the description of an artifact and checks its files.
 
     Args:
-        path: A folder, or a ``.tflite`` or ``.onnx`` file.
+        path: A folder, or a single file.
 
     Returns:
-        tuple ``(description, files)``, the latter by their names.
+        tuple ``(description, files)``, the files by name.
 
     Raises:
-        FileNotFoundError: If there is nothing.
+        FileNotFoundError: If it does not exist.
         BrokenArtifactError: If it is something else, or damaged.
     """
     path = Path(path)
     recover(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"`path` must be an artifact. Received: '{path}', where there is none. Check the path."
+            f"`path` must be an artifact. Received: '{path}', which does not exist. Check the path."
         )
     try:
-        text, end = _text(path)
-    # What a damaged archive raises has no common base.
+        text, end = _read_text(path)
+    # Errors of a damaged archive have no common base class.
     except Exception as error:
         raise BrokenArtifactError(path, f"it has no description ({reason(error)})") from error
     try:
@@ -296,83 +207,74 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
     except (ValueError, TypeError) as error:
         why = f"its description cannot be read ({reason(error)})"
         raise BrokenArtifactError(path, why) from error
-    files = _named(path, description)
+    files = _require_files(path, description)
     for name, file in files.items():
-        _require_written(path, name, file, description.files[name], end)
+        _require_digest(path, name, file, description.files[name], end)
     return description, files
 
 
 def is_artifact(path: str | os.PathLike[str]) -> bool:
-    """Returns whether a path looks like an artifact's."""
+    """Returns whether a path looks like that of an exported model."""
     path = Path(path)
     recover(path)
     if path.is_dir():
         return (path / DESCRIPTION).is_file()
-    return path.suffix in {one.suffix for one in FORMATS.values() if one.suffix}
+    return path.suffix in single_file_suffixes()
 
 
-def network_of(files: Mapping[str, Path], description: Description) -> bytes:
-    """Returns the file of the network, without the description that may follow it."""
-    main = FORMATS[description.format].main
-    return files[main].read_bytes()[: description.files[main]["bytes"]]
+def single_file_suffixes() -> dict[str, str]:
+    """Returns the suffixes of artifacts that are single files, with their formats."""
+    suffixes = {get_format(name).suffix: name for name in FORMATS}
+    return {suffix: name for suffix, name in suffixes.items() if suffix}
 
 
-def _text(path: Path) -> tuple[bytes, int | None]:
-    """Returns the description, and where the network before it ends in an only file."""
-    if path.is_dir():
-        file = path / DESCRIPTION
-        if file.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"'{DESCRIPTION}' is too long")
-        return file.read_bytes(), None
-    if path.suffix == FORMATS["litert"].suffix:
-        with zipfile.ZipFile(path) as archive:
-            (member,) = archive.infolist()
-            if member.filename != DESCRIPTION or member.file_size > _MOST_BYTES:
-                raise ValueError(f"'{member.filename}' of {member.file_size} bytes follows it")
-            return read_member(archive, member), member.header_offset
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - _MOST_BYTES))
-        tail = stream.read()
-    start = tail.rfind(_ONNX_KEY)
-    if start < 0:
-        raise ValueError("no metadata at its end")
-    length, begin = _read_varint(tail, start + len(_ONNX_KEY))
-    if begin + length != len(tail):
-        raise ValueError("its metadata is cut off")
-    metadata = _onnx_metadata(tail[begin:])
-    if not tail.endswith(metadata):
-        raise ValueError("its metadata is damaged")
-    return tail[begin:], path.stat().st_size - len(metadata)
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yields name and path of all files of a folder but the description, in order."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != DESCRIPTION:
+            yield name, path
 
 
-def _named(path: Path, description: Description) -> dict[str, Path]:
-    """Returns the files that a description names, which are all that its runtime may read."""
+def _read_text(path: Path) -> tuple[bytes, int | None]:
+    """Returns the description and, of a single file, the size of the network before it."""
+    if not path.is_dir():
+        format = get_format(single_file_suffixes()[path.suffix])
+        return format.read_embedded(path, _MAX_DESCRIPTION_BYTES)
+    file = path / DESCRIPTION
+    if file.stat().st_size > _MAX_DESCRIPTION_BYTES:
+        raise ValueError(f"'{DESCRIPTION}' is too long")
+    return file.read_bytes(), None
+
+
+def _require_files(path: Path, description: Description) -> dict[str, Path]:
+    """Returns the files that a description names; the runtime must be able to read no others."""
     files: dict[str, Path] = {}
     for name in description.files:
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts or "\\" in name:
             raise BrokenArtifactError(path, f"it names the file '{name}', outside of it")
         files[name] = path / name if path.is_dir() else path
-    format = FORMATS[description.format]
+    format = get_format(description.format)
     if format.main not in files:
         raise BrokenArtifactError(path, "it names no network")
     if not path.is_dir():
         if len(files) != 1 or path.suffix != format.suffix:
             raise BrokenArtifactError(path, "it names other files")
         return files
-    for name, _ in files_of(path):
-        # What file managers leave in folders is hidden, and no runtime reads it.
+    for name, _ in _files(path):
+        # Hidden files are those of file managers, which no runtime reads.
         hidden = PurePosixPath(name).name.startswith(".")
         if (
             name not in files
             and not hidden
-            and any(fnmatchcase(name, pattern) for pattern in format.read)
+            and any(fnmatchcase(name, pattern) for pattern in format.runtime_files)
         ):
             raise BrokenArtifactError(path, f"'{name}' is in it, and was not written with it")
     return files
 
 
-def _require_written(
+def _require_digest(
     path: Path, name: str, file: Path, known: Mapping[str, Any], end: int | None
 ) -> None:
     try:
@@ -387,33 +289,7 @@ def _require_written(
 def _sha256(path: Path, size: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while size > 0 and (part := file.read(min(size, _AT_ONCE))):
-            digest.update(part)
-            size -= len(part)
+        while size > 0 and (chunk := file.read(min(size, _CHUNK_BYTES))):
+            digest.update(chunk)
+            size -= len(chunk)
     return digest.hexdigest()
-
-
-def _onnx_metadata(text: bytes) -> bytes:
-    """Returns the entry of an ONNX model's metadata that holds a description."""
-    entry = _ONNX_KEY + _varint(len(text)) + text
-    return _ONNX_FIELD + _varint(len(entry)) + entry
-
-
-def _varint(number: int) -> bytes:
-    """Returns a number as Protocol Buffers write it: seven bits a byte, the lowest first."""
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _read_varint(data: bytes, start: int) -> tuple[int, int]:
-    number = shift = 0
-    for place in range(start, min(start + 10, len(data))):
-        number |= (data[place] & 127) << shift
-        shift += 7
-        if data[place] < 128:
-            return number, place + 1
-    raise ValueError("its metadata is cut off")

@@ -1,4 +1,4 @@
-"""Images that an export is calibrated with and checked on."""
+"""Reads the images that an export is calibrated with and compared on."""
 
 from __future__ import annotations
 
@@ -12,26 +12,22 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.data.io.open import MAX_PIXELS
-from unetv2.data.preprocess import Geometry, resize_image
-from unetv2.exporting.formats.base import eight_bits
-from unetv2.exporting.graph import Plan
+from unetv2.exporting.exported_model import to_uint8
 from unetv2.inference.inputs import InputImage
-from unetv2.synthetic import driving_scene
+from unetv2.preprocessing import Preprocessing
 
-# More tell a calibration nothing new.
-MOST = 300
+# The ranges of activations do not change with more images.
+MAX_IMAGES = 300
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
-_SCENE = (240, 320)
 
 
-def calibration_images(calibration: Any, plan: Plan, most: int = MOST) -> list[np.ndarray]:
-    """Reads images.
+def calibration_images(calibration: Any, preprocessing: Preprocessing) -> list[np.ndarray]:
+    """Reads up to 300 images.
 
     Args:
-        calibration: A data set of ``make_dataset`` or of batches of its images, a folder, or a
-            list of paths and arrays.
-        plan: What the artifact takes.
-        most: int. How many are read.
+        calibration: A data set of ``make_dataset`` or of batches of images, a folder, or a list of
+            paths and arrays.
+        preprocessing: Preprocessing of the model.
 
     Returns:
         list of np.ndarray. uint8 ``(height, width, channels)``, of their own sizes or, of a data
@@ -39,84 +35,50 @@ def calibration_images(calibration: Any, plan: Plan, most: int = MOST) -> list[n
 
     Raises:
         TypeError: If ``calibration`` is something else.
-        ValueError: If there is none, or one is broken.
-        FileNotFoundError: If a file is missing.
+        ValueError: If there is no image, or one is broken.
+        FileNotFoundError: If a file does not exist.
     """
     if isinstance(calibration, tf.data.Dataset):
-        found = _of_dataset(calibration, plan)
+        images = _from_dataset(calibration, preprocessing)
     elif isinstance(calibration, str | os.PathLike):
-        found = _of_files(_listed(Path(calibration)), plan)
+        images = _from_files(_list_images(Path(calibration)), preprocessing)
     elif isinstance(calibration, list | tuple):
-        found = _of_files(calibration, plan)
+        images = _from_files(calibration, preprocessing)
     else:
         raise TypeError(
             "`calibration` must be a data set, a folder of images, or a list of them. "
-            f"Received: {type(calibration).__name__}. Pass the training's data set."
+            f"Received: {type(calibration).__name__}. Pass the data set of the training."
         )
-    some = list(itertools.islice(found, most))
-    if not some:
-        raise ValueError("`calibration` must hold an image. Received: none.")
-    return some
-
-
-def scenes(plan: Plan, count: int) -> list[np.ndarray]:
-    """Returns synthetic driving scenes, for who has no images at hand."""
-    height, width = (
-        own or other
-        for own, other in zip(
-            plan.frame_size if not _is_whole(plan) else (None, None), _SCENE, strict=True
+    read = list(itertools.islice(images, MAX_IMAGES))
+    if not read:
+        raise ValueError(
+            "`calibration` must contain an image. Received: none. Pass images of the training."
         )
-    )
-    channels = np.arange(plan.preprocessing.channels) % 3
-    return [
-        driving_scene(index, image_size=(height, width))[0][..., channels] for index in range(count)
-    ]
+    return read
 
 
-def fitted(image: np.ndarray, plan: Plan) -> np.ndarray:
-    """Brings an image to the size that an artifact takes, if that is fixed."""
-    size = (
-        plan.frame_size[0] or image.shape[0],
-        plan.frame_size[1] or image.shape[1],
-    )
-    if image.shape[:2] == size:
-        return image
-    known = plan.preprocessing
-    if plan.resizes:
-        return resize_image(image, Geometry(size, size))
-    if _is_whole(plan):
-        geometry = Geometry.plan(image.shape[:2], size, known.resize)
-        return resize_image(image, geometry, known.interpolation)
-    # A window in the middle; the smaller side of a smaller image is enlarged.
-    return resize_image(image, Geometry.plan(image.shape[:2], size, "crop"))
-
-
-def _is_whole(plan: Plan) -> bool:
-    known = plan.preprocessing
-    return known.image_size is not None and known.crop_size is None and known.resize != "crop"
-
-
-def _of_dataset(dataset: tf.data.Dataset, plan: Plan) -> Iterator[np.ndarray]:
-    low, high = plan.preprocessing.value_range
+def _from_dataset(dataset: tf.data.Dataset, preprocessing: Preprocessing) -> Iterator[np.ndarray]:
+    low, high = preprocessing.value_range
     for element in dataset:
         images = np.asarray(element[0] if isinstance(element, tuple | list) else element)
-        if images.ndim != 4 or images.shape[3] != plan.preprocessing.channels:
+        if images.ndim != 4 or images.shape[3] != preprocessing.channels:
             raise ValueError(
-                "`calibration` must hold batches of images, (batch, height, width, "
-                f"{plan.preprocessing.channels}). Received: shape {images.shape}."
+                "`calibration` must contain batches of images, (batch, height, width, "
+                f"{preprocessing.channels}). Received: shape {images.shape}."
             )
         yield from np.rint((images - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
 
 
-def _listed(folder: Path) -> list[Path]:
+def _list_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"`calibration` must be a folder. Received: '{folder}', where there is none."
+            f"`calibration` must be a folder. Received: '{folder}', which does not exist or is a "
+            "file. Check the path."
         )
     return sorted(one for one in folder.rglob("*") if one.suffix.lower() in _SUFFIXES)
 
 
-def _of_files(images: Sequence[Any], plan: Plan) -> Iterator[np.ndarray]:
+def _from_files(images: Sequence[Any], preprocessing: Preprocessing) -> Iterator[np.ndarray]:
     for image in images:
-        opened = InputImage(image, channels=plan.preprocessing.channels, max_pixels=MAX_PIXELS)
-        yield eight_bits(np.asarray(opened.pixels()[:]))
+        opened = InputImage(image, channels=preprocessing.channels, max_pixels=MAX_PIXELS)
+        yield to_uint8(np.asarray(opened.pixels()[:]))

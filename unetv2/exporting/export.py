@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,97 +17,184 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from unetv2.arguments import require_image_size
 from unetv2.classes import ClassTable
 from unetv2.exporting.artifact import (
     Description,
-    Format,
+    Parity,
     is_artifact,
-    join,
+    merge,
     read,
-    require_format,
-    require_module,
-    require_precision,
+    single_file_suffixes,
     write_description,
 )
-from unetv2.exporting.calibration import calibration_images, fitted, scenes
-from unetv2.exporting.exported_model import ExportedModel
-from unetv2.exporting.formats.saved_model import others
-from unetv2.exporting.graph import NETWORK, Graph, Plan, plan
-from unetv2.exporting.load import load_exported
+from unetv2.exporting.calibration import calibration_images
+from unetv2.exporting.exported_model import ExportedModel, load_exported
+from unetv2.exporting.formats.base import ExportFormat, get_format
+from unetv2.exporting.graph import COMPUTE_OPS, NETWORK, Graph, Plan, Size
 from unetv2.exporting.optimize import deployable, equalized
-from unetv2.exporting.parity import LEAST, Parity, compare, reference
+from unetv2.exporting.parity import MIN_AGREEMENT, compare, random_images, reference_model
 from unetv2.files import publish, told
-from unetv2.inference.compiled_model import Network
-from unetv2.prediction.predict import load
+from unetv2.inference.network import Network, network_of
+from unetv2.keras_files import load_model
+from unetv2.models.segmentation_model import preprocessing_of
+from unetv2.preprocessing import Preprocessing
 from unetv2.scratch import recover, scratch_folder
 from unetv2.text import counted
 from unetv2.versions import versions
 
-# In every graph, and in every message.
-_COMMON = {"Const", "Identity", "NoOp", "Placeholder", "Cast", "Shape", "Pack", "Func", "If"}
+# Images for the parity check; int8 is written in two variants, between which they decide.
+_N_COMPARED, _N_COMPARED_INT8 = 8, 32
+# Fewer images for calibration are warned of.
+_FEW_IMAGES = 100
+# Enough images to measure the ranges of channels for the equalization.
+_N_EQUALIZED = 64
+# Ops of every graph, which say nothing about a layer.
+_COMMON_OPS = {"Const", "Identity", "NoOp", "Placeholder", "Cast", "Shape", "Pack", "Func", "If"}
+
+_log = logging.getLogger("unetv2")
 
 
-def refusal(graph: Graph, format: str, error: Exception) -> ValueError:
-    """Returns an error that names the layers whose operations a converter's error names.
+def export(
+    model: keras.Model | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    format: str,
+    precision: str = "float32",
+    image_size: Sequence[int] | None = None,
+    frame_size: Sequence[int] | None = None,
+    classes: ClassTable | None = None,
+    calibration: Any = None,
+    min_agreement: float | None = None,
+    overwrite: bool = False,
+) -> ExportedModel:
+    """Writes a model that runs without Keras and without this library.
 
-    Args:
-        graph: What was to be converted.
-        format: str. To what.
-        error: What the converter said.
-    """
-    text = str(error)
-    words = set(re.findall(r"\w+", text))
-    blamed = {kind for kind, _ in _operations(graph)} & words - _COMMON
-    return ValueError(
-        f"Every layer must be one that format='{format}' can take. "
-        f"Received: {named(graph, blamed) or _shortened(text)}. "
-        "Replace it, or export to another format."
-    )
+    The exported model maps camera frames, uint8 ``(batch, height, width, channels)``, to ``mask``
+    and ``confidence`` of the size of the frames, and ``logits`` of the size of the network. It
+    contains the resizing of the training, the scaling of values, the network, the ``argmax`` and
+    the resizing to the size of the frames: of frames of any size in ``"saved_model"``, ``"onnx"``
+    and ``"openvino"``, of one ``frame_size`` in ``"litert"``, whose frames otherwise have the size
+    of the network. Models of windows or original scale take frames at that scale.
+    :func:`unetv2.load_exported` does in Python what the graph does not contain.
 
-
-def named(graph: Graph, kinds: Iterable[str]) -> str:
-    """Returns which layers hold operations of some kinds, as words; empty if none does."""
-    layers = {layer.name: type(layer).__name__ for layer in graph.model.layers}
-    found: dict[str, set[str]] = {}
-    for kind, name in _operations(graph):
-        if kind not in kinds or NETWORK not in name.split("/"):
-            continue
-        # Keras may have numbered the names of layers.
-        parts = [re.sub(r"_\d+$", "", part) if part not in layers else part
-                 for part in name.split("/")]  # fmt: skip
-        layer = next((part for part in parts if part in layers), "")
-        found.setdefault(layer, set()).add(kind)
-    return "; ".join(
-        f"the layer '{layer}' ({layers.get(layer, 'unknown')}) with {', '.join(sorted(kinds))}"
-        for layer, kinds in sorted(found.items())
-    )
-
-
-def _operations(graph: Graph) -> Iterator[tuple[str, str]]:
-    definition: Any = graph.concrete().graph.as_graph_def()
-    for node in definition.node:
-        yield node.op, node.name
-    for function in definition.library.function:
-        for node in function.node_def:
-            yield node.op, node.name
-
-
-def _shortened(text: str) -> str:
-    return " ".join(text.split())[:500]
-
-
-def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
-    """Raises unless an artifact can be written to a path.
+    The preprocessing, class names and colors, versions and the agreement with the Keras model are
+    in ``unetv2.json`` beside the network, or within a single file. The agreement is measured by
+    predicting images with the exported and the Keras model. If it is too low, an error is raised
+    and nothing is written.
 
     Args:
-        path: Where to.
-        format: Of the artifact.
-        overwrite: bool. Whether an artifact there may be replaced.
+        model: A functional Keras model of logits, or the path of a ``.keras`` file.
+        path: A folder for the exported model. For ``"litert"`` and ``"onnx"`` also a file, with
+            the extension ``.tflite`` or ``.onnx``.
+        format: ``"saved_model"``, ``"litert"``, ``"onnx"`` or ``"openvino"``.
+        precision: ``"float32"`` or ``"float16"``; ``"bfloat16"`` for ``"saved_model"`` and
+            ``"openvino"``; ``"int8"`` for all but ``"saved_model"``.
+        image_size: ``(height, width)`` of the network's input. None uses that of the training; a
+            model for images of any size may need one.
+        frame_size: ``(height, width)`` of the frames, or None for any. If it is the size of the
+            network's input, the graph contains no resizing.
+        classes: ClassTable or None. Class names and colors; None uses the model's.
+        calibration: Images for ``"int8"``, which determine the ranges of activations: a data set of
+            :func:`unetv2.make_dataset`, a folder, or a list of paths and arrays. Pass at least 100
+            images of the training, without augmentation; the first 300 are used. The last of them
+            also serve the parity check. None uses random images with the power spectrum of natural
+            images for it: these verify the conversion, but the agreement on your images may differ.
+        min_agreement: float in [0, 1], or None. Smallest share of pixels on which both models must
+            agree: the exported model's class is the most probable one of the Keras model, or less
+            probable by at most 0.001. The defaults are 0.9999 for ``"float32"``, 0.99 for
+            ``"float16"``, 0.97 for ``"bfloat16"`` and 0.9 for ``"int8"``.
+        overwrite: bool. Whether to replace an exported model at ``path``.
+
+    Returns:
+        ExportedModel. The exported model, loaded; ``description.parity`` is its agreement.
 
     Raises:
-        ValueError: If there is something that is to stay, or the suffix is another format's.
+        ValueError: If an argument is out of range, if a layer cannot be converted, if ``path``
+            exists, or if the agreement is too low.
+        TypeError: If an argument has a wrong type.
+        ImportError: If a package is not installed; the message has the command that installs it.
+        FileNotFoundError: If the model's file does not exist.
+        OSError: If the files cannot be written; existing ones are unchanged.
+
+    Example:
+        >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
+        >>> model.preprocessing = unetv2.Preprocessing(image_size=(24, 32), classes=unetv2.CARLA)
+        >>> exported = unetv2.export(model, tmp / "exported", format="saved_model")
+        >>> exported.description.parity.agreement > 0.9999
+        True
     """
-    if path.suffix in (".tflite", ".onnx", ".keras", ".h5") and path.suffix != format.suffix:
+    target, kind = Path(path), get_format(format)
+    least = _require_arguments(kind, precision, calibration, min_agreement)
+    require_path(target, kind, overwrite=overwrite)
+    for module in kind.required_modules(precision):
+        kind.require_module(module, f"to export to format='{format}'")
+    model = _require_keras_model(model)
+    plan = _plan(model, kind, image_size=image_size, frame_size=frame_size, classes=classes)
+    images = None if calibration is None else calibration_images(calibration, plan.preprocessing)
+    graphs, frames = _graphs(model, plan, kind, precision, images)
+    description = Description(
+        name=model.name, format=format, precision=precision,
+        n_classes=network_of(model).n_classes, frame_size=plan.frame_size,
+        network_size=plan.network_size, resizes=plan.resizes,
+        preprocessing=plan.preprocessing, versions=versions(),
+    )  # fmt: skip
+    reference = reference_model(model, plan)
+    compared, source = _compared_images(plan, images, precision)
+    with scratch_beside(target) as folder:
+        written: list[tuple[Parity, Path]] = []
+        for number, graph in enumerate(graphs):
+            place = folder / str(number)
+            place.mkdir()
+            _write(kind, graph, place, precision, frames)
+            write_description(place, description)
+            exported = load_exported(place)
+            written.append((compare(reference, exported, compared, source, least), place))
+        parity, place = max(written, key=lambda one: one[0].agreement)
+        if parity.agreement < least:
+            raise ValueError(
+                "The exported model must agree with the Keras model on a share of at least "
+                f"{least:g} of the pixels. Received: {parity}. Nothing was written. Lower "
+                "`min_agreement` if the agreement is sufficient, or choose another `precision`."
+            )
+        write_description(place, replace(description, parity=parity))
+        is_file = target.suffix == kind.suffix != ""
+        move(merge(place, format) if is_file else place, target)
+    return load_exported(target)
+
+
+def _require_arguments(
+    format: ExportFormat, precision: object, calibration: Any, min_agreement: Any
+) -> float:
+    """Checks arguments; returns the agreement that is required."""
+    if precision not in format.precisions:
+        listed = ", ".join(repr(one) for one in format.precisions)
+        raise ValueError(
+            f"`precision` must be one of {listed} for format='{format.name}'. "
+            f"Received: precision={precision!r}. Choose one, or another format."
+        )
+    if precision == "int8" and calibration is None:
+        raise ValueError(
+            "`calibration` must be given for precision='int8', which needs images to determine "
+            "the ranges of activations. Received: calibration=None. Pass the data set of the "
+            "training."
+        )
+    value = MIN_AGREEMENT[str(precision)] if min_agreement is None else min_agreement
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(
+            "`min_agreement` must be a number in [0, 1], or None. "
+            f"Received: min_agreement={value!r}. 0 accepts any agreement."
+        )
+    return float(value)
+
+
+def require_path(path: Path, format: ExportFormat, *, overwrite: bool) -> None:
+    """Raises an error unless an artifact can be written to a path.
+
+    Raises:
+        ValueError: If the path exists and must not be replaced, or has another format's suffix.
+    """
+    if path.suffix in {*single_file_suffixes(), ".keras", ".h5"} - {format.suffix}:
         raise ValueError(
             f"`path` must be a folder{f' or end in {format.suffix}' if format.suffix else ''} for "
             f"format='{format.name}'. Received: path='{path}'. Pass another path."
@@ -131,218 +217,202 @@ def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
     )
 
 
+def _require_keras_model(model: Any) -> keras.Model:
+    if isinstance(model, keras.Model):
+        return model
+    if isinstance(model, ExportedModel) or (
+        isinstance(model, str | os.PathLike) and is_artifact(model)
+    ):
+        path = model.path if isinstance(model, ExportedModel) else model
+        raise TypeError(
+            f"`model` must be a Keras model. Received: '{path}', which is already exported. "
+            "Pass the .keras file that it was exported from."
+        )
+    if not isinstance(model, str | os.PathLike):
+        raise TypeError(
+            "`model` must be a keras.Model or the path of a .keras file. "
+            f"Received: {type(model).__name__}. `build_unetv2` builds a model."
+        )
+    return load_model(model)
+
+
+def _plan(
+    model: keras.Model,
+    format: ExportFormat,
+    *,
+    image_size: Sequence[int] | None,
+    frame_size: Sequence[int] | None,
+    classes: ClassTable | None,
+) -> Plan:
+    """Returns the inputs of the exported model.
+
+    Raises:
+        ValueError: If the sizes do not fit each other, the model or the format.
+    """
+    network = network_of(model)
+    known = _with_classes(preprocessing_of(model, network.n_classes), classes, network.n_classes)
+    wanted = None if image_size is None else require_image_size(image_size)
+    whole = known.crop_size is None and known.resize != "crop" and known.image_size is not None
+    if whole and wanted is not None:
+        known = replace(known, image_size=wanted)
+    size = wanted or known.input_size or network.size
+    _require_accepted(model, network, size)
+    plan = Plan(size, size, False, known, network.probabilities)
+    if not format.any_size and None in size:
+        raise ValueError(
+            f"`image_size` must be given for format='{format.name}', which has a fixed size, and a "
+            f"model for images of any size. Received: image_size={image_size!r}. Pass the size of "
+            "the windows or images that the network will receive."
+        )
+    if frame_size is None:
+        is_open = plan.takes_whole_images and format.any_size
+        return replace(plan, frame_size=(None, None), resizes=True) if is_open else plan
+    frames = require_image_size(frame_size, "frame_size")
+    if not plan.takes_whole_images and frames != size:
+        raise ValueError(
+            "`frame_size` must be None for a model of crops or of images at their original scale. "
+            f"Received: frame_size={frame_size!r}. Pass `image_size` instead."
+        )
+    return replace(plan, frame_size=frames, resizes=frames != size)
+
+
+def _with_classes(known: Preprocessing, classes: Any, n_classes: int) -> Preprocessing:
+    if classes is None:
+        return known
+    if not isinstance(classes, ClassTable) or len(classes) != n_classes:
+        found = f"{len(classes)} classes" if isinstance(classes, ClassTable) else repr(classes)
+        raise ValueError(
+            "`classes` must be a ClassTable with a class for each of the model's outputs, "
+            f"{n_classes}. Received: {found}. None uses the model's."
+        )
+    ignored = known.ignore_class if classes.ignore_class is None else classes.ignore_class
+    return replace(known, classes=classes, ignore_class=ignored)
+
+
+def _require_accepted(model: keras.Model, network: Network, size: Size) -> None:
+    accepted = all(own in (None, side) for own, side in zip(network.size, size, strict=True))
+    if None not in size:
+        accepted = accepted and network.takes((size[0] or 1, size[1] or 1))
+    if not accepted:
+        raise ValueError(
+            "`image_size` must be one that the model takes. "
+            f"Received: {size} and the model '{model.name}' for {network.size}. "
+            "Leave it out, or build the model for any size."
+        )
+
+
+def _graphs(
+    model: keras.Model,
+    plan: Plan,
+    format: ExportFormat,
+    precision: str,
+    images: list[np.ndarray] | None,
+) -> tuple[list[Graph], list[np.ndarray]]:
+    """Returns the graphs to try, for int8 also an equalized one, and frames for calibration."""
+    batch = None if format.any_size else 1
+    network = deployable(model, format.network_dtype(precision))
+    graphs = [Graph(network, plan, batch)]
+    unsupported = {op for op, _ in graphs[0].ops()} - COMPUTE_OPS
+    if unsupported:
+        raise ValueError(
+            "A model must contain only ops that compute to be exported. Received unsupported ops: "
+            f"{_layers_with(graphs[0], unsupported) or ', '.join(sorted(unsupported))}. "
+            "Replace these layers."
+        )
+    if precision != "int8" or images is None:
+        return graphs, []
+    if len(images) < _FEW_IMAGES:
+        _log.warning(
+            "`calibration` has %s. Pass at least %d, so that int8 ranges are measured well.",
+            counted(len(images), "image"), _FEW_IMAGES,
+        )  # fmt: skip
+    frames = [plan.fit(image) for image in images]
+    step = math.ceil(len(frames) / _N_EQUALIZED)
+    even = equalized(network, map(graphs[0].images, frames[::step]))
+    if even is not network:
+        graphs.append(Graph(even, plan, batch))
+    return graphs, frames
+
+
+def _compared_images(
+    plan: Plan, images: list[np.ndarray] | None, precision: str
+) -> tuple[list[np.ndarray], str]:
+    """Returns the images of the parity check, and where they come from."""
+    count = _N_COMPARED_INT8 if precision == "int8" else _N_COMPARED
+    source = "random images" if images is None else "images of `calibration`"
+    compared = random_images(plan, count) if images is None else images[-count:]
+    if plan.resizes and None not in plan.frame_size:
+        compared = [plan.fit(image) for image in compared]
+    return compared, source
+
+
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Gives a folder to write into, beside a path."""
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """Creates a folder to write into, beside a path."""
     with told(path, "to export the model"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(path.parent) as folder:
             yield folder
 
 
-def put(written: Path, path: Path) -> None:
-    """Puts what was written into its place, where an earlier artifact may be.
+def move(written: Path, path: Path) -> None:
+    """Moves an artifact to its path, where an earlier one may be.
 
     Args:
-        written: A folder in that of :func:`beside`, or a file in such a folder.
-        path: Where to.
+        written: A folder in that of :func:`scratch_beside`, or a file in such a folder.
+        path: The path.
     """
     if written.is_file():
         written = written.rename(written.parent.parent / "file")
     publish(written, path)
 
 
-_COMPARED = 8
-_FEW = 100
-# Images that tell enough of how far channels' ranges differ.
-_EQUALIZED = 64
-
-_log = logging.getLogger("unetv2")
-
-
-def export(
-    model: keras.Model | str | os.PathLike[str],
-    path: str | os.PathLike[str],
-    *,
-    format: str,
-    precision: str = "float32",
-    image_size: Sequence[int] | None = None,
-    frame_size: Sequence[int] | None = None,
-    classes: ClassTable | None = None,
-    calibration: Any = None,
-    least_equal: float | None = None,
-    overwrite: bool = False,
-    verbose: bool = True,
-) -> ExportedModel:
-    """Writes a model so that it runs without Keras and without this library.
-
-    The artifact takes camera frames as they are, uint8 ``(batch, height, width, channels)``, and
-    answers ``mask`` and ``confidence`` of their size, and ``logits`` of the network's. Resizing as
-    in training, scaling, the network, the most probable class and the way back to the frames' size
-    are all in it: of frames of any size in ``"saved_model"``, ``"onnx"`` and ``"openvino"``, of
-    one ``frame_size`` in ``"litert"``, whose frames otherwise come at the network's size. Models
-    of windows or native scale are fed at that scale. :func:`unetv2.load_exported` does what an
-    artifact leaves out.
-
-    How images were prepared, class names, colors, versions, and how far the artifact agrees
-    with the Keras model, are in ``unetv2.json`` beside the network, or within its only file. The
-    agreement is measured on images, with what was written; where it is too low nothing is left.
-
-    Args:
-        model: A functional Keras model that gives logits, or the path of its ``.keras`` file.
-        path: A folder for the artifact. For ``"litert"`` and ``"onnx"`` also a file, ending in
-            ``.tflite`` or ``.onnx``.
-        format: ``"saved_model"``, ``"litert"``, ``"onnx"`` or ``"openvino"``.
-        precision: ``"float32"`` or ``"float16"``; ``"bfloat16"`` for ``"saved_model"`` and
-            ``"openvino"``; ``"int8"`` for all but ``"saved_model"``.
-        image_size: ``(height, width)`` that the network is fed with. None takes the one that the
-            model was trained with; a model for all sizes may need one.
-        frame_size: ``(height, width)`` of the camera's frames, or None for any. Of the network's
-            own size, nothing is resized inside.
-        classes: ClassTable or None. Names and colors; None takes the model's.
-        calibration: For ``"int8"``, what the numbers in the network are measured on, 100 images
-            at least: a data set of :func:`unetv2.make_dataset`, a folder of images, or a list
-            of paths and arrays. The first 300 count. Take those of the training, without
-            augmentation. The agreement is measured on the last of them; None takes synthetic
-            scenes.
-        least_equal: float in [0, 1], or None. The least share of pixels that must be of the Keras
-            model's class, or of one as probable: by default 0.9999 for ``"float32"``, 0.99 for
-            ``"float16"``, 0.97 for ``"bfloat16"``, 0.9 for ``"int8"``.
-        overwrite: bool. Whether an earlier artifact at ``path`` is replaced.
-        verbose: bool. Whether the agreement is printed to stdout.
-
-    Returns:
-        ExportedModel. The artifact, loaded.
-
-    Raises:
-        ValueError: If an argument is out of its range; if a layer cannot be converted, which is
-            named; if ``path`` exists; if artifact and model disagree.
-        TypeError: If an argument is of the wrong type.
-        ImportError: If a package is missing; the message has the command that installs it.
-        FileNotFoundError: If the model's file does not exist.
-        OSError: If it cannot be written; what was there stays.
-
-    Example:
-        >>> model = unetv2.build_unetv2((24, 32, 3), 23, filters=2, depth=2)
-        >>> model.preprocessing = unetv2.Preprocessing(image_size=(24, 32), classes=unetv2.CARLA)
-        >>> exported = unetv2.export(
-        ...     model, tmp / "exported", format="saved_model", verbose=False)
-        >>> exported.description.parity["pixels_equal"] > 0.9999
-        True
-    """
-    kind = require_format(format)
-    require_precision(kind, precision)
-    if precision == "int8" and calibration is None:
-        raise ValueError(
-            "`calibration` must be given for precision='int8': images on which the numbers in "
-            "the network are measured. Received: calibration=None. Pass the training's data set."
-        )
-    least = _require_share(LEAST[precision] if least_equal is None else least_equal)
-    place = Path(path)
-    require_place(place, kind, overwrite=overwrite)
-    for module in (kind.runtime, *kind.tools, *(("nncf",) if _by_nncf(kind, precision) else ())):
-        require_module(module, kind.extra, f"to export to format='{format}'")
-    if not isinstance(model, keras.Model):
-        model = load(model)
-    if isinstance(model, ExportedModel):
-        raise TypeError(
-            f"`model` must be a Keras model. Received: '{model.path}', which was exported already. "
-            "Pass the .keras file that it was made of."
-        )
-    planned = plan(model, kind, image_size=image_size, frame_size=frame_size, classes=classes)
-    some = None if calibration is None else calibration_images(calibration, planned)
-    if precision == "int8" and some is not None and len(some) < _FEW:
-        _log.warning(
-            "`calibration` has %s; int8 needs about %d to be measured well.",
-            counted(len(some), "image"), _FEW,
-        )  # fmt: skip
-    converted = {"litert": "float32", "openvino": "float32"}.get(format, precision)
-    network = deployable(model, "float32" if converted == "int8" else converted)
-    batch = None if kind.open_sizes else 1
-    graphs = [Graph(network, planned, batch)]
-    _require_computing(graphs[0])
-    frames = [fitted(image, planned) for image in some or []]
-    if precision == "int8":
-        images = map(graphs[0].images, frames[:: math.ceil(len(frames) / _EQUALIZED)])
-        even = equalized(network, images)
-        if even is not network:
-            graphs.append(Graph(even, planned, batch))
-    description = Description(
-        name=model.name, format=format, precision=precision,
-        n_classes=Network.of(model).n_classes, frame_size=planned.frame_size,
-        network_size=planned.network_size, resizes=planned.resizes,
-        preprocessing=planned.preprocessing, versions=versions(),
-    )  # fmt: skip
-    with beside(place) as folder:
-        tried = []
-        for number, graph in enumerate(graphs):
-            written = folder / str(number)
-            written.mkdir()
-            _write(kind, graph, written, precision, frames)
-            write_description(written, description)
-            tried.append((_parity(model, planned, written, some, precision), written))
-        parity, written = max(tried, key=lambda one: one[0].pixels_equal)
-        if parity.pixels_equal < least:
-            raise ValueError(
-                f"The artifact must give the Keras model's class for a share of {least:g} of the "
-                f"pixels. Received: {parity}. Nothing was written. Lower `least_equal` if that "
-                "is good enough, or choose another `precision`."
-            )
-        description = replace(description, parity={**parity.as_dict(), "least_equal": least})
-        write_description(written, description)
-        put(join(written, format) if place.suffix == kind.suffix != "" else written, place)
-    if verbose:
-        print(f"{place}: {format}, {precision}: {parity}")
-    return load_exported(place)
-
-
-def _by_nncf(kind: Format, precision: str) -> bool:
-    return kind.name == "openvino" and precision == "int8"
-
-
-def _require_share(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(
-            "`least_equal` must be a share in [0, 1], or None. "
-            f"Received: least_equal={value!r}. 0 accepts everything."
-        )
-    return float(value)
-
-
-def _require_computing(graph: Graph) -> None:
-    found = others(operation.type for operation in graph.concrete().graph.get_operations())
-    if found:
-        raise ValueError(
-            "A model must only compute to be exported. "
-            f"Received: {named(graph, found) or ', '.join(sorted(found))}. Replace it."
-        )
-
-
 def _write(
-    kind: Format, graph: Graph, folder: Path, precision: str, frames: Sequence[np.ndarray]
+    format: ExportFormat,
+    graph: Graph,
+    folder: Path,
+    precision: str,
+    calibration: Sequence[np.ndarray],
 ) -> None:
-    module = importlib.import_module(f"unetv2.exporting.{kind.name}")
     try:
-        module.write(graph, folder, precision, frames)
+        format.write(graph, folder, precision, calibration)
     except (OSError, ImportError, MemoryError):
         raise
-    # Each converter has errors of its own for what it does not know.
+    # Each converter has its own errors for ops that it does not support.
     except Exception as error:
-        # TensorFlow's errors of writing name the file and say what the system said.
+        # TensorFlow raises its own errors for files that it cannot write, too.
         if isinstance(error, tf.errors.OpError) and str(folder.parent) in str(error):
-            said = str(error).rpartition("; ")[2]
-            numbers = [code for code in errno.errorcode if os.strerror(code) == said]
-            raise OSError(*numbers[:1], said) from error
-        raise refusal(graph, kind.name, error) from error
+            message = str(error).rpartition("; ")[2]
+            numbers = [code for code in errno.errorcode if os.strerror(code) == message]
+            raise OSError(*numbers[:1], message) from error
+        raise _conversion_error(graph, format, error) from error
 
 
-def _parity(
-    model: keras.Model, planned: Plan, folder: Path, some: list[np.ndarray] | None, precision: str
-) -> Parity:
-    source = "synthetic scenes" if some is None else "images of `calibration`"
-    # Eight bits are written in two ways, of which this chooses.
-    count = 4 * _COMPARED if precision == "int8" else _COMPARED
-    compared = scenes(planned, count) if some is None else some[-count:]
-    if planned.resizes and None not in planned.frame_size:
-        compared = [fitted(image, planned) for image in compared]
-    return compare(reference(model, planned), load_exported(folder), compared, source)
+def _conversion_error(graph: Graph, format: ExportFormat, error: Exception) -> ValueError:
+    """Returns an error that names the layers with the ops that a converter's message names."""
+    message = str(error)
+    words = set(re.findall(r"\w+", message))
+    unsupported = ({op for op, _ in graph.ops()} & words) - _COMMON_OPS
+    found = _layers_with(graph, unsupported) or " ".join(message.split())[:500]
+    return ValueError(
+        f"Every layer must be one that format='{format.name}' supports. Received: {found}. "
+        "Replace it, or export to another format."
+    )
+
+
+def _layers_with(graph: Graph, ops: set[str]) -> str:
+    """Lists the layers that contain some ops; empty if none does."""
+    layers = {layer.name: type(layer).__name__ for layer in graph.model.layers}
+    found: dict[str, set[str]] = {}
+    for op, name in graph.ops():
+        if op not in ops or NETWORK not in name.split("/"):
+            continue
+        # Keras may have numbered the names of layers.
+        parts = [re.sub(r"_\d+$", "", part) if part not in layers else part
+                 for part in name.split("/")]  # fmt: skip
+        layer = next((part for part in parts if part in layers), "")
+        found.setdefault(layer, set()).add(op)
+    return "; ".join(
+        f"the layer '{layer}' ({layers.get(layer, 'unknown')}) with {', '.join(sorted(ops))}"
+        for layer, ops in sorted(found.items())
+    )

@@ -3,35 +3,76 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_image_size
-from unetv2.classes import ClassTable
 from unetv2.data.io.pixels import PILLOWS_CHANNELS
-from unetv2.data.preprocess import Geometry
-from unetv2.exporting.artifact import Format, Size
-from unetv2.exporting.formats.base import Outputs
-from unetv2.inference.compiled_model import SMALLEST_PROBABILITY, Network
-from unetv2.models.segmentation_model import preprocessing_of
+from unetv2.data.preprocess import ROUND_UP, Geometry, resize_image
+from unetv2.inference.network import SMALLEST_PROBABILITY
 from unetv2.preprocessing import Preprocessing
+
+# Height and width, None where any is accepted.
+Size = tuple[int | None, int | None]
+
+INPUT = "frames"
+# Name scope of the network in the graph.
+NETWORK = "network"
+# Up to so many classes, masks are uint8.
+_MAX_UINT8_CLASSES = 256
+
+# All ops that an exported graph may contain. TensorFlow's other ops may read and write files or
+# call Python, and so may ops that a later version adds.
+_OPS = """
+Abs Acos Acosh Add AddN AddV2 All Any ArgMax ArgMin Asin Asinh Atan Atan2 Atanh AvgPool AvgPool3D
+BatchMatMul BatchMatMulV2 BatchMatMulV3 BatchNormWithGlobalNormalization BatchToSpaceND BiasAdd
+BiasAddV1 Bitcast BroadcastArgs BroadcastTo Bucketize Cast Ceil ClipByValue Concat ConcatV2 Const
+Conv2D Conv2DBackpropInput Conv3D Cos Cosh CropAndResize Cross Cumprod Cumsum DepthToSpace
+DepthwiseConv2dNative Digamma Dilation2D Div DivNoNan Einsum Elu EnsureShape Equal Erf Erfc Erfinv
+Exp ExpandDims Expm1 ExtractImagePatches Fill Floor FloorDiv FloorMod FusedBatchNorm
+FusedBatchNormV2 FusedBatchNormV3 Gather GatherNd GatherV2 Greater GreaterEqual Identity IdentityN
+Inv InvertPermutation IsFinite IsInf IsNan L2Loss LRN LeakyRelu Less LessEqual Lgamma LinSpace Log
+Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul MatrixBandPart MatrixDiag MatrixDiagPart
+Max MaxPool MaxPool3D MaxPoolV2 Maximum Mean Min Minimum MirrorPad Mul MulNoNan Neg NoOp NotEqual
+OneHot OnesLike Pack Pad PadV2 PartitionedCall Placeholder PlaceholderWithDefault Pow
+PreventGradient Prod Range Rank RealDiv Reciprocal Relu Relu6 Reshape ResizeArea ResizeBicubic
+ResizeBilinear ResizeNearestNeighbor Reverse ReverseV2 Rint Roll Round Rsqrt ScaleAndTranslate
+Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign
+SpaceToBatchND SpaceToDepth Split SplitV Sqrt Square SquaredDifference Squeeze
+StatefulPartitionedCall StatelessIf StopGradient StridedSlice Sub Sum Svd Tan Tanh Tile TopK TopKV2
+Transpose TruncateDiv TruncateMod Unpack UnsortedSegmentSum Where Xdivy Xlogy ZerosLike
+"""
+COMPUTE_OPS = frozenset(_OPS.split())
+
+
+class Outputs(NamedTuple):
+    """Outputs of an exported model.
+
+    Attributes:
+        mask: Class ids ``(batch, height, width)``, of the size of the frames.
+        confidence: float32 ``(batch, height, width)``, the probability of the class.
+        logits: float32 ``(batch, height, width, n_classes)``, of the size of the network.
+    """
+
+    mask: Any
+    confidence: Any
+    logits: Any
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an artifact takes.
+    """Inputs and preprocessing of an exported model.
 
     Args:
-        frame_size: ``(height, width)`` of the images, None where it is open.
-        network_size: ``(height, width)`` of what the network is fed with.
-        resizes: bool. Whether the artifact brings the one to the other, and the answer back.
-        preprocessing: How the network's images are prepared.
-        probabilities: bool. Whether the network gives probabilities, and not logits.
+        frame_size: ``(height, width)`` of the frames, None for any.
+        network_size: ``(height, width)`` of the input of the network, None for any.
+        resizes: bool. Whether the graph resizes frames to that size, and logits back.
+        preprocessing: Preprocessing of the network's images.
+        probabilities: bool. Whether the network returns probabilities instead of logits.
     """
 
     frame_size: Size
@@ -40,97 +81,134 @@ class Plan:
     preprocessing: Preprocessing
     probabilities: bool
 
+    @property
+    def takes_whole_images(self) -> bool:
+        """Whether images are resized as a whole, and not cropped."""
+        known = self.preprocessing
+        return known.image_size is not None and known.crop_size is None and known.resize != "crop"
 
-def plan(
-    model: keras.Model,
-    format: Format,
-    *,
-    image_size: Sequence[int] | None,
-    frame_size: Sequence[int] | None,
-    classes: ClassTable | None,
-) -> Plan:
-    """Plans an artifact.
+    def fit(self, image: np.ndarray) -> np.ndarray:
+        """Resizes or crops an image to the size of the frames, if that is fixed."""
+        height, width = self.frame_size
+        size = height or image.shape[0], width or image.shape[1]
+        if image.shape[:2] == size:
+            return image
+        if self.resizes:
+            return resize_image(image, Geometry(size, size))
+        if self.takes_whole_images:
+            known = self.preprocessing
+            geometry = Geometry.plan(image.shape[:2], size, known.resize)
+            return resize_image(image, geometry, known.interpolation)
+        # A window in the middle; the smaller side of a smaller image is enlarged.
+        return resize_image(image, Geometry.plan(image.shape[:2], size, "crop"))
 
-    Whole images are resized in it. Windows, and images at their own scale, are cut out by who
-    feeds it.
+
+class Graph(tf.Module):
+    """A graph from camera frames to masks, with weights as constants.
+
+    Without variables, converters can fold all that is constant.
 
     Args:
-        model: The model.
-        format: What becomes of it.
-        image_size: ``(height, width)`` that images are brought to, or None for the model's.
-        frame_size: ``(height, width)`` of the images, or None for any.
-        classes: ClassTable or None for the model's.
+        model: The model, in the precision of the graph.
+        plan: Its inputs and preprocessing.
+        batch: int or None. Frames per batch, None for any number.
 
-    Returns:
-        Plan.
-
-    Raises:
-        ValueError: If the sizes fit neither each other nor the model or the format.
+    Attributes:
+        function: tf.function. Maps ``frames``, uint8, to the :class:`Outputs` as a dict.
     """
-    network = Network.of(model)
-    known = _with_classes(preprocessing_of(model, network.n_classes), classes, network.n_classes)
-    whole = known.crop_size is None and known.resize != "crop" and known.image_size is not None
-    wanted = None if image_size is None else require_image_size(image_size)
-    if whole and wanted is not None:
-        known = replace(known, image_size=wanted)
-    size = wanted or known.input_size or network.size
-    _require_taken(model, network, size)
-    if format.open_sizes is False and None in size:
-        raise ValueError(
-            f"`image_size` must be given for format='{format.name}', which takes one size only, "
-            f"and a model that takes all. Received: image_size={image_size!r}. Pass the size of "
-            "the windows or images that the network is to be fed with."
-        )
-    if frame_size is None:
-        if whole and format.open_sizes:
-            return Plan((None, None), size, True, known, network.probabilities)
-        return Plan(size, size, False, known, network.probabilities)
-    frames = require_image_size(frame_size, "frame_size")
-    if not whole and frames != size:
-        raise ValueError(
-            "`frame_size` must be None for a model that is fed with images at their own scale. "
-            f"Received: frame_size={frame_size!r}. Pass `image_size` in its place."
-        )
-    # Of the network's own size they come prepared, and images of other sizes can be too.
-    return Plan(frames, size, whole and frames != size, known, network.probabilities)
 
-
-def _with_classes(known: Preprocessing, classes: Any, n_classes: int) -> Preprocessing:
-    if classes is None:
-        return known
-    if not isinstance(classes, ClassTable) or len(classes) != n_classes:
-        found = f"{len(classes)} classes" if isinstance(classes, ClassTable) else repr(classes)
-        raise ValueError(
-            "`classes` must be a ClassTable with a class for each of the model's outputs, "
-            f"{n_classes}. Received: {found}."
-        )
-    ignored = known.ignore_class if classes.ignore_class is None else classes.ignore_class
-    return replace(known, classes=classes, ignore_class=ignored)
-
-
-def _require_taken(model: keras.Model, network: Network, size: Size) -> None:
-    fits = all(own in (None, side) for own, side in zip(network.size, size, strict=True))
-    if None not in size:
-        fits = fits and network.takes((size[0] or 1, size[1] or 1))
-    if not fits:
-        raise ValueError(
-            "`image_size` must be one that the model takes. "
-            f"Received: {size} and the model '{model.name}' for {network.size}. "
-            "Leave it out, or build the model for any size."
+    def __init__(self, model: keras.Model, plan: Plan, batch: int | None) -> None:
+        super().__init__()
+        # Wrapped, as `tf.Module` would save the variables of a model in an attribute.
+        self._contents = _Contents(model, plan)
+        shape = (batch, *plan.frame_size, plan.preprocessing.channels)
+        self.function = tf.function(
+            self._contents.run,
+            input_signature=[tf.TensorSpec(shape, tf.uint8, name=INPUT)],
+            autograph=False,
+            jit_compile=False,
         )
 
+    @property
+    def model(self) -> keras.Model:
+        """The model."""
+        return self._contents.model
 
-# Resizing in a graph: the library's arithmetic as two products with matrices.
+    def images(self, frame: np.ndarray) -> tf.Tensor:
+        """Returns the input of the network for a frame, ``(1, height, width, channels)``."""
+        return self._contents.images(tf.constant(frame[np.newaxis]))[0]
+
+    def concrete(self) -> Any:
+        """Returns the concrete function."""
+        return self.function.get_concrete_function()
+
+    def ops(self) -> Iterator[tuple[str, str]]:
+        """Yields the type and the name of all ops, also those in functions that are called."""
+        definition: Any = self.concrete().graph.as_graph_def()
+        for nodes in (definition.node, *(one.node_def for one in definition.library.function)):
+            yield from ((node.op, node.name) for node in nodes)
+
+
+class _Contents:
+    def __init__(self, model: keras.Model, plan: Plan) -> None:
+        self.model, self.plan = model, plan
+        self._trainable = [variable.numpy() for variable in model.trainable_variables]
+        self._non_trainable = [variable.numpy() for variable in model.non_trainable_variables]
+
+    def images(self, frames: tf.Tensor) -> tuple[tf.Tensor, Placement, tuple[Any, Any]]:
+        """Returns the input of the network, the frames' placement in it, and the frames' size."""
+        known = self.plan.preprocessing
+        height, width = self.plan.network_size
+        sizes = tf.shape(frames)
+        size = tuple(frames.shape[axis] or sizes[axis] for axis in (1, 2))
+        with tf.name_scope("prepare"):
+            if self.plan.resizes:
+                assert height is not None
+                assert width is not None
+                pixels, placement = shrink(
+                    frames, (height, width), known.resize, known.interpolation
+                )
+            else:
+                pixels, placement = tf.cast(frames, tf.float32), Placement(0, 0, *size)
+            low, high = known.value_range
+            images = pixels / 255.0
+            if (low, high) != (0.0, 1.0):
+                images = images * (high - low) + low
+        return images, placement, size
+
+    def run(self, frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        images, placement, size = self.images(frames)
+        with tf.name_scope(NETWORK):
+            logits, _ = self.model.stateless_call(
+                self._trainable, self._non_trainable, images, training=False
+            )
+        with tf.name_scope("answer"):
+            logits = tf.cast(logits, tf.float32)
+            if self.plan.probabilities:
+                logits = tf.math.log(tf.maximum(logits, SMALLEST_PROBABILITY))
+            values = enlarge(logits, placement, size) if self.plan.resizes else logits
+            mask = tf.argmax(values, axis=-1, output_type=tf.int32)
+            if values.shape[-1] <= _MAX_UINT8_CLASSES:
+                mask = tf.cast(mask, tf.uint8)
+            confidence = tf.reduce_max(tf.nn.softmax(values), axis=-1)
+            return Outputs(
+                tf.identity(mask, "mask"),
+                tf.identity(confidence, "confidence"),
+                tf.identity(logits, "logits"),
+            )._asdict()
+
+
+# Resizing in a graph: the arithmetic of `resize_image` as two products with matrices.
 #
-# Preprocessing is linear along rows and along columns, whatever the interpolation. So each
-# becomes a matrix, computed from the sizes by operations that every format has, also where the
-# image size is open.
+# Resizing is linear along rows and along columns, for every interpolation. So each becomes a
+# matrix, which ops that all formats have compute from the sizes, also where these are not known
+# yet.
 
 _POWERS_OF_TWO = [2**power for power in range(25)]
 
 
-class Place(NamedTuple):
-    """Where the image lies on what the network is fed with, each an int or a scalar tensor."""
+class Placement(NamedTuple):
+    """The part of the network's input that the image covers; ints or scalar tensors."""
 
     top: Any
     left: Any
@@ -140,63 +218,62 @@ class Place(NamedTuple):
 
 def shrink(
     frames: tf.Tensor, size: tuple[int, int], resize: str, interpolation: str
-) -> tuple[tf.Tensor, Place]:
-    """Brings frames to a size, as `resize_image` does.
+) -> tuple[tf.Tensor, Placement]:
+    """Resizes frames as `resize_image` does.
 
     Args:
-        frames: uint8 ``(batch, height, width, channels)``, height and width open or known.
-        size: ``(height, width)`` wanted.
+        frames: uint8 ``(batch, height, width, channels)``, height and width known or not.
+        size: The new ``(height, width)``.
         resize: ``"stretch"`` or ``"pad"``.
         interpolation: str. As of :func:`unetv2.make_dataset`.
 
     Returns:
-        tuple ``(resized, place)``: whole numbers from 0 to 255, float32 ``(batch, *size,
+        tuple ``(resized, placement)``: whole numbers from 0 to 255, float32 ``(batch, *size,
         channels)``.
     """
     known = frames.shape.as_list()
     sizes = tf.shape(frames)
     source = [known[axis] or sizes[axis] for axis in (1, 2)]
     channels = known[3]
-    place = _place(source, size, resize)
+    placement = _placement(source, size, resize)
     values = tf.cast(frames, tf.float32)
     if list(size) == known[1:3]:
-        return values, place
+        return values, placement
     rows, columns = (
-        _weights(source[axis], place[2 + axis], place[axis], size[axis], interpolation)
+        _weights(source[axis], placement[2 + axis], placement[axis], size[axis], interpolation)
         for axis in (0, 1)
     )
     batch = known[0] or sizes[0]
     values = tf.matmul(rows, tf.reshape(values, (batch, source[0], source[1] * channels)))
     values = tf.matmul(columns, tf.reshape(values, (batch, size[0], source[1], channels)))
     if interpolation == "area" and channels in PILLOWS_CHANNELS:
-        tiles = _all(source[axis] % side == 0 for axis, side in enumerate(place[2:]))
-        count = (source[0] // place.height) * (source[1] // place.width)
-        rounded = _select(tiles, _as_pillow(values, count), tf.round(values))
+        tiles = _all(source[axis] % side == 0 for axis, side in enumerate(placement[2:]))
+        count = (source[0] // placement.height) * (source[1] // placement.width)
+        rounded = _select(tiles, _as_pillow(values, count), tf.floor(values + ROUND_UP))
     else:
-        rounded = tf.round(values)
-    return tf.clip_by_value(rounded, 0.0, 255.0), place
+        rounded = tf.floor(values + ROUND_UP)
+    return tf.clip_by_value(rounded, 0.0, 255.0), placement
 
 
-def enlarge(values: tf.Tensor, place: Place, size: tuple[Any, Any]) -> tf.Tensor:
-    """Brings what is known of the network's pixels to the frames' size, bilinearly.
+def enlarge(values: tf.Tensor, placement: Placement, size: tuple[Any, Any]) -> tf.Tensor:
+    """Resizes logits to the size of the frames, bilinearly, without those of the padding.
 
     Args:
         values: float32 ``(batch, height, width, channels)``.
-        place: Where the image lies on it.
+        placement: The part that the image covers.
         size: ``(height, width)`` of the frames, ints or scalar tensors.
     """
-    if not _same((place.height, place.width), values.shape[1:3]):
-        values = values[
-            :, place.top : place.top + place.height, place.left : place.left + place.width
-        ]
+    if not _same((placement.height, placement.width), values.shape[1:3]):
+        top, left, height, width = placement
+        values = values[:, top : top + height, left : left + width]
     if _same(size, values.shape[1:3]):
         return values
     return tf.image.resize(values, size)
 
 
-def _place(source: list[Any], size: tuple[int, int], resize: str) -> Place:
+def _placement(source: list[Any], size: tuple[int, int], resize: str) -> Placement:
     if resize == "stretch":
-        return Place(0, 0, *size)
+        return Placement(0, 0, *size)
     if all(isinstance(side, int) for side in source):
         resized = Geometry.plan((source[0], source[1]), size, resize).resized
         height, width = resized
@@ -211,7 +288,7 @@ def _place(source: list[Any], size: tuple[int, int], resize: str) -> Place:
             )
             for axis, filled in enumerate((tall, tf.logical_not(tall)))
         )
-    return Place((size[0] - height) // 2, (size[1] - width) // 2, height, width)
+    return Placement((size[0] - height) // 2, (size[1] - width) // 2, height, width)
 
 
 def _same(size: Any, other: Any) -> bool:
@@ -220,14 +297,11 @@ def _same(size: Any, other: Any) -> bool:
 
 
 def _as_pillow(means: tf.Tensor, count: Any) -> tf.Tensor:
-    """Rounds the means of whole tiles as Pillow does, which averages these.
+    """Rounds means of tiles as Pillow does, which averages them where sides are divisible.
 
-    It adds half the count to the sum and multiplies by the count's reciprocal, rounded down: so a
-    whole number becomes the one below, unless the count is a power of two.
-
-    Args:
-        means: float32.
-        count: Pixels of a tile.
+    Pillow adds half the count of pixels to the sum and multiplies by the reciprocal of the count,
+    rounded down. So where that gives a whole number, it becomes the one below, unless the count is
+    a power of two.
     """
     number = _float(count)
     sums = tf.round(means * number) + _float(count // 2)
@@ -240,21 +314,21 @@ def _rounded(dividend: Any, divisor: Any) -> Any:
 
 
 def _weights(source: Any, resized: Any, start: Any, size: int, interpolation: str) -> tf.Tensor:
-    """Returns how much each pixel of a side counts in each new one, float32 ``(size, source)``.
+    """Returns the matrix that resizes one side, float32 ``(size, source)``.
 
     Args:
         source: Pixels of the side.
-        resized: Pixels that they become.
-        start: The first of these; rows of other new pixels are zero.
-        size: int. New pixels.
-        interpolation: str.
+        resized: Pixels after resizing.
+        start: Row of the first of these; rows before and after are zero, for padding.
+        size: int. Rows of the matrix.
+        interpolation: str. As of :func:`unetv2.make_dataset`.
     """
     new = (tf.range(size) - start)[:, tf.newaxis]
     old = tf.range(source)[tf.newaxis, :]
     if interpolation == "nearest":
         weights = tf.cast(tf.equal(old, (2 * new + 1) * source // (2 * resized)), tf.float32)
     else:
-        # Between the middles of both, in pixels, in whole numbers as far as possible.
+        # Distance between the centers of the pixels, from integers as far as possible.
         halves = (2 * old + 1) * resized - (2 * new + 1) * source
         ratio = _float(source) / _float(resized)
         distance = tf.abs(_float(halves) / _float(2 * resized)) / tf.maximum(ratio, 1.0)
@@ -276,6 +350,7 @@ def _float(value: Any) -> tf.Tensor:
 
 
 def _all(conditions: Any) -> Any:
+    """Returns the conjunction of Python booleans and boolean tensors."""
     result: Any = True
     for one in conditions:
         if isinstance(one, bool):
@@ -291,7 +366,7 @@ def _select(condition: Any, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     return tf.where(condition, one, other)
 
 
-# Those of `tf.image.resize`: the triangle, Keys's cubic with -1/2, and Lanczos's of three lobes.
+# The kernels of `tf.image.resize`: triangle, Keys's cubic with -1/2, Lanczos with three lobes.
 def _triangle(x: tf.Tensor) -> tf.Tensor:
     return tf.maximum(1.0 - x, 0.0)
 
@@ -309,104 +384,3 @@ def _lanczos3(x: tf.Tensor) -> tf.Tensor:
 
 
 _KERNELS = {"bilinear": _triangle, "bicubic": _cubic, "lanczos3": _lanczos3}
-
-
-INPUT = "frames"
-NETWORK = "network"
-_BYTES = 256
-
-
-class Graph(tf.Module):
-    """Camera frames to masks, weights as constants.
-
-    Without variables a graph is one file's content, and a converter sees all there is to fold.
-
-    Args:
-        model: As it is deployed.
-        plan: What it takes.
-        batch: int or None. Frames at once, None for any number.
-
-    Attributes:
-        model: keras.Model.
-        plan: Plan.
-        function: tf.function. ``frames``, uint8, to the :class:`Outputs` as a dict.
-    """
-
-    def __init__(self, model: keras.Model, plan: Plan, batch: int | None) -> None:
-        super().__init__()
-        # In tuples, and not as attributes of their own, which would be saved.
-        self._held = _Held(model, plan)
-        shape = (batch, *plan.frame_size, plan.preprocessing.channels)
-        self.function = tf.function(
-            self._held.answer,
-            input_signature=[tf.TensorSpec(shape, tf.uint8, name=INPUT)],
-            autograph=False,
-            jit_compile=False,
-        )
-
-    @property
-    def plan(self) -> Plan:
-        """What it takes."""
-        return self._held.plan
-
-    @property
-    def model(self) -> keras.Model:
-        """The model in it."""
-        return self._held.model
-
-    def images(self, frame: np.ndarray) -> tf.Tensor:
-        """Returns what the network is fed with of a frame, ``(1, height, width, channels)``."""
-        return self._held.images(tf.constant(frame[np.newaxis]))[0]
-
-    def concrete(self) -> Any:
-        """Returns the graph itself."""
-        return self.function.get_concrete_function()
-
-
-class _Held:
-    """Hides the model from ``tf.Module``, which would save its variables."""
-
-    def __init__(self, model: keras.Model, plan: Plan) -> None:
-        self.model, self.plan = model, plan
-        self._trainable = [variable.numpy() for variable in model.trainable_variables]
-        self._others = [variable.numpy() for variable in model.non_trainable_variables]
-
-    def images(self, frames: tf.Tensor) -> tuple[tf.Tensor, Place, tuple[Any, Any]]:
-        """Returns what the network is fed with, where the frames lie in it, and their size."""
-        known = self.plan.preprocessing
-        height, width = self.plan.network_size
-        sizes = tf.shape(frames)
-        size = tuple(frames.shape[axis] or sizes[axis] for axis in (1, 2))
-        with tf.name_scope("prepare"):
-            if self.plan.resizes:
-                assert height is not None
-                assert width is not None
-                pixels, place = shrink(frames, (height, width), known.resize, known.interpolation)
-            else:
-                pixels, place = tf.cast(frames, tf.float32), Place(0, 0, *size)
-            low, high = known.value_range
-            images = pixels / 255.0
-            if (low, high) != (0.0, 1.0):
-                images = images * (high - low) + low
-        return images, place, size
-
-    def answer(self, frames: tf.Tensor) -> dict[str, tf.Tensor]:
-        images, place, size = self.images(frames)
-        with tf.name_scope(NETWORK):
-            logits, _ = self.model.stateless_call(
-                self._trainable, self._others, images, training=False
-            )
-        with tf.name_scope("answer"):
-            logits = tf.cast(logits, tf.float32)
-            if self.plan.probabilities:
-                logits = tf.math.log(tf.maximum(logits, SMALLEST_PROBABILITY))
-            values = enlarge(logits, place, size) if self.plan.resizes else logits
-            mask = tf.argmax(values, axis=-1, output_type=tf.int32)
-            if values.shape[-1] <= _BYTES:
-                mask = tf.cast(mask, tf.uint8)
-            confidence = tf.reduce_max(tf.nn.softmax(values), axis=-1)
-            return Outputs(
-                tf.identity(mask, "mask"),
-                tf.identity(confidence, "confidence"),
-                tf.identity(logits, "logits"),
-            )._asdict()

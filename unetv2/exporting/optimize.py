@@ -1,4 +1,4 @@
-"""Channels of like range, so that one scale of eight bits serves all of them."""
+"""Batch-norm folding and cross-layer equalization: models that are exported without loss."""
 
 from __future__ import annotations
 
@@ -13,47 +13,151 @@ import numpy as np
 from unetv2.models.blocks import Block, DecoderBlock, EncoderBlock
 from unetv2.models.convolution import ConvolutionBlock
 
-# Those for which f(s x) = s f(x) where s is positive.
+_NORMALIZATION_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def deployable(model: keras.Model, dtype: str) -> keras.Model:
+    """Returns an equivalent model without batch normalization, which computes in a dtype.
+
+    After training, a batch normalization is a factor and an offset per channel, which are merged
+    into the kernel and the bias of the convolution before it. Converters do this for separate
+    layers, but not within the blocks of this library.
+
+    Args:
+        model: A functional model.
+        dtype: ``"float32"``, ``"float16"`` or ``"bfloat16"``, for all layers but the last one,
+            which computes in float32.
+
+    Returns:
+        keras.Model. The model itself if nothing changes.
+
+    Raises:
+        ValueError: If a layer cannot be rebuilt from its configuration.
+    """
+    last = model.layers[-1]
+    pairs: list[tuple[Any, Any]] = []
+
+    def convert(layer: Any) -> Any:
+        if not isinstance(layer, keras.layers.Layer):
+            return layer
+        wanted = "float32" if layer is last else dtype
+        normalized = isinstance(layer, Block | ConvolutionBlock) and layer.normalization == "batch"
+        if not normalized and layer.dtype_policy.name == wanted:
+            return layer
+        new = _rebuild(layer, wanted, normalized)
+        pairs.append((layer, new))
+        return new
+
+    clone = keras.models.clone_model(
+        # `clone_model` handles compiled and Sequential models differently.
+        keras.Model(model.inputs[0], model.outputs[0]),
+        clone_function=convert,
+        recursive=True,
+    )
+    if not pairs:
+        return model
+    for old, new in pairs:
+        _copy_weights(old, new)
+    return clone
+
+
+def _rebuild(layer: Any, dtype: str, normalized: bool) -> Any:
+    try:
+        config = {**layer.get_config(), "dtype": dtype}
+        if normalized:
+            config["normalization"] = None
+        return type(layer).from_config(config)
+    # Custom layers may raise any error.
+    except Exception as error:
+        raise ValueError(
+            f"Layers must be rebuilt from their configurations to compute in {dtype}. "
+            f"Received: '{layer.name}' ({type(layer).__name__}), which fails with {error} "
+            "Give it a `get_config` with all arguments of its `__init__`, `dtype` among them."
+        ) from error
+
+
+def _copy_weights(old: Any, new: Any) -> None:
+    """Copies the weights of a layer into its rebuilt one, folding batch normalizations."""
+    values = {_weight_name(old, weight): np.asarray(weight) for weight in old.weights}
+    if not new.built and old.weights:
+        new.build(old.input.shape)
+    for weight in new.weights:
+        name = _weight_name(new, weight)
+        block, is_kernel, _ = name.rpartition("convolution/kernel")
+        folded = _scale_and_offset(
+            values, block if is_kernel else name.removesuffix("convolution/bias")
+        )
+        if name not in values:
+            if folded is None:
+                raise ValueError(f"No weight is called {name!r}.")
+            weight.assign(folded[1])
+        elif is_kernel and folded is not None:
+            weight.assign(values[name] * folded[0])
+        else:
+            weight.assign(values[name])
+
+
+def _weight_name(layer: Any, weight: Any) -> str:
+    return str(weight.path).removeprefix(f"{layer.name}/")
+
+
+def _scale_and_offset(
+    values: dict[str, np.ndarray], block: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the factor and the offset of a block's batch normalization; None if it has none."""
+    names = [f"{block}normalization/{one}" for one in _NORMALIZATION_WEIGHTS]
+    if any(one not in values for one in names):
+        return None
+    gamma, beta, mean, variance = (values[one].astype(np.float64) for one in names)
+    scale = gamma / np.sqrt(variance + keras.layers.BatchNormalization().epsilon)
+    return scale, beta - mean * scale
+
+
+# Activations f with f(s x) = s f(x) for positive s.
 _HOMOGENEOUS = (keras.activations.linear, keras.activations.relu, keras.activations.leaky_relu)
-# How much of the activations' differences goes into the kernels: of 0.5, 0.75 and 1 the one that
-# kept most on CamVid, of four networks of 8 filters. With 1 one of them fell to pieces.
-_SHARE = 0.75
-# How far logits may differ by rounding, as a share of the largest one.
-_SAME = 1e-3
+# Exponent of the activations' ranges. Of 0.5, 0.75 and 1, this kept the highest mean IoU of four
+# networks with 8 filters on CamVid; with 1, one of them became useless.
+_EXPONENT = 0.75
+# Largest relative difference of logits by rounding.
+_TOLERANCE = 1e-3
 
 
 @dataclass
 class _Link:
-    """Channels between the convolutions that make them and those that take them.
+    """Channels between two groups of convolutions.
 
-    ``makers`` add up to the channels; ``takers`` are convolutions with the channel of their input
-    at which these begin; ``read`` gives the channels from the values of the graph's tensors.
+    Args:
+        producers: Convolutions whose sum the channels are.
+        consumers: Convolutions with the channels as inputs, each with the index of the first one
+            among its input channels.
+        read: Returns the channels, given the values of the model's tensors by their ids.
+        max_activation: Largest absolute activation of each channel.
     """
 
-    makers: list[Any]
-    takers: list[tuple[Any, int]]
+    producers: list[Any]
+    consumers: list[tuple[Any, int]]
     read: Callable[[dict[int, Any]], Any]
-    highest: Any = field(default=0.0)
+    max_activation: Any = field(default=0.0)
 
 
 def equalized(model: keras.Model, images: Iterable[Any]) -> keras.Model:
-    """Returns a model that gives the same, with activations of like range in all channels.
+    """Returns an equivalent model whose channels have similar ranges, for int8.
 
-    In eight bits a tensor of activations has one scale, that of its largest channel; a channel of a
-    hundredth of that has two or three steps left. Where ReLU or nothing lies between two
-    convolutions, a channel may be divided by a factor in the first and multiplied by it in the
-    second. The factor is ``a**0.75 / w**0.25``, ``a`` being the channel's largest activation and
-    ``w`` its largest weight in the second convolution, as a share of the largest of the same
-    output.
+    An int8 tensor of activations has one scale, set by its largest channel: a channel with a
+    hundredth of that range has two or three steps. If there is at most a ReLU between two
+    convolutions, a channel is divided by a factor in the first one and multiplied by it in the
+    second one (cross-layer equalization). The factor is ``a**0.75 / w**0.25``, where ``a`` is the
+    largest activation of the channel and ``w`` its largest weight in the second convolution,
+    relative to the largest weight of the same output.
 
-    Channels are left as they are where something else takes or makes them.
+    Channels with other layers as producers or consumers do not change.
 
     Args:
         model: A functional model, without batch normalization in its blocks.
         images: Batches of prepared images, ``(batch, height, width, channels)``.
 
     Returns:
-        keras.Model. The model itself where nothing is to be changed.
+        keras.Model. The model itself if nothing changes.
 
     References:
         - `Nagel et al., 2019 <https://arxiv.org/abs/1906.04721>`_
@@ -62,54 +166,54 @@ def equalized(model: keras.Model, images: Iterable[Any]) -> keras.Model:
     clone = keras.models.clone_model(keras.Model(model.inputs[0], model.outputs[0]))
     clone.set_weights(model.get_weights())
     links = list(_links(clone))
-    some = list(images)
-    if not links or not some:
+    batches = list(images)
+    if not links or not batches:
         return model
-    _measure(clone, links, some)
-    # All of them first: each changes the kernels that others are of.
+    _measure(clone, links, batches)
+    # All factors are computed first, as each changes the kernels that others depend on.
     for link, factor in [(link, _factor(link)) for link in links]:
-        for convolution in link.makers:
-            _put(convolution, _kernel(convolution) / factor)
+        for convolution in link.producers:
+            _set_kernel(convolution, _kernel(convolution) / factor)
             if convolution.bias is not None:
                 convolution.bias.assign(keras.ops.convert_to_numpy(convolution.bias) / factor)
-        for convolution, start in link.takers:
+        for convolution, start in link.consumers:
             kernel = _kernel(convolution)
             kernel[:, :, start : start + len(factor)] *= factor[:, np.newaxis]
-            _put(convolution, kernel)
-    expected, found = (np.asarray(one(some[0], training=False)) for one in (model, clone))
-    # A model within a model takes channels unseen.
-    return clone if np.abs(found - expected).max() <= _SAME * np.abs(expected).max() else model
+            _set_kernel(convolution, kernel)
+    expected, found = (np.asarray(one(batches[0], training=False)) for one in (model, clone))
+    # A nested model may have consumed channels unnoticed.
+    return clone if np.abs(found - expected).max() <= _TOLERANCE * np.abs(expected).max() else model
 
 
 def _links(model: keras.Model) -> Iterator[_Link]:
     try:
         inputs = {layer: _tensors(layer.input) for layer in model.layers}
-    # A layer that is called twice has no one input.
+    # A layer that is called twice has no `input`.
     except (AttributeError, ValueError):
         return
     ends = {id(tensor) for tensor in model.outputs}
     for layer in model.layers:
         if isinstance(layer, Block) and _is_homogeneous(layer):
             yield from _within(layer)
-        makers = _makers(layer)
-        made = {id(tensor) for tensor in _tensors(layer.output)}
-        takers: list[tuple[Any, int]] | None = []
-        for other, taken in inputs.items():
-            for position, tensor in enumerate(taken):
-                if other is not layer and id(tensor) in made and takers is not None:
-                    found = _takers(other, position)
-                    takers = None if found is None else takers + found
-        if makers and takers and not made & ends:
-            # An encoder's skip is the last one: its other output is the largest of it.
-            yield _Link(makers, takers, partial(_value, tensor=_tensors(layer.output)[-1]))
+        producers = _producers(layer)
+        outputs = {id(tensor) for tensor in _tensors(layer.output)}
+        consumers: list[tuple[Any, int]] | None = []
+        for other, tensors in inputs.items():
+            for position, tensor in enumerate(tensors):
+                if other is not layer and id(tensor) in outputs and consumers is not None:
+                    found = _consumers(other, position)
+                    consumers = None if found is None else consumers + found
+        if producers and consumers and not outputs & ends:
+            # The last output of an encoder is its skip; the other one is its maximum over pixels.
+            yield _Link(producers, consumers, partial(_value, tensor=_tensors(layer.output)[-1]))
 
 
 def _within(block: Any) -> Iterator[_Link]:
     """Yields the links within a block."""
 
     def merged(values: dict[int, Any]) -> Any:
-        taken = [values[id(tensor)] for tensor in _tensors(block.input)]
-        return block.merged(*taken) if isinstance(block, DecoderBlock) else taken[0]
+        inputs = [values[id(tensor)] for tensor in _tensors(block.input)]
+        return block.merged(*inputs) if isinstance(block, DecoderBlock) else inputs[0]
 
     yield _Link(
         [block.convolution_1.convolution],
@@ -119,12 +223,12 @@ def _within(block: Any) -> Iterator[_Link]:
     if isinstance(block, DecoderBlock):
         yield _Link(
             [block.upsampling],
-            _of_merged(block, 0),
+            _consumers_of_merged(block, 0),
             lambda values: merged(values)[..., : block.filters],
         )
 
 
-def _of_merged(block: Any, start: int) -> list[tuple[Any, int]]:
+def _consumers_of_merged(block: Any, start: int) -> list[tuple[Any, int]]:
     found = [(block.convolution_1.convolution, start)]
     return found if block.projection is None else [*found, (block.projection, start)]
 
@@ -133,8 +237,8 @@ def _is_homogeneous(layer: Any) -> bool:
     return layer.activation in _HOMOGENEOUS and getattr(layer, "normalization", None) is None
 
 
-def _makers(layer: Any) -> list[Any]:
-    """Returns the convolutions whose sum a layer gives, none if it gives something else."""
+def _producers(layer: Any) -> list[Any]:
+    """Returns the convolutions whose sum a layer returns; none if it returns something else."""
     if not (_is_convolution(layer) or isinstance(layer, Block | ConvolutionBlock)):
         return []
     if not _is_homogeneous(layer):
@@ -149,8 +253,8 @@ def _makers(layer: Any) -> list[Any]:
     return [last] if layer.projection is None else [last, layer.projection]
 
 
-def _takers(layer: Any, position: int) -> list[tuple[Any, int]] | None:
-    """Returns the convolutions that take a layer's input, None if something else does."""
+def _consumers(layer: Any, position: int) -> list[tuple[Any, int]] | None:
+    """Returns the convolutions of a layer's input, None if other operations use it."""
     if _is_convolution(layer):
         return [(layer, 0)]
     if isinstance(layer, ConvolutionBlock):
@@ -161,7 +265,7 @@ def _takers(layer: Any, position: int) -> list[tuple[Any, int]] | None:
         return [(layer.upsampling, 0)]
     if layer.residual and layer.projection is None:
         return None
-    return _of_merged(layer, layer.filters if isinstance(layer, DecoderBlock) else 0)
+    return _consumers_of_merged(layer, layer.filters if isinstance(layer, DecoderBlock) else 0)
 
 
 def _value(values: dict[int, Any], tensor: Any) -> Any:
@@ -173,11 +277,11 @@ def _tensors(found: Any) -> list[Any]:
 
 
 def _measure(model: keras.Model, links: list[_Link], images: Iterable[Any]) -> None:
-    """Sets the largest activation of each channel."""
+    """Sets `max_activation` of links."""
     tensors = {
         id(tensor): tensor
         for layer in model.layers
-        # A model within a model has tensors of its own.
+        # A nested model has its own tensors.
         if not isinstance(layer, keras.Model)
         for tensor in (*_tensors(layer.input), *_tensors(layer.output))
     }
@@ -186,21 +290,21 @@ def _measure(model: keras.Model, links: list[_Link], images: Iterable[Any]) -> N
         values = dict(zip(tensors, probe(batch, training=False), strict=True))
         for link in links:
             channels = np.abs(np.asarray(link.read(values)))
-            link.highest = np.maximum(link.highest, channels.max(axis=(0, 1, 2)))
+            link.max_activation = np.maximum(link.max_activation, channels.max(axis=(0, 1, 2)))
 
 
 def _factor(link: _Link) -> np.ndarray:
-    """Returns what each channel is divided by where it is made."""
-    weights = np.zeros(len(link.highest))
-    for convolution, start in link.takers:
+    """Returns the divisor of each channel in the producers."""
+    weights = np.zeros(len(link.max_activation))
+    for convolution, start in link.consumers:
         # (input channels, output channels)
         largest = np.abs(_kernel(convolution)).max(axis=(0, 1))
-        share = largest / np.maximum(largest.max(axis=0), np.finfo(np.float32).tiny)
-        weights = np.maximum(weights, share[start : start + len(weights)].max(axis=1))
-    # A channel that is always 0, or that nobody takes, has no range.
-    alive = (link.highest > 0) & (weights > 0)
+        relative = largest / np.maximum(largest.max(axis=0), np.finfo(np.float32).tiny)
+        weights = np.maximum(weights, relative[start : start + len(weights)].max(axis=1))
+    # A channel that is always 0, or that has no weight, has no range.
+    alive = (link.max_activation > 0) & (weights > 0)
     factor = np.ones(len(weights))
-    factor[alive] = link.highest[alive] ** _SHARE / weights[alive] ** (1 - _SHARE)
+    factor[alive] = link.max_activation[alive] ** _EXPONENT / weights[alive] ** (1 - _EXPONENT)
     return factor
 
 
@@ -210,12 +314,12 @@ def _kernel(convolution: Any) -> np.ndarray:
     return kernel.swapaxes(2, 3) if _is_transposed(convolution) else kernel
 
 
-def _put(convolution: Any, kernel: np.ndarray) -> None:
+def _set_kernel(convolution: Any, kernel: np.ndarray) -> None:
     convolution.kernel.assign(kernel.swapaxes(2, 3) if _is_transposed(convolution) else kernel)
 
 
 def _is_convolution(layer: Any) -> bool:
-    """Returns whether a layer is a convolution of all channels, which are the last axis."""
+    """Returns whether a layer is an ungrouped convolution with the channels last."""
     kinds = keras.layers.Conv2D | keras.layers.Conv2DTranspose
     if not isinstance(layer, kinds) or layer.data_format != "channels_last":
         return False
@@ -224,114 +328,3 @@ def _is_convolution(layer: Any) -> bool:
 
 def _is_transposed(convolution: Any) -> bool:
     return isinstance(convolution, keras.layers.Conv2DTranspose)
-
-
-_SIBLINGS = ("gamma", "beta", "moving_mean", "moving_variance")
-
-
-def deployable(model: keras.Model, precision: str) -> keras.Model:
-    """Returns a model that gives the same and is made to be deployed.
-
-    After training a batch normalization is a factor and an offset for each channel, which the
-    convolution before it can have as its own. Converters find that between layers of a graph, but
-    not within a block.
-
-    Args:
-        model: A functional model.
-        precision: ``"float32"``, ``"float16"`` or ``"bfloat16"``: what all layers compute in but
-            the last one, which keeps float32.
-
-    Returns:
-        keras.Model. The model itself where nothing had to be changed.
-
-    Raises:
-        ValueError: If a layer cannot be made again.
-    """
-    last = model.layers[-1]
-    pairs: list[tuple[Any, Any]] = []
-
-    def changed(layer: Any) -> Any:
-        if not isinstance(layer, keras.layers.Layer):
-            return layer
-        wanted = "float32" if layer is last else precision
-        normalized = _is_normalized(layer)
-        if not normalized and layer.dtype_policy.name == wanted:
-            return layer
-        new = _again(layer, wanted, normalized)
-        pairs.append((layer, new))
-        return new
-
-    clone = keras.models.clone_model(
-        # Neither compiled nor Sequential, which are copied otherwise.
-        keras.Model(model.inputs[0], model.outputs[0]),
-        clone_function=changed,
-        recursive=True,
-    )
-    if not pairs:
-        return model
-    for old, new in pairs:
-        _fill(old, new)
-    return clone
-
-
-def _is_normalized(layer: Any) -> bool:
-    return isinstance(layer, Block | ConvolutionBlock) and layer.normalization == "batch"
-
-
-def _again(layer: Any, dtype: str, normalized: bool) -> Any:
-    try:
-        config = {**layer.get_config(), "dtype": dtype}
-        if normalized:
-            config["normalization"] = None
-        return type(layer).from_config(config)
-    # A layer of a user's may raise whatever it likes.
-    except Exception as error:
-        raise ValueError(
-            f"Layers must be made again from their configurations to compute in {dtype}. "
-            f"Received: '{layer.name}' ({type(layer).__name__}), which fails with {error} "
-            "Give it a `get_config` with all arguments of its `__init__`, `dtype` among them."
-        ) from error
-
-
-def _fill(old: Any, new: Any) -> None:
-    """Gives a layer the weights of the one that it was made from."""
-    values = {_within_folding(old, weight): np.asarray(weight) for weight in old.weights}
-    if not new.built and old.weights:
-        new.build(old.input.shape)
-    for weight in new.weights:
-        name = _within_folding(new, weight)
-        if name not in values:
-            weight.assign(_folded(values, name))
-            continue
-        scale = _scale(values, name)
-        weight.assign(values[name] if scale is None else values[name] * scale)
-
-
-def _within_folding(layer: Any, weight: Any) -> str:
-    return str(weight.path).removeprefix(f"{layer.name}/")
-
-
-def _scale(values: dict[str, np.ndarray], name: str) -> np.ndarray | None:
-    """Returns what the kernel ``name`` is multiplied by, None if no normalization follows it."""
-    if not name.endswith("convolution/kernel"):
-        return None
-    found = _normalization(values, name.removesuffix("convolution/kernel"))
-    return None if found is None else found[0]
-
-
-def _folded(values: dict[str, np.ndarray], name: str) -> np.ndarray:
-    found = _normalization(values, name.removesuffix("convolution/bias"))
-    if found is None:
-        raise ValueError(f"No weight is called {name!r}.")
-    return found[1]
-
-
-def _normalization(
-    values: dict[str, np.ndarray], block: str
-) -> tuple[np.ndarray, np.ndarray] | None:
-    names = [f"{block}normalization/{one}" for one in _SIBLINGS]
-    if any(one not in values for one in names):
-        return None
-    gamma, beta, mean, variance = (values[one].astype(np.float64) for one in names)
-    scale = gamma / np.sqrt(variance + keras.layers.BatchNormalization().epsilon)
-    return scale, beta - mean * scale

@@ -1,104 +1,106 @@
-"""How far an artifact agrees with its Keras model."""
+"""Compares an exported model with its Keras model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from unetv2.exporting.artifact import Parity
 from unetv2.exporting.exported_model import ExportedModel
 from unetv2.exporting.graph import Plan
 from unetv2.exporting.optimize import deployable
+from unetv2.inference.predictor import ImagePredictor
 from unetv2.models.segmentation_model import SegmentationModel
-from unetv2.prediction.predict import predict
 
-# Of probabilities in float32.
-_TIE = 1e-6
-# Below, a float network was converted wrongly. Eight bits cost a few pixels, at edges mostly.
-LEAST = {"float32": 0.9999, "float16": 0.99, "bfloat16": 0.97, "int8": 0.9}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parity:
-    """How far an artifact agrees with its Keras model, both fed with the same images.
-
-    Args:
-        pixels_equal: float. Share of the pixels to whose class, by the artifact, the model gives
-            its highest probability, to a millionth.
-        largest_difference: float. The largest one between two probabilities of a class.
-        mean_difference: float. The mean one.
-        images: int. How many images were compared.
-        source: str. Where they came from.
-    """
-
-    pixels_equal: float
-    largest_difference: float
-    mean_difference: float
-    images: int
-    source: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the values, of types that JSON knows."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        """Returns them in a line."""
-        return (
-            f"{self.pixels_equal:.4%} of the pixels equal, probabilities differ by "
-            f"{self.largest_difference:.2g} at most, on {self.images} {self.source}"
-        )
+# By default. Below these shares a float network was converted wrongly; int8 changes the classes of
+# a few pixels, most of them at edges.
+MIN_AGREEMENT = {"float32": 0.9999, "float16": 0.99, "bfloat16": 0.97, "int8": 0.9}
+# Two probabilities that differ by less are a tie. One of 255 levels of one pixel, or another order
+# of sums in a convolution, may decide which class is first.
+_TIE = 1e-3
+# Where frames may have any size.
+_SIZE = (240, 320)
 
 
-def reference(model: keras.Model, plan: Plan) -> SegmentationModel:
-    """Returns the model in float32, as the plan has its images prepared.
+def random_images(plan: Plan, count: int) -> list[np.ndarray]:
+    """Returns random images with the power spectrum of natural images, for exports without data.
+
+    The amplitude falls with the frequency ``f`` as ``1/f``, so that edges and areas of all scales
+    occur (`Field, 1987 <https://doi.org/10.1364/JOSAA.4.002379>`_). Brightness and contrast differ
+    from image to image, and channels are correlated.
 
     Args:
-        model: A functional model.
-        plan: What the artifact takes.
+        plan: The exported model's inputs.
+        count: int. Number of images.
+
+    Returns:
+        list of np.ndarray. uint8 ``(height, width, channels)``.
     """
-    computes = {layer.dtype_policy.name for layer in model.layers if hasattr(layer, "dtype_policy")}
-    same = model if computes == {"float32"} else deployable(model, "float32")
+    sides = (None, None) if plan.takes_whole_images else plan.frame_size
+    height, width = (own or usual for own, usual in zip(sides, _SIZE, strict=True))
+    channels = plan.preprocessing.channels
+    rng = np.random.default_rng(0)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, np.newaxis], np.fft.rfftfreq(width))
+    # The mean, of frequency 0, is set below.
+    frequency[0, 0] = np.inf
+    images = []
+    for _ in range(count):
+        # White noise, most of it the same in all channels.
+        noise = rng.standard_normal((height, width, 1))
+        noise = noise + 0.5 * rng.standard_normal((height, width, channels))
+        spectrum = np.fft.rfft2(noise, axes=(0, 1)) / frequency[..., np.newaxis]
+        values = np.fft.irfft2(spectrum, s=(height, width), axes=(0, 1))
+        values = values / max(values.std(), np.finfo(np.float32).tiny)
+        pixels = rng.uniform(70, 180) + rng.uniform(20, 70) * values
+        images.append(pixels.clip(0, 255).astype(np.uint8))
+    return images
+
+
+def reference_model(model: keras.Model, plan: Plan) -> SegmentationModel:
+    """Returns the model in float32, with the preprocessing of the exported one."""
+    dtypes = {layer.dtype_policy.name for layer in model.layers if hasattr(layer, "dtype_policy")}
+    same = model if dtypes == {"float32"} else deployable(model, "float32")
     return SegmentationModel(
         same.inputs[0], same.outputs[0], preprocessing=plan.preprocessing, name=model.name
     )
 
 
 def compare(
-    model: SegmentationModel, exported: ExportedModel, images: Sequence[np.ndarray], source: str
+    reference: SegmentationModel,
+    exported: ExportedModel,
+    images: Sequence[np.ndarray],
+    source: str,
+    min_agreement: float,
 ) -> Parity:
-    """Predicts images by both.
+    """Predicts images with both models.
 
     Args:
-        model: The Keras model.
-        exported: The artifact.
+        reference: The Keras model.
+        exported: The exported model.
         images: uint8 ``(height, width, channels)``.
-        source: str. What they are.
+        source: str. Where they come from.
+        min_agreement: float. The agreement that is required.
     """
-    equal, total, largest, differences = 0, 0, 0.0, []
+    predictor = ImagePredictor(reference)
+    agreeing, total, largest, means = 0, 0, 0.0, []
     for image in images:
-        wanted: Any = predict(model, image, probabilities=True)
+        expected: Any = predictor.predict(image, probabilities=True)
         found: Any = exported.predict(image, probabilities=True)
-        equal += int(_agree(wanted.probabilities, found.mask).sum())
-        total += wanted.mask.size
-        difference = np.abs(wanted.probabilities - found.probabilities)
+        agreeing += int(_agree(expected.probabilities, found.mask).sum())
+        total += found.mask.size
+        difference = np.abs(expected.probabilities - found.probabilities)
         largest = max(largest, float(difference.max()))
-        differences.append(float(difference.mean()))
+        means.append(float(difference.mean()))
     return Parity(
-        pixels_equal=equal / total,
-        largest_difference=largest,
-        mean_difference=float(np.mean(differences)),
-        images=len(images),
-        source=source,
-    )
+        agreement=agreeing / total, max_difference=largest, mean_difference=float(np.mean(means)),
+        n_images=len(images), source=source, min_agreement=min_agreement,
+    )  # fmt: skip
 
 
 def _agree(probabilities: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Returns where a class is the most probable one, or as probable as that but for rounding.
-
-    An untrained network may give whole regions the same probability for several classes.
-    """
-    given = np.take_along_axis(probabilities, mask[..., np.newaxis].astype(np.int64), axis=-1)
-    return given[..., 0] >= probabilities.max(axis=-1) - _TIE
+    """Returns where the class is the most probable one, or ties with it."""
+    chosen = np.take_along_axis(probabilities, mask[..., np.newaxis].astype(np.int64), axis=-1)
+    return chosen[..., 0] >= probabilities.max(axis=-1) - _TIE

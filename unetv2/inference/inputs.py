@@ -1,35 +1,46 @@
-"""What images can be: files and arrays, read whole or row by row."""
+"""Images of any kind, and how they are resized or tiled for a network."""
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unetv2.arguments import require_image_size
 from unetv2.data.io.npy import ArrayHeader, array_header, array_image, is_array
 from unetv2.data.io.open import decode_image, read_header
-from unetv2.data.preprocess import Geometry, resize_image
+from unetv2.data.preprocess import Geometry, pixels_needed, resize_image
+from unetv2.inference.network import Network
 from unetv2.inference.tiling import reflected
+from unetv2.models.segmentation_model import preprocessing_of
+from unetv2.preprocessing import Preprocessing
+from unetv2.text import printable
 
-# Rows of an array of floats whose range is looked at together.
+# Values of a float array whose range is checked together.
 _VALUES_AT_ONCE = 2**24
 _ANY = 2**62
+# Larger images are tiled by default: a U-Net needs about 1 kB per pixel.
+_LARGEST_WHOLE = 2**21
+_WINDOW = 1024
+# Most networks that do not support every size need multiples of this.
+_MULTIPLE = 32
+
+_log = logging.getLogger("unetv2")
+_warned_models: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class StoredRows:
-    """Rows of an array in a file, read when they are asked for.
+    """An array ``(height, width, channels)`` in a file, whose rows are read on access.
 
-    Not a memory map: what is read of one counts as this process's memory until the system needs
-    it.
-
-    Args:
-        path: The file.
-        shape: ``(height, width, channels)``.
-        dtype: np.dtype of the numbers in the file.
-        offset: int. Bytes before them.
+    A memory map would count as memory of the process until the system reclaims it.
     """
 
     def __init__(
@@ -45,38 +56,32 @@ class StoredRows:
         width = math.prod(self.shape[1:])
         offset = self._offset + start * width * self.dtype.itemsize
         count = (stop - start) * width
-        numbers = np.fromfile(self._path, self._stored, count, offset=offset)
-        if numbers.size != count:
+        values = np.fromfile(self._path, self._stored, count, offset=offset)
+        if values.size != count:
             raise ValueError(
                 f"'{self._path}' must not change while it is read. "
-                f"Received: {numbers.size} of {count} numbers. Write it again."
+                f"Received: {values.size} of {count} numbers. Write it again."
             )
-        return numbers.astype(self.dtype, copy=False).reshape(stop - start, *self.shape[1:])
+        return values.astype(self.dtype, copy=False).reshape(stop - start, *self.shape[1:])
 
 
 Pixels = np.ndarray | StoredRows
 
 
 class InputImage:
-    """An image to predict.
-
-    Args:
-        image: The path of an image or ``.npy`` file, or an array ``(height, width)`` or
-            ``(height, width, channels)``: uint8, uint16, or float in [0, 1].
-        channels: int. Channels that the model takes.
-        max_pixels: int. Larger image files are refused from their header.
+    """An image to predict: a path or an array, see :meth:`unetv2.Predictor.predict`.
 
     Attributes:
         size: ``(height, width)``.
         path: str or None. Its file, also that of a memory map.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no image, empty, or of other channels or values.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not an image, empty, or has other channels or values.
         TypeError: If it is something else.
     """
 
-    def __init__(self, image: Any, *, channels: int, max_pixels: int) -> None:
+    def __init__(self, image: Any, *, channels: int, max_pixels: int = _ANY) -> None:
         self._channels, self._max_pixels = channels, max_pixels
         self.path: str | None = None
         self._pixels: Pixels | None = None
@@ -89,23 +94,21 @@ class InputImage:
         self.path = os.fspath(image)
         if not os.path.lexists(self.path):
             raise FileNotFoundError(
-                f"`image` must be a file. Received: '{self.path}', where there is none. "
+                f"`image` must be a file. Received: '{self.path}', which does not exist. "
                 "Check the path."
             )
         if not is_array(self.path):
             self.size = read_header(self.path, max_pixels, channels=channels).size
             return
-        # Arrays are read row by row, so they may be of any size.
+        # Arrays are read row by row, so any size is allowed.
         header = array_header(self.path, _ANY, channels=channels)
         self.size = header.size
         self._pixels = _stored(self.path, header, channels)
 
     def pixels(self, at_least: tuple[int, int] | None = None) -> Pixels:
-        """Returns the pixels, ``(height, width, channels)``, uint8, uint16 or float32.
+        """Returns the pixels, ``(height, width, channels)``, uint8, uint16 or float.
 
-        Args:
-            at_least: ``(height, width)`` or None. As of
-                :func:`unetv2.data.io.open.decode_image`.
+        A file may be decoded at a reduced size of ``at_least`` ``(height, width)``.
         """
         if self._pixels is not None:
             return self._pixels
@@ -165,7 +168,7 @@ def _require_range(array: np.ndarray) -> None:
     for start in range(0, len(array), rows):
         part = array[start : start + rows]
         low, high = part.min(), part.max()
-        # NaN fails both.
+        # Also false for NaN.
         if not (low >= 0 and high <= 1):
             raise ValueError(
                 "`image` of floats must hold numbers in [0, 1]. "
@@ -175,12 +178,11 @@ def _require_range(array: np.ndarray) -> None:
 
 
 def _on_disk(array: np.ndarray) -> Pixels:
-    """Returns the rows of a memory map of a whole file from the file, see `StoredRows`."""
+    """Returns a memory map of a whole file as `StoredRows`, and other arrays unchanged."""
     path = getattr(array, "filename", None)
     if path is None or not isinstance(array, np.memmap) or array.mode == "c":
         return array
-    # A part of a map has its offset too, so the size tells them apart; one turned is no longer
-    # contiguous.
+    # A slice of a map has the map's offset but a smaller size; a transposed one is not contiguous.
     whole = array.offset + array.nbytes == Path(path).stat().st_size
     if not whole or not array.flags.c_contiguous:
         return array
@@ -190,18 +192,8 @@ def _on_disk(array: np.ndarray) -> Pixels:
     return StoredRows(os.fspath(path), (height, width, channels), array.dtype, array.offset)
 
 
-class Canvas:
-    """An image brought to a size, read in windows.
-
-    Args:
-        pixels: ``(height, width, channels)``, uint8, uint16 or float in [0, 1].
-        geometry: How it comes to its size; padding is black.
-        interpolation: str. As of :func:`unetv2.make_dataset`.
-        value_range: What the darkest and the brightest value become.
-
-    Attributes:
-        size: ``(height, width)``.
-    """
+class PreparedImage:
+    """An image of size ``(height, width)`` at a network's scale, from which tiles are read."""
 
     def __init__(
         self,
@@ -218,35 +210,30 @@ class Canvas:
         self.size = geometry.size
 
     def whole(self) -> np.ndarray:
-        """Returns all of it, float32 ``(height, width, channels)``."""
-        return self._values(np.asarray(self._pixels[:]))
+        """Returns the image, float32 ``(height, width, channels)``."""
+        return self._scaled(np.asarray(self._pixels[:]))
 
-    def window(self, start: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-        """Returns a part, mirrored at the edges.
+    def tile(self, start: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+        """Returns a tile, float32 ``(height, width, channels)``, padded by reflection.
 
-        Args:
-            start: ``(row, column)``, negative where it stands over.
-            size: ``(height, width)``.
-
-        Returns:
-            np.ndarray. float32 ``(height, width, channels)``.
+        Its first ``(row, column)`` is negative in the padding.
         """
         rows, columns = (
             reflected(first, count, length)
             for first, count, length in zip(start, size, self.size, strict=True)
         )
         top, bottom = int(rows.min()), int(rows.max()) + 1
-        # All windows of a row see the same rows.
+        # All tiles in a row of the grid share these rows of pixels.
         if self._rows is None or self._rows[:2] != (top, bottom):
             self._rows = top, bottom, np.asarray(self._pixels[top:bottom])
-        band = self._rows[2]
+        pixels = self._rows[2]
         left, right = int(columns.min()), int(columns.max()) + 1
         if (bottom - top, right - left) == size:
-            return self._values(band[:, left:right])
-        return self._values(band[rows - top][:, columns])
+            return self._scaled(pixels[:, left:right])
+        return self._scaled(pixels[rows - top][:, columns])
 
-    def _values(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns numbers as `make_dataset` makes them, to the bit."""
+    def _scaled(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns float32 values, bit for bit those of `make_dataset`."""
         values = pixels.astype(np.float32)
         if pixels.dtype.kind != "f":
             values /= np.float32(np.iinfo(pixels.dtype).max)
@@ -256,10 +243,113 @@ class Canvas:
         return values
 
 
-def place(geometry: Geometry) -> tuple[slice, slice]:
-    """Returns where the image lies on its canvas, without the padding."""
+def unpadded(geometry: Geometry) -> tuple[slice, slice]:
+    """Returns the slices of the image within its padding."""
     rows, columns = (
         slice((whole - part) // 2, (whole - part) // 2 + part)
         for whole, part in zip(geometry.size, geometry.resized, strict=True)
     )
     return rows, columns
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """Resizing to the network's scale, and the ``(height, width)`` of tiles if it is tiled."""
+
+    geometry: Geometry
+    window: tuple[int, int] | None
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """``(height, width)`` of the network's input."""
+        return self.window or self.geometry.size
+
+
+class InputPlanner:
+    """Plans the inputs of a model: as in training unless ``window`` or ``scale`` is given."""
+
+    def __init__(
+        self, model: Any, network: Network, window: Sequence[int] | None, scale: float | None
+    ) -> None:
+        self._model, self._network = model, network
+        self.preprocessing: Preprocessing = preprocessing_of(model, network.n_classes)
+        self.window = None if window is None else require_image_size(window, "window")
+        if scale is not None and (
+            isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < 100
+        ):
+            raise ValueError(
+                "`scale` must be a positive number. "
+                f"Received: scale={scale!r}. 1 is native scale, 0.5 halves height and width."
+            )
+        self.scale = None if scale is None else float(scale)
+        if self.preprocessing.channels != network.channels:
+            raise ValueError(
+                "`model.preprocessing` must be of images that the model takes. Received: "
+                f"channels={self.preprocessing.channels} and a model of {network.channels} "
+                "channels. Set it to what the model was trained with."
+            )
+        trained = self.preprocessing.crop_size or self.preprocessing.image_size
+        if trained is not None and window is None and scale is None:
+            sides = zip(network.size, trained, strict=True)
+            if any(own not in (None, side) for own, side in sides):
+                raise ValueError(
+                    "`model.preprocessing` must be of images that the model takes. Received: "
+                    f"images of {trained} and a model for {network.size}. Set it to what the "
+                    "model was trained with."
+                )
+
+    def plan(self, size: tuple[int, int]) -> InputPlan:
+        """Returns the plan for an image of ``(height, width)``."""
+        trained = self.preprocessing
+        if self.window is None and self.scale is None:
+            if trained.image_size is None:
+                return self._tiled(size, trained.crop_size)
+            geometry = Geometry.plan(size, trained.image_size, trained.resize)
+            if trained.crop_size is None and trained.resize != "crop":
+                return InputPlan(geometry, None)
+            # Tiles also cover the parts that were cut off in training.
+            return self._tiled(geometry.resized, trained.crop_size or trained.image_size)
+        scale = self.scale or 1.0
+        height, width = (max(1, round(side * scale)) for side in size)
+        self._warn_of_scale(size, (height, width))
+        return self._tiled((height, width), self.window)
+
+    def prepared(self, image: InputImage, geometry: Geometry) -> PreparedImage:
+        """Reads an image and resizes it to the network's scale."""
+        known = self.preprocessing
+        # JPEG files are decoded at a reduced size, as in training.
+        pixels = image.pixels(pixels_needed(geometry, known.interpolation))
+        return PreparedImage(pixels, geometry, known.interpolation, known.value_range)
+
+    def _tiled(self, size: tuple[int, int], window: tuple[int, int] | None) -> InputPlan:
+        window = window or self._largest_window(size)
+        return InputPlan(Geometry(size, size), None if window == size else window)
+
+    def _largest_window(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the largest window that the network supports at once."""
+        height, width = size
+        if height * width > _LARGEST_WHOLE:
+            height, width = min(height, _WINDOW), min(width, _WINDOW)
+        height, width = self._network.size[0] or height, self._network.size[1] or width
+        if self._network.takes((height, width)):
+            return height, width
+        rounded_height, rounded_width = (
+            own or -(-side // _MULTIPLE) * _MULTIPLE
+            for own, side in zip(self._network.size, (height, width), strict=True)
+        )
+        return rounded_height, rounded_width
+
+    def _warn_of_scale(self, size: tuple[int, int], scaled: tuple[int, int]) -> None:
+        """Warns once if the scale differs from that of the training."""
+        known = self.preprocessing
+        trained = size
+        if known.image_size is not None:
+            trained = Geometry.plan(size, known.image_size, known.resize).resized
+        if trained == scaled or self._model in _warned_models:
+            return
+        _warned_models.add(self._model)
+        _log.warning(
+            "The model '%s' was trained on images like this one at %dx%d, and is now fed with it "
+            "at %dx%d: it may not recognize objects of that size.",
+            printable(self._model.name), *trained, *scaled,
+        )  # fmt: skip

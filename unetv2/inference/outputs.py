@@ -1,4 +1,4 @@
-"""Whether a model can segment images, and whether it gives logits or probabilities."""
+"""Checks of a model: whether it is a segmentation model, with logits or probabilities."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Heights and widths that are tried where a model takes any; some take multiples only.
+# Heights and widths to try for a model of any size, which may support only multiples.
 _SIDES = (32, 64, 96, 128, 160, 192, 224, 240, 256, 299, 320, 384, 448, 480, 512, 513, 640)
-# How far interpolation may leave [0, 1]: cubic and Lanczos kernels have negative lobes.
+# Probabilities may leave [0, 1] by interpolation: cubic and Lanczos kernels have negative lobes.
 _LOWEST, _HIGHEST = -0.25, 1.25
-# How far from 1 probabilities may sum up: in float32, and rounded to two or three digits before.
+# Maximum error of a sum of probabilities: in float32, and in half precision.
 _EXACT, _ROUNDED = 1e-4, 0.03
 _RULE = (
     "map images (batch, height, width, channels) to logits (batch, height, width, n_classes) of "
     "the same size, one input to one output"
 )
-# Most channels that images have in practice, to recognize those that come first.
+# Images have at most that many channels in practice, which shows whether they come first.
 _FEW_CHANNELS = 4
 
-# TensorFlow's operations that change where a value is, its dtype or its scale, not what it is.
+# Operations of TensorFlow that move, cast or interpolate values.
 _MOVING = {
     "BatchToSpaceND", "Cast", "CheckNumerics", "ClipByValue", "DepthToSpace", "EnsureShape",
     "ExpandDims", "Identity", "IdentityN", "MirrorPad", "Pad", "PadV2", "PreventGradient",
@@ -33,69 +33,55 @@ _MOVING = {
 _SCALING = {"Add", "AddV2", "Maximum", "Minimum", "Mul", "RealDiv", "Sub"}
 _CONSTANT = {"Const", "ReadVariableOp"}
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
-# Those that give numbers in [0, 1] by what they are: softmax, sigmoid, hard sigmoid (ReLU6 over
-# 6), sparse sigmoid (a selection), and sigmoids written out.
+# Operations with outputs in [0, 1]: softmax, sigmoid, hard sigmoid (ReLU6 / 6), sparse sigmoid (a
+# selection), and a sigmoid written as a quotient.
 _BOUNDED = {"Reciprocal", "RealDiv", "Relu6", "Select", "SelectV2", "Sigmoid", "Softmax"}
 
 
 def require_segmentation(model: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Checks that a model maps one batch of images to one of scores, by its shapes.
-
-    Args:
-        model: Anything.
-
-    Returns:
-        tuple of the shapes of its input ``(batch, height, width, channels)`` and its output
-        ``(batch, height, width, n_classes)``, None where they are open.
+    """Returns the shapes ``(batch, height, width, channels)`` of a model's input and output.
 
     Raises:
-        TypeError: If it is no Keras model.
-        ValueError: If it is another kind of model; the message has code that makes one of it,
-            where that is possible.
+        TypeError: If it is not a Keras model.
+        ValueError: If the shapes are not those of a segmentation model; the message contains code
+            that converts the model if possible.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
             "`model` must be a keras.Model or the path of a .keras file. "
             f"Received: {type(model).__name__}. `build_unetv2` builds a model."
         )
-    given, found = (_shape(model, name) for name in ("input", "output"))
-    advice = _advice(model, given, found)
+    input_shape, output_shape = (_shape(model, name) for name in ("input", "output"))
+    advice = _advice(model, input_shape, output_shape)
     if advice:
         raise ValueError(
             f"`model` must {_RULE}. Received: the model '{model.name}' ({type(model).__name__}) "
-            f"with input {given} and output {found}. {advice}"
+            f"with input {input_shape} and output {output_shape}. {advice}"
         )
-    return given, found
+    return input_shape, output_shape
 
 
 def gives_probabilities(model: keras.Model) -> bool:
-    """Returns whether a model gives probabilities of its classes, or else logits.
+    """Returns whether a segmentation model returns probabilities, not logits.
 
     The model is run on random numbers. Outputs that sum to one over the classes at each pixel are
-    probabilities, wherever the softmax is and however it was written; outputs beyond [0, 1] are
-    logits. Numbers in [0, 1] that do not sum to one are those of an untrained network, or
-    probabilities of another kind: where TensorFlow's operation behind them, seen through casts,
-    resizes, crops and the like, is a sigmoid or similar, they are refused.
-
-    Args:
-        model: A Keras model that :func:`require_segmentation` accepts.
-
-    Returns:
-        bool.
+    probabilities; outputs outside of [0, 1] are logits. Other outputs in [0, 1] are logits of an
+    untrained network, or other probabilities: these are recognized by the TensorFlow operation
+    that computes them, such as a sigmoid, before casts, resizing, crops and the like.
 
     Raises:
-        ValueError: If it gives something else, or cannot be run.
+        ValueError: If they are other probabilities, or the model cannot be run.
     """
     values = _outputs_for_noise(model)
-    sane = bool(np.isfinite(values).all())
-    if sane and not _LOWEST <= values.min() <= values.max() <= _HIGHEST:
+    finite = bool(np.isfinite(values).all())
+    if finite and not _LOWEST <= values.min() <= values.max() <= _HIGHEST:
         return False
     error = float(np.abs(values.sum(axis=-1) - 1).max())
     if error <= _EXACT:
         return True
     operation = _last_operation(model)
-    # Where the outputs, and so the error, are NaN, only the structure is left to decide by.
-    if (operation == "Softmax" and not sane) or (operation in _BOUNDED and error <= _ROUNDED):
+    # With NaN in the weights, only the operation is known.
+    if (operation == "Softmax" and not finite) or (operation in _BOUNDED and error <= _ROUNDED):
         return True
     if operation in _BOUNDED:
         raise ValueError(
@@ -108,17 +94,11 @@ def gives_probabilities(model: keras.Model) -> bool:
 
 
 def require_logits(model: Any) -> int:
-    """Checks that a model gives logits, as losses and their gradients need.
-
-    Args:
-        model: Anything.
-
-    Returns:
-        int. Number of its classes.
+    """Returns the number of classes of a model that returns logits, as the losses need.
 
     Raises:
-        TypeError: If it is no Keras model.
-        ValueError: If it gives probabilities or is no segmentation model.
+        TypeError: If it is not a Keras model.
+        ValueError: If it returns probabilities or is not a segmentation model.
     """
     _, shape = require_segmentation(model)
     if gives_probabilities(model):
@@ -132,7 +112,7 @@ def require_logits(model: Any) -> int:
 
 
 def _advice(model: keras.Model, given: Any, found: Any) -> str:
-    """Returns what to do about a model's shapes, empty where they fit."""
+    """Returns how to correct the input and output shapes of a model, or an empty string."""
     if given is None or found is None:
         return (
             "Give it known shapes: `image = keras.Input((None, None, 3))` and "
@@ -182,7 +162,7 @@ def _two_classes(output: str) -> str:
 
 
 def _shape(model: keras.Model, name: str) -> Any:
-    """Returns the shape of a model's input or output, several in the structure that they have."""
+    """Returns the shape of a model's input or output, or a structure of several shapes."""
     tensors = getattr(model, name, None)
     if isinstance(tensors, Mapping):
         return {key: tensor.shape for key, tensor in tensors.items()}
@@ -192,7 +172,7 @@ def _shape(model: keras.Model, name: str) -> Any:
 
 
 def _one(model: keras.Model, name: str) -> str:
-    """Returns the expression of a model's first input or output."""
+    """Returns Python code for the first input or output of a model."""
     tensors = getattr(model, name)
     if isinstance(tensors, Mapping):
         return f"model.{name}[{next(iter(tensors))!r}]"
@@ -203,18 +183,21 @@ def _has_channels_first(model: keras.Model, shape: tuple[Any, ...]) -> bool:
     few = len(shape) == 4 and shape[1] is not None and shape[1] <= _FEW_CHANNELS
     if not few or (shape[3] is not None and shape[3] <= _FEW_CHANNELS):
         return False
-    return any(getattr(one, "data_format", None) == "channels_first" for one in _layers(model))
+    return any(
+        getattr(one, "data_format", None) == "channels_first" for one in nested_layers(model)
+    )
 
 
-def _layers(model: Any) -> Iterator[Any]:
+def nested_layers(model: keras.Model) -> Iterator[Any]:
+    """Yields the layers of a model and of the models in it."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
-            yield from _layers(layer)
+            yield from nested_layers(layer)
 
 
 def _outputs_for_noise(model: keras.Model) -> np.ndarray:
-    """Returns what a model gives for random numbers in [0, 1]; NaN where it cannot be run."""
+    """Returns the outputs for random numbers in [0, 1], or NaN if the model cannot be run."""
     batch, *size, channels = model.input_shape
     rng = np.random.default_rng(0)
     for side in _SIDES if None in size else _SIDES[:1]:
@@ -222,19 +205,19 @@ def _outputs_for_noise(model: keras.Model) -> np.ndarray:
         try:
             outputs = model(rng.random(shape, np.float32), training=False)
             return np.asarray(tf.cast(outputs, tf.float32))
-        # Keras and TensorFlow raise whatever comes to them of sizes that do not fit.
+        # Keras and TensorFlow raise errors of any type for sizes that do not fit.
         except Exception:
             continue
     return np.full((1, 1, 1, 1), np.nan)
 
 
 def _last_operation(model: keras.Model) -> str:
-    """Returns the TensorFlow operation that a model's outputs come from, moved and scaled since."""
+    """Returns the type of the TensorFlow operation that computes a model's outputs."""
     spec = tf.TensorSpec(model.input_shape, tf.float32)
     function = tf.function(lambda images: model(images, training=False), autograph=False)
     try:
         concrete: Any = function.get_concrete_function(spec)
-    # Keras and TensorFlow raise whatever comes to them of layers that cannot be traced.
+    # Keras and TensorFlow raise errors of any type for layers that cannot be traced.
     except Exception as error:
         raise ValueError(
             f"`model` must {_RULE}. Received: the model '{model.name}', which fails with "
@@ -250,13 +233,13 @@ def _origin(
     reference: str, nodes: Mapping[str, Any], library: Mapping[str, Any],
     argument: Callable[[str], str],
 ) -> str:  # fmt: skip
-    """Returns the type of the operation that a tensor comes from.
+    """Returns the type of the operation that computes a tensor, apart from moves and scaling.
 
     Args:
         reference: str. ``name``, ``name:index`` or, within a function, ``name:output:index``.
         nodes: Nodes of the graph or the function by name.
         library: Functions by name.
-        argument: Returns the same for a function's argument, by its name.
+        argument: Returns the type for an argument of the function, by its name.
     """
     while True:
         name, *rest = reference.split(":")

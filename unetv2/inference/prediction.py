@@ -1,283 +1,178 @@
-"""What was predicted of an image."""
+"""From logits or probabilities to a `Prediction`: classes, confidence and uncertainty."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
-import struct
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+import tensorflow as tf
 
 from unetv2.classes import ClassTable
 from unetv2.data.io.open import decode_mask
 from unetv2.files import beside
 from unetv2.inference.inputs import InputImage
-from unetv2.scratch import scratch_file
-from unetv2.sealing import read_json
+from unetv2.inference.mask_file import RowWriter, encode, mask_writer, require_mask_path
 from unetv2.visualization.masks import overlay
 
-_KEY = "unetv2"
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# A note stands at the beginning of a file, and is a few hundred bytes long.
-_BEGINNING = 4096
-
-
-class Made(Enum):
-    """By what a file that is there was made."""
-
-    SAME = "the same model, options and image"
-    OTHER_IMAGE = "the same model and options, of another image"
-    OTHER = "something else"
-
-
-class Maker:
-    """Who predicts, and how: what it writes carries a note of that.
-
-    Args:
-        model: str. Digest of the model.
-        preprocessing: How its images are prepared, of types that JSON knows.
-        options: Those that change a prediction, of types that JSON knows.
-    """
-
-    def __init__(
-        self, model: str, preprocessing: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> None:
-        prepared = json.dumps(preprocessing, sort_keys=True).encode("ascii")
-        self._values = {
-            "model": model,
-            "preprocessing": hashlib.sha256(prepared).hexdigest(),
-            **options,
-        }
-
-    def note(self, image: str) -> str:
-        """Returns the note of what is made of an image, told from others by its size in bytes.
-
-        Args:
-            image: str. Its path.
-        """
-        return json.dumps({"made": self._values, "image_bytes": Path(image).stat().st_size})
-
-    def made(self, path: Path, image: str) -> Made:
-        """Returns by what a file was made.
-
-        Args:
-            path: The file.
-            image: str. The path of the image that it should be made of.
-        """
-        note = read_note(path)
-        if note == self.note(image):
-            return Made.SAME
-        return Made.OTHER_IMAGE if self.differences(path) == [] else Made.OTHER
-
-    def differences(self, path: Path) -> list[str] | None:
-        """Returns in what the maker of a file differs; None if its file does not tell.
-
-        Args:
-            path: The file.
-        """
-        try:
-            made = read_json(read_note(path) or "")["made"]
-        except (ValueError, KeyError, TypeError):
-            return None
-        if not isinstance(made, dict):
-            return None
-        return [
-            f"another {name}" if name in ("model", "preprocessing") else f"{name}={made.get(name)}"
-            for name in sorted({*made, *self._values})
-            if made.get(name) != self._values.get(name)
-        ]
-
-
-def with_note(note: str | None) -> PngInfo | None:
-    """Returns a note as Pillow writes it into a PNG file."""
-    if note is None:
-        return None
-    info = PngInfo()
-    info.add_text(_KEY, note)
-    return info
-
-
-def read_note(path: Path) -> str | None:
-    """Returns the note of a PNG file, or None if there is none; no more of the file is read.
-
-    Args:
-        path: The file.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(_BEGINNING)
-    except OSError:
-        return None
-    place = len(_SIGNATURE)
-    wanted = _KEY.encode("ascii") + b"\0"
-    while start.startswith(_SIGNATURE) and place + 12 <= len(start):
-        length, kind = struct.unpack_from(">I4s", start, place)
-        content = start[place + 8 : place + 8 + length]
-        if kind == b"IDAT":
-            break
-        if kind == b"tEXt" and content.startswith(wanted):
-            checksum = start[place + 8 + length : place + 12 + length]
-            if checksum != struct.pack(">I", zlib.crc32(kind + content)):
-                break
-            return content.removeprefix(wanted).decode("latin-1")
-        place += 12 + length
-    return None
-
-
-SUFFIXES = (".npy", ".png", ".tif", ".tiff")
-
-_MODES = {1: "L", 2: "I;16"}
-
-
-def require_mask_path(name: str, path: str | os.PathLike[str], dtype: np.dtype[Any]) -> Path:
-    """Returns the path of a mask to write, or says why none can be written there.
-
-    Args:
-        name: str. The argument's name, for the message.
-        path: The file.
-        dtype: np.dtype. Of the ids.
-
-    Returns:
-        Path.
-
-    Raises:
-        ValueError: If its format is unknown, or holds no such ids.
-        FileNotFoundError: If its folder is missing.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(
-            f"`{name}` must end in {', '.join(SUFFIXES)}. Received: {name}='{path}'. "
-            "PNG and TIFF hold ids of up to 16 bits."
-        )
-    if path.suffix.lower() != ".npy" and dtype.itemsize not in _MODES:
-        raise ValueError(
-            f"`{name}` must end in .npy for ids of {8 * dtype.itemsize} bits. "
-            f"Received: {name}='{path}'."
-        )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"`{name}` must lie in a folder. Received: {name}='{path}', where there is none. "
-            "Make it before."
-        )
-    return path
-
-
-class MaskFile:
-    """Writes a mask from the top to the bottom; use :func:`mask_file`.
-
-    Args:
-        file: Where the rows go.
-        size: ``(height, width)``.
-        dtype: np.dtype. Of the ids.
-    """
-
-    def __init__(self, file: IO[bytes], size: tuple[int, int], dtype: np.dtype[Any]) -> None:
-        self._file, self._width, self._dtype = file, size[1], dtype
-        self._band: np.ndarray | None = None
-
-    def add(self, column: int, ids: np.ndarray) -> None:
-        """Writes the next part: in bands from the top, each from the left.
-
-        Args:
-            column: int. Its first column.
-            ids: ``(height, width)``.
-        """
-        height, width = ids.shape
-        if self._band is None or column == 0:
-            self._band = np.empty((height, self._width), self._dtype)
-        self._band[:, column : column + width] = ids
-        if column + width == self._width:
-            self._file.write(self._band.data)
-
-
-@contextlib.contextmanager
-def mask_file(
-    path: Path, size: tuple[int, int], dtype: np.dtype[Any], note: str | None = None
-) -> Iterator[MaskFile]:
-    """Writes a mask beside its place and renames it into it, if nothing fails.
-
-    Args:
-        path: Where to, as of :func:`require_mask_path`.
-        size: ``(height, width)``.
-        dtype: np.dtype. Of the ids.
-        note: str or None. What made it, kept in a PNG file.
-
-    Raises:
-        OSError: If it cannot be written; what was there stays.
-    """
-    with beside(path, "predict it again") as other:
-        if path.suffix.lower() == ".npy":
-            with other.open("wb") as file:
-                _write_header(file, size, dtype)
-                yield MaskFile(file, size, dtype)
-            return
-        with scratch_file(path.parent) as rows:
-            with rows.open("wb") as file:
-                yield MaskFile(file, size, dtype)
-            # In a file, and not in memory as well.
-            encode(np.memmap(rows, dtype, "r", shape=size), other, note)
-
-
-def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-
-
-def encode(ids: np.ndarray, path: Path, note: str | None = None) -> None:
-    """Writes a mask to a path as it is, in the format of its extension.
-
-    Args:
-        ids: ``(height, width)``.
-        path: The file, of a name as of :func:`require_mask_path`.
-        note: str or None. What made it, kept in a PNG file.
-    """
-    pixels = np.ascontiguousarray(ids)
-    if path.suffix.lower() == ".npy":
-        with path.open("wb") as file:
-            _write_header(file, ids.shape, ids.dtype)
-            # The errors of `np.save` have no number.
-            file.write(pixels.data)
-        return
-    mode = _MODES[ids.dtype.itemsize]
-    image = Image.frombuffer(mode, ids.shape[::-1], pixels, "raw", mode, 0, 1)
-    if path.suffix.lower() == ".png":
-        image.save(path, pnginfo=with_note(note))
-    else:
-        image.save(path, compression="tiff_deflate")
-
-
+# Memory of the values that are resized together.
+_BYTES_AT_ONCE = 2**26
 _ANY = 2**62
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is computed for each pixel besides its class; see :meth:`ImagePredictor.predict`."""
+
+    uncertainty: bool = True
+    probabilities: bool = False
+
+
+class PredictedBlock(NamedTuple):
+    """The prediction of a part of an image that begins at a row and a column.
+
+    The arrays are those of :class:`Prediction`.
+    """
+
+    row: int
+    column: int
+    mask: np.ndarray
+    confidence: np.ndarray | None
+    uncertainty: np.ndarray | None
+    mutual_information: np.ndarray | None
+    probabilities: np.ndarray | None
+
+
+class Strip(NamedTuple):
+    """Rows of an image at the network's scale, from ``row`` on.
+
+    The values are float32 ``(rows, width, channels)``: logits, then the mean entropy of the
+    samples if there are any.
+    """
+
+    row: int
+    values: Any
+
+
+def mask_dtype(n_classes: int) -> np.dtype[Any]:
+    """Returns the smallest unsigned dtype that holds all ids."""
+    return np.min_scalar_type(n_classes - 1)
+
+
+def predicted_block(
+    position: tuple[int, int], values: Any, n_classes: int, options: OutputOptions, *, logits: bool
+) -> PredictedBlock:
+    """Returns the prediction of the block at ``(row, column)``.
+
+    The values are float32 ``(height, width, channels)``: logits or probabilities, then the mean
+    entropy of the samples if there are any.
+    """
+    confidence = entropy = information = probabilities = None
+    sampled = values.shape[-1] > n_classes
+    scores = values[..., :n_classes] if sampled else values
+    if options.uncertainty:
+        mask, *tensors = _with_uncertainty(scores, logits)
+        confidence, entropy = (tensor.numpy() for tensor in tensors)
+        if sampled:
+            # Entropy is concave, so this is negative only by rounding and interpolation.
+            information = np.maximum(entropy - values[..., n_classes], 0)
+    else:
+        mask = _classes(scores)
+    if options.probabilities:
+        probabilities = np.asarray(tf.nn.softmax(scores) if logits else scores)
+    ids = mask.numpy().astype(mask_dtype(n_classes))
+    return PredictedBlock(*position, ids, confidence, entropy, information, probabilities)
+
+
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
+def _classes(scores: tf.Tensor) -> tf.Tensor:
+    # The same as `argmax` in half the time.
+    return tf.math.top_k(scores, 1).indices[..., 0]
+
+
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
+def _with_uncertainty(scores: tf.Tensor, logits: bool) -> tuple[tf.Tensor, ...]:
+    """Returns classes, confidence and entropy."""
+    highest, classes = tf.math.top_k(scores, 1)
+    if not logits:
+        entropy = -tf.reduce_sum(tf.math.xlogy(scores, scores), axis=-1)
+        return classes[..., 0], highest[..., 0], tf.maximum(entropy, 0.0)
+    # With z = scores - highest: p = exp(z) / sum(exp(z)), from which -sum(p log p) follows.
+    lower = scores - highest
+    exponentials = tf.exp(lower)
+    total = tf.reduce_sum(exponentials, axis=-1)
+    entropy = tf.math.log(total) - tf.reduce_sum(exponentials * lower, axis=-1) / total
+    return classes[..., 0], 1 / total, tf.maximum(entropy, 0.0)
+
+
+def resize_strips(
+    strips: Iterable[Strip], source: tuple[int, int], size: tuple[int, int]
+) -> Iterator[Strip]:
+    """Resizes strips bilinearly with aligned pixel centers.
+
+    Args:
+        strips: All rows of an image of size ``source``, from the top.
+        source: ``(height, width)``.
+        size: ``(height, width)`` of the result.
+
+    Yields:
+        Strip. All rows of the result, from the top.
+    """
+    centers = np.clip((np.arange(size[0]) + 0.5) * source[0] / size[0] - 0.5, 0, source[0] - 1)
+    upper = np.floor(centers).astype(np.int64)
+    lower = np.minimum(upper + 1, source[0] - 1)
+    fraction = (centers - upper).astype(np.float32)[:, np.newaxis, np.newaxis]
+    done = first = 0
+    held: Any = None
+    for strip in strips:
+        held = strip.values if held is None else tf.concat([held, strip.values], axis=0)
+        end = strip.row + strip.values.shape[0]
+        ready = int(np.searchsorted(lower, end - 1, side="right"))
+        most = max(1, _BYTES_AT_ONCE // (4 * size[1] * held.shape[-1]))
+        for start in range(done, ready, most):
+            rows = slice(start, min(start + most, ready))
+            values = _resized(
+                held, upper[rows] - first, lower[rows] - first, fraction[rows], tf.constant(size[1])
+            )
+            yield Strip(start, values)
+        done = ready
+        if done < size[0]:
+            # Rows that the next output row needs; those of the next strip if the image shrinks.
+            needed = min(int(upper[done]), end)
+            held, first = held[needed - first :], needed
+
+
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
+def _resized(
+    values: tf.Tensor, upper: tf.Tensor, lower: tf.Tensor, fraction: tf.Tensor, width: tf.Tensor
+) -> tf.Tensor:
+    above, below = tf.gather(values, upper), tf.gather(values, lower)
+    rows = above + (below - above) * fraction
+    return tf.image.resize(rows, (tf.shape(rows)[0], width))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Prediction:
-    """What a model predicts of an image, at the image's own size.
+    """The prediction of an image, at the image's own size.
 
     Attributes:
         ids: Class ids ``(height, width)``, the smallest of uint8, uint16 and uint32 that holds all
-            classes; None where they were written to ``path``. See :attr:`mask`.
+            classes; None if they were written to ``path``. See :attr:`mask`.
         confidence: float32 ``(height, width)`` in [0, 1]: the highest probability; None if it was
-            not asked for.
+            not computed.
         uncertainty: float32 ``(height, width)``: predictive entropy in nats, from 0 to
-            ``log(n_classes)``; None if it was not asked for.
-        mutual_information: float32 ``(height, width)`` in nats: how much of the uncertainty is
-            that the samples disagree, from 0 to ``uncertainty``; None without ``mc_samples``.
-        probabilities: float32 ``(height, width, n_classes)``; None if they were not asked for.
+            ``log(n_classes)``; None if it was not computed.
+        mutual_information: float32 ``(height, width)`` in nats: the part of the uncertainty that
+            comes from disagreement between the samples; None without ``mc_samples``.
+        probabilities: float32 ``(height, width, n_classes)``; None if they were not requested.
         classes: ClassTable. Names and colors of the ids.
-        image: What was predicted; its ``size`` is ``(height, width)``, its ``path`` a str or
-            None.
-        path: pathlib.Path or None. The file that the mask was written to.
+        image: The predicted image, with the attributes ``size``, which is ``(height, width)``, and
+            ``path``, which is a str or None.
+        path: pathlib.Path or None. The file to which the mask was written.
 
     Example:
         >>> model = unetv2.build_unetv2((16, 24, 3), 5, filters=2, depth=2)
@@ -300,9 +195,9 @@ class Prediction:
 
     @property
     def mask(self) -> np.ndarray:
-        """Class ids ``(height, width)``, of the dtype of ``ids``.
+        """Class ids ``(height, width)``, with the dtype of ``ids``.
 
-        A memory map where a ``.npy`` file holds them; read anew each time from another file.
+        A memory map of a ``.npy`` file; other files are read on each access.
         """
         if self.ids is not None:
             return self.ids
@@ -312,7 +207,7 @@ class Prediction:
         return decode_mask(os.fspath(self.path), max_pixels=_ANY)
 
     def overlay(self, *, opacity: float = 0.5) -> np.ndarray:
-        """Returns the image with the classes' colors over it.
+        """Returns the image blended with the colors of the classes.
 
         Args:
             opacity: float in [0, 1]. 0 shows the image, 1 the colors.
@@ -327,17 +222,63 @@ class Prediction:
         return overlay(np.asarray(image[:]), self.mask, self.classes, opacity=opacity)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the mask's ids, beside the place and renamed into it.
+        """Writes the class ids to a file, atomically.
 
         Args:
-            path: The file: ``.png``, of 16 bits where ids need them, ``.tif`` or ``.npy``.
+            path: The file: ``.png``, of 16 bits if the ids need them, ``.tif`` or ``.npy``.
 
         Raises:
-            ValueError: If the format is another.
-            FileNotFoundError: If the folder is missing.
-            OSError: If it cannot be written; what was there stays.
+            ValueError: If it has another extension.
+            FileNotFoundError: If the folder does not exist.
+            OSError: If it cannot be written; an existing file is unchanged.
         """
         mask = self.mask
-        where = require_mask_path("path", path, mask.dtype)
-        with beside(where, "predict it again") as other:
-            encode(mask, other)
+        target = require_mask_path("path", path, mask.dtype)
+        with beside(target, "predict it again") as temporary:
+            encode(mask, temporary)
+
+
+class PredictionBuilder:
+    """Collects the blocks of an image, in memory or with the mask in a file."""
+
+    def __init__(
+        self,
+        image: InputImage,
+        classes: ClassTable,
+        path: Path | None = None,
+        note: str | None = None,
+    ) -> None:
+        self._image, self._classes, self._path, self._note = image, classes, path, note
+        self._write_mask: RowWriter | None = None
+        self._arrays: dict[str, np.ndarray] = {}
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Opens the file, which appears at the end of the context."""
+        if self._path is None:
+            yield
+            return
+        dtype = mask_dtype(len(self._classes))
+        with mask_writer(self._path, self._image.size, dtype, self._note) as self._write_mask:
+            yield
+
+    def add(self, block: PredictedBlock) -> None:
+        """Adds the next block."""
+        height, width = block.mask.shape
+        region = np.s_[block.row : block.row + height, block.column : block.column + width]
+        for name, values in block._asdict().items():
+            if not isinstance(values, np.ndarray):
+                continue
+            if name == "mask" and self._write_mask is not None:
+                self._write_mask(block.column, values)
+                continue
+            if name not in self._arrays:
+                self._arrays[name] = np.empty((*self._image.size, *values.shape[2:]), values.dtype)
+            self._arrays[name][region] = values
+
+    def prediction(self) -> Prediction:
+        """Returns the prediction."""
+        return Prediction(
+            ids=self._arrays.pop("mask", None), **self._arrays, classes=self._classes,
+            image=self._image, path=self._path,
+        )  # fmt: skip

@@ -1,61 +1,56 @@
-"""A model that predicts images of any size, part by part."""
+"""Prediction of images of any size: batches, tiles, test-time augmentation and dropout samples."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, overload
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_fraction, require_integer
-from unetv2.data.preprocess import pixels_needed
-from unetv2.inference.compiled_model import SMALLEST_PROBABILITY, Network
-from unetv2.inference.inputs import Canvas, InputImage, place
-from unetv2.inference.postprocess import Band, Part, Wanted, enlarge, mask_dtype, part_of
-from unetv2.inference.prediction import MaskFile, Prediction, mask_file
-from unetv2.inference.scaling import Plan, Planner
-from unetv2.inference.tiling import Block, Grid, Window, join, stitch
-from unetv2.preprocessing import class_table
+from unetv2.data.io.open import MAX_PIXELS
+from unetv2.inference.inputs import (
+    InputImage,
+    InputPlan,
+    InputPlanner,
+    PreparedImage,
+    unpadded,
+)
+from unetv2.inference.mask_file import require_mask_path
+from unetv2.inference.network import SMALLEST_PROBABILITY, Network, network_of
+from unetv2.inference.prediction import (
+    OutputOptions,
+    PredictedBlock,
+    Prediction,
+    PredictionBuilder,
+    Strip,
+    mask_dtype,
+    predicted_block,
+    resize_strips,
+)
+from unetv2.inference.tiling import Grid, join, split, stitch
+from unetv2.preprocessing import Preprocessing, class_table
+from unetv2.progress import Progress
+from unetv2.text import counted
 
 FLIPS = ("vertical", "horizontal")
-
-
-class Field(NamedTuple):
-    """What is known of each pixel.
-
-    Attributes:
-        logits: float32 ``(..., n_classes)``; the softmax of it is the probabilities.
-        entropy: float32 ``(..., 1)``: mean entropy of the single passes in nats; None where
-            dropout is off.
-    """
-
-    logits: tf.Tensor
-    entropy: tf.Tensor | None
+# Pixels of a batch. Larger batches are not faster, and a U-Net needs about 1 kB per pixel.
+_PIXELS_PER_BATCH = 2**20
+# Small blocks are postprocessed together, as a call of TensorFlow costs as much as many pixels.
+_PIXELS_PER_BLOCK = 2**17
+# Memory of the logits of a batch, and of the rows that are resized together.
+_BYTES_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True)
-class Passes:
-    """A network, asked several times.
-
-    Args:
-        network: The network.
-        tta: bool, or a sequence of ``"horizontal"``, ``"vertical"`` and scales; True is
-            ``("horizontal",)``. All combinations of flips and scales are asked, the image as
-            it is among them.
-        mc_samples: int. How often each is asked with dropout on; 0 asks once without.
-        seed: int. Decides what is dropped.
-
-    Raises:
-        ValueError: If an argument is out of its range, or the network cannot do it.
-        TypeError: If an argument is of the wrong type.
-    """
+class AveragedNetwork:
+    """Averages a network's probabilities over test-time augmentation and Monte Carlo dropout."""
 
     network: Network
     tta: bool | Sequence[str | float] = False
@@ -66,10 +61,10 @@ class Passes:
         """Checks every value."""
         require_integer("mc_samples", self.mc_samples, 0, "0 leaves dropout off, 8 is common.")
         require_integer("seed", self.seed, 0, "It decides what dropout drops.")
-        known = isinstance(self.tta, bool) or (
-            isinstance(self.tta, Sequence) and all(_is_way(one) for one in self.tta)
+        valid = isinstance(self.tta, bool) or (
+            isinstance(self.tta, Sequence) and all(map(_is_transform, self.tta))
         )
-        if not known:
+        if not valid:
             raise ValueError(
                 "`tta` must be a bool, or hold 'horizontal', 'vertical' and positive scales. "
                 f"Received: tta={self.tta!r}. True is ('horizontal',)."
@@ -81,78 +76,80 @@ class Passes:
                 f"Build it for (None, None, {self.network.channels})."
             )
 
-    def _asked(self) -> tuple[Any, ...]:
+    def _transforms(self) -> tuple[Any, ...]:
         if isinstance(self.tta, bool):
             return ("horizontal",) if self.tta else ()
         return tuple(self.tta)
 
     @property
     def flips(self) -> tuple[bool, bool]:
-        """Whether images are flipped upside down, and left to right."""
-        asked = self._asked()
-        return FLIPS[0] in asked, FLIPS[1] in asked
+        """Whether images are flipped vertically, and horizontally."""
+        transforms = self._transforms()
+        return FLIPS[0] in transforms, FLIPS[1] in transforms
 
     @property
     def scales(self) -> tuple[float, ...]:
-        """The scales, ascending, 1 among them."""
-        return tuple(sorted({1.0, *(float(one) for one in self._asked() if one not in FLIPS)}))
+        """The scales including 1, ascending."""
+        scales = (float(value) for value in self._transforms() if value not in FLIPS)
+        return tuple(sorted({1.0, *scales}))
 
     def prepare(self, size: tuple[int, int]) -> None:
-        """Compiles what a size of images needs, or raises; see :meth:`Network.prepare`."""
+        """Compiles the network for an input size and all scales; see :meth:`Network.prepare`."""
         for scale in self.scales:
             self.network.prepare(_scaled(size, scale), sampled=self.mc_samples > 0)
 
-    def __call__(self, images: np.ndarray, numbers: Sequence[int]) -> Field:
-        """Asks the network.
-
-        Probabilities are averaged, not logits.
+    def __call__(self, images: np.ndarray, numbers: Sequence[int]) -> tf.Tensor:
+        """Returns logits of the averaged probabilities, then the mean entropy of the samples.
 
         Args:
             images: Prepared images, float32 ``(batch, height, width, channels)``.
-            numbers: A number for each, which decides what dropout drops of it.
+            numbers: A number for each image, on which its dropout depends.
 
         Returns:
-            Field of ``(batch, height, width, ...)``.
+            tf.Tensor. float32 ``(batch, height, width, n_classes)``; with dropout, one channel
+            more for the entropy in nats.
         """
         size = (images.shape[1], images.shape[2])
-        ways = list(itertools.product(self.scales, *(sorted({False, flip}) for flip in self.flips)))
-        if len(ways) == 1 and not self.mc_samples:
-            return Field(self.network.logits(images), None)
+        flips = (sorted({False, flip}) for flip in self.flips)
+        transforms = list(itertools.product(self.scales, *flips))
+        if len(transforms) == 1 and not self.mc_samples:
+            return self.network.logits(images)
         samples = max(1, self.mc_samples)
+        count = len(transforms) * samples
         total: Any = 0.0
         entropy: Any = 0.0
-        for number, (scale, *flips) in enumerate(ways):
-            axes = [axis for axis, flip in enumerate(flips, 1) if flip]
-            changed = tf.reverse(images, axes)
+        for number, (scale, *flipped) in enumerate(transforms):
+            axes = [axis for axis, flip in enumerate(flipped, 1) if flip]
+            transformed = tf.reverse(images, axes)
             if scale != 1:
-                # As images are prepared: the mean over areas where they shrink.
+                # As in preprocessing: the mean over areas if the image shrinks.
                 method = "area" if scale < 1 else "bilinear"
-                changed = tf.image.resize(changed, _scaled(size, scale), method=method)
+                transformed = tf.image.resize(transformed, _scaled(size, scale), method=method)
             for sample in range(samples):
-                passed = number * samples + sample
-                values = self._ask(changed, [len(ways) * samples * n + passed for n in numbers])
+                draw = number * samples + sample
+                logits = self._logits(transformed, [count * image + draw for image in numbers])
                 if scale != 1:
-                    values = tf.image.resize(values, size)
-                values = tf.nn.log_softmax(tf.reverse(values, axes))
-                total += tf.exp(values)
+                    logits = tf.image.resize(logits, size)
+                logarithms = tf.nn.log_softmax(tf.reverse(logits, axes))
+                probabilities = tf.exp(logarithms)
+                total += probabilities
                 if self.mc_samples:
-                    entropy -= tf.reduce_sum(tf.exp(values) * values, axis=-1, keepdims=True)
-        count = len(ways) * samples
+                    entropy -= tf.reduce_sum(probabilities * logarithms, axis=-1, keepdims=True)
         mean = tf.math.log(tf.maximum(total / count, SMALLEST_PROBABILITY))
-        return Field(mean, entropy / count if self.mc_samples else None)
+        return tf.concat([mean, entropy / count], axis=-1) if self.mc_samples else mean
 
-    def _ask(self, images: tf.Tensor, numbers: list[int]) -> tf.Tensor:
+    def _logits(self, images: tf.Tensor, draws: list[int]) -> tf.Tensor:
         if not self.mc_samples:
             return self.network.logits(images)
-        # Seeds are of 32 bits.
-        seeds = np.array([[self.seed % 2**31, number % 2**31] for number in numbers], np.int32)
+        # Seeds have 32 bits.
+        seeds = np.array([[self.seed % 2**31, draw % 2**31] for draw in draws], np.int32)
         return self.network.sampled(images, seeds)
 
 
-def _is_way(one: Any) -> bool:
-    if isinstance(one, str):
-        return one in FLIPS
-    return isinstance(one, Real) and not isinstance(one, bool) and 0 < float(one) < 100
+def _is_transform(value: Any) -> bool:
+    if isinstance(value, str):
+        return value in FLIPS
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 100
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -160,56 +157,174 @@ def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return height, width
 
 
-# Of one batch: more at once is no faster. A U-Net needs about 1 kB for each pixel.
-_PIXELS_AT_ONCE = 2**20
-# Small windows are finished together, as each call of TensorFlow costs as much as many pixels.
-_PIXELS_TOGETHER = 2**17
-# Of its logits, and of the rows that are enlarged together.
-_BYTES_AT_ONCE = 2**26
-
-
-class Ready(NamedTuple):
-    """An image, read.
-
-    Attributes:
-        image: InputImage.
-        plan: How it is fed.
-        prepared: float32 ``(height, width, channels)``, or what its windows are read from.
-    """
+class LoadedImage(NamedTuple):
+    """An image at the network's scale: an array, or a :class:`PreparedImage` if it is tiled."""
 
     image: InputImage
-    plan: Plan
-    prepared: np.ndarray | Canvas
+    plan: InputPlan
+    prepared: np.ndarray | PreparedImage
 
 
-class Predictor:
-    """Predicts images of any size with bounded memory, as :func:`unetv2.predict` documents.
-
-    An image comes out in parts, each finished, that together cover it once: in bands from the top,
-    each from the left. So the memory needed grows with an image's width, not with its area.
-
-    Args:
-        model: Maps images to logits.
-        window: ``(height, width)`` or None.
-        overlap: float in [0, 1).
-        scale: float or None.
-        tta: bool or sequence.
-        mc_samples: int.
-        batch_size: int. Images or windows fed at once, at most.
-        seed: int.
-
-    Attributes:
-        network: The compiled model.
-        preprocessing: How its images are prepared.
-
-    Raises:
-        ValueError: If the model is no segmentation model, or an argument is out of its range.
-        TypeError: If an argument is of the wrong type.
-    """
+class InferenceEngine:
+    """Predicts images in blocks, so that memory grows with an image's width, not with its area."""
 
     def __init__(
         self,
-        model: keras.Model,
+        planner: InputPlanner,
+        network: AveragedNetwork,
+        overlap: float,
+        batch_size: int,
+        max_pixels: int,
+    ) -> None:
+        self._planner, self._averaged = planner, network
+        self._overlap, self._batch_size, self._max_pixels = overlap, batch_size, max_pixels
+        self.network = network.network
+        self.preprocessing: Preprocessing = planner.preprocessing
+        self.classes = class_table(planner.preprocessing, self.network.n_classes)
+
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Compiles the network for images of ``(height, width)``.
+
+        Raises:
+            ValueError: If the model does not support the size.
+        """
+        self._averaged.prepare(self._planner.plan(size).input_size)
+
+    def open(self, image: Any) -> InputImage:
+        """Opens the path or array of an image for the network's number of channels."""
+        return InputImage(image, channels=self.network.channels, max_pixels=self._max_pixels)
+
+    def load(self, image: InputImage) -> LoadedImage:
+        """Reads an image and resizes it to the network's scale; may run on any thread."""
+        plan = self._planner.plan(image.size)
+        prepared = self._planner.prepared(image, plan.geometry)
+        return LoadedImage(image, plan, prepared if plan.window else prepared.whole())
+
+    def predict(
+        self, images: Iterable[InputImage | LoadedImage], options: OutputOptions
+    ) -> Iterator[tuple[InputImage, Iterator[PredictedBlock]]]:
+        """Predicts images; those that are not tiled in batches of the same input size.
+
+        Yields:
+            tuple ``(image, blocks)``, in order. Blocks are computed on iteration and cover the
+            image once, from the top and in each row of blocks from the left.
+        """
+        batch: list[LoadedImage] = []
+        for image in images:
+            # First, so that an image of an unsupported size is not read.
+            self.prepare(image.size if isinstance(image, InputImage) else image.image.size)
+            loaded = self.load(image) if isinstance(image, InputImage) else image
+            plan, prepared = loaded.plan, loaded.prepared
+            if batch and (plan.window or batch[0].plan.input_size != plan.input_size):
+                yield from self._batch(batch, options)
+                batch = []
+            if isinstance(prepared, PreparedImage):
+                yield loaded.image, self._tiled(loaded.image, plan, prepared, options)
+                continue
+            batch.append(loaded)
+            if len(batch) == self._images_per_batch(plan.input_size):
+                yield from self._batch(batch, options)
+                batch = []
+        if batch:
+            yield from self._batch(batch, options)
+
+    def _images_per_batch(self, size: tuple[int, int]) -> int:
+        most = min(_PIXELS_PER_BATCH, _BYTES_AT_ONCE // (4 * self.network.n_classes))
+        return max(1, min(self._batch_size, most // (size[0] * size[1])))
+
+    def _batch(
+        self, batch: list[LoadedImage], options: OutputOptions
+    ) -> Iterator[tuple[InputImage, Iterator[PredictedBlock]]]:
+        # The same number for all: a prediction does not depend on the rest of the batch.
+        images: Any = [one.prepared for one in batch]
+        values = self._averaged(np.stack(images), [0] * len(batch))
+        for number, (image, plan, _) in enumerate(batch):
+            strips = [Strip(0, values[number, *unpadded(plan.geometry)])]
+            yield image, self._blocks(strips, plan.geometry.resized, image, options)
+
+    def _tiled(
+        self, image: InputImage, plan: InputPlan, prepared: PreparedImage, options: OutputOptions
+    ) -> Iterator[PredictedBlock]:
+        assert plan.window is not None
+        grid = Grid.plan(prepared.size, plan.window, self._overlap, symmetric=self._averaged.flips)
+        blocks = stitch(grid, self._weighted_tiles(grid, prepared))
+        n_classes = self.network.n_classes
+        if prepared.size == image.size:
+            for block in join(blocks, _PIXELS_PER_BLOCK):
+                position = (block.row, block.column)
+                yield predicted_block(position, block.values, n_classes, options, logits=False)
+            return
+        strips = (
+            Strip(part.row, _logarithms(part.values, n_classes))
+            for rows in join(blocks)
+            for part in split(rows, _BYTES_AT_ONCE)
+        )
+        yield from self._blocks(strips, prepared.size, image, options)
+
+    def _blocks(
+        self,
+        strips: Iterable[Strip],
+        source: tuple[int, int],
+        image: InputImage,
+        options: OutputOptions,
+    ) -> Iterator[PredictedBlock]:
+        """Postprocesses strips of logits at the image's own size."""
+        if source != image.size:
+            strips = resize_strips(strips, source, image.size)
+        for row, values in strips:
+            yield predicted_block((row, 0), values, self.network.n_classes, options, logits=True)
+
+    def _weighted_tiles(self, grid: Grid, prepared: PreparedImage) -> Iterator[np.ndarray]:
+        """Yields the probabilities of each tile, times its weights."""
+        tiles = list(grid)
+        vertical, horizontal = grid.rows.weights(), grid.columns.weights()
+        step = self._images_per_batch(grid.window)
+        for start in range(0, len(tiles), step):
+            batch = tiles[start : start + step]
+            images = np.stack([prepared.tile(grid.start(tile), grid.window) for tile in batch])
+            values = self._averaged(images, [tile.number for tile in batch])
+            weights = (
+                vertical[[tile.row for tile in batch], :, np.newaxis, np.newaxis],
+                horizontal[[tile.column for tile in batch], np.newaxis, :, np.newaxis],
+            )
+            yield from _weighted(values, self.network.n_classes, *weights).numpy()
+
+
+@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
+def _weighted(values: tf.Tensor, n_classes: int, vertical: tf.Tensor, horizontal: tf.Tensor) -> Any:
+    """Returns probabilities, and the entropy if there is one, times the weights."""
+    probabilities = tf.nn.softmax(values[..., :n_classes])
+    if values.shape[-1] != n_classes:
+        probabilities = tf.concat([probabilities, values[..., n_classes:]], axis=-1)
+    return probabilities * (vertical * horizontal)
+
+
+def _logarithms(values: np.ndarray, n_classes: int) -> np.ndarray:
+    """Takes the logarithm of probabilities in place, but not of the entropy after them."""
+    probabilities = values[..., :n_classes]
+    np.log(np.maximum(probabilities, 1e-38, out=probabilities), out=probabilities)
+    return values
+
+
+class PredictorOptions(TypedDict, total=False):
+    """Keyword arguments of :class:`unetv2.Predictor`, for functions that pass them on."""
+
+    window: Sequence[int] | None
+    overlap: float
+    scale: float | None
+    tta: bool | Sequence[str | float]
+    mc_samples: int
+    batch_size: int
+    max_pixels: int
+    seed: int
+
+
+class ImagePredictor:
+    """Predicts images with a model in memory; :class:`unetv2.Predictor` documents the options."""
+
+    def __init__(
+        self,
+        model: Any,
         *,
         window: Sequence[int] | None = None,
         overlap: float = 0.25,
@@ -217,254 +332,121 @@ class Predictor:
         tta: bool | Sequence[str | float] = False,
         mc_samples: int = 0,
         batch_size: int = 8,
+        max_pixels: int = MAX_PIXELS,
         seed: int = 0,
     ) -> None:
-        self.network = Network.of(model)
-        # A model that gives neither logits nor probabilities is refused before an image is read.
-        _ = self.network.probabilities
-        self._planner = Planner(model, self.network, window=window, scale=scale)
-        self.preprocessing = self._planner.preprocessing
-        self._window, self._scale = window, scale
-        self._overlap = require_fraction(
+        self.model = self._loaded(model)
+        network = network_of(self.model)
+        planner = InputPlanner(self.model, network, window, scale)
+        overlap = require_fraction(
             "overlap", overlap, "It is the share of a window that the next one covers too."
         )
-        self._passes = Passes(self.network, tta, mc_samples, seed)
-        self._batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """All options that change a prediction, of types that JSON knows."""
-        passes = self._passes
-        tta = [*itertools.compress(FLIPS, passes.flips), *passes.scales]
-        return {
-            "window": None if self._window is None else list(map(int, self._window)),
-            "overlap": self._overlap,
-            "scale": None if self._scale is None else float(self._scale),
-            "tta": None if tta == [1.0] else tta,
-            "mc_samples": int(passes.mc_samples),
-            "seed": int(passes.seed) if passes.mc_samples else None,
+        averaged = AveragedNetwork(network, tta, mc_samples, seed)
+        batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
+        max_pixels = require_integer(
+            "max_pixels", max_pixels, 1, "It protects against damaged headers."
+        )
+        self.batch_size = batch_size
+        self.engine = InferenceEngine(planner, averaged, overlap, batch_size, max_pixels)
+        transforms = [*itertools.compress(FLIPS, averaged.flips), *averaged.scales]
+        # The options that change a prediction, of JSON types.
+        self.options: dict[str, Any] = {
+            "window": None if planner.window is None else list(planner.window),
+            "overlap": overlap,
+            "scale": planner.scale,
+            "tta": None if transforms == [1.0] else transforms,
+            "mc_samples": int(mc_samples),
+            "seed": int(seed) if mc_samples else None,
         }
 
-    def prepare(self, size: tuple[int, int]) -> None:
-        """Compiles what images of a size need.
+    def _loaded(self, model: Any) -> Any:
+        """Returns the model, which a subclass may load from a file."""
+        return model
+
+    @overload
+    def predict(
+        self, image: str | os.PathLike[str] | np.ndarray, *, uncertainty: bool | None = ...,
+        probabilities: bool = ..., output: str | os.PathLike[str] | None = ...,
+        progress: bool = ...,
+    ) -> Prediction: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, image: list[Any] | tuple[Any, ...], *, uncertainty: bool | None = ...,
+        probabilities: bool = ..., output: str | os.PathLike[str] | None = ...,
+        progress: bool = ...,
+    ) -> list[Prediction]: ...  # fmt: skip
+
+    def predict(
+        self,
+        image: Any,
+        *,
+        uncertainty: bool | None = None,
+        probabilities: bool = False,
+        output: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+    ) -> Prediction | list[Prediction]:
+        """Predicts the class of each pixel of an image, at the image's own size.
 
         Args:
-            size: ``(height, width)`` of an image.
-
-        Raises:
-            ValueError: If the model cannot be fed with it.
-        """
-        self._passes.prepare(self._planner.plan(size).fed)
-
-    def parts(self, image: InputImage, wanted: Wanted) -> Iterator[Part]:
-        """Predicts an image.
-
-        Args:
-            image: The image.
-            wanted: What is made of each pixel.
-
-        Yields:
-            Part. In bands from the top, each from the left; together they cover it once.
-        """
-        ((_, parts),) = self.all([image], wanted)
-        yield from parts
-
-    def read(self, image: InputImage) -> Ready:
-        """Reads an image and brings it to the network's scale; on any thread.
-
-        Args:
-            image: The image.
+            image: The path of an image or ``.npy`` file; an array ``(height, width)`` or
+                ``(height, width, channels)``, uint8, uint16 or float in [0, 1]; or a list of
+                these.
+            uncertainty: bool or None. Whether confidence and uncertainty are computed; None
+                computes them unless ``output`` is given.
+            probabilities: bool. Whether the probabilities of all classes are kept: 4 bytes per
+                pixel and class.
+            output: A ``.npy``, ``.png`` or ``.tif`` file to which the mask is written in rows, or
+                None. With a large image in a ``.npy`` file, or memory-mapped, neither the image
+                nor the mask is ever completely in memory. PNG and TIFF hold ids of up to 16 bits.
+                Must be None for a list of images.
+            progress: bool. Whether a progress bar is shown on stderr.
 
         Returns:
-            Ready. What :meth:`all` takes in its place.
+            Prediction, or a list of them for a list of images.
 
         Raises:
-            ValueError: If the file is broken.
+            FileNotFoundError: If a file, or the folder of ``output``, does not exist.
+            ValueError: If an image is damaged or has other channels or values than the model
+                takes, or an argument is out of its range.
+            TypeError: If an image or argument has the wrong type.
+            OSError: If ``output`` cannot be written; an existing file is unchanged.
         """
-        plan = self._planner.plan(image.size)
-        known = self.preprocessing
-        # As in training, where `read_pair` decodes.
-        at_least = pixels_needed(plan.geometry, known.interpolation)
-        canvas = Canvas(
-            image.pixels(at_least), plan.geometry, known.interpolation, known.value_range
-        )
-        return Ready(image, plan, canvas if plan.window else canvas.whole())
-
-    def all(
-        self, images: Iterable[InputImage | Ready], wanted: Wanted
-    ) -> Iterator[tuple[InputImage, Iterator[Part]]]:
-        """Predicts images, those that are fed whole in batches.
-
-        Args:
-            images: They are read as they are needed, if they are not.
-            wanted: What is made of each pixel.
-
-        Yields:
-            tuple ``(image, parts)``, in order; the parts are made as they are taken.
-        """
-        waiting: list[tuple[InputImage, Plan, np.ndarray]] = []
+        engine = self.engine
+        several = isinstance(image, list | tuple)
+        images = [engine.open(one) for one in (image if several else [image])]
+        path = None
+        if output is not None:
+            if several:
+                raise ValueError(
+                    "`output` must be None for a list of images. "
+                    f"Received: output='{output}' and {counted(len(images), 'image')}. "
+                    "Call `predict` for each, or `save` of each prediction."
+                )
+            path = require_mask_path("output", output, mask_dtype(engine.network.n_classes))
+            _require_other_file(path, images[0].path)
         for one in images:
-            # Before it is read: what cannot be fed need not be.
-            self.prepare(one.size if isinstance(one, InputImage) else one.image.size)
-            image, plan, prepared = self.read(one) if isinstance(one, InputImage) else one
-            if waiting and (plan.window or waiting[0][1].fed != plan.fed):
-                yield from self._whole(waiting, wanted)
-                waiting = []
-            if isinstance(prepared, Canvas):
-                yield image, self._in_windows(image, plan, prepared, wanted)
-                continue
-            waiting.append((image, plan, prepared))
-            if len(waiting) == self._at_once(plan.fed):
-                yield from self._whole(waiting, wanted)
-                waiting = []
-        if waiting:
-            yield from self._whole(waiting, wanted)
-
-    def _at_once(self, size: tuple[int, int]) -> int:
-        """Returns how many images of a size are fed at once."""
-        pixels = size[0] * size[1]
-        most = min(_PIXELS_AT_ONCE, _BYTES_AT_ONCE // (4 * self.network.n_classes)) // pixels
-        return max(1, min(self._batch_size, most))
-
-    def _whole(
-        self, images: list[tuple[InputImage, Plan, np.ndarray]], wanted: Wanted
-    ) -> Iterator[tuple[InputImage, Iterator[Part]]]:
-        pixels = np.stack([prepared for _, _, prepared in images])
-        # The same number for all: what one gives does not depend on the others.
-        values = _joined(self._passes(pixels, [0] * len(images)))
-        for number, (image, plan, _) in enumerate(images):
-            bands = [Band(0, values[number, *place(plan.geometry)])]
-            yield image, self._finished(bands, plan.geometry.resized, image, wanted)
-
-    def _in_windows(
-        self, image: InputImage, plan: Plan, canvas: Canvas, wanted: Wanted
-    ) -> Iterator[Part]:
-        assert plan.window is not None
-        grid = Grid.plan(canvas.size, plan.window, self._overlap, symmetric=self._passes.flips)
-        blocks = stitch(grid, self._weighted(grid, canvas))
-        n_classes = self.network.n_classes
-        if canvas.size == image.size:
-            for block in join(blocks, _PIXELS_TOGETHER):
-                yield part_of(*block, n_classes, wanted, logarithms=False)
-            return
-        bands = (
-            Band(rows.row, _logarithms(rows.values, n_classes))
-            for band in join(blocks)
-            for rows in _rows(band)
+            engine.prepare(one.size)
+        options = OutputOptions(
+            output is None if uncertainty is None else uncertainty, probabilities
         )
-        yield from self._finished(bands, canvas.size, image, wanted)
-
-    def _finished(
-        self, bands: Iterable[Band], source: tuple[int, int], image: InputImage, wanted: Wanted
-    ) -> Iterator[Part]:
-        n_classes = self.network.n_classes
-        if source != image.size:
-            bands = enlarge(bands, source, image.size)
-        for row, values in bands:
-            yield part_of(row, 0, values, n_classes, wanted, logarithms=True)
-
-    def _weighted(self, grid: Grid, canvas: Canvas) -> Iterator[np.ndarray]:
-        """Yields what the network says of each window, times the window's weights."""
-        windows = list(grid)
-        vertical, horizontal = grid.rows.weights(), grid.columns.weights()
-        step = self._at_once(grid.window)
-        for start in range(0, len(windows), step):
-            batch = windows[start : start + step]
-            images = np.stack([canvas.window(_start(grid, one), grid.window) for one in batch])
-            field = self._passes(images, [one.number for one in batch])
-            weights = (
-                vertical[[one.row for one in batch], :, np.newaxis, np.newaxis],
-                horizontal[[one.column for one in batch], np.newaxis, :, np.newaxis],
-            )
-            yield from _times(*field, *weights).numpy()
+        bar = Progress(sum(one.size[0] for one in images), "rows", shown=progress)
+        predictions: list[Prediction] = []
+        done = 0
+        for one, blocks in engine.predict(images, options):
+            builder = PredictionBuilder(one, engine.classes, path)
+            with builder.opened():
+                for block in blocks:
+                    builder.add(block)
+                    bar.update(done + block.row + block.mask.shape[0])
+            done += one.size[0]
+            predictions.append(builder.prediction())
+        return predictions if several else predictions[0]
 
 
-def _start(grid: Grid, window: Window) -> tuple[int, int]:
-    return grid.rows.starts[window.row], grid.columns.starts[window.column]
-
-
-def _joined(field: Field) -> tf.Tensor:
-    if field.entropy is None:
-        return field.logits
-    return tf.concat([field.logits, field.entropy], axis=-1)
-
-
-@tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
-def _times(values: tf.Tensor, entropy: Any, vertical: tf.Tensor, horizontal: tf.Tensor) -> Any:
-    probabilities = tf.nn.softmax(values)
-    if entropy is not None:
-        probabilities = tf.concat([probabilities, entropy], axis=-1)
-    return probabilities * (vertical * horizontal)
-
-
-def _logarithms(values: np.ndarray, n_classes: int) -> np.ndarray:
-    """Takes the logarithms of probabilities, and leaves the entropy behind them."""
-    part = values[..., :n_classes]
-    np.log(np.maximum(part, 1e-38, out=part), out=part)
-    return values
-
-
-def _rows(block: Block) -> Iterator[Block]:
-    """Yields a few rows of a block at a time."""
-    height, width, channels = block.values.shape
-    step = max(1, _BYTES_AT_ONCE // (4 * width * channels))
-    for start in range(0, height, step):
-        yield Block(block.row + start, block.column, block.values[start : start + step])
-
-
-class Gathering:
-    """Gathers the parts of an image, in memory or in a file.
-
-    Args:
-        image: The image.
-        predictor: What predicts it.
-        wanted: What is made of each pixel.
-        path: The mask's file, or None to keep it in memory.
-        note: str or None. What made it, kept in a PNG file.
-    """
-
-    def __init__(
-        self,
-        image: InputImage,
-        predictor: Predictor,
-        wanted: Wanted,
-        path: Path | None,
-        note: str | None = None,
-    ) -> None:
-        self._image, self._predictor, self._wanted = image, predictor, wanted
-        self._path, self._note = path, note
-        self._file: MaskFile | None = None
-        self._whole: dict[str, np.ndarray] = {}
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Opens the file, which is whole afterwards or not there."""
-        if self._path is None:
-            yield
-            return
-        dtype = mask_dtype(self._predictor.network.n_classes)
-        with mask_file(self._path, self._image.size, dtype, self._note) as self._file:
-            yield
-
-    def add(self, part: Part) -> None:
-        """Takes the next part."""
-        height, width = part.mask.shape
-        place = np.s_[part.row : part.row + height, part.column : part.column + width]
-        for name, values in part._asdict().items():
-            if not isinstance(values, np.ndarray):
-                continue
-            if name == "mask" and self._file is not None:
-                self._file.add(part.column, values)
-                continue
-            if name not in self._whole:
-                self._whole[name] = np.empty((*self._image.size, *values.shape[2:]), values.dtype)
-            self._whole[name][place] = values
-
-    def prediction(self) -> Prediction:
-        """Returns all of them."""
-        predictor = self._predictor
-        classes = class_table(predictor.preprocessing, predictor.network.n_classes)
-        return Prediction(
-            ids=self._whole.pop("mask", None), **self._whole, classes=classes,
-            image=self._image, path=self._path,
-        )  # fmt: skip
+def _require_other_file(output: Path, path: str | None) -> None:
+    if path is not None and output.exists() and output.samefile(path):
+        raise ValueError(
+            "`output` must be another file than the image's. "
+            f"Received: output='{output}'. Pass another path."
+        )

@@ -1,4 +1,4 @@
-"""Where windows lie on an image, and how much each of them counts: geometry, no pixels."""
+"""Tiling: positions and weights of overlapping tiles, and their sum."""
 
 from __future__ import annotations
 
@@ -13,15 +13,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Axis:
-    """Windows along one side of an image.
+    """Tiles of ``window`` pixels along a side of ``length`` pixels, evenly spaced and symmetric.
 
-    They lie evenly and mirror each other: from the right they start where they do from the left.
-    Where the side is shorter than a window, that stands over at both ends.
-
-    Args:
-        length: int. Pixels of the side.
-        window: int. Pixels of a window.
-        starts: The first pixel of each window, ascending; negative where it stands over.
+    Tiles that are larger than the side extend beyond it at both ends, from negative starts.
     """
 
     length: int
@@ -30,24 +24,20 @@ class Axis:
 
     @classmethod
     def plan(cls, length: int, window: int, overlap: float, *, symmetric: bool = False) -> Axis:
-        """Lays windows so that each pixel is in one, and neighbors overlap.
+        """Returns the fewest tiles that cover each pixel.
 
         Args:
             length: int. Pixels of the side.
-            window: int. Pixels of a window.
-            overlap: float in [0, 1). The least share of a window that the next one covers too,
-                rounded up to whole pixels.
-            symmetric: bool. Whether a middle window must lie exactly in the middle; where none
-                can, there are two.
-
-        Returns:
-            Axis.
+            window: int. Pixels of a tile.
+            overlap: float in [0, 1). Minimum overlap of neighbors as a fraction of a tile.
+            symmetric: bool. Whether a middle tile must be exactly in the middle; if that is
+                impossible, there are two.
 
         Raises:
-            ValueError: If windows that overlap by so much never reach the end of the side.
+            ValueError: If the tiles would overlap completely.
         """
         span = length - window
-        # As it is written: 0.1 is a tenth, not the float a little above it.
+        # The decimal number: 0.1 is a tenth, not the slightly larger float.
         stride = window - math.ceil(window * Fraction(str(float(overlap))))
         if stride < 1 and span > 0:
             most = math.floor(100 * (window - 1) / window) / 100
@@ -59,7 +49,7 @@ class Axis:
         n = 1 if span <= 0 else -(-span // stride) + 1
         if symmetric and n % 2 and span % 2:
             n += 1
-        # Rounded up in the first half: so no step is longer than the stride, also the middle one.
+        # Rounded up in the first half, so that no step exceeds the stride, nor the middle one.
         first = [-(-number * span // max(1, n - 1)) for number in range(n // 2)]
         middle = [-(-span // 2)] * (n % 2)
         last = [span - start for start in reversed(first)]
@@ -68,29 +58,28 @@ class Axis:
         return cls(length, window, tuple(first + middle + last))
 
     def __len__(self) -> int:
-        """Returns the number of windows."""
+        """Returns the number of tiles."""
         return len(self.starts)
 
     def inside(self, number: int) -> tuple[int, int]:
-        """Returns the first pixel of the side in a window, and the one behind the last."""
+        """Returns the first pixel of the side in a tile, and the end of the tile within it."""
         start = self.starts[number]
         return max(0, start), min(self.length, start + self.window)
 
     def done(self, number: int) -> int:
-        """Returns the first pixel that windows behind a window still count for."""
+        """Returns the first pixel that later tiles contribute to."""
         if number + 1 < len(self):
             return self.inside(number + 1)[0]
         return self.length
 
     def weights(self) -> np.ndarray:
-        """Returns how much each window counts at each of its pixels, float32 ``(n, window)``.
+        """Returns the weight of each tile at each of its pixels, float32 ``(n, window)``.
 
-        A squared sine, low at a window's ends, over the sum of all windows' there: so the weights
-        of a pixel sum to one, and go over smoothly from one window to the next. They are 0 where a
-        window stands over.
+        A squared sine, normalized so that the weights of all tiles sum to one at each pixel. It is
+        0 beyond the side.
         """
-        places = (np.arange(self.window) + 0.5) / self.window
-        bump = np.sin(np.pi * places) ** 2
+        centers = (np.arange(self.window) + 0.5) / self.window
+        bump = np.sin(np.pi * centers) ** 2
         total = np.zeros(self.length)
         spans = [self.inside(number) for number in range(len(self))]
         for start, (first, end) in zip(self.starts, spans, strict=True):
@@ -102,8 +91,8 @@ class Axis:
         return weights
 
 
-class Window(NamedTuple):
-    """One window: its place in the order, and its numbers along both sides."""
+class Tile(NamedTuple):
+    """A tile: its number in order, and its row and column in the grid."""
 
     number: int
     row: int
@@ -112,12 +101,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """Windows over an image, in rows from the top, each from the left.
-
-    Args:
-        rows: Their places from the top.
-        columns: Their places from the left.
-    """
+    """Tiles of an image, in rows from the top, each from the left."""
 
     rows: Axis
     columns: Axis
@@ -131,17 +115,7 @@ class Grid:
         *,
         symmetric: tuple[bool, bool] = (False, False),
     ) -> Grid:
-        """Lays windows over an image, see :meth:`Axis.plan`.
-
-        Args:
-            size: ``(height, width)`` of the image.
-            window: ``(height, width)`` of a window.
-            overlap: float in [0, 1).
-            symmetric: Along the height, and along the width.
-
-        Returns:
-            Grid.
-        """
+        """Returns the tiles of an image; see :meth:`Axis.plan`."""
         rows, columns = (
             Axis.plan(length, extent, overlap, symmetric=mirrored)
             for length, extent, mirrored in zip(size, window, symmetric, strict=True)
@@ -150,113 +124,100 @@ class Grid:
 
     @property
     def window(self) -> tuple[int, int]:
-        """``(height, width)`` of a window."""
+        """``(height, width)`` of a tile."""
         return self.rows.window, self.columns.window
 
+    def start(self, tile: Tile) -> tuple[int, int]:
+        """Returns the first ``(row, column)`` of a tile."""
+        return self.rows.starts[tile.row], self.columns.starts[tile.column]
+
     def __len__(self) -> int:
-        """Returns the number of windows."""
+        """Returns the number of tiles."""
         return len(self.rows) * len(self.columns)
 
-    def __iter__(self) -> Iterator[Window]:
-        """Yields the windows in their order."""
+    def __iter__(self) -> Iterator[Tile]:
+        """Yields the tiles in order."""
         for number in range(len(self)):
-            yield Window(number, *divmod(number, len(self.columns)))
+            yield Tile(number, *divmod(number, len(self.columns)))
 
 
 def reflected(start: int, count: int, length: int) -> np.ndarray:
-    """Returns the pixels of a side that a window sees, mirrored where it stands over.
-
-    Args:
-        start: int. The window's first pixel, negative before the side's.
-        count: int. Pixels of the window.
-        length: int. Pixels of the side. The ones at its ends are not repeated.
-
-    Returns:
-        np.ndarray. int64 ``(count,)``, all in ``[0, length)``.
-    """
-    # A reflection of a reflection is the side again.
+    """Returns pixel indices from ``start`` on, reflected into ``[0, length)``."""
+    # Reflecting twice gives the side again.
     period = max(1, 2 * (length - 1))
-    places = np.arange(start, start + count) % period
-    return np.minimum(places, period - places) if length > 1 else np.zeros_like(places)
+    indices = np.arange(start, start + count) % period
+    return np.minimum(indices, period - indices) if length > 1 else np.zeros_like(indices)
 
 
 class Block(NamedTuple):
-    """A finished part of an image.
-
-    Attributes:
-        row: int. Its first row.
-        column: int. Its first column.
-        values: ``(height, width, channels)``, float32.
-    """
+    """A finished part of an image, float32 ``(height, width, channels)``, and its position."""
 
     row: int
     column: int
     values: np.ndarray
 
 
-def stitch(grid: Grid, windows: Iterable[np.ndarray]) -> Iterator[Block]:
-    """Adds up windows and yields each part of the image as soon as no other counts for it.
+def stitch(grid: Grid, tiles: Iterable[np.ndarray]) -> Iterator[Block]:
+    """Sums tiles and yields each part of the image once it is complete.
 
-    What waits for the next row of windows is the rows that both share; what waits for the next
-    window is their columns.
+    Only the overlap with the next row of tiles and with the next tile is kept.
 
     Args:
-        grid: Where they lie.
-        windows: One after the other in the grid's order, weighted, float32 ``(window's height,
-            window's width, channels)``; they are written to.
+        grid: The grid.
+        tiles: Weighted tiles in order, float32 ``(height, width, channels)``; they are modified.
 
     Yields:
         Block. In rows from the top, each from the left; together they cover the image once.
     """
-    values = iter(windows)
+    values = iter(tiles)
     below: np.ndarray | None = None
-    waiting = 0
+    kept_rows = 0
     for row in range(len(grid.rows)):
         top, bottom = grid.rows.inside(row)
         end = grid.rows.done(row)
-        above = waiting
-        waiting = bottom - end
+        above = kept_rows
+        kept_rows = bottom - end
         beside: np.ndarray | None = None
         for column in range(len(grid.columns)):
             left, _ = grid.columns.inside(column)
-            total = _inside(next(values), grid, row, column)
+            total = _cropped(next(values), grid, row, column)
             if beside is not None:
                 total[:, : beside.shape[1]] += beside
             done = grid.columns.done(column) - left
             beside, total = total[:, done:], total[:, :done]
             if above and below is not None:
                 total[:above] += below[:above, left : left + done]
-            if waiting:
+            if kept_rows:
                 if below is None:
-                    below = _room(grid, total)
-                # In the place of what has just been added.
-                below[:waiting, left : left + done] = total[end - top :]
-            # Two windows that stand over at both ends begin with the same pixel.
+                    below = _overlap_buffer(grid, total)
+                # Replaces the rows that have just been added.
+                below[:kept_rows, left : left + done] = total[end - top :]
+            # Two tiles that extend beyond both ends have the same first pixel.
             if done and end > top:
                 yield Block(top, left, total[: end - top])
 
 
 def join(blocks: Iterable[Block], most: float = math.inf) -> Iterator[Block]:
-    """Joins blocks that lie side by side.
-
-    Args:
-        blocks: As :func:`stitch` yields them.
-        most: Pixels from which on no more are joined; all of the width by default.
-
-    Yields:
-        Block. In the same order.
-    """
-    waiting: list[Block] = []
+    """Joins neighboring blocks of the same rows, up to a number of pixels."""
+    group: list[Block] = []
     pixels = 0
     for block in blocks:
         size = block.values.shape[0] * block.values.shape[1]
-        if waiting and (block.row != waiting[0].row or pixels + size > most):
-            yield _joined(waiting)
-            waiting, pixels = [], 0
-        waiting.append(block)
+        if group and (block.row != group[0].row or pixels + size > most):
+            yield _joined(group)
+            group, pixels = [], 0
+        group.append(block)
         pixels += size
-    if waiting:
-        yield _joined(waiting)
+    if group:
+        yield _joined(group)
+
+
+def split(block: Block, most_bytes: int) -> Iterator[Block]:
+    """Yields a few rows of a block at a time."""
+    height, width, channels = block.values.shape
+    step = max(1, most_bytes // (4 * width * channels))
+    for start in range(0, height, step):
+        yield Block(block.row + start, block.column, block.values[start : start + step])
 
 
 def _joined(blocks: list[Block]) -> Block:
@@ -266,8 +227,8 @@ def _joined(blocks: list[Block]) -> Block:
     return Block(blocks[0].row, blocks[0].column, values)
 
 
-def _inside(values: np.ndarray, grid: Grid, row: int, column: int) -> np.ndarray:
-    """Cuts off what stands over."""
+def _cropped(values: np.ndarray, grid: Grid, row: int, column: int) -> np.ndarray:
+    """Returns the part of a tile within the image."""
     rows, columns = (
         slice(first - axis.starts[number], end - axis.starts[number])
         for axis, number in ((grid.rows, row), (grid.columns, column))
@@ -276,8 +237,8 @@ def _inside(values: np.ndarray, grid: Grid, row: int, column: int) -> np.ndarray
     return values[rows, columns]
 
 
-def _room(grid: Grid, values: np.ndarray) -> np.ndarray:
-    """Returns memory for the rows that two rows of windows share."""
+def _overlap_buffer(grid: Grid, values: np.ndarray) -> np.ndarray:
+    """Returns zeros for the rows that two rows of tiles share."""
     shared = max(
         grid.rows.inside(row)[1] - grid.rows.done(row) for row in range(len(grid.rows) - 1)
     )

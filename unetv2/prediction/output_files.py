@@ -1,63 +1,103 @@
-"""Where what is predicted of many images is written."""
+"""Output files of a predicted folder: paths, checks, provenance, and writing."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from unetv2.data.listing import EXTENSIONS, composed, list_images, require_folder, take_shard
+from unetv2.data.sources.folders import (
+    EXTENSIONS,
+    composed,
+    list_images,
+    require_folder,
+    take_shard,
+)
 from unetv2.files import beside, told
-from unetv2.inference.prediction import Made, Maker, Prediction, encode, with_note
+from unetv2.inference.mask_file import encode, png_note, read_note
+from unetv2.inference.prediction import Prediction
 from unetv2.scratch import sweep
+from unetv2.sealing import read_json
 from unetv2.text import counted
 from unetv2.visualization import colorize
 
+# The kinds of outputs, by the argument of their folder.
+MASKS, COLORS, OVERLAYS, UNCERTAINTY = "output_dir", "colors_dir", "overlays_dir", "uncertainty_dir"
+
+PathLike = str | os.PathLike[str]
+
 
 class Job(NamedTuple):
-    """An image to predict.
-
-    Attributes:
-        image: str. Its path.
-        outputs: dict. What is written, by kind, and where; the mask is the last.
-    """
+    """The path of an image to predict, and those of its output files by kind, the mask last."""
 
     image: str
     outputs: dict[str, Path]
 
 
-def find_images(
-    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-) -> list[tuple[str, str]]:
-    """Finds the images to predict.
+def plan_jobs(
+    images: PathLike | Sequence[PathLike],
+    output_dir: PathLike,
+    colors_dir: PathLike | None = None,
+    overlays_dir: PathLike | None = None,
+    uncertainty_dir: PathLike | None = None,
+    shard: Sequence[int] | None = None,
+) -> list[Job]:
+    """Returns the images with their output files, which have the same relative paths.
 
-    Args:
-        images: A folder, or a list of files.
-
-    Returns:
-        list of ``(key, path)``, sorted: the key is the path relative to the folder, or the name of
-        the file, without the extension.
-
-    Raises:
-        FileNotFoundError: If the folder or a file is missing.
-        NotADirectoryError: If the folder is a file.
-        ValueError: If there is no image, or two have the same key.
+    Arguments and errors are those of :meth:`unetv2.Predictor.predict_directory`. The list is empty
+    if there are fewer images than shards.
     """
+    # The mask is the last file to appear, so an image with a mask is complete.
+    dirs = {
+        COLORS: colors_dir, OVERLAYS: overlays_dir, UNCERTAINTY: uncertainty_dir, MASKS: output_dir,
+    }  # fmt: skip
+    folders = {kind: Path(folder) for kind, folder in dirs.items() if folder is not None}
+    source = Path(images) if isinstance(images, str | os.PathLike) else None
     if isinstance(images, str | os.PathLike):
         require_folder("images", Path(images))
-        return sorted(list_images("images", Path(images)).items())
+        found = sorted(list_images("images", Path(images)).items())
+    else:
+        found = _listed(images)
+    _require_separate(folders)
+    for argument, folder in folders.items():
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(
+                f"`{argument}` must be a folder. Received: '{folder}', which is a file. "
+                "Pass another path."
+            )
+        if source is not None:
+            _require_outside(argument, folder, source)
+    jobs = [
+        Job(path, {kind: folder / f"{key}.png" for kind, folder in folders.items()})
+        for key, path in found
+    ]
+    # All images, so that the result does not depend on the shard.
+    for argument, folder in folders.items():
+        for parent in {job.outputs[argument].parent for job in jobs}:
+            _require_inside(argument, parent, folder)
+            if source is not None:
+                _require_outside(argument, parent, source)
+        if source is None:
+            _require_no_image(argument, jobs)
+    return jobs if shard is None else list(take_shard(jobs, shard, "images"))
+
+
+def _listed(images: Sequence[PathLike]) -> list[tuple[str, str]]:
+    """Returns the name without extension and the path of each image of a list, sorted."""
     found: dict[str, str] = {}
     for image in images:
         path = os.fspath(image)
         if not Path(path).is_file():
             raise FileNotFoundError(
-                f"`images` must be files or one folder. Received: '{path}', which is no file. "
+                f"`images` must be files or one folder. Received: '{path}', which is not a file. "
                 "Check the path."
             )
         key = composed(Path(path).stem)
@@ -77,172 +117,140 @@ def find_images(
     return sorted(found.items())
 
 
-def plan_jobs(
-    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    folders: Mapping[str, Path],
-    shard: Sequence[int] | None,
-) -> list[Job]:
-    """Plans what is written where, the same relative path as the image's.
-
-    Args:
-        images: A folder, or a list of files.
-        folders: By the argument's name; that of the masks is the last.
-        shard: ``(index, count)`` or None.
-
-    Returns:
-        list of Job, sorted; empty if there are fewer images than shards.
-
-    Raises:
-        FileNotFoundError: If the folder or a file is missing.
-        NotADirectoryError: If a folder is a file.
-        ValueError: If there is no image, two have the same name, or a file would be written where
-            images are read or outside its folder.
-    """
-    found = find_images(images)
-    source = Path(images) if isinstance(images, str | os.PathLike) else None
-    _require_apart(folders)
-    for argument, folder in folders.items():
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(
-                f"`{argument}` must be a folder. Received: '{folder}', which is a file. "
-                "Pass another path."
-            )
-        if source is not None:
-            _require_outside(argument, folder, source)
-    jobs: Sequence[Job] = [
-        Job(path, {kind: folder / f"{key}.png" for kind, folder in folders.items()})
-        for key, path in found
-    ]
-    # All of them, also where this is one shard: each says the same.
-    for argument, folder in folders.items():
-        for parent in {job.outputs[argument].parent for job in jobs}:
-            _require_inside(argument, parent, folder)
-            if source is not None:
-                _require_outside(argument, parent, source)
-        if source is None:
-            _require_others(argument, jobs)
-    return list(jobs if shard is None else take_shard(jobs, shard, "images"))
-
-
-def done(jobs: Sequence[Job], maker: Maker) -> set[int]:
-    """Returns the numbers of the jobs of which every file is there, of the same maker.
-
-    Removes what a killed run left there.
-
-    Args:
-        jobs: The images, and what is written of each.
-        maker: Who predicts them.
-
-    Raises:
-        ValueError: If a file is there that something else made.
-    """
-    there: dict[Path, set[str]] = {}
-    for parent in {path.parent for job in jobs for path in job.outputs.values()}:
-        sweep(parent)
-        with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
-            there[parent] = {composed(entry.name) for entry in entries}
-    ready: set[int] = set()
-    others: list[tuple[str, Path]] = []
-    for number, job in enumerate(jobs):
-        found = {
-            argument: maker.made(path, job.image)
-            for argument, path in job.outputs.items()
-            if path.name in there.get(path.parent, ())
-        }
-        others += [
-            (argument, job.outputs[argument])
-            for argument, made in found.items()
-            if made is Made.OTHER
-        ]
-        if len(found) == len(job.outputs) and set(found.values()) == {Made.SAME}:
-            ready.add(number)
-    if others:
-        _refuse(others, maker)
-    return ready
-
-
-def _refuse(others: Sequence[tuple[str, Path]], maker: Maker) -> NoReturn:
-    argument, path = others[0]
-    differences = maker.differences(path)
-    made = (
-        "without a note of the model and the options that made it"
-        if differences is None
-        else f"made with {', '.join(differences)}"
-    )
-    count = counted(sum(name == argument for name, _ in others), "file")
-    raise ValueError(
-        f"`{argument}` must hold no files of another model or of other options. "
-        f"Received: {count}, such as '{path}', {made}. "
-        "Pass overwrite=True to predict all of them again, or another folder."
-    )
-
-
-def make_folders(jobs: Sequence[Job]) -> None:
-    """Makes the folders of all that is written.
-
-    Raises:
-        OSError: If that cannot be done.
-    """
-    for parent in {path.parent for job in jobs for path in job.outputs.values()}:
-        with told(parent):
-            parent.mkdir(parents=True, exist_ok=True)
-
-
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _require_apart(folders: Mapping[str, Path]) -> None:
-    known: dict[Path, str] = {}
-    for argument, folder in folders.items():
-        for other, name in known.items():
-            # One in the other would have files of the same name too, or look as if.
-            if _real(folder) == other or other in _real(folder).parents:
-                raise ValueError(
-                    f"`{argument}` must be another folder than `{name}`, and not in it. "
-                    f"Received: '{folder}' and '{folders[name]}'. Pass a folder of its own."
-                )
-            if _real(folder) in other.parents:
-                raise ValueError(
-                    f"`{name}` must be another folder than `{argument}`, and not in it. "
-                    f"Received: '{folders[name]}' and '{folder}'. Pass a folder of its own."
-                )
-        known[_real(folder)] = argument
+def _require_separate(folders: Mapping[str, Path]) -> None:
+    """Raises if an output folder is or contains another: equal names would collide."""
+    items = list(folders.items())
+    for number, (argument, folder) in enumerate(items):
+        for name, other in items[:number]:
+            for outer, inner, first, second in (
+                (other, folder, argument, name),
+                (folder, other, name, argument),
+            ):
+                if _real(outer) in (_real(inner), *_real(inner).parents):
+                    raise ValueError(
+                        f"`{first}` must be another folder than `{second}`, and not in it. "
+                        f"Received: '{folders[first]}' and '{folders[second]}'. "
+                        "Pass a separate folder."
+                    )
 
 
 def _require_outside(argument: str, folder: Path, source: Path) -> None:
     if _real(source) in (_real(folder), *_real(folder).parents):
         raise ValueError(
-            f"`{argument}` must lie outside the folder of the images, or what is written there "
-            f"would be read as images. Received: '{folder}', which is in '{source}'. "
-            "Pass another folder."
+            f"`{argument}` must be outside the folder of the images, or outputs would be read as "
+            f"images. Received: '{folder}', which is in '{source}'. Pass another folder."
         )
 
 
 def _require_inside(argument: str, parent: Path, folder: Path) -> None:
     if _real(folder) not in (_real(parent), *_real(parent).parents):
         raise ValueError(
-            f"`{argument}` must hold no link to a folder elsewhere that is written to. "
+            f"`{argument}` must not contain links to other folders that are written to. "
             f"Received: '{parent}', which is '{_real(parent)}'. Remove the link."
         )
 
 
-def _require_others(argument: str, jobs: Sequence[Job]) -> None:
-    images = {os.path.realpath(job.image): job.image for job in jobs}
+def _require_no_image(argument: str, jobs: Sequence[Job]) -> None:
+    images = {os.path.realpath(job.image) for job in jobs}
     for job in jobs:
         path = job.outputs[argument]
         if os.path.realpath(path) in images:
             raise ValueError(
-                f"`{argument}` must be a folder where no image is written over. "
+                f"`{argument}` must be a folder in which no image is overwritten. "
                 f"Received: '{path}', which is an image to predict. Pass another folder."
             )
 
 
-MASKS, COLORS, OVERLAYS, UNCERTAINTY = "output_dir", "colors_dir", "overlays_dir", "uncertainty_dir"
+class Provenance:
+    """The model and the options of a run, stored as a note in each output file."""
+
+    def __init__(
+        self, model: str, preprocessing: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> None:
+        content = json.dumps(preprocessing, sort_keys=True).encode("ascii")
+        digest = hashlib.sha256(content).hexdigest()
+        self._values = {"model": model, "preprocessing": digest, **options}
+
+    def note(self, image: str) -> str:
+        """Returns the note of an image's outputs; its file size identifies the image."""
+        return json.dumps({"made_with": self._values, "image_bytes": Path(image).stat().st_size})
+
+    def differences(self, note: str | None) -> list[str] | None:
+        """Returns what differs in another note; None if it is not a note."""
+        try:
+            values = read_json(note or "")["made_with"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        if not isinstance(values, dict):
+            return None
+        names = sorted({*values, *self._values})
+        return [
+            # Digests are not shown.
+            f"another {name}"
+            if name in ("model", "preprocessing")
+            else f"{name}={values.get(name)}"
+            for name in names
+            if values.get(name) != self._values.get(name)
+        ]
+
+
+def complete_jobs(jobs: Sequence[Job], provenance: Provenance) -> set[int]:
+    """Returns the indices of the jobs whose files all exist with the same provenance.
+
+    Temporary files of killed runs are removed.
+
+    Raises:
+        ValueError: If a file has another provenance.
+    """
+    existing: dict[Path, set[str]] = {}
+    for parent in {path.parent for job in jobs for path in job.outputs.values()}:
+        sweep(parent)
+        with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
+            existing[parent] = {composed(entry.name) for entry in entries}
+    complete: set[int] = set()
+    others: list[tuple[str, Path, list[str] | None]] = []
+    for number, job in enumerate(jobs):
+        n_complete = 0
+        for kind, path in job.outputs.items():
+            if path.name not in existing.get(path.parent, ()):
+                continue
+            note = read_note(path)
+            if note == provenance.note(job.image):
+                n_complete += 1
+            # Without differences, the image was replaced.
+            elif (differences := provenance.differences(note)) != []:
+                others.append((kind, path, differences))
+        if n_complete == len(job.outputs):
+            complete.add(number)
+    if others:
+        argument, path, differences = others[0]
+        origin = (
+            "without a note on the model and the options"
+            if differences is None
+            else f"made with {', '.join(differences)}"
+        )
+        count = counted(sum(kind == argument for kind, _, _ in others), "file")
+        raise ValueError(
+            f"`{argument}` must hold no files of another model or of other options. "
+            f"Received: {count}, such as '{path}', {origin}. "
+            "Pass overwrite=True to predict all of them again, or another folder."
+        )
+    return complete
+
+
+def make_folders(jobs: Sequence[Job]) -> None:
+    """Creates the folders of all output files."""
+    for parent in {path.parent for job in jobs for path in job.outputs.values()}:
+        with told(parent):
+            parent.mkdir(parents=True, exist_ok=True)
 
 
 def _uncertainty(prediction: Prediction) -> np.ndarray:
-    """Returns the entropy as a share of the highest possible one, of 16 bits."""
+    """Returns the entropy as 16-bit integers, 65535 at its maximum."""
     assert prediction.uncertainty is not None
     share = prediction.uncertainty / math.log(len(prediction.classes))
     return np.rint(np.clip(share, 0, 1) * 65535).astype(np.uint16)
@@ -255,27 +263,22 @@ _IMAGES: Mapping[str, Callable[[Prediction], np.ndarray]] = {
 }
 
 
-def write_products(
-    prediction: Prediction, outputs: Mapping[str, Path], note: str | None = None
-) -> None:
-    """Writes what is asked for, each file whole or not at all.
+def write_outputs(prediction: Prediction, outputs: Mapping[str, Path], note: str) -> None:
+    """Writes the output files of an image, each atomically, with a note.
 
-    Args:
-        prediction: The prediction; its mask is not written if it is in a file already.
-        outputs: Where to, by kind.
-        note: str or None. What made it, kept in each file.
+    A mask that is in its file already is not written again.
 
     Raises:
         OSError: If a file cannot be written.
     """
-    advice = "run it again: what is whole is kept"
-    # What is opened first appears last.
+    advice = "run it again: finished files are kept"
+    # The files appear in reverse order: the mask last.
     with contextlib.ExitStack() as files:
         if prediction.path is None:
             encode(prediction.mask, files.enter_context(beside(outputs[MASKS], advice)), note)
         for kind, path in outputs.items():
             if kind in _IMAGES:
-                other = files.enter_context(beside(path, advice))
-                # More compression takes longer than the prediction, for files an eighth smaller.
+                temporary = files.enter_context(beside(path, advice))
+                # Higher levels take longer than the prediction for files an eighth smaller.
                 image = Image.fromarray(_IMAGES[kind](prediction))
-                image.save(other, compress_level=1, pnginfo=with_note(note))
+                image.save(temporary, compress_level=1, pnginfo=png_note(note))

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.data.dataset_info import origin_of
-from unetv2.data.sampling import Place, Share, epochs, without_waits
+from unetv2.data.dataset_info import info_of
+from unetv2.data.pipeline import Place, Share, epochs, without_waits
 from unetv2.distributed import loop
 from unetv2.distributed.collectives import Crew, Signals
 from unetv2.distributed.distribution import Distribution
@@ -96,7 +96,7 @@ def shared_validation(
     Returns:
         tuple ``(parts, steps)``; parts as :meth:`SharedFeed.batches` gives them.
     """
-    origin = origin_of(validation)
+    origin = info_of(validation)
     if origin is not None:
         parts = _parts(validation, origin.batch_size, False, share)
         return _counted(parts, ignore_class), -(-origin.n_pairs // origin.batch_size)
@@ -108,7 +108,7 @@ def shared_validation(
 def _parts(
     dataset: tf.data.Dataset, batch_size: int, rebatched: bool, share: Share
 ) -> tf.data.Dataset:
-    origin = origin_of(dataset)
+    origin = info_of(dataset)
     if origin is not None:
         return origin.share(batch_size, share)
     # Not one of ours: it is cut when it has been read.
@@ -275,7 +275,7 @@ _MOST_SHOWN = 4
 
 def identity(dataset: tf.data.Dataset | None) -> Any:
     """Returns what makes a data set the one it is, as far as it knows."""
-    origin = None if dataset is None else origin_of(dataset)
+    origin = None if dataset is None else info_of(dataset)
     return None if origin is None else origin.identity
 
 
@@ -338,7 +338,7 @@ def shared_class_weights(
         method: str. As of :func:`unetv2.class_weights`.
         crew: The workers.
     """
-    origin = origin_of(dataset)
+    origin = info_of(dataset)
     n_classes, ignore_class = inputs.n_classes, inputs.ignore_class
     if crew.size == 1 or origin is None:
         return class_weights(dataset, n_classes, ignore_class=ignore_class, method=method)

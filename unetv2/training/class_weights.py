@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_choice, require_n_classes
-from unetv2.data.dataset_info import origin_of
+from unetv2.data.dataset_info import info_of
 from unetv2.text import counted
 
 METHODS = ("median_frequency", "sqrt_median_frequency", "effective_number")
@@ -57,9 +57,9 @@ def class_weights(
         - `Cui et al., 2019 <https://arxiv.org/abs/1901.05555>`_
     """
     require_choice("method", method, METHODS)
-    origin = origin_of(dataset)
+    origin = info_of(dataset)
     if origin is not None:
-        labels = origin.preparation.labels
+        labels = origin.labels
         n_classes = labels.n_classes if n_classes is None else n_classes
         ignore_class = labels.ignore_class if ignore_class is None else ignore_class
         if origin.repeat:

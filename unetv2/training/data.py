@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
-from unetv2.data.dataset_info import Origin, origin_of
+from unetv2.data.dataset_info import DatasetInfo, info_of
 from unetv2.inference.outputs import require_logits
 from unetv2.models.segmentation_model import preprocessing_of
 from unetv2.preprocessing import Preprocessing
@@ -65,7 +65,7 @@ def require_end(name: str, dataset: tf.data.Dataset, steps: int | None) -> None:
     Raises:
         ValueError: If it does not end and ``steps`` is None.
     """
-    origin = origin_of(dataset)
+    origin = info_of(dataset)
     repeats = origin is not None and origin.repeat
     if steps is None and (repeats or int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY):
         kind = "a data set with repeat=True" if repeats else "an endless one"
@@ -272,7 +272,7 @@ def examine(
     if validation is not None:
         require_dataset("validation", validation)
         require_end("validation", validation, None)
-    origin = origin_of(train)
+    origin = info_of(train)
     ignore_class = _ignore_class(model, origin, validation)
     shape = _first_batch("train", train, model, n_classes, ignore_class)
     if validation is not None:
@@ -300,7 +300,7 @@ def examine(
 
 
 def _preprocessing(
-    model: keras.Model, origin: Origin | None, n_classes: int
+    model: keras.Model, origin: DatasetInfo | None, n_classes: int
 ) -> Preprocessing | None:
     """Returns the data's, or the one that the model had before."""
     if origin is not None:
@@ -309,17 +309,17 @@ def _preprocessing(
     return preprocessing_of(model, n_classes) if isinstance(before, Preprocessing) else None
 
 
-def _ignore_class(model: keras.Model, origin: Origin | None, validation: Any) -> int | None:
+def _ignore_class(model: keras.Model, origin: DatasetInfo | None, validation: Any) -> int | None:
     """Returns the data's, or the one that the model was compiled with."""
     compiled = getattr(getattr(model, "loss", None), "ignore_class", None)
     if origin is None:
         return compiled
-    ignore_class = origin.preparation.labels.ignore_class
-    other = origin_of(validation)
-    if other is not None and other.preparation.labels.ignore_class != ignore_class:
+    ignore_class = origin.labels.ignore_class
+    other = info_of(validation)
+    if other is not None and other.labels.ignore_class != ignore_class:
         raise ValueError(
             "`train` and `validation` must have the same `ignore_class`. Received: "
-            f"{ignore_class} and {other.preparation.labels.ignore_class}."
+            f"{ignore_class} and {other.labels.ignore_class}."
         )
     return compiled if ignore_class is None else ignore_class
 
@@ -328,9 +328,9 @@ def _first_batch(
     name: str, dataset: Any, model: keras.Model, n_classes: int, ignore_class: int | None
 ) -> tuple[int, ...]:
     """Returns the shape of the first image."""
-    origin = origin_of(dataset)
+    origin = info_of(dataset)
     if origin is not None:
-        found = origin.preparation.labels.n_classes
+        found = origin.labels.n_classes
         if found not in (None, n_classes):
             raise ValueError(
                 "`model` must have an output for each class of the data. "
@@ -412,7 +412,7 @@ def _advice(foreign: np.ndarray, told: bool) -> str:
 
 
 def _batch_size(dataset: tf.data.Dataset) -> int:
-    origin = origin_of(dataset)
+    origin = info_of(dataset)
     return len(next(iter(dataset))[1]) if origin is None else origin.batch_size
 
 
@@ -430,7 +430,7 @@ def count(name: str, dataset: tf.data.Dataset) -> tuple[int, int, bool]:
     Raises:
         ValueError: If it does not end after so many batches that it may never.
     """
-    origin = origin_of(dataset)
+    origin = info_of(dataset)
     if origin is not None and int(dataset.cardinality()) >= 0:
         return origin.n_pairs, origin.batch_size, True
     sizes: list[int] = []

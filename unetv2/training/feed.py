@@ -10,8 +10,8 @@ from typing import Any
 import tensorflow as tf
 
 from unetv2.data.augmentation import Augmentation
-from unetv2.data.dataset_info import origin_of
-from unetv2.data.sampling import EpochCounter, epochs, without_waits
+from unetv2.data.dataset_info import info_of
+from unetv2.data.pipeline import EpochCounter, epochs, without_waits
 from unetv2.training.data import count
 
 
@@ -42,13 +42,13 @@ class Feed:
 
     def __post_init__(self) -> None:
         """Finds what numbers the epochs."""
-        origin = origin_of(self.dataset)
+        origin = info_of(self.dataset)
         self._draws = EpochCounter()
         self._passes = [] if origin is None else [origin.epoch]
         # Batches of the stream before its iterator, after the epoch that has begun.
         self._stream: Any = None
         self._position = 0
-        other = origin_of(self.validation)
+        other = info_of(self.validation)
         self._fixed = None if other in (None, origin) else other.epoch
 
     @property

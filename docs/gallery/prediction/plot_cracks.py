@@ -75,7 +75,7 @@ unetv2.train(model, train, None, recipe=recipe, epochs=25, output_dir=folder / "
 evaluation = unetv2.evaluate(
     model,
     (folder / "images", folder / "masks"),
-    reading={"subset": "test"},
+    subset="test",
     boundary_tolerance=2,
     progress=False,
 )

@@ -29,7 +29,7 @@ model = recipe.build((48, 64, 3), 23, filters=12, depth=2, seed=0, dtype="float3
 unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
 
 # Evaluates the test images at the original size of the masks.
-evaluation = unetv2.evaluate(model, folders, reading={"subset": "test"}, progress=False)
+evaluation = unetv2.evaluate(model, folders, subset="test", progress=False)
 print(f"{evaluation.n_images} images")
 
 # %%

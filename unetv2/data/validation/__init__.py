@@ -2,6 +2,6 @@
 
 from unetv2.data.validation.findings import ClassStatistics, Finding
 from unetv2.data.validation.report import DatasetReport
-from unetv2.data.validation.validate import check_dataset
+from unetv2.data.validation.validate import validate
 
-__all__ = ["ClassStatistics", "DatasetReport", "Finding", "check_dataset"]
+__all__ = ["ClassStatistics", "DatasetReport", "Finding", "validate"]

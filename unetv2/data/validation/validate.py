@@ -7,14 +7,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from unetv2.arguments import require_integer
-from unetv2.classes import ClassTable
 from unetv2.data.advice import number_instances
-from unetv2.data.io.open import MAX_PIXELS
-from unetv2.data.labels import Labels, resolve_labels
-from unetv2.data.listing import by_format
+from unetv2.data.labels import Labels
 from unetv2.data.notation import MOST_COLORS
-from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, Matching, Pair, match_images, split_pairs
+from unetv2.data.pairs import SUBSETS, Pair
+from unetv2.data.sources.folders import Matching, count_by_format
 from unetv2.data.validation.checks import Examination, examine_pair
 from unetv2.data.validation.findings import ADVICE, Finding
 from unetv2.data.validation.report import DatasetReport
@@ -36,84 +33,30 @@ _UNREAD = ("colors_for_ids", "mixed_masks", "alpha_mask", "label_map_collision")
 _PAIRS_AHEAD_PER_THREAD = 4
 
 
-def check_dataset(
-    image_dir: str | os.PathLike[str],
-    mask_dir: str | os.PathLike[str],
+def validate(
+    matching: Matching,
+    labels: Labels,
+    subsets: Mapping[str, str],
     *,
-    n_classes: int | None = None,
-    ignore_class: int | None = None,
-    classes: ClassTable | None = None,
-    encoding: str = "ids",
-    label_map: Mapping[int, int] | None = None,
-    channels: int = 3,
-    image_suffix: str = "",
-    mask_suffix: str = "",
-    split: Sequence[float] = SPLIT,
-    group_by: GroupBy | None = None,
-    seed: int = 0,
-    max_pixels: int = MAX_PIXELS,
+    folders: tuple[str, str],
+    channels: int,
+    max_pixels: int,
     output: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> DatasetReport:
-    """Reads every pair of two folders and reports all that is wrong with them.
-
-    :func:`unetv2.make_dataset` stops at the first error; this goes through everything, broken
-    files too, and also finds what is no error but spoils a training: images that lie in two
-    subsets, masks that were smoothed, classes that never occur. Nothing but counts and hashes
-    is kept of an image.
+    """Validates matched images and masks; see :func:`unetv2.check_dataset`.
 
     Args:
-        image_dir: Folder of the images, images or ``.npy`` arrays, as in
-            :func:`unetv2.make_dataset`.
-        mask_dir: Folder of the masks, likewise.
-        n_classes: int, 2 to 65,536, or None. Number of classes; other ids are errors. None takes
-            the number of ``classes``, or any id.
-        ignore_class: int or None. Id of pixels without a label. None takes that of ``classes``.
-        classes: ClassTable or None. Names and colors.
-        encoding: ``"ids"``, ``"colors"``, ``"binary"`` or ``"max_channel"``, as in
-            :func:`unetv2.make_dataset`.
-        label_map: Other ids for those in the files. None takes that of ``classes``.
-        channels: int, at least 1. Channels of the images: 1 to 4 for image files, which are
-            converted; any number for arrays, which must have exactly as many.
-        image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
-        mask_suffix: str. What masks' names end with.
-        split: Shares of train, validation and test, the sum 1, to find images that lie in two.
-        group_by: str, function or None. What belongs together, as in
-            :func:`unetv2.make_dataset`.
-        seed: int, at least 0. Seed of the split.
-        max_pixels: int, at least 1. Images of more pixels are not decoded.
+        matching: Pairs, and files without a partner.
+        labels: How masks are read, with the masks' notation.
+        subsets: The subset of each pair's key.
+        folders: The folders of images and masks, for the report.
+        channels: int. Channels of the images.
+        max_pixels: int. Larger images are not decoded.
         output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
-        progress: bool. Whether stderr shows how far it is.
-
-    Returns:
-        DatasetReport.
-
-    Raises:
-        FileNotFoundError: If a folder does not exist.
-        NotADirectoryError: If it is a file.
-        ValueError: If a folder holds no image or two of one name, or an argument is out of
-            its range.
-        TypeError: If an argument is of the wrong type.
-        OSError: If ``output`` cannot be written.
-
-    Example:
-        >>> images, masks = unetv2.synthetic.write_driving_scenes(
-        ...     tmp / "checked", 4, image_size=(48, 64))
-        >>> report = unetv2.check_dataset(images, masks, n_classes=20, progress=False)
-        >>> report.ok, report.problems[0].kind, report.problems[0].message.split(":")[0]
-        (False, 'out_of_range', 'ids outside [0, 20)')
-
-    References:
-        - Eigen & Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common
-          Multi-Scale Convolutional Architecture", ICCV 2015: a class's weight is the median of
-          all frequencies over its own, the share it has of the images in which it occurs.
+        progress: bool. Whether to report progress on stderr.
     """
-    labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
-    max_pixels = require_integer("max_pixels", max_pixels, 1, "It guards against broken headers.")
-    channels = require_integer("channels", channels, 1, "The default is 3, for RGB.")
-    found = match_images(image_dir, mask_dir, image_suffix=image_suffix, mask_suffix=mask_suffix)
-    labels = labels.settled([pair.mask for pair in found.pairs], max_pixels)
-    subsets = _subsets(found.pairs, split, seed, group_by)
+    found = matching
     if output is not None:
         # A folder that cannot be made is better known now than after the work.
         os.makedirs(output, exist_ok=True)
@@ -124,30 +67,11 @@ def check_dataset(
     for done, examined in enumerate(examinations, start=1):
         tally.add(examined)
         shown.update(done, counted(len(tally.findings), "problem"))
-    folders = os.fspath(image_dir), os.fspath(mask_dir)
     counts = {name: list(subsets.values()).count(name) for name in SUBSETS}
     report = _report(folders, len(found.pairs), counts, tally, labels)
     if output is not None:
         report.save(output)
     return report
-
-
-def _subsets(
-    pairs: Sequence[Pair], split: Sequence[float], seed: int, group_by: GroupBy | None
-) -> dict[str, str]:
-    """Returns the subset of each key."""
-    split_pairs(pairs, None, split=split, seed=seed)
-    if pairs:
-        split_pairs(pairs, "train", split=(1, 0, 0), seed=seed, group_by=group_by)
-    subsets = {}
-    for name in SUBSETS:
-        try:
-            chosen = split_pairs(pairs, name, split=split, seed=seed, group_by=group_by)
-        # The arguments are right, as was seen above: the subset is empty.
-        except ValueError:
-            continue
-        subsets.update({pair.key: name for pair in chosen})
-    return subsets
 
 
 def _alone(found: Matching) -> list[Finding]:
@@ -164,16 +88,16 @@ def _alone(found: Matching) -> list[Finding]:
         findings.append(
             Finding("error", "no_pair", None, f"{message}. {found.advice}".removesuffix(". "))
         )
-    for what, unread in (("images", found.images_unread), ("masks", found.masks_unread)):
+    for what, unread in (("images", found.unsupported_images), ("masks", found.unsupported_masks)):
         if unread:
             example = os.path.basename(next(iter(unread.values())))
-            message = f"{by_format(unread)} among the {what}, such as '{example}'"
+            message = f"{count_by_format(unread)} among the {what}, such as '{example}'"
             findings.append(Finding("warning", "unread_files", None, message))
     return findings
 
 
 def _missing(what: str, path: str, found: Matching) -> str:
-    partner = found.unread_partners.get(path)
+    partner = found.unsupported_partners.get(path)
     if partner is None:
         return f"no {what} of that name"
     return f"its {what} '{os.path.basename(partner)}' is of a format that is not read"

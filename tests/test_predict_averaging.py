@@ -1,4 +1,4 @@
-"""Prediction by several passes: flips, scales, and samples of the dropout."""
+"""Test-time augmentation and Monte Carlo dropout."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_flipped_images_give_flipped_predictions(size, window, overlap, flips):
         np.testing.assert_allclose(FLIPS[name](flipped), expected, atol=1e-5)
 
 
-def test_scales_are_averaged_with_the_image_as_it_is():
+def test_scales_are_averaged_with_the_original_image():
     image = random_image(10, 12)
     values = image[np.newaxis] / np.float32(255)
     total = asked(MODEL, image)
@@ -83,7 +83,7 @@ def dropping(request):
     return network((None, None, 3), WITH_DROPOUT[request.param], kernel=3)
 
 
-def test_samples_are_drawn_from_the_seed_alone(dropping):
+def test_dropout_samples_depend_only_on_the_seed(dropping):
     image = random_image(12, 14)
     before = [np.asarray(variable) for variable in dropping.variables]
     one = unetv2.predict(dropping, image, mc_samples=4, seed=3)
@@ -111,7 +111,7 @@ def test_samples_do_not_depend_on_order_and_batch_size(dropping, window):
 
 
 @pytest.mark.parametrize("options", [{}, {"window": (8, 8)}, {"tta": True}, {"scale": 2.0}])
-def test_information_is_what_the_samples_disagree(dropping, options):
+def test_mutual_information_is_bounded_by_the_entropy(dropping, options):
     image = random_image(10, 11)
     prediction = unetv2.predict(dropping, image, mc_samples=5, **options)
     information, entropy = prediction.mutual_information, prediction.uncertainty
@@ -122,13 +122,13 @@ def test_information_is_what_the_samples_disagree(dropping, options):
     assert information.dtype == np.float32
 
 
-def test_one_sample_disagrees_with_nobody():
+def test_one_sample_has_no_mutual_information():
     model = network((None, None, 3), block)
     prediction = unetv2.predict(model, random_image(6, 7), mc_samples=1)
     np.testing.assert_allclose(prediction.mutual_information, 0, atol=1e-5)
 
 
-def test_dropped_shares_are_those_of_training():
+def test_dropout_rate_and_scaling_are_those_of_training():
     # Features of 1 through a dropout of 0.25, then summed up: 4/3 for each that is kept.
     image = keras.Input((None, None, 1))
     dropped = keras.layers.Dropout(0.25)(keras.layers.Concatenate()([image, 1 - image]))
@@ -144,7 +144,7 @@ def test_dropped_shares_are_those_of_training():
     assert kept.mean() == pytest.approx(0.75, abs=0.01)
 
 
-def test_the_rest_of_the_network_stays_in_inference_mode():
+def test_other_layers_stay_in_inference_mode():
     # Dropout of features that are 0 leaves them alone; a batch normalization in training mode
     # would not.
     def layers(x):
@@ -167,7 +167,7 @@ def test_spatial_dropout_drops_whole_channels():
         np.testing.assert_allclose(found, np.broadcast_to(found[0, 0], found.shape), atol=1e-6)
 
 
-def test_many_samples_of_all_ways_are_averaged():
+def test_many_samples_of_all_flips_are_averaged():
     model = network((None, None, 3), keras.layers.Dropout(0.5), kernel=1)
     flat = np.full((4, 4, 3), 255, np.uint8)
     kernel, bias = model.get_weights()
@@ -180,7 +180,7 @@ def test_many_samples_of_all_ways_are_averaged():
 
 
 @pytest.mark.parametrize("options", [{"tta": True}, {"mc_samples": 2}])
-def test_a_class_that_cannot_be_is_no_reason_for_nan(options):
+def test_a_probability_of_zero_gives_no_nan(options):
     model = network((8, 8, 3), keras.layers.Dropout(0.5), kernel=1)
     kernel, bias = model.get_weights()
     # A probability that float32 has no normal number for.
@@ -203,12 +203,12 @@ def test_a_class_that_cannot_be_is_no_reason_for_nan(options):
         ({"seed": -1}, "`seed` must be a non-negative integer"),
     ],
 )
-def test_what_cannot_be_asked_is_told(options, message):
+def test_invalid_options_raise(options, message):
     with pytest.raises(ValueError, match=message):
         unetv2.predict(MODEL, random_image(4, 4), **options)
 
 
-def test_a_model_of_one_size_has_scales_where_its_layers_take_any():
+def test_scales_need_layers_that_support_other_sizes():
     image, options = random_image(8, 8), {"tta": (0.5, "vertical"), "probabilities": True}
     own, free = (
         unetv2.predict(model, image, **options).probabilities

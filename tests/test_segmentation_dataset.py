@@ -1,0 +1,178 @@
+"""SegmentationDataset: sources, subsets and what derived data sets still know."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import save
+from test_dataset import collect
+
+import unetv2
+from unetv2.data.dataset_info import info_of
+from unetv2.data.io.open import Header
+from unetv2.data.labels import Labels
+from unetv2.data.pairs import LabelSource, Pair
+from unetv2.preprocessing import Preprocessing, of_dataset
+
+SIZE = (6, 8)
+
+
+@dataclass(frozen=True)
+class MemorySource(LabelSource):
+    """Images in files, and class ids in memory."""
+
+    labels: Labels
+    images: dict
+    masks: dict
+    description = "memory"
+
+    @property
+    def pairs(self):
+        return tuple(Pair(key, path, "") for key, path in sorted(self.images.items()))
+
+    def files(self, pair):
+        return (pair.image,)
+
+    def mask_header(self, pair):
+        return Header("memory", "L", self.masks[pair.key].shape, 8)
+
+    def read_mask(self, pair):
+        return self.masks[pair.key]
+
+
+@pytest.fixture
+def memory(tmp_path):
+    rng = np.random.default_rng(0)
+    images, masks = {}, {}
+    for number in range(5):
+        key = f"frame{number}"
+        images[key] = str(tmp_path / f"{key}.png")
+        save(rng.integers(0, 255, (*SIZE, 3), np.uint8), tmp_path / f"{key}.png")
+        masks[key] = rng.integers(0, 3, SIZE, np.uint8)
+    return MemorySource(Labels(n_classes=3), images, masks)
+
+
+@pytest.mark.parametrize("cache", ["memory", None, "folder"])
+def test_a_source_needs_pairs_and_masks_only(memory, tmp_path, cache):
+    data = unetv2.SegmentationDataset(
+        source=memory, preprocessing=Preprocessing(image_size=SIZE, resize="stretch")
+    )
+    assert (data.n_classes, data.n_images, data.ignore_class, data.classes) == (3, 5, None, None)
+    options = {"cache": tmp_path / "cache" if cache == "folder" else cache, "shuffle": False}
+    for _ in range(2):
+        _, masks = collect(data.batches(batch_size=2, **options))
+        for pair, mask in zip(data.pairs, masks, strict=True):
+            np.testing.assert_array_equal(mask[..., 0], memory.masks[pair.key])
+    with pytest.raises(ValueError, match="`check` must .* Received: .*MemorySource"):
+        data.check()
+
+
+def test_make_dataset_is_from_folders_and_batches(write_pairs):
+    folders = write_pairs(9)
+    options = {"n_classes": 3, "image_size": SIZE, "seed": 4, "crop_size": (3, 4)}
+    batching = {"batch_size": 2, "subset": "train", "augmentation": "light"}
+    expected = collect(unetv2.make_dataset(*folders, **options, **batching))
+    data = unetv2.SegmentationDataset.from_folders(*folders, **options)
+    for arrays in zip(expected, collect(data.batches(**batching)), strict=True):
+        np.testing.assert_array_equal(*arrays)
+    assert list(data.subset("train").pairs) == [
+        p for p in data.pairs if p in set(data.subset("train").pairs)
+    ]
+
+
+def test_all_options_of_make_dataset_are_those_of_its_two_steps():
+    def options(function):
+        return {
+            name: value.default
+            for name, value in inspect.signature(function).parameters.items()
+            if name != "self"
+        }
+
+    make = options(unetv2.make_dataset)
+    made = options(unetv2.SegmentationDataset.from_folders)
+    assert make == made | options(unetv2.SegmentationDataset.batches)
+    assert (
+        options(unetv2.check_dataset).items() <= {**made, "output": None, "progress": True}.items()
+    )
+
+
+def test_a_data_set_lists_no_file_before_it_is_needed(write_pairs):
+    images, masks = write_pairs(3)
+    data = unetv2.SegmentationDataset.from_folders(images, masks)
+    (images / "0001.png").unlink()
+    assert (
+        "1 mask without an image" in str(data.check(progress=False))
+        or not data.check(progress=False).ok
+    )
+    with pytest.raises(ValueError, match="1 mask without an image"):
+        _ = data.pairs
+    with pytest.raises(FileNotFoundError, match="`mask_dir` .* Received: .*nowhere"):
+        unetv2.SegmentationDataset.from_folders(images, masks / "nowhere")
+
+
+def make(folders, **options):
+    return unetv2.make_dataset(*folders, n_classes=3, image_size=SIZE, batch_size=2, **options)
+
+
+SAME = {
+    "take": lambda data: data.take(1),
+    "map": lambda data: data.map(lambda image, mask: (1 - image, mask)),
+    "skip, cache, prefetch": lambda data: data.skip(1).cache().prefetch(1),
+    "rebatch": lambda data: data.unbatch().batch(3),
+    "repeat": lambda data: data.repeat(),
+}
+OTHER = {
+    "size": lambda data: data.map(lambda image, mask: (image[:, ::2], mask[:, ::2])),
+    "dtype": lambda data: data.map(lambda image, mask: (tf.cast(image, tf.uint8), mask)),
+    "channels": lambda data: data.map(lambda image, mask: (image[..., :1], mask)),
+    "images alone": lambda data: data.map(lambda image, _: image),
+    "dict": lambda data: data.map(lambda image, mask: {"image": image, "mask": mask}),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_preprocessing_of_a_derived_data_set_is_assumed_and_logged(write_pairs, caplog, name):
+    data = make(write_pairs(4))
+    known = of_dataset(data)
+    derived = SAME[name](data)
+    del data
+    gc.collect()
+    assert not caplog.messages
+    with caplog.at_level(logging.WARNING, "unetv2"):
+        assert of_dataset(derived) == known
+    assert "derived from one of `make_dataset`" in caplog.text
+    assert info_of(derived) is None
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_the_preprocessing_of_other_images_is_unknown(write_pairs, name):
+    derived = OTHER[name](make(write_pairs(4)))
+    assert of_dataset(derived) is None
+    assert info_of(derived) is None
+
+
+def test_a_data_set_has_no_attribute_of_its_own(write_pairs):
+    data = make(write_pairs(4))
+    assert not [name for name in dir(data) if "unetv2" in name]
+    assert of_dataset(np.zeros(3)) is info_of(tf.data.Dataset.range(3)) is None
+
+
+def test_the_pair_of_sizes_and_the_padding_are_checked(write_pairs):
+    folders = write_pairs(2)
+    with pytest.raises(
+        ValueError,
+        match="`crop_size` must .* Received: crop_size=(7, 8)".replace("(", r"\(").replace(
+            ")", r"\)"
+        ),
+    ):
+        unetv2.SegmentationDataset.from_folders(*folders, image_size=SIZE, crop_size=(7, 8))
+    with pytest.raises(ValueError, match="`ignore_class` must .* Received: resize='pad'"):
+        unetv2.SegmentationDataset.from_folders(*folders, resize="pad")
+    with pytest.raises(ValueError, match="`subset` must .* Received: subset='val'"):
+        unetv2.SegmentationDataset.from_folders(*folders).subset("val")

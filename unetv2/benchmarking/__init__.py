@@ -1,1 +1,0 @@
-"""How fast, how large and how good models and artifacts are on this machine."""

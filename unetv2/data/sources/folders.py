@@ -1,0 +1,463 @@
+"""Images and masks in two folders, paired by name."""
+
+from __future__ import annotations
+
+import logging
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from unetv2.arguments import require_integer
+from unetv2.data.io.open import MAX_PIXELS, Header, open_file
+from unetv2.data.labels import Labels
+from unetv2.data.naming import propose
+from unetv2.data.pairs import LabelSource, Pair
+from unetv2.text import counted, printable
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
+
+# Files often found beside images that contain none: notes, class lists, georeferences.
+_NO_DATA = (
+    ".txt", ".md", ".rst", ".csv", ".tsv", ".log", ".db", ".ini", ".html", ".htm", ".yaml", ".yml",
+    ".toml", ".cfg", ".py", ".ipynb", ".sh", ".bat", ".url", ".lnk", ".tfw", ".jgw", ".pgw", ".wld",
+    ".prj", ".ovr", ".aux.xml", ".md5", ".sha256", "license", "readme",
+)  # fmt: skip
+_FORMATS_IN_MESSAGES = 5
+_NAMES_IN_MESSAGES = 5
+
+_log = logging.getLogger("unetv2")
+
+_Item = TypeVar("_Item")
+
+
+class Listing(NamedTuple):
+    """Files of a folder and its subfolders by key, see :class:`unetv2.data.pairs.Pair`.
+
+    Attributes:
+        images: dict. Paths of the images, in the order of the folder.
+        unsupported: dict. Paths of files in unsupported formats.
+    """
+
+    images: dict[str, str]
+    unsupported: dict[str, str]
+
+
+class Matching(NamedTuple):
+    """Contents of two folders.
+
+    Attributes:
+        pairs: list of Pair, sorted by key.
+        images_alone: list of str. Paths of the images without a mask, sorted.
+        masks_alone: list of str. Paths of the masks without an image, sorted.
+        unsupported_partners: dict. Path of an image or mask without a partner, to the path of its
+            partner in an unsupported format.
+        unsupported_images: dict. Images in unsupported formats by key.
+        unsupported_masks: dict. Masks in unsupported formats by key.
+        advice: str. A change of names or suffixes that would pair nearly all files, or empty.
+    """
+
+    pairs: list[Pair]
+    images_alone: list[str]
+    masks_alone: list[str]
+    unsupported_partners: dict[str, str]
+    unsupported_images: dict[str, str]
+    unsupported_masks: dict[str, str]
+    advice: str
+
+
+@dataclass(frozen=True)
+class FolderSource(LabelSource):
+    """Pairs the images and masks of two folders by path and name.
+
+    Hidden files and folders are ignored, and so are files without an image extension or the suffix.
+
+    Args:
+        image_dir: Folder of the images.
+        mask_dir: Folder of the masks.
+        labels: Labels. Encoding and classes of the masks.
+        image_suffix: str. Suffix of image names before the extension, such as ``"_leftImg8bit"``.
+        mask_suffix: str. Suffix of mask names, such as ``"_gtFine_labelIds"``.
+        max_pixels: int. Larger masks are refused.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist.
+        NotADirectoryError: If a folder is a file.
+    """
+
+    image_dir: str
+    mask_dir: str
+    labels: Labels = field(default_factory=Labels)
+    image_suffix: str = ""
+    mask_suffix: str = ""
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        """Checks the folders."""
+        require_folder("image_dir", Path(self.image_dir))
+        require_folder("mask_dir", Path(self.mask_dir))
+
+    @cached_property
+    def matching(self) -> Matching:
+        """Pairs, and files without a partner.
+
+        Raises:
+            ValueError: If a folder holds no image or two images of the same name.
+        """
+        return match_images(
+            self.image_dir,
+            self.mask_dir,
+            image_suffix=self.image_suffix,
+            mask_suffix=self.mask_suffix,
+        )
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """All pairs, sorted by key.
+
+        Raises:
+            ValueError: As :attr:`matching`, and if an image or mask has no partner.
+        """
+        _require_complete(self.matching, self.image_dir, self.mask_dir)
+        return tuple(self.matching.pairs)
+
+    @cached_property
+    def settled_labels(self) -> Labels:
+        """Labels with the notation of ids that the first masks use.
+
+        It is determined from the masks of all subsets, so that all subsets are read alike.
+        """
+        return self.labels.settled([pair.mask for pair in self.matching.pairs], self.max_pixels)
+
+    @property
+    def description(self) -> str:
+        """The labels with their notation, so that the folders may be moved."""
+        return repr(self.settled_labels)
+
+    def files(self, pair: Pair) -> tuple[str, ...]:
+        """Returns the paths of image and mask."""
+        return pair.image, pair.mask
+
+    def mask_header(self, pair: Pair) -> Header:
+        """Returns the header of a mask file."""
+        with open_file(pair.mask, self.max_pixels) as file:
+            file.require_mask()
+            self.settled_labels.require_notation(pair.mask, file)
+            return file.header
+
+    def read_mask(self, pair: Pair) -> np.ndarray:
+        """Reads the class ids of a mask file."""
+        return self.settled_labels.read(pair.mask, self.max_pixels)
+
+
+def match_images(
+    image_dir: str | os.PathLike[str],
+    mask_dir: str | os.PathLike[str],
+    *,
+    image_suffix: str = "",
+    mask_suffix: str = "",
+) -> Matching:
+    """Matches the images and masks of two folders; see :class:`FolderSource`.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist.
+        NotADirectoryError: If it is a file.
+        ValueError: If a folder holds no image or two images of the same name, or images and masks
+            cannot be distinguished.
+    """
+    image_dir, mask_dir = Path(image_dir), Path(mask_dir)
+    for argument, directory in (("image_dir", image_dir), ("mask_dir", mask_dir)):
+        require_folder(argument, directory)
+    if os.path.samefile(image_dir, mask_dir) and image_suffix == mask_suffix:
+        advice = _advise(image_dir, mask_dir) or "Use one folder for each, or pass a suffix."
+        raise ValueError(
+            "`mask_dir` must be another folder than `image_dir`, or the names must differ by "
+            f"`image_suffix` or `mask_suffix`. Received: '{image_dir}' for both. {advice}"
+        )
+    images, masks = _list_both(image_dir, mask_dir, image_suffix, mask_suffix)
+    for argument, directory, listing, suffix in (
+        ("image_dir", image_dir, images, image_suffix),
+        ("mask_dir", mask_dir, masks, mask_suffix),
+    ):
+        advice = ""
+        if suffix and not listing.images:
+            advice = _advise_suffixes(image_dir, mask_dir, image_suffix, mask_suffix)
+        _require_images(argument, directory, listing, suffix=suffix, advice=advice)
+    pairs = [
+        Pair(key, images.images[key], masks.images[key])
+        for key in sorted(images.images.keys() & masks.images.keys())
+    ]
+    unsupported_partners = {
+        path: partners.unsupported[key]
+        for files, partners in ((images, masks), (masks, images))
+        for key in partners.unsupported
+        if key not in partners.images and (path := files.images.get(key))
+    }
+    images_alone, masks_alone = _alone(images, masks), _alone(masks, images)
+    advice = ""
+    # Where most files have a partner, the naming scheme is correct.
+    if min(len(images_alone), len(masks_alone)) > len(pairs):
+        advice = _advise(image_dir, mask_dir, image_suffix, mask_suffix)
+    return Matching(
+        pairs, images_alone, masks_alone, unsupported_partners,
+        images.unsupported, masks.unsupported, advice,
+    )  # fmt: skip
+
+
+def _alone(files: Listing, partners: Listing) -> list[str]:
+    return sorted(path for key, path in files.images.items() if key not in partners.images)
+
+
+def _require_complete(matching: Matching, image_dir: str, mask_dir: str) -> None:
+    """Raises if a file has no partner, and logs files in unsupported formats."""
+    alone = {
+        f"image without a mask in '{mask_dir}'": matching.images_alone,
+        f"mask without an image in '{image_dir}'": matching.masks_alone,
+    }
+    if any(alone.values()):
+        received = ", ".join(
+            f"{counted(len(paths), what)} ({_first_names(paths)})"
+            for what, paths in alone.items()
+            if paths
+        )
+        unsupported = ""
+        if partners := matching.unsupported_partners:
+            unsupported = (
+                f" The partners of {len(partners)} are in unsupported formats "
+                f"({_first_names(sorted(partners.values()))}): convert them, for example to PNG."
+            )
+        advice = matching.advice or (
+            "Add the missing files, move the others away, or pass `image_suffix` or "
+            "`mask_suffix` if the names have one."
+        )
+        raise ValueError(
+            "Every image needs a mask with the same file name, extensions and suffixes aside. "
+            f"Received: {received}.{unsupported} {advice}"
+        )
+    _warn_of_unsupported(image_dir, matching.unsupported_images)
+    _warn_of_unsupported(mask_dir, matching.unsupported_masks)
+
+
+def _first_names(paths: Sequence[str]) -> str:
+    shown = ", ".join(f"'{os.path.basename(path)}'" for path in paths[:_NAMES_IN_MESSAGES])
+    return shown + (", ..." if len(paths) > _NAMES_IN_MESSAGES else "")
+
+
+def _advise(image_dir: Path, mask_dir: Path, image_suffix: str = "", mask_suffix: str = "") -> str:
+    """Returns a sentence on names or suffixes that would pair nearly all files, or an empty one."""
+    try:
+        images, masks = _list_both(image_dir, mask_dir, image_suffix, mask_suffix)
+    # Without suffixes, names may occur twice.
+    except ValueError:
+        return ""
+    proposal = propose(images.images.keys(), masks.images.keys())
+    return "" if proposal is None else proposal.advice(image_suffix, mask_suffix)
+
+
+def _advise_suffixes(image_dir: Path, mask_dir: Path, image_suffix: str, mask_suffix: str) -> str:
+    """Returns advice, as :func:`_advise`, for suffixes that no file has."""
+    images, masks = _list_both(image_dir, mask_dir, mask_suffix, image_suffix)
+    if images.images and masks.images:
+        return "The folders seem to be exchanged: pass each in the place of the other."
+    return _advise(image_dir, mask_dir)
+
+
+def require_folder(argument: str, directory: Path) -> None:
+    """Raises unless a folder exists.
+
+    Args:
+        argument: str. Name of the argument, for the message.
+        directory: The folder.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        NotADirectoryError: If it is a file.
+    """
+    if not directory.exists():
+        raise FileNotFoundError(
+            f"`{argument}` must be an existing folder. Received: '{directory}', "
+            "which does not exist. Check the path."
+        )
+    if not directory.is_dir():
+        raise NotADirectoryError(
+            f"`{argument}` must be a folder. Received: '{directory}', which is a file. "
+            "Pass the folder that contains it."
+        )
+
+
+def list_images(argument: str, directory: Path) -> dict[str, str]:
+    """Lists the images of a folder and its subfolders, and logs files in unsupported formats.
+
+    Args:
+        argument: str. Name of the argument, for the message.
+        directory: The folder.
+
+    Returns:
+        dict. Key, as of :class:`unetv2.data.pairs.Pair`, to path, in the order of the folder.
+
+    Raises:
+        ValueError: If it holds no image, or two images of the same name.
+    """
+    listing = _list_folder(argument, directory)
+    _require_images(argument, directory, listing)
+    _warn_of_unsupported(directory, listing.unsupported)
+    return listing.images
+
+
+def _list_folder(
+    argument: str,
+    directory: Path,
+    suffix: str = "",
+    other_suffix: str = "",
+    *,
+    excluded: Path | None = None,
+) -> Listing:
+    """Lists a folder and its subfolders.
+
+    Args:
+        argument: str. Name of the argument, for the message.
+        directory: The folder.
+        suffix: str. Suffix of the names, before the extension.
+        other_suffix: str. Suffix of other files in the same folder.
+        excluded: A subfolder that is not listed.
+    """
+    # Names may be in either Unicode form, by file system and archive, and look the same.
+    suffix, other_suffix = composed(suffix), composed(other_suffix)
+    images: dict[str, str] = {}
+    unsupported: dict[str, str] = {}
+    for prefix, entry in _files(directory, excluded):
+        stem, extension = os.path.splitext(composed(entry.name))
+        is_supported = extension.lower() in EXTENSIONS
+        is_no_data = not is_supported and entry.name.lower().endswith(_NO_DATA)
+        if not stem.endswith(suffix) or is_no_data:
+            continue
+        # In one folder for both, a name that fits the longer suffix belongs to that.
+        if len(other_suffix) > len(suffix) and stem.endswith(other_suffix):
+            continue
+        key = prefix + stem[: len(stem) - len(suffix)]
+        if not is_supported:
+            unsupported.setdefault(key, entry.path)
+        elif key in images:
+            names = os.path.basename(images[key]), entry.name
+            same = names[0] != names[1] and composed(names[0]) == composed(names[1])
+            difference = ", which differ in Unicode's form only" if same else ""
+            raise ValueError(
+                f"`{argument}` must hold one image of each name, extensions aside. "
+                f"Received: '{images[key]}' and '{entry.path}'{difference}. "
+                "Remove one of the two."
+            )
+        else:
+            images[key] = entry.path
+    return Listing(images, unsupported)
+
+
+def _list_both(
+    image_dir: Path, mask_dir: Path, image_suffix: str, mask_suffix: str
+) -> tuple[Listing, Listing]:
+    """Lists images and masks; the folders may be the same, or one be a subfolder of the other."""
+    images, masks = (image_suffix, mask_suffix), (mask_suffix, image_suffix)
+    if not os.path.samefile(image_dir, mask_dir):
+        images, masks = (image_suffix, ""), (mask_suffix, "")
+    return (
+        _list_folder("image_dir", image_dir, *images, excluded=mask_dir),
+        _list_folder("mask_dir", mask_dir, *masks, excluded=image_dir),
+    )
+
+
+def _files(directory: Path, excluded: Path | None) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yields the files below a folder, each with the path of its own folder as ``a/b/``."""
+    real_excluded = None if excluded is None else os.path.realpath(excluded)
+    folders: list[tuple[str, str, tuple[str, ...]]] = [
+        (os.fspath(directory), "", (os.path.realpath(directory),))
+    ]
+    while folders:
+        folder, prefix, ancestors = folders.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                # A broken link is listed, so that it is reported when it is read.
+                if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
+                    yield prefix, entry
+                elif entry.is_dir():
+                    real = os.path.realpath(entry.path)
+                    # A link to a parent folder would never end.
+                    if real not in ancestors and real != real_excluded:
+                        inner = f"{prefix}{composed(entry.name)}/"
+                        folders.append((entry.path, inner, (*ancestors, real)))
+
+
+def _require_images(
+    argument: str, directory: Path, listing: Listing, *, suffix: str = "", advice: str = ""
+) -> None:
+    """Raises a ValueError unless a listing holds images."""
+    if listing.images:
+        return
+    ending = f" whose names end with '{suffix}'" if suffix else ""
+    instead = ""
+    if listing.unsupported:
+        instead = f", but {count_by_format(listing.unsupported)} in unsupported formats"
+        advice = "Convert them, for example to PNG."
+    raise ValueError(
+        f"`{argument}` must hold images ({', '.join(EXTENSIONS)}){ending}. "
+        f"Received: '{directory}' without any{instead}. {advice or 'Check the path.'}"
+    )
+
+
+def _warn_of_unsupported(directory: str | os.PathLike[str], unsupported: Mapping[str, str]) -> None:
+    if unsupported:
+        _log.warning(
+            "'%s' holds %s in unsupported formats, which are ignored, such as '%s'.",
+            printable(directory),
+            printable(count_by_format(unsupported)),
+            printable(os.path.basename(next(iter(unsupported.values())))),
+        )
+
+
+def count_by_format(files: Mapping[str, str]) -> str:
+    """Returns the number of files of each format: ``"3 files (2 .heic, 1 .jp2)"``."""
+    counts = Counter(
+        os.path.splitext(path)[1].lower() or "without extension" for path in files.values()
+    )
+    listed = ", ".join(
+        f"{count} {extension}" for extension, count in counts.most_common(_FORMATS_IN_MESSAGES)
+    )
+    more = ", ..." if len(counts) > _FORMATS_IN_MESSAGES else ""
+    return f"{counted(len(files), 'file')} ({listed}{more})"
+
+
+def composed(text: str) -> str:
+    """Returns a text in Unicode's composed form, NFC."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def take_shard(items: Sequence[_Item], shard: Sequence[int], what: str) -> Sequence[_Item]:
+    """Returns every ``count``-th item from number ``index`` on.
+
+    Args:
+        items: All items, in an order that is the same for each worker.
+        shard: ``(index, count)``.
+        what: str. Name of the items, such as ``"images"``, for the message.
+
+    Raises:
+        TypeError: If the two are no integers.
+        ValueError: If the index is not in [0, count).
+    """
+    message = (
+        "`shard` must be (index, count), the index in [0, count). "
+        f"Received: shard={shard!r}. (0, 4), (1, 4), (2, 4) and (3, 4) are all four quarters "
+        f"of the {what}."
+    )
+    try:
+        index, count = (require_integer("shard", number, 0, "") for number in shard)
+    except (TypeError, ValueError) as error:
+        raise type(error)(message) from None
+    if not index < count:
+        raise ValueError(message)
+    return items[index::count]
