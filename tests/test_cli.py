@@ -85,7 +85,7 @@ def test_class_tables_can_be_named(folders, capsys, name):
         (["--group-by", "("], "`--group-by` must be a regular expression"),
         (["--channels", "0"], "`--channels` must be a positive integer"),
         (["--max-pixels", "0"], "`--max-pixels` must be a positive integer"),
-        (["--split", "1", "1", "1"], "`--split` must be three shares"),
+        (["--split", "1", "1", "1"], "`--split` must be three"),
         (["--label-map", "1:0", "--label-map", "1:2"], "`--label-map` must name an id once"),
         (
             ["--label-map", "1:0", "--encoding", "binary"],
