@@ -32,7 +32,7 @@ from machine import machine
 from training_runs import EpochSeconds, Split, add_data, read_seconds, run, write_json
 
 import unetv2
-from unetv2.training.data import examine
+from unetv2.training.data import inspect_data
 from unetv2.training.feed import Feed
 from unetv2.training.recipes import FAST, get
 
@@ -79,13 +79,11 @@ def supervised(
         (None, None, 3), split.n_classes, filters=filters, seed=seed,
         ignore_class=split.ignore_class, **PLAIN,
     )  # fmt: skip
-    inputs = examine(model, train, validation, FAST)
+    spec = inspect_data(model, train, validation, FAST)
     weights = unetv2.class_weights(
         train, split.n_classes, ignore_class=split.ignore_class, method=str(FAST.class_weights)
     )
-    feed = Feed(
-        train, inputs.n_pairs, inputs.batch_size, inputs.rebatched, inputs.augmentation, seed
-    )
+    feed = Feed(train, None, spec, seed=seed)
     levels = range(1, len(DEEP_WEIGHTS))
     outputs = [model.output] + [
         keras.layers.Conv2D(split.n_classes, 1, dtype="float32", name=f"head_{level}")(
@@ -107,9 +105,9 @@ def supervised(
     lines = folder / "seconds.jsonl"
     lines.unlink(missing_ok=True)
     clock = EpochSeconds(lines)
-    for start, end, scale in FAST.spans(epochs):
-        batches = feed.batches(scale).map(coarser)
-        feed.begin(start)
+    for start, end, scale in FAST.phases(epochs):
+        batches = feed.batches(scale)[0].map(coarser)
+        feed.start_epoch(start)
         trained.fit(
             batches, initial_epoch=start, epochs=end, shuffle=False, verbose=2, callbacks=[clock]
         )
@@ -126,11 +124,11 @@ def supervised(
 
 
 def cost(found: dict[str, Any], epochs: int) -> float:
-    """Returns the computed seconds of a training, without the first epoch of a stage."""
+    """Returns the computed seconds of a training, without the first epoch of a phase."""
     seconds = found["processor_seconds"]
     total = 0.0
-    for start, end, _ in FAST.spans(epochs):
-        # The first epoch of a stage builds the graph; so short a stage cannot be told apart.
+    for start, end, _ in FAST.phases(epochs):
+        # The first epoch of a phase includes building the graph, unless it is the only one.
         steady = seconds[start + 1 : end] or seconds[start:end]
         total += statistics.median(steady) * (end - start)
     return total

@@ -38,7 +38,7 @@ MARGIN = 0.05
 # Forward is a third of a training step; half leaves room to build the graph.
 EVALUATION_SHARE = 0.5
 
-FIRST = dataclasses.replace(FAST, name="first", batch_size=None, stages=((1, 1),))
+FIRST = dataclasses.replace(FAST, name="first", batch_size=None, progressive_resizing=((1, 1),))
 WHOLE = dataclasses.replace(FIRST, name="whole", learning_rate=FAST.learning_rate / 2, warmup=0.1)
 
 
@@ -95,7 +95,7 @@ def speed(
     unetv2.train(
         model, dataset.take(steps), None, recipe=dataclasses.replace(recipe, learning_rate=1e-6),
         epochs=2, output_dir=folder / "speed", overwrite=True, callbacks=[EpochSeconds(lines)],
-        verbose=0,
+        progress=False,
     )  # fmt: skip
     shutil.rmtree(folder / "speed")
     first, second = read_seconds(lines, "training")
@@ -158,7 +158,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         print(f"{recipe.name}: {epochs} epochs in {usable / 60:.1f} minutes", flush=True)
         training = unetv2.train(
             model, dataset, None, recipe=recipe, epochs=epochs, output_dir=folder / recipe.name,
-            overwrite=arguments.overwrite, callbacks=[Deadline(end)], seed=seed, verbose=2,
+            overwrite=arguments.overwrite, callbacks=[Deadline(end)], seed=seed, progress="epoch",
         )  # fmt: skip
         seconds_trained = time.monotonic() - now
         scores = evaluate(model, held)

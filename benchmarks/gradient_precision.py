@@ -41,7 +41,7 @@ def trained(
     with tempfile.TemporaryDirectory() as folder:
         training = unetv2.train(
             model, train, validation, recipe=recipe, epochs=arguments.epochs, seed=seed,
-            output_dir=folder, verbose=2,
+            output_dir=folder, progress="epoch",
             strategy=Distribution(strategy=strategy, gradients=gradients),
         )  # fmt: skip
     scores = training.history["val_mean_iou"]

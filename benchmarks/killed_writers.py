@@ -29,7 +29,7 @@ from unetv2.exporting.formats.base import get_format
 from unetv2.files import beside
 from unetv2.inference.mask_file import encode, mask_writer, read_note
 from unetv2.scratch import sweep
-from unetv2.training.checkpoint import State
+from unetv2.training.checkpoint import TrainingState
 
 SIZE = (24, 32)
 N_CLASSES = 3
@@ -182,15 +182,15 @@ def writers(data: Path) -> list[Writer]:
         model = unetv2.build_unetv2((*SIZE, 3), 23, filters=2, depth=1, seed=0)
         unetv2.train(
             model, batches, batches, recipe="reference", epochs=1 + version, output_dir=folder,
-            resume=True, checkpoint_minutes=0, verbose=0,
+            resume=True, checkpoint_minutes=0, progress=False,
         )  # fmt: skip
 
     def trained(folder: Path) -> dict[str, Any]:
         if not (folder / "checkpoint.npz").exists():
             return {}
-        found = State.load(folder / "checkpoint.npz").epoch
+        found = TrainingState.load(folder / "checkpoint.npz").epoch
         if (folder / "within_epoch.npz").exists():
-            State.load(folder / "within_epoch.npz")
+            TrainingState.load(folder / "within_epoch.npz")
         if found:
             with zipfile.ZipFile(folder / "model.keras") as archive:
                 assert archive.testzip() is None

@@ -22,7 +22,7 @@ from unetv2.exporting.formats.base import DESCRIPTION, get_format
 from unetv2.keras_files import load_weights
 from unetv2.prediction.predictor import load
 from unetv2.prediction.video_file import open_video
-from unetv2.training.checkpoint import RUN, State, open_folder
+from unetv2.training.checkpoint import RUN, TrainingState, open_folder
 
 SIZE = (24, 32)
 
@@ -215,7 +215,7 @@ def _read_evaluation(path: Path) -> Any:
 def _checkpoint(folder: Path) -> Path:
     random = np.random.default_rng(0)
     variables = {"model": [random.normal(size=(3, 3, 3, 4)), random.normal(size=4)]}
-    State(epoch=3, best=0.5, history=[{"epoch": 0, "loss": 1.5}], variables=variables).save(
+    TrainingState(epoch=3, best=0.5, history=[{"epoch": 0, "loss": 1.5}], variables=variables).save(
         folder / "checkpoint.npz"
     )
     return folder / "checkpoint.npz"
@@ -306,7 +306,7 @@ def kinds() -> list[Kind]:
         Kind("artifact, .tflite", _single("litert"), **artifact),
         Kind("artifact, .onnx", _single("onnx"), **artifact),
         Kind("evaluation", _evaluation, _read_evaluation, sealed=True, digest=True),
-        Kind("checkpoint", _checkpoint, State.load, sealed=True, digest=True),
+        Kind("checkpoint", _checkpoint, TrainingState.load, sealed=True, digest=True),
         Kind("run.json", _run, _read_run, sealed=True, digest=True),
         Kind("cache", _entry, _read_entry, sealed=True, digest=True),
         Kind(".keras", _keras, _read_keras, sealed=True, share=0.4),

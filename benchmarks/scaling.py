@@ -37,23 +37,24 @@ def work(arguments: argparse.Namespace) -> None:
     import tensorflow as tf
 
     import unetv2
-    from unetv2.distributed.collectives import Crew, pool
-    from unetv2.distributed.loop import Steps, mirrored
+    from unetv2.distributed.collectives import Collectives
+    from unetv2.distributed.loop import Steps
+    from unetv2.distributed.replication import pool, replicate
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     addresses = arguments.addresses.split(",")
-    crew = Crew(unetv2.distributed.connect(addresses, arguments.index))
+    strategy = unetv2.distributed.connect(addresses, arguments.index)
     model = unetv2.build_unetv2(
         (*IMAGE_SIZE, 3), N_CLASSES, dtype=arguments.dtype, filters=arguments.filters,
         normalization=arguments.normalization, seed=0,
     )  # fmt: skip
-    own = arguments.batch_size // crew.size
-    rng = np.random.default_rng(crew.index)
+    own = arguments.batch_size // len(addresses)
+    rng = np.random.default_rng(arguments.index)
     images = rng.random((own, *IMAGE_SIZE, 3), dtype=np.float32)
     masks = rng.integers(0, N_CLASSES, (own, *IMAGE_SIZE, 1), dtype=np.int32)
     loss = unetv2.losses.CrossEntropyDice()
-    if crew.strategy is None:
+    if strategy is None:
         model.compile(keras.optimizers.Adam(1e-4, global_clipnorm=1.0), loss)
         batch = tf.constant(images), tf.constant(masks)
 
@@ -61,18 +62,18 @@ def work(arguments: argparse.Namespace) -> None:
             return model.train_on_batch(*batch)
 
     else:
-        model = mirrored(model, crew, synchronize=True)
+        model = replicate(model, Collectives(strategy), synchronize=True)
         pool(loss)
-        with crew.scope():
+        with strategy.scope():
             model.compile(keras.optimizers.Adam(1e-4, global_clipnorm=1.0), loss)
             model.optimizer.build(model.trainable_variables)
         part = tf.data.Dataset.from_tensors((images, masks, np.int32(own))).repeat()
-        iterator = iter(crew.strategy.distribute_datasets_from_function(lambda _: part))
-        steps = Steps(model, crew, arguments.gradients)
-        signals = np.zeros(2, np.float32)
+        iterator = iter(strategy.distribute_datasets_from_function(lambda _: part))
+        steps = Steps(model, strategy, arguments.gradients)
+        flags = np.zeros(2, np.float32)
 
         def step() -> Any:
-            return np.asarray(steps.train(iterator, signals))
+            return np.asarray(steps.train(iterator, flags))
 
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -85,7 +86,8 @@ class Group:
     """Worker processes that make steps together."""
 
     def __init__(self, n: int, dtype: str, gradients: str, arguments: argparse.Namespace) -> None:
-        from unetv2.distributed import free_addresses
+        sys.path.append(str(Path(__file__).resolve().parents[1] / "examples"))
+        from local_workers import free_addresses
 
         self.n = n
         addresses = ",".join(free_addresses(n))

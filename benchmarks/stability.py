@@ -3,7 +3,7 @@
 Trains each recipe with each seed, a small network on CamVid or on synthetic scenes, and counts
 
 - collapses: epochs after the fifth whose training loss is more than twice the lowest one before, in
-  the same stage of the recipe, since losses of different image sizes are not comparable;
+  the same phase of the recipe, since losses of different image sizes are not comparable;
 - rollbacks: how often `unetv2.train` returned to a checkpoint. It does so after such a jump, so a
   collapse that it detects is counted as a rollback only.
 
@@ -31,15 +31,15 @@ EPOCHS_BEFORE = 5
 JUMP = 2.0
 
 
-def collapses(losses: list[float], spans: list[tuple[int, int, float]]) -> int:
+def collapses(losses: list[float], phases: list[tuple[int, int, float]]) -> int:
     """Counts the epochs whose loss jumped or is not a number.
 
     Args:
         losses: The training loss of each epoch.
-        spans: ``(first epoch, end, scale)`` of each stage.
+        phases: ``(start, end, scale)`` of each phase of progressive resizing.
     """
     count = 0
-    for start, end, _ in spans:
+    for start, end, _ in phases:
         lowest = math.inf
         for epoch in range(start, min(end, len(losses))):
             loss = losses[epoch]
@@ -78,7 +78,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 print(error)
                 runs.append({"recipe": {"name": name}, "seed": seed, "failed": str(error)})
                 continue
-            found["collapses"] = collapses(found["loss"], recipe.spans(arguments.epochs))
+            found["collapses"] = collapses(found["loss"], recipe.phases(arguments.epochs))
             runs.append(found)
     return runs
 

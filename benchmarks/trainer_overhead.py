@@ -119,7 +119,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> tuple[list[float], l
     turns = Turns(bare, images(0), images(1))
     unetv2.train(
         models[0], images(0), images(1), recipe=REFERENCE, epochs=epochs,
-        output_dir=folder / "run", callbacks=[turns], seed=arguments.seed, verbose=0,
+        output_dir=folder / "run", callbacks=[turns], seed=arguments.seed, progress=False,
     )  # fmt: skip
     return turns.ours[1:], turns.theirs[1:]
 

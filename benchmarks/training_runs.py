@@ -210,7 +210,7 @@ def run(
     lines = folder / "seconds.jsonl"
     training = unetv2.train(
         model, train, validation, recipe=recipe, epochs=epochs, output_dir=folder, resume=True,
-        callbacks=[EpochSeconds(lines)], seed=seed, verbose=2,
+        callbacks=[EpochSeconds(lines)], seed=seed, progress="epoch",
         checkpoint_minutes=NO_CHECKPOINT_WITHIN_AN_EPOCH,
     )  # fmt: skip
     result = {

@@ -29,8 +29,7 @@ def help_of(command: str) -> str:
     """Returns the output of a command with ``--help``.
 
     Args:
-        command: str. Such as ``"unetv2 train"``, ``"python -m unetv2.distributed"`` or
-            ``"python examples/train_carseg.py"``.
+        command: str. Such as ``"unetv2 train"`` or ``"python examples/train_carseg.py"``.
 
     Returns:
         str. Without the line feed at its end.

@@ -51,7 +51,7 @@ def trained() -> Path:
         epochs=EPOCHS,
         output_dir=output,
         resume=True,
-        verbose=2,
+        progress="epoch",
     )
     return output / "model.keras"
 

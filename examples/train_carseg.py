@@ -181,7 +181,7 @@ def train(task: Task, arguments: argparse.Namespace) -> tuple[keras.Model, unetv
         resume=arguments.resume,
         overwrite=not arguments.resume,
         seed=arguments.seed,
-        verbose=1 if sys.stdout.isatty() else 2,
+        progress=True if sys.stdout.isatty() else "epoch",
     )
     return model, training
 

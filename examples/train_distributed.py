@@ -1,10 +1,10 @@
-"""Trains on several workers, here processes of this machine on the loopback interface.
+"""Trains with several workers, here processes of this machine that communicate over loopback.
 
     python examples/train_distributed.py                # two workers, one thread each
     python examples/train_distributed.py --workers 4 --epochs 10
 
-The only differences from a training on one machine are `connect()` at the start and `strategy=` in
-`train`. On several machines, each runs its own process with the same `--addresses`; see
+Compared with a training on one machine, it calls `connect()` at its start and passes `strategy=` to
+`train`. On several machines, start one process on each with the same `--addresses`; see
 docs/distributed.rst. First, one worker makes a few steps alone, for comparison.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 SCENE_SIZE = (96, 128)
-FIRST_STEPS = 2  # For tracing and warming up.
+FIRST_STEPS = 2  # Slower, as they build graphs.
 
 
 def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -30,14 +30,18 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--workers", type=int, default=2, help="number of processes")
-    parser.add_argument("--threads", type=int, default=1, help="threads per worker")
-    parser.add_argument("--epochs", type=int, default=2, help="epochs of the training")
-    parser.add_argument("--scenes", type=int, default=128, help="number of synthetic scenes")
-    parser.add_argument("--batch-size", type=int, default=32, help="global batch size")
-    parser.add_argument("--filters", type=int, default=32, help="width of the network")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each process")
+    parser.add_argument("--epochs", type=int, default=2, help="number of epochs")
+    parser.add_argument("--scenes", type=int, default=128, help="number of synthetic images")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, help="images per step, of all workers"
+    )
+    parser.add_argument("--filters", type=int, default=32, help="filters of the first level")
     parser.add_argument("--output", type=Path, default=Path("runs/distributed"))
-    parser.add_argument("--compare-steps", type=int, default=4, help="of one worker; 0 skips them")
-    parser.add_argument("--deadline", type=float, default=3600.0, help="seconds")
+    parser.add_argument(
+        "--compare-steps", type=int, default=4, help="steps of one worker; 0 skips them"
+    )
+    parser.add_argument("--deadline", type=float, default=3600.0, help="timeout in seconds")
     parser.add_argument("--index", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--addresses", default="", help=argparse.SUPPRESS)
     parser.add_argument("--name", default="workers", help=argparse.SUPPRESS)
@@ -45,7 +49,7 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Runs one worker."""
+    """Trains as one worker."""
     import keras
     import tensorflow as tf
 
@@ -54,11 +58,11 @@ def work(arguments: argparse.Namespace) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     addresses = arguments.addresses.split(",")
-    # Waits for the other workers.
+    # Must precede all computations; waits for the other workers.
     strategy = unetv2.distributed.connect(addresses, arguments.index)
 
     class Clock(keras.callbacks.Callback):
-        """Measures the steps, and ends the comparison after a number of them."""
+        """Measures steps, and ends a comparison after so many."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -70,7 +74,7 @@ def work(arguments: argparse.Namespace) -> None:
             self._last = time.perf_counter()
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            """Stops the clock."""
+            """Stops it."""
             self.seconds.append(time.perf_counter() - self._last)
             enough = FIRST_STEPS + arguments.compare_steps
             if arguments.name == "alone" and len(self.seconds) >= enough:
@@ -102,7 +106,7 @@ def work(arguments: argparse.Namespace) -> None:
         overwrite=True,
         callbacks=[clock],
         strategy=strategy,
-        verbose=1 if sys.stdout.isatty() else 2,
+        progress=True if sys.stdout.isatty() else "epoch",
     )
     if arguments.index == 0:
         steps = clock.seconds[FIRST_STEPS:] or clock.seconds
@@ -110,8 +114,8 @@ def work(arguments: argparse.Namespace) -> None:
 
 
 def steps_per_second(arguments: argparse.Namespace, name: str, n: int) -> float:
-    """Trains with n workers and returns the inverse of the median step."""
-    from unetv2.distributed import LocalWorkers, free_addresses
+    """Trains with some workers and returns the median number of steps per second."""
+    from local_workers import LocalWorkers, free_addresses
 
     addresses = free_addresses(n)
     command = [sys.executable, __file__, *sys.argv[1:], "--name", name]
@@ -131,7 +135,7 @@ def steps_per_second(arguments: argparse.Namespace, name: str, n: int) -> float:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Starts the workers, or runs one."""
+    """Starts the workers, or trains as one of them."""
     arguments = parse_arguments(words)
     if arguments.index is not None:
         work(arguments)
@@ -144,7 +148,7 @@ def main(words: Sequence[str] | None = None) -> None:
         unetv2.synthetic.write_driving_scenes(folder, arguments.scenes, image_size=SCENE_SIZE)
     alone = None
     if arguments.compare_steps:
-        print("One worker, for comparison:", flush=True)
+        print("One worker, to compare with:", flush=True)
         alone = steps_per_second(arguments, "alone", 1)
     print(f"{arguments.workers} workers:", flush=True)
     together = steps_per_second(arguments, "workers", arguments.workers)

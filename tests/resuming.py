@@ -24,7 +24,9 @@ import unetv2
 SIZE, EPOCHS, STEPS = (16, 24), 3, 4
 SETUPS = {
     # The first two of three epochs at half the size.
-    "all": unetv2.recipes.get("fast", batch_size=2, average=0.9, stages=((0.67, 0.5), (0.33, 1))),
+    "all": unetv2.recipes.get(
+        "fast", batch_size=2, ema_momentum=0.9, progressive_resizing=((0.67, 0.5), (0.33, 1))
+    ),
     "plain": unetv2.recipes.get("reference", batch_size=2, augmentation="driving"),
     "failing": unetv2.recipes.get("reference", batch_size=2),
 }
@@ -101,7 +103,7 @@ def train(folder: Path, name: str, setup: str, callbacks: list[Any], *, seed: in
     model = network(seed)
     training = unetv2.train(
         model, data, validation, recipe=SETUPS[setup], epochs=EPOCHS, output_dir=folder / name,
-        resume=True, callbacks=callbacks, verbose=0,
+        resume=True, callbacks=callbacks, progress=False,
         # Ctrl-C needs none.
         checkpoint_minutes=0.0 if callbacks and not by_hand else 10.0,
     )  # fmt: skip

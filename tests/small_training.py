@@ -51,7 +51,7 @@ def train(folder: Path, model: Any = None, data: Any = None, **options: Any) -> 
     """Trains two epochs, validated on the same images, unless told otherwise."""
     model = network() if model is None else model
     data = batches() if data is None else data
-    options = {"validation": data, "recipe": PLAIN, "epochs": 2, "verbose": 0, **options}
+    options = {"validation": data, "recipe": PLAIN, "epochs": 2, "progress": False, **options}
     return unetv2.train(model, data, options.pop("validation"), output_dir=folder, **options)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import teamwork
+from local_workers import free_addresses
 
 import unetv2
-from unetv2.distributed import free_addresses
 
 CHILD = [sys.executable, teamwork.__file__]
 

@@ -21,9 +21,14 @@ import unetv2
 from unetv2.distributed import Distribution, connect
 
 SIZE, N_CLASSES = (24, 32), 23
-PLAIN = unetv2.recipes.get("reference", batch_size=4, stages=((1, 1),))
+PLAIN = unetv2.recipes.get("reference", batch_size=4, progressive_resizing=((1, 1),))
 FULL = unetv2.recipes.get(
-    "fast", batch_size=4, average=0.9, learning_rate=5e-3, stages=((0.5, 0.5), (0.5, 1)), warmup=0.0
+    "fast",
+    batch_size=4,
+    ema_momentum=0.9,
+    learning_rate=5e-3,
+    progressive_resizing=((0.5, 0.5), (0.5, 1)),
+    warmup=0.0,
 )
 RECIPES = {
     # Clipped gradients, nothing else.
@@ -93,7 +98,7 @@ def train(folder: Path, job: dict[str, Any], strategy: Any) -> None:
     training = unetv2.train(
         model, data, validation, recipe=RECIPES[job["recipe"]], epochs=job.get("epochs", 2),
         output_dir=output, resume=job.get("resume", False), callbacks=callbacks,
-        strategy=strategy, verbose=0, checkpoint_minutes=job.get("minutes", 10.0),
+        strategy=strategy, progress=False, checkpoint_minutes=job.get("minutes", 10.0),
     )  # fmt: skip
     who = job.get("who", "alone")
     np.savez(folder / f"{job['name']}.{who}.npz", *model.get_weights())

@@ -212,7 +212,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(write_pairs, tmp_pat
     assert (load((images, masks), tmp_path / "cache")[1] == 2).all()
 
 
-def test_a_file_is_no_folder(write_pairs, tmp_path):
+def test_output_dir_must_be_a_folder(write_pairs, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError, match="`cache` must be 'memory', None or a folder"):
         load(write_pairs(2), tmp_path / "file")

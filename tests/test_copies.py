@@ -30,8 +30,6 @@ PUBLIC = {
     for name in module.__all__
     if inspect.isclass(value := getattr(module, name))
 }
-# They hold processes and connections.
-OF_THIS_PROCESS = {unetv2.distributed.LocalWorkers}
 
 
 def small():
@@ -151,7 +149,7 @@ def shown(one):
 
 
 def test_every_public_class_is_copied_here():
-    assert {one.__name__ for one in PUBLIC - OF_THIS_PROCESS} <= set(INSTANCES)
+    assert {one.__name__ for one in PUBLIC} <= set(INSTANCES)
 
 
 @pytest.mark.parametrize("make", INSTANCES.values(), ids=INSTANCES)

@@ -185,6 +185,6 @@ def test_training_leaves_no_threads(write_pairs, tmp_path, kept):
     folders = write_pairs(3)
     model = unetv2.build_unetv2((12, 16, 3), 3, filters=1, depth=2)
     data = [make(folders) for _ in range(2)]
-    unetv2.train(model, *data, epochs=1, output_dir=tmp_path / "run", verbose=0)
+    unetv2.train(model, *data, epochs=1, output_dir=tmp_path / "run", progress=False)
     del data, model
     kept.require_nothing()

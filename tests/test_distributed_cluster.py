@@ -9,10 +9,10 @@ import threading
 import time
 
 import pytest
+from local_workers import free_addresses
 
-import unetv2
 from unetv2.distributed import Cluster, connect
-from unetv2.distributed.rendezvous import Waiting, call_together, may_start
+from unetv2.distributed.rendezvous import ChiefListener, may_start, summon_workers
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def test_a_wrong_cluster_is_refused(workers, index, message):
         Cluster(workers, index)
 
 
-def test_workers_and_index_come_together(monkeypatch):
+def test_workers_and_index_must_be_passed_together(monkeypatch):
     monkeypatch.delenv("JOB_COMPLETION_INDEX", raising=False)
-    with pytest.raises(ValueError, match="`workers` must come with `index`"):
+    with pytest.raises(ValueError, match="`workers` must be passed together with `index`"):
         connect(["a:1", "b:1"])
-    with pytest.raises(ValueError, match="`index` must come with `workers`"):
+    with pytest.raises(ValueError, match="`index` must be passed together with `workers`"):
         connect(index=0)
 
 
@@ -88,38 +88,38 @@ def test_a_port_in_use_is_an_error_at_once():
 
 
 def meet(workers, other_workers):
-    """Returns what the chief finds wrong, and the word that another worker hears."""
-    words = []
+    """Returns the problems that the chief finds, and the reply that another worker receives."""
+    replies = []
     other = Cluster(other_workers, 1)
 
-    def come():
-        with Waiting(other) as waiting:
-            words.append(waiting.until(time.monotonic() + 20))
+    def listen():
+        with ChiefListener(other) as listener:
+            replies.append(listener.wait(time.monotonic() + 20))
 
-    thread = threading.Thread(target=come)
+    thread = threading.Thread(target=listen)
     thread.start()
-    wrong = call_together(Cluster(workers, 0), time.monotonic() + 20)
+    problems = summon_workers(Cluster(workers, 0), time.monotonic() + 20)
     thread.join()
-    return wrong, words[0]
+    return problems, replies[0]
 
 
-def test_workers_that_are_alike_may_start():
-    workers = unetv2.distributed.free_addresses(2)
-    wrong, word = meet(workers, workers)
-    assert not wrong
-    assert may_start(word)
+def test_equal_workers_start():
+    workers = free_addresses(2)
+    problems, reply = meet(workers, workers)
+    assert not problems
+    assert may_start(reply)
 
 
-def test_workers_with_other_lists_may_not_and_both_know_why():
-    workers = unetv2.distributed.free_addresses(3)
-    wrong, word = meet(workers[:2], [workers[2], workers[1]])
-    assert len(wrong) == 1
-    assert f"worker 1 ({workers[1]}) has workers=" in wrong[0]
-    assert word == wrong[0]
-    assert not may_start(word)
+def test_workers_with_different_lists_do_not_start():
+    workers = free_addresses(3)
+    problems, reply = meet(workers[:2], [workers[2], workers[1]])
+    assert len(problems) == 1
+    assert f"worker 1 ({workers[1]}) has workers=" in problems[0]
+    assert reply == problems[0]
+    assert not may_start(reply)
 
 
 def test_a_missing_worker_is_named():
-    workers = unetv2.distributed.free_addresses(2)
-    (wrong,) = call_together(Cluster(workers, 0), time.monotonic() + 0.5)
-    assert wrong == f"worker 1 ({workers[1]}) did not open: connection refused"
+    workers = free_addresses(2)
+    (problem,) = summon_workers(Cluster(workers, 0), time.monotonic() + 0.5)
+    assert problem == f"worker 1 ({workers[1]}) cannot be reached: connection refused"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from data_service import served, start_service
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_training import batches
@@ -12,7 +13,7 @@ from small_training import batches
 import unetv2
 from unetv2.data.dataset_info import info_of
 from unetv2.data.pipeline import Share
-from unetv2.distributed.collectives import pool
+from unetv2.distributed.replication import pool
 
 
 def together(data_of, batch_size, total):
@@ -29,7 +30,7 @@ def together(data_of, batch_size, total):
 
 @settings(max_examples=8)
 @given(n=st.integers(1, 20), batch_size=st.integers(1, 8), total=st.integers(1, 5))
-def test_parts_make_up_the_batches(n, batch_size, total):
+def test_shards_add_up_to_the_batches(n, batch_size, total):
     dataset = tf.data.Dataset.range(n).batch(batch_size)
     found = [[] for _ in range(-(-n // batch_size))]
     for number in range(total):
@@ -46,7 +47,7 @@ def test_parts_make_up_the_batches(n, batch_size, total):
     assert found == [batch.numpy().tolist() for batch in dataset]
 
 
-def test_a_workers_replicas_take_turns():
+def test_replicas_of_a_worker_alternate():
     dataset = tf.data.Dataset.range(8).batch(8)
     one_by_one = [
         next(part.numpy().tolist() for part, _ in Share(number, 1, 4).parts(dataset))
@@ -69,11 +70,11 @@ def test_shared_images_are_those_of_the_whole(write_pairs, total):
     folders = write_pairs(7)
     whole = unetv2.make_dataset(*folders, **options, crop_size=(8, 9), augmentation=augmentation)
     shared = unetv2.make_dataset(*folders, **options, crop_size=(8, 9), augmentation=augmentation)
-    origin = info_of(shared)
+    info = info_of(shared)
 
     def share(size, own):
-        origin.epoch.next = 1
-        return origin.share(size, own)
+        info.epoch.next = 1
+        return info.share(size, own)
 
     info_of(whole).epoch.next = 1
     wanted = [[np.asarray(one) for one in batch] for batch in whole]
@@ -144,7 +145,7 @@ def test_pooled_losses_of_parts_are_that_of_the_whole(kind, cut, seed):
     assert np.mean(values) == pytest.approx(whole, rel=1e-5)
 
 
-def test_a_loss_without_replicas_is_what_it_was():
+def test_pooling_without_replicas_changes_nothing():
     masks = np.array([[[0, 1]]])
     logits = np.array([[[[1.0, 0.0], [0.5, 2.0]]]])
     loss = unetv2.losses.CrossEntropyDice()
@@ -154,19 +155,19 @@ def test_a_loss_without_replicas_is_what_it_was():
 
 
 def test_a_service_gives_the_same_batches():
-    dispatcher, _worker = unetv2.distributed.start_service(0)
+    dispatcher, _worker = start_service(0)
     address = dispatcher.target.removeprefix("grpc://")
     data = batches(5, 2).shuffle(3, seed=0, reshuffle_each_iteration=False)
-    served = unetv2.distributed.served(data, address)
-    assert int(served.cardinality()) == 3
-    for one, same in zip(data, served, strict=True):
+    remote = served(data, address)
+    assert int(remote.cardinality()) == 3
+    for one, same in zip(data, remote, strict=True):
         for part, same_part in zip(one, same, strict=True):
             np.testing.assert_array_equal(part, same_part)
 
 
-def test_what_cannot_be_served_says_why(write_pairs):
+def test_data_that_cannot_be_served_is_refused(write_pairs):
     ours = unetv2.make_dataset(*write_pairs(3), n_classes=3, image_size=(12, 16))
-    with pytest.raises(ValueError, match="`dataset` must consist of TensorFlow's functions"):
-        unetv2.distributed.served(ours, "127.0.0.1:1")
-    with pytest.raises(ValueError, match="`dataset` must say how many batches it has"):
-        unetv2.distributed.served(batches().repeat(), "127.0.0.1:1")
+    with pytest.raises(ValueError, match="`dataset` must consist of TensorFlow functions"):
+        served(ours, "127.0.0.1:1")
+    with pytest.raises(ValueError, match="`dataset` must have a known cardinality"):
+        served(batches().repeat(), "127.0.0.1:1")

@@ -35,8 +35,7 @@ def programs():
     """Returns the programs of this project that parse arguments."""
     files = [path for folder in ("examples", "benchmarks") for path in (ROOT / folder).glob("*.py")]
     files = [path for path in files if "ArgumentParser(" in path.read_text(encoding="utf-8")]
-    own = ["unetv2", "python -m unetv2.distributed"]
-    return [*own, *(f"python {path.relative_to(ROOT).as_posix()}" for path in sorted(files))]
+    return ["unetv2", *(f"python {path.relative_to(ROOT).as_posix()}" for path in sorted(files))]
 
 
 @pytest.mark.parametrize("command", named(SHOWN))

@@ -12,7 +12,7 @@ from unetv2.exporting.graph import Placement, enlarge, shrink
 from unetv2.inference.inputs import PreparedImage, unpadded
 from unetv2.inference.prediction import Strip, resize_strips
 from unetv2.preprocessing import INTERPOLATIONS
-from unetv2.training.feed import scaled_size, shrunk
+from unetv2.training.feed import shrink as shrink_batch
 
 sides = st.integers(1, 40)
 pairs = st.tuples(sides, sides)
@@ -172,8 +172,10 @@ def test_data_sets_prediction_and_exported_graphs_resize_alike(tmp_path, source,
 def test_stages_at_a_lower_size_resize_as_data_sets_do(size, scale):
     image = np.random.default_rng(0).random((*size, 3), np.float32)
     mask = np.random.default_rng(1).integers(0, 9, size).astype(np.int32)
-    images, masks = shrunk(tf.constant(image[None]), tf.constant(mask[None, ..., None]), scale)
-    smaller = tuple(scaled_size(side, scale) for side in size)
+    images, masks = shrink_batch(
+        tf.constant(image[None]), tf.constant(mask[None, ..., None]), scale
+    )
+    smaller = tuple(max(1, round(side * scale)) for side in size)
     geometry = Geometry(smaller, smaller)
     np.testing.assert_allclose(images[0], resize_image(image, geometry), atol=1e-6)
     np.testing.assert_array_equal(masks[0, ..., 0], resize_mask(mask, geometry))

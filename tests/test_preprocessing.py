@@ -224,7 +224,9 @@ def test_train_on_other_data_keeps_what_the_model_knew(tmp_path):
         model = small()
         model.preprocessing = known
         folder = tmp_path / str(number)
-        unetv2.train(model, batches(), None, recipe=PLAIN, epochs=1, output_dir=folder, verbose=0)
+        unetv2.train(
+            model, batches(), None, recipe=PLAIN, epochs=1, output_dir=folder, progress=False
+        )
         assert keras.models.load_model(folder / "model.keras").preprocessing == known
 
 

@@ -101,7 +101,7 @@ def test_a_class_table_that_does_not_fit_is_left_out_by_all(tmp_path, caplog):
     numbered = unetv2.ClassTable.numbered(4, 255)
 
     def trained(model):
-        unetv2.train(model, data, None, epochs=1, output_dir=tmp_path / "run", verbose=0)
+        unetv2.train(model, data, None, epochs=1, output_dir=tmp_path / "run", progress=False)
         assert model.preprocessing.classes is None
         saved = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
         assert saved.preprocessing.classes is None

@@ -19,7 +19,7 @@ from leftovers import left_behind
 from small_training import PLAIN, network, train
 
 import unetv2
-from unetv2.training.checkpoint import State, open_folder
+from unetv2.training.checkpoint import TrainingState, open_folder
 
 CHILD = [sys.executable, resuming.__file__]
 INTERRUPTED = {
@@ -61,7 +61,7 @@ def assert_same(one: Path, other: Path) -> None:
         assert weights.files == others.files
         for name in weights.files:
             np.testing.assert_array_equal(weights[name], others[name])
-    state, other_state = (State.load(path / "checkpoint.npz") for path in (one, other))
+    state, other_state = (TrainingState.load(path / "checkpoint.npz") for path in (one, other))
     variables, other_variables = state.variables, other_state.variables
     state.variables = other_state.variables = {}
     assert state == other_state
@@ -72,13 +72,13 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("name", INTERRUPTED)
-def test_an_interrupted_training_ends_as_one_that_was_not(folder, name):
+def test_a_resumed_training_equals_an_uninterrupted_one(folder, name):
     assert_same(folder / INTERRUPTED[name].split(":")[0], folder / name)
     assert not (folder / name / "within_epoch.npz").exists()
 
 
 @pytest.mark.slow
-def test_wherever_it_is_interrupted_it_ends_the_same(folder):
+def test_resume_is_exact_from_any_point(folder):
     jobs = [f"{name}:{job}" for name, job in MORE.items()]
     subprocess.run([*CHILD, folder, *jobs], check=True, timeout=900)
     for name, job in MORE.items():
@@ -89,22 +89,22 @@ def test_trainings_differ_where_they_should(folder):
     # Otherwise the test above would hold of anything.
     with pytest.raises(AssertionError):
         assert_same(folder / "all", folder / "plain")
-    assert State.load(folder / "failing" / "checkpoint.npz").events
+    assert TrainingState.load(folder / "failing" / "checkpoint.npz").events
 
 
-def test_a_training_killed_within_an_epoch_ends_as_one_that_was_not(folder):
+def test_resume_is_exact_after_a_kill_within_an_epoch(folder):
     run = folder / "killed"
     with subprocess.Popen([*CHILD, folder, "killed:all:slowly"]) as child:
         until = time.monotonic() + 300
         while not (run / "within_epoch.npz").exists() or (
-            State.load(run / "checkpoint.npz").epoch < 1
+            TrainingState.load(run / "checkpoint.npz").epoch < 1
         ):
             assert child.poll() is None, "it ended before it was killed"
             assert time.monotonic() < until
             time.sleep(0.02)
         child.kill()
     assert child.returncode == -signal.SIGKILL
-    assert 1 <= State.load(run / "checkpoint.npz").epoch < resuming.EPOCHS
+    assert 1 <= TrainingState.load(run / "checkpoint.npz").epoch < resuming.EPOCHS
     subprocess.run([*CHILD, folder, "killed:all"], check=True, timeout=300)
     assert_same(folder / "all", run)
 
@@ -121,8 +121,10 @@ def test_resuming_a_finished_training_changes_nothing(tmp_path):
         np.testing.assert_array_equal(one, same)
 
 
-def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
-    recipe = unetv2.recipes.get(PLAIN, schedule="cosine", stages=((0.5, 0.5), (0.5, 1)))
+def test_more_epochs_extend_a_finished_training(tmp_path):
+    recipe = unetv2.recipes.get(
+        PLAIN, schedule="cosine", progressive_resizing=((0.5, 0.5), (0.5, 1))
+    )
     first = train(tmp_path, recipe=recipe)
     more = train(tmp_path, recipe=recipe, epochs=6, resume=True)
     assert more.epoch == list(range(6))
@@ -135,16 +137,16 @@ def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
     assert rates[5] == pytest.approx(0, abs=1e-9)
 
 
-def test_a_stage_entered_anew_has_a_loss_of_its_own(tmp_path):
+def test_an_extended_phase_has_new_losses(tmp_path):
     """After more epochs the images are small again, and their loss may be twice as high."""
     train(tmp_path, validation=None)
-    state = State.load(tmp_path / "checkpoint.npz")
+    state = TrainingState.load(tmp_path / "checkpoint.npz")
     state.lowest_loss = 0.01
     state.save(tmp_path / "checkpoint.npz")
     assert not train(tmp_path, validation=None, epochs=3, resume=True).events
 
 
-def test_what_a_kill_left_half_written_is_ignored_and_removed(tmp_path):
+def test_leftovers_of_a_kill_are_ignored_and_removed(tmp_path):
     train(tmp_path, epochs=1)
     left = [left_behind(tmp_path), left_behind(tmp_path / "images")]
     kept = tmp_path / ".notes.txt"
@@ -155,9 +157,7 @@ def test_what_a_kill_left_half_written_is_ignored_and_removed(tmp_path):
 
 
 @pytest.mark.parametrize("count", range(5))
-def test_a_kill_while_a_run_is_removed_leaves_no_part_of_it_to_the_next(
-    tmp_path, monkeypatch, count
-):
+def test_a_kill_during_overwrite_leaves_nothing_for_the_next_run(tmp_path, monkeypatch, count):
     old = {"recipe": {"name": "old"}}
     names = ("checkpoint.npz", "within_epoch.npz", "model.keras", "history.csv")
     open_folder(tmp_path, old, resume=False, overwrite=False)
@@ -179,10 +179,10 @@ def test_a_kill_while_a_run_is_removed_leaves_no_part_of_it_to_the_next(
     assert described["recipe"] == old["recipe"] or not there
 
 
-def test_a_place_within_an_epoch_that_is_over_is_ignored(tmp_path):
+def test_a_checkpoint_within_a_finished_epoch_is_ignored(tmp_path):
     train(tmp_path / "whole", epochs=2)
     train(tmp_path / "run", epochs=1)
-    old = State.load(tmp_path / "run" / "checkpoint.npz")
+    old = TrainingState.load(tmp_path / "run" / "checkpoint.npz")
     # As if killed after the end of the epoch was saved, before this was removed.
     old.epoch, old.step = 0, 2
     old.save(tmp_path / "run" / "within_epoch.npz")
@@ -192,7 +192,7 @@ def test_a_place_within_an_epoch_that_is_over_is_ignored(tmp_path):
     assert not (tmp_path / "run" / "within_epoch.npz").exists()
 
 
-def test_where_there_is_nothing_to_resume_it_starts(tmp_path):
+def test_resume_starts_a_new_run_in_an_empty_folder(tmp_path):
     assert train(tmp_path / "run", epochs=1, resume=True).epoch == [0]
     # Killed before the first checkpoint: there is only the description.
     (tmp_path / "run" / "checkpoint.npz").unlink()
@@ -213,7 +213,7 @@ class CtrlC(keras.callbacks.Callback):
             time.sleep(0)
 
 
-def test_another_handler_of_ctrl_c_is_left_alone(tmp_path):
+def test_other_handlers_of_ctrl_c_are_kept(tmp_path):
     asked = []
     before = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
     try:
@@ -223,7 +223,7 @@ def test_another_handler_of_ctrl_c_is_left_alone(tmp_path):
     assert asked
 
 
-def test_a_second_ctrl_c_does_not_wait(tmp_path):
+def test_a_second_ctrl_c_ends_at_once(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, callbacks=[CtrlC(2)])
     assert not (tmp_path / "within_epoch.npz").exists()

@@ -8,9 +8,9 @@ import pytest
 from small_training import N_CLASSES, PLAIN, batches, network, train, unet
 
 import unetv2
-from unetv2.training.advice import at_end, at_start, of_one_class, trivial_score
-from unetv2.training.checkpoint import State
-from unetv2.training.data import examine
+from unetv2.training.advice import end_warnings, one_class_warnings, start_warnings, trivial_score
+from unetv2.training.checkpoint import TrainingState
+from unetv2.training.data import inspect_data
 
 ONE = np.array([[0, 5, 0], [0, 3, 0], [0, 2, 0]])
 ALL = np.diag([5, 3, 2])
@@ -22,8 +22,8 @@ def warnings_at_start(model=None, epochs=1, data=None):
     model = network() if model is None else model
     model.preprocessing = unetv2.Preprocessing()
     model.optimizer = keras.optimizers.SGD()
-    return at_start(
-        model, examine(model, data or batches(batch_size=6), None, PLAIN), epochs=epochs
+    return start_warnings(
+        model, inspect_data(model, data or batches(batch_size=6), None, PLAIN), epochs=epochs
     )
 
 
@@ -34,18 +34,22 @@ def warnings_at_end(validation, training=None, on_training=None, trivial=0.05, m
         for epoch, (low, high) in enumerate(zip(validation, training, strict=True))
     ]
     best = int(np.argmax(validation))
-    state = State(best=validation[best], best_epoch=best, history=rows, trivial=trivial)
+    state = TrainingState(
+        best=validation[best], best_epoch=best, history=rows, trivial_score=trivial
+    )
     model = unet(normalization="batch") if model is None else model
-    return at_end(state, model, lambda: training[best] if on_training is None else on_training)
+    return end_warnings(
+        state, model, lambda: training[best] if on_training is None else on_training
+    )
 
 
-def test_a_short_training_is_said_to_be_short():
+def test_too_few_steps_are_warned_about():
     (warning,) = warnings_at_start(epochs=199)
     assert "199 steps (199 epochs of 1). Pass epochs=500" in warning
     assert not warnings_at_start(epochs=200)
 
 
-def test_a_model_that_was_trained_may_be_trained_shortly(tmp_path):
+def test_few_more_steps_of_a_trained_model_are_not_warned_about(tmp_path):
     model = network()
     assert len(train(tmp_path / "a", model, epochs=1, validation=None).warnings) == 2
     again = train(tmp_path / "b", model, epochs=1, validation=None)
@@ -55,27 +59,27 @@ def test_a_model_that_was_trained_may_be_trained_shortly(tmp_path):
     model = unetv2.SegmentationModel(
         image, layer(image), preprocessing=unetv2.Preprocessing(crop_size=(16, 24))
     )
-    assert not at_start(model, examine(model, batches(), None, PLAIN), epochs=1)
+    assert not start_warnings(model, inspect_data(model, batches(), None, PLAIN), epochs=1)
 
 
 @pytest.mark.parametrize(
     ("normalization", "batch_size", "warned"),
     [("batch", 1, True), ("batch", 3, True), ("batch", 4, False), ("group", 1, False)],
 )
-def test_batch_normalization_of_tiny_batches_is_warned_of(normalization, batch_size, warned):
+def test_batch_normalization_of_tiny_batches_is_warned_about(normalization, batch_size, warned):
     model = unet(normalization=normalization)
     found = warnings_at_start(model, epochs=200, data=batches(batch_size=batch_size))
     assert len(found) == warned
     assert all("normalization='group'" in warning for warning in found)
 
 
-def test_frozen_batch_normalization_is_not():
+def test_frozen_batch_normalization_is_not_warned_about():
     model = unet(normalization="batch")
     model.trainable = False
     assert not warnings_at_start(model, epochs=200, data=batches(batch_size=1))
 
 
-def test_a_data_set_that_lost_its_record_is_told_of(tmp_path, caplog):
+def test_unknown_preprocessing_is_warned_about(tmp_path, caplog):
     training = train(tmp_path, epochs=1, validation=None)
     told = [warning for warning in training.warnings if "`model.preprocessing" in warning]
     assert len(told) == 1
@@ -83,10 +87,10 @@ def test_a_data_set_that_lost_its_record_is_told_of(tmp_path, caplog):
 
 
 def epochs_warned_of(*confusions):
-    state, last = State(), len(confusions) - 1
+    state, last = TrainingState(), len(confusions) - 1
     epochs = []
     for epoch, counts in enumerate(confusions):
-        found = of_one_class(state, MODEL, counts, epoch, last=epoch == last)
+        found = one_class_warnings(state, MODEL, counts, epoch, is_last=epoch == last)
         state.warnings += found
         epochs += [epoch] * len(found)
     return epochs
@@ -106,11 +110,11 @@ def epochs_warned_of(*confusions):
         ([ALL, ALL], []),
     ],
 )
-def test_one_class_everywhere_is_said_when_it_means_something(confusions, epochs):
+def test_one_class_warnings_come_after_the_warm_up_or_at_the_end(confusions, epochs):
     assert epochs_warned_of(*confusions) == epochs
 
 
-def test_masks_of_one_class_may_be_called_one_class():
+def test_masks_of_one_class_are_not_warned_about():
     assert epochs_warned_of(np.diag([0, 5, 0])) == []
 
 
@@ -122,7 +126,7 @@ def test_a_good_training_has_no_warnings():
     assert warnings_at_end(noisy) == []
 
 
-def test_a_model_that_computes_otherwise_in_training_is_noticed():
+def test_a_model_that_predicts_differently_in_training_is_warned_about():
     (warning,) = warnings_at_end(GOOD * 0.4, GOOD, on_training=0.3)
     assert "normalization='group'" in warning
     assert "0.240 in validation and 0.600 in training, but 0.300" in warning
@@ -130,21 +134,21 @@ def test_a_model_that_computes_otherwise_in_training_is_noticed():
     assert warnings_at_end(GOOD * 0.6, GOOD, on_training=0.3, model=unet()) == []
 
 
-def test_validation_far_below_training_is_noticed():
+def test_validation_far_below_training_is_warned_about():
     (warning,) = warnings_at_end(GOOD * 0.4, GOOD)
     assert "0.240 in validation and 0.600 in training" in warning
 
 
-def test_a_best_epoch_far_back_is_noticed():
+def test_an_early_best_epoch_is_warned_about():
     falling = np.concatenate([GOOD[:10], GOOD[:10][::-1]])
     (warning,) = warnings_at_end(falling)
     assert "The best epoch was 10 of 20" in warning
     assert warnings_at_end(falling[:9]) == []
 
 
-def test_a_model_that_learned_nothing_is_noticed():
+def test_a_trivial_score_is_warned_about():
     (warning,) = warnings_at_end(np.full(12, 0.46), trivial=0.459)
-    assert "0.460 in validation, where that has 0.459" in warning
+    assert "0.460 in validation, compared with 0.459" in warning
 
 
 def test_the_trivial_score_is_that_of_the_most_frequent_class():
@@ -152,5 +156,5 @@ def test_the_trivial_score_is_that_of_the_most_frequent_class():
     assert trivial_score(ALL) == pytest.approx(0.5 / 3)
 
 
-def test_a_training_without_validation_is_not_doubted():
-    assert at_end(State(best_epoch=3), network(), lambda: 0.0) == []
+def test_a_training_without_validation_has_no_warnings_at_its_end():
+    assert end_warnings(TrainingState(best_epoch=3), network(), lambda: 0.0) == []

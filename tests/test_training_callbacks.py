@@ -14,7 +14,7 @@ from small_training import N_CLASSES, PLAIN, SIZE, Meddler, Watcher, batches, ne
 
 import unetv2
 
-STAGES = unetv2.recipes.get(PLAIN, stages=((0.5, 0.5), (0.5, 1)), average=0.5)
+RESIZED = unetv2.recipes.get(PLAIN, progressive_resizing=((0.5, 0.5), (0.5, 1)), ema_momentum=0.5)
 EVENTS = [
     f"on_{event}"
     for event in (
@@ -74,7 +74,7 @@ def epoch_of(number: int, steps: int = 3, first: int = 0) -> list[Any]:
 
 def test_callbacks_see_one_training_of_the_users_model(tmp_path):
     model, diary = network(), Diary()
-    training = train(tmp_path, model, recipe=STAGES, callbacks=[diary])
+    training = train(tmp_path, model, recipe=RESIZED, callbacks=[diary])
     assert [id(one) for one in diary.models] == [id(model)]
     assert [(params["epochs"], params["steps"]) for params in diary.told] == [(2, 3)]
     epochs = [event for number in range(2) for event in epoch_of(number)]
@@ -83,7 +83,7 @@ def test_callbacks_see_one_training_of_the_users_model(tmp_path):
         assert [diary.logs[epoch][name] for epoch in range(2)] == training.history[name]
 
 
-def test_a_rollback_begins_an_epoch_again_and_not_the_training(tmp_path):
+def test_a_rollback_repeats_an_epoch_but_not_on_train_begin(tmp_path):
     diary = Diary()
     train(tmp_path, epochs=3, callbacks=[Meddler(np.nan, epoch=1, batch=2), diary])
     # Noticed after the last batch, as the loss of the one before it is a number.
@@ -109,7 +109,7 @@ class Interrupter(keras.callbacks.Callback):
             raise Interruption
 
 
-def test_what_a_callback_raises_ends_the_training_and_logs_are_whole_when_it_is_resumed(tmp_path):
+def test_an_error_of_a_callback_ends_the_training_which_can_be_resumed(tmp_path):
     diary, options = Diary(), {"epochs": 3, "checkpoint_minutes": 0.0}
     first = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
     with pytest.raises(Interruption):
@@ -151,9 +151,9 @@ class Scores(keras.callbacks.Callback):
         self.last = self.model.get_weights()
 
 
-def test_callbacks_see_the_weights_that_are_deployed(tmp_path):
+def test_callbacks_see_the_validated_weights(tmp_path):
     scores, model, watcher, other = Scores(), network(), Watcher(), Watcher()
-    recipe = unetv2.recipes.get(STAGES, average=0.9)
+    recipe = unetv2.recipes.get(RESIZED, ema_momentum=0.9)
     training = train(tmp_path / "a", model, recipe=recipe, epochs=3, callbacks=[scores, watcher])
     # The averaged ones, which are validated.
     assert scores.found == pytest.approx(training.history["val_mean_iou"])
@@ -165,12 +165,12 @@ def test_callbacks_see_the_weights_that_are_deployed(tmp_path):
     np.testing.assert_allclose(watcher.weights[-1][0], other.weights[-1][0], rtol=1e-5)
 
 
-def test_a_checkpoint_of_keras_is_of_the_whole_model(tmp_path):
+def test_model_checkpoint_of_keras_saves_the_whole_model(tmp_path):
     image = keras.Input((*SIZE, 3))
     logits = keras.layers.Conv2D(N_CLASSES, 3, padding="same", name="logits")(image)
     model = unetv2.SegmentationModel(image, logits, preprocessing=unetv2.Preprocessing())
     saver = keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras"))
-    train(tmp_path / "run", model, recipe=STAGES, callbacks=[saver])
+    train(tmp_path / "run", model, recipe=RESIZED, callbacks=[saver])
     for name in ("1.keras", "2.keras"):
         saved = keras.models.load_model(tmp_path / name)
         assert saved.input_shape == (None, *SIZE, 3)
@@ -178,7 +178,7 @@ def test_a_checkpoint_of_keras_is_of_the_whole_model(tmp_path):
 
 
 @pytest.mark.parametrize(("event", "epoch"), [("on_epoch_end", 1), ("on_train_batch_end", 0)])
-def test_a_callback_may_end_it_in_any_stage(tmp_path, epoch, event):
+def test_a_callback_may_end_it_in_any_phase(tmp_path, epoch, event):
     begun = []
 
     def stop(*_: Any, **__: Any) -> None:
@@ -188,7 +188,7 @@ def test_a_callback_may_end_it_in_any_stage(tmp_path, epoch, event):
     stopper = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda number, *_: begun.append(number), **{event: stop}
     )
-    training = train(tmp_path, validation=None, recipe=STAGES, epochs=3, callbacks=[stopper])
+    training = train(tmp_path, validation=None, recipe=RESIZED, epochs=3, callbacks=[stopper])
     assert training.epoch == begun == list(range(epoch + 1))
 
 
@@ -204,7 +204,7 @@ def test_a_callback_may_end_it_before_it_begins(tmp_path):
     [
         (keras.callbacks.LearningRateScheduler(float), "recipes.get(recipe, learning"),
         (keras.callbacks.ReduceLROnPlateau(), "`patience` ends a stagnant training"),
-        (keras.callbacks.SwapEMAWeights(), "recipes.get(recipe, average=0.99)"),
+        (keras.callbacks.SwapEMAWeights(), "recipes.get(recipe, ema_momentum=0.99)"),
         (
             keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True),
             "pass patience=3 to",
@@ -226,7 +226,7 @@ def test_backups_of_keras_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("event", ["on_train_begin", "on_epoch_begin", "on_train_batch_end"])
-def test_a_callback_that_sets_the_rate_is_told_of_the_recipe(tmp_path, event):
+def test_a_callback_that_sets_the_rate_is_refused(tmp_path, event):
     class Rate(keras.callbacks.Callback):
         pass
 
@@ -234,11 +234,11 @@ def test_a_callback_that_sets_the_rate_is_told_of_the_recipe(tmp_path, event):
         self.model.optimizer.learning_rate = 1e-4
 
     setattr(Rate, event, set_rate)
-    with pytest.raises(TypeError, match=r"`callbacks` must .* Received: one of Rate .*recipes.get"):
+    with pytest.raises(TypeError, match=r"`callbacks` must .* Received: Rate.*recipes.get"):
         train(tmp_path, callbacks=[Rate()])
 
 
-def test_another_type_error_of_a_callback_is_its_own(tmp_path):
+def test_other_type_errors_of_callbacks_are_unchanged(tmp_path):
     wrong = keras.callbacks.LambdaCallback(on_epoch_begin=lambda: None)
     with pytest.raises(TypeError, match="takes 0 positional arguments"):
         train(tmp_path, callbacks=[wrong])
@@ -246,7 +246,7 @@ def test_another_type_error_of_a_callback_is_its_own(tmp_path):
 
 @pytest.mark.parametrize(
     ("callbacks", "received"),
-    [(keras.callbacks.History(), "Received: History."), ([print], "Received: <built-in.*print>")],
+    [(keras.callbacks.History(), "Received: .*History."), ([print], "Received: <built-in.*print>")],
 )
 def test_callbacks_must_be_a_list_of_callbacks(tmp_path, callbacks, received):
     with pytest.raises(TypeError, match=f"`callbacks` must .*{received}"):
@@ -254,7 +254,7 @@ def test_callbacks_must_be_a_list_of_callbacks(tmp_path, callbacks, received):
 
 
 def test_the_progress_bar_counts_all_epochs(tmp_path, capsys):
-    train(tmp_path, recipe=STAGES, verbose=2)
+    train(tmp_path, recipe=RESIZED, progress="epoch")
     shown = capsys.readouterr().out
     assert re.findall(r"Epoch (\d)/(\d)", shown) == [("1", "2"), ("2", "2")]
     assert shown.count("val_mean_iou") == 2
@@ -284,21 +284,21 @@ def own(kind: type[keras.Model] = OwnStep, **attributes: Any) -> keras.Model:
     return model
 
 
-def test_a_models_own_step_trains_every_stage(tmp_path):
+def test_a_models_own_step_trains_every_phase(tmp_path):
     STEPS.clear()
-    train(tmp_path, own(), recipe=STAGES)
+    train(tmp_path, own(), recipe=RESIZED)
     assert STEPS == 2 * [1, 1, 1, 0, 0, 0]
 
 
-def test_a_model_that_keras_runs_eagerly_trains_every_stage(tmp_path):
+def test_a_model_that_keras_runs_eagerly_trains_every_phase(tmp_path):
     class Eager(unetv2.SegmentationModel):
         def compile(self, **options: Any) -> None:
             super().compile(run_eagerly=True, **options)
 
-    assert train(tmp_path, own(Eager), recipe=STAGES).epoch == [0, 1]
+    assert train(tmp_path, own(Eager), recipe=RESIZED).epoch == [0, 1]
 
 
-def test_a_class_of_which_a_part_would_be_left_out_is_refused(tmp_path):
+def test_model_classes_that_would_be_ignored_are_refused(tmp_path):
     class Called(unetv2.SegmentationModel):
         def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
             return super().call(inputs, training=training, mask=mask) * 2
@@ -308,18 +308,20 @@ def test_a_class_of_which_a_part_would_be_left_out_is_refused(tmp_path):
             super().compile(optimizer, loss, metrics=metrics)
 
     for model, received in (
-        (own(Called), "Called, which has a `call`"),
-        (own(Compiled), "Compiled, whose `compile` does not .*teacher"),
+        (own(Called), "model of type Called, which overrides `call`"),
+        (own(Compiled), "model of type Compiled, whose `compile` .*teacher"),
     ):
         with pytest.raises(ValueError, match=f"`model` must .*Received: {received}"):
             train(tmp_path / "run", model)
-    with pytest.raises(ValueError, match="`strategy`. Received: OwnStep, .*test_step, train_step"):
+    with pytest.raises(
+        ValueError, match="`strategy`. Received: model of type OwnStep, .*test_step, train_step"
+    ):
         train(tmp_path / "run", own(), strategy=tf.distribute.OneDeviceStrategy("/cpu:0"))
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("names", [("train_step",), ("test_step",)])
-def test_a_step_that_logs_no_loss_is_refused(tmp_path, names):
+def test_a_step_without_required_logs_is_refused(tmp_path, names):
     class Silent(unetv2.SegmentationModel):
         pass
 
@@ -328,8 +330,10 @@ def test_a_step_that_logs_no_loss_is_refused(tmp_path, names):
 
     for name in names:
         setattr(Silent, name, silent_step)
-    missing = "no loss" if names == ("train_step",) else "no val_loss, no val_mean_iou"
-    with pytest.raises(ValueError, match=f"`model` must log .*Received: Silent, .*{missing}"):
+    missing = "loss" if names == ("train_step",) else "val_loss, val_mean_iou"
+    with pytest.raises(
+        ValueError, match=f"`model` must log .*Received: model of type Silent, .*{missing}"
+    ):
         train(tmp_path / "run", own(Silent))
 
 
@@ -342,7 +346,7 @@ def test_only_float16_has_its_loss_scaled_and_a_loaded_model_too(tmp_path, dtype
     kinds: list[type] = []
     network(dtype=dtype).save(tmp_path / "model.keras")
     model = keras.models.load_model(tmp_path / "model.keras")
-    train(tmp_path / "run", model, recipe=STAGES, validation=None, callbacks=[Optimizers()])
+    train(tmp_path / "run", model, recipe=RESIZED, validation=None, callbacks=[Optimizers()])
     scaled = keras.optimizers.LossScaleOptimizer
     assert [kind is scaled for kind in kinds] == 2 * [dtype == "mixed_float16"]
     described = (tmp_path / "run" / "run.json").read_text()

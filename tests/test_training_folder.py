@@ -13,7 +13,7 @@ import pytest
 from small_training import N_CLASSES, PLAIN, SIZE, batches, network, train
 
 import unetv2
-from unetv2.training.checkpoint import State, write_whole
+from unetv2.training.checkpoint import TrainingState, write_whole
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +36,21 @@ def untouched(finished):
     assert content() == before
 
 
-def test_another_run_is_neither_mixed_with_nor_overwritten(untouched):
+def test_another_run_is_not_overwritten(untouched):
     message = (
-        f"`output_dir` must not hold another run. Received: '{untouched}', which does. "
-        "Pass resume=True to go on with it, overwrite=True to remove it, or another folder."
+        f"`output_dir` must not contain another run. Received: '{untouched}', which contains one. "
+        "Pass resume=True to continue it, overwrite=True to remove it, or another folder."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         train(untouched)
 
 
-def test_one_cannot_resume_and_overwrite(untouched):
-    with pytest.raises(ValueError, match="`resume` and `overwrite` must not both be True: one"):
+def test_resume_and_overwrite_conflict(untouched):
+    with pytest.raises(ValueError, match="`resume` and `overwrite` must not both be True"):
         train(untouched, resume=True, overwrite=True)
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_output_dir_must_be_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="`output_dir` must be a folder. Received: the file '"):
         train(tmp_path / "file")
@@ -87,14 +87,16 @@ def other_activation():
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else "",
 )  # fmt: skip
-def test_a_run_of_something_else_is_not_resumed(untouched, options, difference):
-    message = "A run must be resumed as it was started. Received: .*" + re.escape(difference)
+def test_a_different_run_is_not_resumed(untouched, options, difference):
+    message = "A run must be resumed with the arguments of its start. Received: .*" + re.escape(
+        difference
+    )
     with pytest.raises(ValueError, match=message):
         train(untouched, resume=True, **options)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "", "\x00\xff", '{"epochs": 2}', "[" * 99_999])
-def test_a_description_that_is_none_is_told(tmp_path, content):
+def test_an_invalid_run_json_is_refused(tmp_path, content):
     (tmp_path / "run.json").write_text(content, encoding="latin-1")
     message = "run.json' must describe the run. Received: .* overwrite=True to start"
     with pytest.raises(ValueError, match=message):
@@ -103,36 +105,36 @@ def test_a_description_that_is_none_is_told(tmp_path, content):
 
 
 @pytest.mark.parametrize("left", [0, 10, 1000, -30], ids=lambda left: f"{left} bytes")
-def test_a_checkpoint_that_is_cut_off_is_told(tmp_path, finished, left):
+def test_a_truncated_checkpoint_is_refused(tmp_path, finished, left):
     path = tmp_path / "checkpoint.npz"
     path.write_bytes((finished / "checkpoint.npz").read_bytes()[:left])
     with pytest.raises(
         ValueError, match="' must be a checkpoint of a training. Received: .* bytes"
     ):
-        State.load(path)
+        TrainingState.load(path)
 
 
 @pytest.mark.parametrize("content", [b"garbage", b"PK\x03\x04" + bytes(99)])
-def test_a_checkpoint_of_something_else_is_told(tmp_path, content):
+def test_other_files_are_refused_as_checkpoints(tmp_path, content):
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="must be a checkpoint .* again with overwrite=True; mode"):
-        State.load(path)
+        TrainingState.load(path)
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     with pytest.raises(ValueError, match="other.npz' must be a checkpoint of a training."):
-        State.load(tmp_path / "other.npz")
+        TrainingState.load(tmp_path / "other.npz")
 
 
-def test_a_changed_number_of_a_checkpoint_is_told(tmp_path, finished):
+def test_a_checkpoint_with_a_wrong_digest_is_refused(tmp_path, finished):
     with np.load(finished / "checkpoint.npz") as stored:
         arrays = dict(stored)
     arrays["model/000000"] = arrays["model/000000"] + 1
     np.savez(tmp_path / "checkpoint.npz", **arrays)
     with pytest.raises(ValueError, match="checkpoint.npz' must be a checkpoint .* by their SHA-"):
-        State.load(tmp_path / "checkpoint.npz")
+        TrainingState.load(tmp_path / "checkpoint.npz")
 
 
-def test_a_changed_description_of_a_run_is_told(untouched, tmp_path):
+def test_a_run_json_with_a_wrong_digest_is_refused(untouched, tmp_path):
     shutil.copytree(untouched, tmp_path, dirs_exist_ok=True)
     text = (tmp_path / "run.json").read_text()
     (tmp_path / "run.json").write_text(text.replace('"seed": 0', '"seed": 1'))
@@ -140,18 +142,18 @@ def test_a_changed_description_of_a_run_is_told(untouched, tmp_path):
         train(tmp_path, resume=True)
 
 
-def test_a_checkpoint_is_read_as_it_was_written(finished, tmp_path):
-    state = State.load(finished / "checkpoint.npz")
-    assert (state.epoch, state.step, state.best_epoch, state.factor) == (1, 0, 0, 1.0)
+def test_a_checkpoint_round_trips(finished, tmp_path):
+    state = TrainingState.load(finished / "checkpoint.npz")
+    assert (state.epoch, state.step, state.best_epoch, state.rate_factor) == (1, 0, 0, 1.0)
     state.save(tmp_path / "copy.npz")
-    copy = State.load(tmp_path / "copy.npz")
+    copy = TrainingState.load(tmp_path / "copy.npz")
     for kind, arrays in state.variables.items():
         for one, other in zip(arrays, copy.variables[kind], strict=True):
             np.testing.assert_array_equal(one, other)
             assert one.dtype == other.dtype
 
 
-def test_overwriting_removes_all_of_the_run_and_nothing_else(tmp_path):
+def test_overwrite_removes_only_the_run(tmp_path):
     train(tmp_path, epochs=3, images_every=1)
     (tmp_path / "within_epoch.npz").write_bytes(b"old")
     (tmp_path / "notes.txt").write_text("mine")
@@ -164,7 +166,7 @@ def test_overwriting_removes_all_of_the_run_and_nothing_else(tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["epochs"] == 1
 
 
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "file"
     write_whole(path, lambda file: file.write(b"old"))
 
@@ -202,7 +204,7 @@ class SmallDisk(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     ("rate", "name"), [(3e-3, "model.keras"), (0.0, "checkpoint.npz")], ids=lambda value: str(value)
 )
-def test_a_full_disk_is_told_and_costs_nothing(tmp_path, rate, name):
+def test_a_full_disk_raises_and_loses_nothing(tmp_path, rate, name):
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     recipe = unetv2.recipes.get(PLAIN, learning_rate=rate)
@@ -222,7 +224,7 @@ def test_a_full_disk_is_told_and_costs_nothing(tmp_path, rate, name):
             train(tmp_path / "run", model(), callbacks=[SmallDisk(100_000)], **options)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert State.load(files[1]).epoch == 1
+    assert TrainingState.load(files[1]).epoch == 1
     keras.models.load_model(files[0])
     assert not list((tmp_path / "run").glob(".*"))
     assert train(tmp_path / "run", model(), resume=True, **options).epoch == [0, 1, 2]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from small_training import N_CLASSES, PLAIN, SIZE, Watcher, batches, network, random_images, train
 
 import unetv2
-from unetv2.training.data import examine
-from unetv2.training.feed import Feed, scaled_size
+from unetv2.training.data import DataSpec, inspect_data
+from unetv2.training.feed import Feed
 
 
 def changed(image=lambda images: images, mask=lambda masks: masks):
@@ -29,22 +29,22 @@ def of_files(write_pairs, **options):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (batches().take(0), "`train` must hold a batch. Received: an empty data set."),
-        (batches().repeat(), "`train` must end, so that there are epochs. Received: an endless"),
-        (batches().unbatch(), "must have the model's shape, (None, 16, 24, 3). Received: (16,"),
+        (batches().take(0), "`train` must contain at least one batch. Received: an empty"),
+        (batches().repeat(), "`train` must end, as an epoch is one pass. Received: an endless"),
+        (batches().unbatch(), "the model's input shape, (None, 16, 24, 3). Received: (16,"),
         (batches(size=(16, 20)), "shape, (None, 16, 24, 3). Received: (2, 16, 20, 3). Pass"),
-        (batches(channels=1), "model's shape, (None, 16, 24, 3). Received: (2, 16, 24, 1). Pass"),
-        (changed(mask=lambda m: m[:, :8]), "size, (2, 16, 24, 1). Received: (2, 8, 24, 1). One id"),
-        (changed(mask=lambda m: m[..., 0]), "size, (2, 16, 24, 1). Received: (2, 16, 24). One id"),
-        (changed(mask=lambda m: tf.one_hot(m[..., 0], 3)), "Received: (2, 16, 24, 3). One id a"),
-        (changed(mask=lambda m: m + 1), "must hold ids in [0, 3) or `ignore_class` (None). Rec"),
-        (changed(mask=lambda m: m - 1), "must hold ids in [0, 3) or `ignore_class` (None). Rec"),
-        (changed(mask=lambda m: m / 1), "must hold integer ids. Received: float64. Cast them, as"),
+        (batches(channels=1), "model's input shape, (None, 16, 24, 3). Received: (2, 16, 24, 1)."),
+        (changed(mask=lambda m: m[:, :8]), "size, (2, 16, 24, 1). Received: (2, 8, 24, 1)."),
+        (changed(mask=lambda m: m[..., 0]), "size, (2, 16, 24, 1). Received: (2, 16, 24)."),
+        (changed(mask=lambda m: tf.one_hot(m[..., 0], 3)), "Received: (2, 16, 24, 3)."),
+        (changed(mask=lambda m: m + 1), "must contain ids in [0, 3) or `ignore_class` (None). Rec"),
+        (changed(mask=lambda m: m - 1), "must contain ids in [0, 3) or `ignore_class` (None). Rec"),
+        (changed(mask=lambda m: m / 1), "must be of an integer type. Received: float64."),
         (changed(lambda i: i * 255), "must be in [0, 1]. Received: values from 0 to 209.092."),
         (changed(lambda i: i - 1), "must be in [0, 1]. Received: values from -1 to -0.180031."),
         (changed(lambda i: i * np.nan), "must be in [0, 1]. Received: values from nan to nan."),
-        (batches().map(lambda i, m: (i, m, m)), "must hold batches of (image, mask), as `make_da"),
-        (batches().map(lambda i, _: i), "as `make_dataset` makes them. Received: single tensors."),
+        (batches().map(lambda i, m: (i, m, m)), "must contain batches of (image, mask), as"),
+        (batches().map(lambda i, _: i), "by `make_dataset`. Received: single tensors."),
     ],
 )  # fmt: skip
 def test_data_that_does_not_fit_is_refused_before_the_first_step(tmp_path, data, message):
@@ -57,20 +57,20 @@ def test_data_that_does_not_fit_is_refused_before_the_first_step(tmp_path, data,
 
 
 def test_data_must_be_a_dataset(tmp_path):
-    message = "`train` must be a tf.data.Dataset of batches .* Received: tuple."
+    message = "`train` must be a tf.data.Dataset of batches .* Received: train of type tuple."
     with pytest.raises(TypeError, match=message):
         train(tmp_path, data=random_images())
-    with pytest.raises(TypeError, match="`validation` must be a tf.data.Dataset of .* list."):
+    with pytest.raises(TypeError, match="`validation` must be a tf.data.Dataset of .* type list."):
         train(tmp_path, validation=[1])
 
 
 def test_a_data_set_of_other_classes_is_refused(tmp_path, write_pairs):
-    message = "Received: 3 outputs, and n_classes=4 in `train`. Build the model or make the"
+    message = "Received: 3 outputs, and n_classes=4 in `train`. Build the model"
     with pytest.raises(ValueError, match=message):
         train(tmp_path / "run", data=of_files(write_pairs, n_classes=4))
 
 
-def test_an_endless_data_set_of_ours_is_refused(tmp_path, write_pairs):
+def test_repeat_true_is_refused(tmp_path, write_pairs):
     with pytest.raises(
         ValueError, match="Received: a data set with repeat=True. .*`steps_per_epoch`"
     ):
@@ -96,7 +96,7 @@ def test_both_data_sets_must_ignore_the_same(tmp_path, write_pairs):
         (
             {"patience": 3, "validation": None},
             ValueError,
-            "`patience` must come with `validation`, which it watches. Received: patience=3 and",
+            "`validation`. Received: patience=3 and validation=None.",
         ),
         (
             {"recipe": unetv2.recipes.get(PLAIN, class_weights=(1, 2))},
@@ -153,7 +153,7 @@ def test_any_data_set_that_ends_is_trained_on(tmp_path, data):
     assert training.epoch == [0, 1, 2]
 
 
-def test_skipped_images_leave_no_holes(tmp_path, write_pairs):
+def test_skipped_images_do_not_shrink_batches(tmp_path, write_pairs):
     options = {"on_error": "skip", "max_skipped": 0.5, "cache": None}
     images, _ = write_pairs(n=6, size=SIZE)
     for number in (1, 3):
@@ -166,45 +166,51 @@ def test_skipped_images_leave_no_holes(tmp_path, write_pairs):
     assert watcher.batches == [2, 2, 2]
 
 
-def test_a_data_set_that_varies_its_images_is_not_varied_again(write_pairs):
+def test_augmented_data_is_not_augmented_again(write_pairs):
     recipe = unetv2.recipes.get(PLAIN, augmentation="driving")
     varied, unvaried = (of_files(write_pairs, augmentation=name) for name in ("light", None))
-    assert examine(network(), varied, None, recipe).augmentation is None
-    assert examine(network(), unvaried, None, recipe).augmentation == unetv2.augmentation.driving()
+    assert inspect_data(network(), varied, None, recipe).augmentation is None
+    assert (
+        inspect_data(network(), unvaried, None, recipe).augmentation
+        == unetv2.augmentation.driving()
+    )
     # Gray images have no saturation to vary.
     gray = network((*SIZE, 1))
-    assert examine(gray, batches(channels=1), None, recipe).augmentation.saturation == 0
+    assert inspect_data(gray, batches(channels=1), None, recipe).augmentation.saturation == 0
 
 
-def test_what_varies_the_training_images_is_said_as_it_is(write_pairs):
+def test_the_spec_prints_the_augmentation_that_is_applied(write_pairs):
     recipe = unetv2.recipes.get(PLAIN, augmentation="driving")
     varied, plain = (of_files(write_pairs, augmentation=name) for name in ("light", None))
     light, driving = unetv2.augmentation.light(), unetv2.augmentation.driving()
     said = [
-        (varied, recipe, f"varied by the data set: {light}."),
-        (plain, recipe, f"Training images are varied: {driving}."),
-        (plain, PLAIN, "Training images are not varied."),
+        (varied, recipe, f"Augmentation, by the data set: {light}."),
+        (plain, recipe, f"Augmentation: {driving}."),
+        (plain, PLAIN, "Augmentation: None."),
     ]
     for data, asked, line in said:
-        assert line in str(examine(network(), data, None, asked))
+        assert line in str(inspect_data(network(), data, None, asked))
     gray = network((*SIZE, 1))
-    said = str(examine(gray, batches(channels=1), None, recipe))
+    said = str(inspect_data(gray, batches(channels=1), None, recipe))
     assert "brightness=0.3" in said
     assert "saturation" not in said
 
 
-def test_the_ignored_class_is_the_datas_or_the_models(tmp_path, write_pairs):
-    assert examine(network(), of_files(write_pairs, ignore_class=9), None, PLAIN).ignore_class == 9
+def test_ignore_class_is_taken_from_the_data_or_the_model(tmp_path, write_pairs):
+    assert (
+        inspect_data(network(), of_files(write_pairs, ignore_class=9), None, PLAIN).ignore_class
+        == 9
+    )
     holes = changed(mask=lambda masks: tf.where(masks == 1, 255, masks))
     with pytest.raises(ValueError, match="or `ignore_class` .None.. Received: 255 in .* pixels"):
         train(tmp_path / "run", data=holes)
     # `map` and others lose what `make_dataset` was told: the model has to be told too.
     lost = of_files(write_pairs, ignore_class=9, label_map={1: 9}).map(lambda x, y: (x, y))
-    advice = r"Received: 9 in .*`map`.* Pass `ignore_class=9` to the model, by `build_unetv2"
+    advice = r"Received: 9 in .*`map`.* Pass `ignore_class=9` to `build_unetv2`"
     with pytest.raises(ValueError, match=advice):
-        examine(network(), lost, None, PLAIN)
+        inspect_data(network(), lost, None, PLAIN)
     followed = unetv2.build_unetv2((*SIZE, 3), 3, filters=2, depth=2, ignore_class=9)
-    assert examine(followed, lost, None, PLAIN).ignore_class == 9
+    assert inspect_data(followed, lost, None, PLAIN).ignore_class == 9
     model = network()
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True, ignore_class=255))
     training = train(tmp_path / "run", model, holes, epochs=1)
@@ -212,17 +218,25 @@ def test_the_ignored_class_is_the_datas_or_the_models(tmp_path, write_pairs):
 
 
 @given(height=st.integers(1, 33), width=st.integers(1, 33), scale=st.sampled_from([0.25, 0.5, 0.7]))
-def test_small_images_first_are_the_same_images(height, width, scale):
+def test_progressive_resizing_keeps_colors_and_boundaries(height, width, scale):
     shape = (2, height, width)
     images = np.full((*shape, 3), 0.5, np.float32)
     masks = np.full((*shape, 1), 2, np.int32)
     masks[:, height // 2 :] = 1
-    feed = Feed(tf.data.Dataset.from_tensors((images, masks)), 2, 2, False, None, 0)
-    ((image, mask),) = feed.batches(scale)
-    size = scaled_size(height, scale), scaled_size(width, scale)
+    spec = DataSpec(
+        n_classes=3, ignore_class=None, n_pairs=2, batch_size=2, rebatched=False, augmentation=None,
+        image_shape=(height, width, 3), validated=False, preprocessing=None,
+    )  # fmt: skip
+    dataset, steps = Feed(
+        tf.data.Dataset.from_tensors((images, masks)), None, spec, seed=0
+    ).batches(scale)
+    ((image, mask),) = dataset
+    assert steps == 1
+    size = tuple(max(1, round(side * scale)) for side in (height, width))
     assert image.shape == (2, *size, 3)
     assert mask.shape == (2, *size, 1)
-    np.testing.assert_allclose(image, 0.5, atol=1e-6)
+    # Means of up to 4 x 4 pixels in float32.
+    np.testing.assert_allclose(image, 0.5, atol=2e-6)
     assert set(np.unique(mask)) <= {1, 2}
     # The boundary is where it was, to half a pixel.
     assert abs(np.sum(np.asarray(mask)[0, :, 0, 0] == 2) / size[0] - (height // 2) / height) < (
@@ -231,8 +245,10 @@ def test_small_images_first_are_the_same_images(height, width, scale):
 
 
 @pytest.mark.parametrize("shape", [(15, 23, 3), (None, None, 3)])
-def test_stages_train_models_of_fixed_and_of_any_size(tmp_path, shape):
-    recipe = unetv2.recipes.get(PLAIN, stages=((0.5, 0.4), (0.5, 1)), augmentation="light")
+def test_progressive_resizing_trains_models_of_fixed_and_of_any_size(tmp_path, shape):
+    recipe = unetv2.recipes.get(
+        PLAIN, progressive_resizing=((0.5, 0.4), (0.5, 1)), augmentation="light"
+    )
     model = network(shape)
     training = train(tmp_path, model, batches(size=(15, 23)), recipe=recipe)
     assert training.epoch == [0, 1]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from small_training import PLAIN, SIZE, Watcher, batches, network, random_images, train
 
 import unetv2
-from unetv2.training import data as inputs
+from unetv2.training import data as data_checks
 from unetv2.training.feed import Feed
 
 SPECS = (tf.TensorSpec((None, *SIZE, 3)), tf.TensorSpec((None, *SIZE, 1), tf.int32))
@@ -36,7 +36,12 @@ NUMBERED = tf.data.Dataset.from_generator(
 
 
 def feed(dataset: Any = NUMBERED, batch_size: int = 2, **options: Any) -> Feed:
-    return Feed(dataset, 3 * batch_size, batch_size, True, None, 0, streamed=True, **options)
+    spec = data_checks.DataSpec(
+        n_classes=2, ignore_class=None, n_pairs=3 * batch_size, batch_size=batch_size,
+        rebatched=True, augmentation=None, image_shape=(4, 4, 1), validated=False,
+        preprocessing=None, steps_per_epoch=3,
+    )  # fmt: skip
+    return Feed(dataset, None, spec, seed=0, **options)
 
 
 def numbers(batches: Any) -> list[float]:
@@ -51,7 +56,7 @@ def numbers(batches: Any) -> list[float]:
     ],
     ids=["generator", "one that ends"],
 )
-def test_an_epoch_has_as_many_steps_as_are_asked_for(tmp_path, data):
+def test_an_epoch_has_steps_per_epoch_batches(tmp_path, data):
     watcher = Watcher()
     recipe = unetv2.recipes.get(PLAIN, class_weights="median_frequency", augmentation="light")
     training = train(
@@ -61,46 +66,48 @@ def test_an_epoch_has_as_many_steps_as_are_asked_for(tmp_path, data):
     assert training.epoch == [0, 1]
 
 
-def test_an_epoch_begins_where_the_one_before_ended():
+def test_a_stream_continues_from_epoch_to_epoch():
     stream = feed()
-    fit = stream.batches(1)
+    fit, _ = stream.batches()
     for epoch in range(3):
-        stream.begin(epoch)
+        stream.start_epoch(epoch)
         assert numbers(fit) == [3 * epoch, 3 * epoch + 1, 3 * epoch + 2]
-    # The next stage continues, an epoch that failed is done again, and a resumed one is as it was.
-    assert numbers(stream.batches(0.5, epoch=3)) == [9, 10, 11]
-    stream.begin(3)
-    assert numbers(stream.batches(1, epoch=3)) == [9, 10, 11]
-    assert numbers(feed().batches(1, 2, epoch=3)) == [11]
+    # The next phase continues, an epoch that failed is done again, and a resumed one is as it was.
+    assert numbers(stream.batches(0.5, epoch=3)[0]) == [9, 10, 11]
+    stream.start_epoch(3)
+    assert numbers(stream.batches(epoch=3)[0]) == [9, 10, 11]
+    assert numbers(feed().batches(skipped=2, epoch=3)[0]) == [11]
 
 
-def test_data_that_ends_is_repeated_in_whole_batches():
+def test_finite_streams_are_repeated_in_full_batches():
     six = NUMBERED.take(3)
     stream = feed(six, batch_size=4)
-    assert [len(image) for image, _ in stream.batches(1)] == [4, 4, 4]
+    assert [len(image) for image, _ in stream.batches()[0]] == [4, 4, 4]
 
 
 def test_a_stream_of_files_has_another_order_in_each_pass(write_pairs):
     data = unetv2.make_dataset(*write_pairs(n=4, size=SIZE), image_size=SIZE, batch_size=2)
     first, again, later = (
-        [image.numpy() for image, _ in feed(data).batches(1, epoch=epoch)] for epoch in (0, 0, 2)
+        [image.numpy() for image, _ in feed(data).batches(epoch=epoch)[0]] for epoch in (0, 0, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, later)
 
 
 def test_data_that_does_not_end_is_refused_without_steps(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(inputs, "_MOST_COUNTED", 20)
-    monkeypatch.setattr(inputs, "_TOLD_AFTER", 10)
+    monkeypatch.setattr(data_checks, "_MOST_COUNTED", 20)
+    monkeypatch.setattr(data_checks, "_WARNED_AFTER", 10)
     data = tf.data.Dataset.from_generator(endless, output_signature=SPECS)
-    message = "`train` must end, .*Received: one of unknown length, .*20 .*`steps_per_epoch`"
+    message = (
+        "`train` must end, .*Received: a data set of unknown cardinality .*20 .*`steps_per_epoch`"
+    )
     with pytest.raises(ValueError, match=message):
         train(tmp_path / "run", data=data, validation=None)
-    assert "`train` does not know how many batches it holds" in caplog.text
+    assert "`train` has an unknown cardinality" in caplog.text
     with pytest.raises(ValueError, match=r"`validation` must end, .*`\.take\(n\)`"):
         train(tmp_path / "run", validation=data)
     with pytest.raises(
-        ValueError, match=r"`train` must end, .*Received: an endless one\. .*`steps"
+        ValueError, match=r"`train` must end, .*Received: an endless data set\. .*`steps"
     ):
         train(tmp_path / "run", data=batches().repeat(), validation=None)
 
@@ -111,7 +118,7 @@ def test_steps_must_be_a_positive_integer(tmp_path, steps, error):
         train(tmp_path / "run", steps_per_epoch=steps)
 
 
-def test_steps_are_of_one_device(tmp_path):
+def test_steps_per_epoch_needs_one_device(tmp_path):
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with pytest.raises(ValueError, match="`steps_per_epoch` .*Received: steps_per_epoch=2"):
         train(tmp_path / "run", steps_per_epoch=2, strategy=strategy)
@@ -141,16 +148,18 @@ class Batches(keras.utils.PyDataset):
             "from_generator(lambda: (data[i] for i in range(len(data))), output_",
         ),
         (endless(), "generator", "from_generator(function, output_signature="),
-        (endless, "function", "with `steps_per_epoch` where it never ends"),
-        ("images", "str", "`make_dataset` makes one of two folders"),
+        (endless, "function", "`steps_per_epoch` if it never ends"),
+        ("images", "str", "`make_dataset` creates one from two folders"),
     ],
 )
-def test_what_is_no_data_set_is_refused_with_the_way_to_one(tmp_path, data, received, way):
-    with pytest.raises(TypeError, match=f"`train` must .*Received: {received}.*{re.escape(way)}"):
+def test_other_types_of_data_are_refused_with_their_conversion(tmp_path, data, received, way):
+    with pytest.raises(
+        TypeError, match=f"`train` must .*Received: train of type {received}.*{re.escape(way)}"
+    ):
         unetv2.train(network(), data, None, output_dir=tmp_path / "run")
 
 
-def test_the_ways_to_a_data_set_are_ways():
+def test_the_suggested_conversions_work():
     images, masks = random_images()
     data = Batches()
     of_batches = tf.data.Dataset.from_generator(
@@ -169,23 +178,23 @@ def test_the_ways_to_a_data_set_are_ways():
         of_dicts.map(lambda found: (found["x"], found["y"])),
         of_more.map(lambda image, mask, *_: (image, mask)),
     ):
-        assert inputs.examine(network(), found, None, PLAIN).n_pairs == 6
+        assert data_checks.inspect_data(network(), found, None, PLAIN).n_pairs == 6
 
 
 @pytest.mark.parametrize(
     ("change", "received", "way"),
     [
-        (lambda i, m: {"x": i, "y": m}, "dicts of 'x', 'y'", "(found['x'], found['y'])"),
-        (lambda i, m: {"x": i, "y": m, "z": i}, "dicts of 'x', 'y', 'z'", "(found['image'], "),
-        (lambda i, m: (i, m, tf.ones(2)), "3 parts", "lambda image, mask, *_: (image, mask)"),
+        (lambda i, m: {"x": i, "y": m}, "dicts of 'x', 'y'", "(item['x'], item['y'])"),
+        (lambda i, m: {"x": i, "y": m, "z": i}, "dicts of 'x', 'y', 'z'", "(item['image'], "),
+        (lambda i, m: (i, m, tf.ones(2)), "tuples of 3", "lambda image, mask, *_: (image, mask)"),
         (lambda i, m: ({"x": i}, m), "a dict of 'x' as image", "one input and one output"),
         (lambda i, m: (i, {"x": m}), "a dict of 'x' as mask", "one input and one output"),
         (lambda i, m: (tf.RaggedTensor.from_tensor(i), m), "a RaggedTensor as image", "resize"),
         (lambda i, _: i, "single tensors", "tf.data.Dataset.zip"),
     ],
 )  # fmt: skip
-def test_elements_of_another_structure_are_refused_with_the_way(tmp_path, change, received, way):
-    message = f"`train` must hold batches .*Received: {received}.*{re.escape(way)}"
+def test_other_elements_are_refused_with_their_conversion(tmp_path, change, received, way):
+    message = f"`train` must contain batches .*Received: {received}.*{re.escape(way)}"
     with pytest.raises(ValueError, match=message):
         train(tmp_path / "run", data=batches().map(change))
     assert not (tmp_path / "run").exists()

@@ -22,21 +22,21 @@ def batches(masks=MASKS, batch_size=1):
     return tf.data.Dataset.from_tensor_slices((images, masks)).batch(batch_size)
 
 
-def test_median_frequency_is_the_median_over_a_classs_own():
+def test_median_frequency_weights():
     # Shares in the pixels of the images with the class: 6 / 8, 6 / 16, 4 / 8; median 0.5.
     expected = [0.5 / 0.75, 0.5 / 0.375, 0, 0.5 / 0.5]
     found = unetv2.class_weights(batches(), 4, method="median_frequency")
     assert found == pytest.approx(expected)
 
 
-def test_its_square_root_is_the_default():
+def test_the_default_is_the_square_root_of_median_frequency():
     expected = [math.sqrt(2 / 3), math.sqrt(4 / 3), 0, 1]
     assert unetv2.class_weights(batches(), 4) == pytest.approx(expected)
     named = unetv2.class_weights(batches(), 4, method="sqrt_median_frequency")
     assert named == pytest.approx(expected)
 
 
-def test_effective_number_weighs_by_what_more_pixels_add():
+def test_effective_number_weights():
     # N = 16, beta = 15 / 16; (1 - beta) / (1 - beta ** n) for 6, 6 and 4 pixels, to the mean 1.
     raw = [(1 / 16) / (1 - (15 / 16) ** n) for n in (6, 6, 4)]
     mean = sum(raw) / 3
@@ -46,7 +46,7 @@ def test_effective_number_weighs_by_what_more_pixels_add():
 
 
 @pytest.mark.parametrize("method", unetv2.training.class_weights.METHODS)
-def test_a_class_without_a_pixel_weighs_nothing(method):
+def test_a_class_without_pixels_has_weight_0(method):
     assert unetv2.class_weights(batches(), 6, method=method)[2::2] == [0, 0]
 
 
@@ -72,7 +72,7 @@ def test_neither_batches_nor_the_order_matter(masks, batch_size):
         assert {number for number, weight in enumerate(found) if weight} == set(masks.flat)
 
 
-def test_a_data_set_of_ours_tells_its_classes(write_pairs):
+def test_classes_are_taken_from_make_dataset(write_pairs):
     images, masks = write_pairs(n=3, n_classes=4)
     data = unetv2.make_dataset(
         images, masks, n_classes=3, ignore_class=3, image_size=None, batch_size=2
@@ -83,9 +83,9 @@ def test_a_data_set_of_ours_tells_its_classes(write_pairs):
     assert found == pytest.approx(unetv2.class_weights(plain, 3, ignore_class=3))
 
 
-def test_foreign_ids_are_an_error():
+def test_ids_out_of_range_are_refused():
     message = (
-        "Masks must hold ids in [0, 3) or `ignore_class` (None). Received: 3 in 4 pixels of a "
+        "Masks must contain ids in [0, 3) or `ignore_class` (None). Received: 3 in 4 pixels of a "
         "mask. Raise `n_classes`, or pass the id of unlabeled pixels as `ignore_class`."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -95,7 +95,9 @@ def test_foreign_ids_are_an_error():
 
 
 def test_masks_must_hold_integers():
-    with pytest.raises(ValueError, match="Masks must hold integer ids. Received: float64. Cast"):
+    with pytest.raises(
+        ValueError, match="Masks must be of an integer type. Received: float64. Cast"
+    ):
         unetv2.class_weights(batches(MASKS / 1.0), 4)
 
 
@@ -107,14 +109,16 @@ def test_an_endless_data_set_is_an_error(write_pairs):
         unetv2.class_weights(batches().repeat(), 4)
 
 
-def test_what_cannot_be_weighed_is_an_error():
-    with pytest.raises(ValueError, match="`n_classes` must be known to weigh classes. Received: n"):
+def test_missing_classes_and_pixels_are_refused():
+    with pytest.raises(
+        ValueError, match="`n_classes` must be an integer for this data set. Received: n"
+    ):
         unetv2.class_weights(batches())
     with pytest.raises(ValueError, match="`n_classes` must be an integer of at least 2. Received"):
         unetv2.class_weights(batches(), 0)
-    with pytest.raises(ValueError, match="`dataset` must hold a labeled pixel. Received: none."):
+    with pytest.raises(ValueError, match="`dataset` must contain a labeled pixel. Received: none."):
         unetv2.class_weights(batches([[[7, 7]]]), 4, ignore_class=7)
-    with pytest.raises(ValueError, match="`dataset` must hold a labeled pixel. Received: none."):
+    with pytest.raises(ValueError, match="`dataset` must contain a labeled pixel. Received: none."):
         unetv2.class_weights(batches().take(0), 4)
     with pytest.raises(ValueError, match="`method` must be one of 'median_frequency', 'sqrt_med"):
         unetv2.class_weights(batches(), 4, method="inverse")

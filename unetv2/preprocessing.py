@@ -193,7 +193,7 @@ def remember(dataset: Any, name: str, preprocessing: Preprocessing) -> None:
     _by_name[name] = preprocessing
 
 
-def of_dataset(dataset: Any) -> Preprocessing | None:
+def of_dataset(dataset: Any, known: Preprocessing | None = None) -> Preprocessing | None:
     """Returns the preprocessing of a data set's images.
 
     A data set that is derived from one of ``make_dataset``, by ``take`` or ``map``, has the same,
@@ -202,6 +202,7 @@ def of_dataset(dataset: Any) -> Preprocessing | None:
 
     Args:
         dataset: Anything that ``fit`` accepts.
+        known: Preprocessing of the model, or None. If it is the same, nothing is logged.
 
     Returns:
         Preprocessing, or None if it is not known.
@@ -214,6 +215,8 @@ def of_dataset(dataset: Any) -> Preprocessing | None:
     derived = _by_name.get(dataset.options().dataset_name or "")
     if derived is None or not _fits(dataset.element_spec, derived):
         return None
+    if derived == known:
+        return derived
     _log.warning(
         "A data set is derived from one of `make_dataset`; its images are assumed to be prepared "
         "in the same way. If a `map` has changed their values, set `preprocessing` of the model."

@@ -10,7 +10,6 @@ import unetv2
 from unetv2.cli.options import Answer, add_command, add_data, add_number, data_options
 from unetv2.text import counted
 
-_LABELS = ("n_classes", "ignore_class", "classes", "encoding", "label_map")
 RECIPES = ("reference", "fast")
 
 
@@ -32,7 +31,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ),
         run=run,
         check=check,
-        uses=("distributed", "make_dataset", "recipes", "train"),
+        uses=("SegmentationDataset", "recipes", "train"),
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output_dir": "--output"},
         after_interruption="run the same command with --resume to continue",
     )
@@ -95,65 +94,54 @@ def run(options: argparse.Namespace) -> Answer:
     recipe = unetv2.recipes.get(options.recipe)
     if options.batch_size is not None:
         recipe = unetv2.recipes.get(recipe, batch_size=options.batch_size)
-    read = data_options(options)
-    read |= {"image_size": tuple(options.image_size), "cache": options.cache}
-    own = bool(options.val_images)
-    training = unetv2.make_dataset(
-        options.images, options.masks, subset=None if own else "train", **read
-    )
-    if own:
-        options.names.update(image_dir="--val-images", mask_dir="--val-masks")
-        validation = unetv2.make_dataset(
-            options.val_images, options.val_masks, shuffle=False, **read
-        )
-    else:
-        validation = unetv2.make_dataset(options.images, options.masks, subset="validation", **read)
-    # Loads TensorFlow.
-    from unetv2.data.labels import resolve_labels
-
+    known = {**data_options(options), "image_size": tuple(options.image_size)}
+    data = unetv2.SegmentationDataset.from_folders(options.images, options.masks, **known)
     # `check` has made sure that it is known.
-    n_classes = cast(int, resolve_labels(**{name: read[name] for name in _LABELS}).n_classes)
-    chosen = {} if options.normalization is None else {"normalization": options.normalization}
+    n_classes = cast(int, data.n_classes)
+    batching = {"batch_size": recipe.batch_size or 32, "cache": options.cache}
+    if options.val_images:
+        training = data.batches(**batching)
+        options.names.update(image_dir="--val-images", mask_dir="--val-masks")
+        data = unetv2.SegmentationDataset.from_folders(
+            options.val_images, options.val_masks, **known
+        )
+        validation = data.batches(shuffle=False, **batching)
+    else:
+        training = data.batches("train", **batching)
+        validation = data.batches("validation", **batching)
+    normalization = {"normalization": options.normalization} if options.normalization else {}
     model = recipe.build(
         (*options.image_size, options.channels),
         n_classes,
         filters=options.filters,
         seed=options.seed,
-        **chosen,
+        **normalization,
     )
-    done = unetv2.train(
+    result = unetv2.train(
         model, training, validation, recipe=recipe, epochs=options.epochs,
         output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
         patience=options.patience, seed=options.seed,
-        verbose=_verbose(options), strategy=strategy,
+        # A progress bar needs a terminal.
+        progress=not options.quiet and (sys.stdout.isatty() or "epoch"), strategy=strategy,
     )  # fmt: skip
-    epochs = counted(1 + (done.best_epoch or 0), "epoch")
+    epochs = counted(1 + (result.best_epoch or 0), "epoch")
     return Answer(
-        f"Best validation mean IoU: {done.best:.3f}, after {epochs}",
+        f"Best validation mean IoU: {result.best:.3f}, after {epochs}",
         {
-            "output_dir": str(done.output_dir),
-            "best_epoch": done.best_epoch,
-            "best": done.best,
-            "events": done.events,
-            "warnings": done.warnings,
-            "epoch": done.epoch,
-            "history": done.history,
+            "output_dir": str(result.output_dir),
+            "best_epoch": result.best_epoch,
+            "best": result.best,
+            "events": result.events,
+            "warnings": result.warnings,
+            "epoch": result.epoch,
+            "history": result.history,
         },
-        note=f"Model, checkpoint, logs and images: {done.output_dir}",
+        note=f"Model, checkpoint, logs and images: {result.output_dir}",
     )
-
-
-def _verbose(options: argparse.Namespace) -> int:
-    if options.quiet:
-        return 0
-    # A progress bar needs a terminal.
-    return 1 if sys.stdout.isatty() else 2
 
 
 def _strategy(options: argparse.Namespace) -> Any:
     if options.workers is None and options.index is None:
         return None
-    automatic = options.workers in (None, "auto")
-    return unetv2.distributed.connect(
-        None if automatic else options.workers.split(","), options.index
-    )
+    workers = None if options.workers in (None, "auto") else options.workers.split(",")
+    return unetv2.distributed.connect(workers, options.index)

@@ -1,4 +1,4 @@
-"""Who takes part in a training: from words, or from what a scheduler left in the environment."""
+"""The workers of a training: from a list, or from the variables that a scheduler sets."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ import tensorflow as tf
 
 from unetv2.arguments import require_integer
 
-_FORM = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s:,/\[\]]+):([0-9]{1,5})")
-_KNOCK_SECONDS = 2.0
+_ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s:,/\[\]]+):([0-9]{1,5})")
+_CONNECT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The addresses of all workers, and which of them this process is.
+    """The addresses of all workers, and the index of this process among them.
 
-    Worker 0 is the chief: it alone writes.
+    Worker 0 is the chief, which writes all files.
 
     Args:
         workers: ``"host:port"`` of each, in the same order everywhere.
-        index: int, at least 0. The number of this one.
+        index: int, at least 0. The number of this worker.
 
     Raises:
-        ValueError: If an address is malformed or named twice, or the index is none of them.
-        TypeError: If the index is no integer.
+        ValueError: If an address is malformed or duplicated, or the index is out of range.
+        TypeError: If the index is not an integer.
 
     Example:
         >>> cluster = unetv2.distributed.Cluster(["10.0.0.1:2222", "10.0.0.2:2222"], index=1)
@@ -52,21 +52,23 @@ class Cluster:
             )
         object.__setattr__(self, "workers", tuple(self.workers))
         for number, address in enumerate(self.workers):
-            match = _FORM.fullmatch(address) if isinstance(address, str) else None
+            match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
             if match is None or not 0 < int(match[1]) < 65536:
                 raise ValueError(
-                    "Each of `workers` must be 'host:port', the port in [1, 65535]. "
+                    "Each of `workers` must be 'host:port' with a port in [1, 65535]. "
                     f"Received: {address!r} for worker {number}."
                 )
         for number, address in enumerate(self.workers):
-            before = self.workers.index(address)
-            if before < number:
+            first = self.workers.index(address)
+            if first < number:
                 raise ValueError(
-                    "Each of `workers` must have an address of its own. Received: "
-                    f"'{address}' for worker {before} and for worker {number}. Processes on one "
-                    "machine need a port each."
+                    "`workers` must not contain duplicates. Received: "
+                    f"'{address}' for worker {first} and for worker {number}. Each process of a "
+                    "machine needs its own port."
                 )
-        index = require_integer("index", self.index, 0, "It is this worker's place in `workers`.")
+        index = require_integer(
+            "index", self.index, 0, "It is this worker's position in `workers`."
+        )
         if index >= len(self.workers):
             raise ValueError(
                 f"`index` must be below the number of workers, {len(self.workers)}. "
@@ -80,24 +82,24 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker is the one that writes."""
+        """Whether this worker is the chief."""
         return self.index == 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Cluster | None:
-        """Returns the cluster that a scheduler described, or None.
+        """Returns the cluster that a scheduler describes in environment variables.
 
-        Looked at are ``TF_CONFIG``, which Kubeflow sets, and the variables of a Slurm step of
-        several tasks.
+        It reads ``TF_CONFIG``, which Kubeflow sets, and the variables of a Slurm step of several
+        tasks.
 
         Args:
-            environment: Variables by name; None takes the process's.
+            environment: Variables by name; None uses the process's.
 
         Returns:
-            Cluster, or None where nothing is described.
+            Cluster, or None without such variables.
 
         Raises:
-            ValueError: If the description makes no sense.
+            ValueError: If the variables are malformed.
         """
         environment = os.environ if environment is None else environment
         if environment.get("TF_CONFIG"):
@@ -107,7 +109,7 @@ class Cluster:
         return None
 
     def resolver(self) -> Any:
-        """Returns it as TensorFlow takes it, a ``tf.distribute.cluster_resolver``."""
+        """Returns the ``tf.distribute.cluster_resolver`` of the cluster."""
         return tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(self.workers)}),
             task_type="worker",
@@ -116,56 +118,56 @@ class Cluster:
         )
 
     def listen(self) -> socket.socket:
-        """Opens this worker's port, where no other program may listen.
+        """Listens on this worker's port, exclusively.
 
-        TensorFlow would share a port with another process that shares it too, and each would get
-        what is meant for the other.
+        TensorFlow would share the port with another process that allows it, and each would receive
+        the other's messages.
 
         Returns:
-            socket.socket. It listens, and is to be closed.
+            socket.socket. The listening socket, to be closed by the caller.
 
         Raises:
-            OSError: If it is in use, or not on this machine.
+            OSError: If the port is in use, or the address is not one of this machine.
         """
         host, port = split_address(self.address)
         try:
-            family, kind, protocol, _, place = socket.getaddrinfo(
+            family, kind, protocol, _, address = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            door = socket.socket(family, kind, protocol)
+            server = socket.socket(family, kind, protocol)
             try:
-                # Connections of a job that has just ended do not count.
-                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                door.bind(place)
-                door.listen(64)
+                # Ignores connections of a job that has just ended.
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                server.bind(address)
+                server.listen(64)
             except OSError:
-                door.close()
+                server.close()
                 raise
         except OSError as error:
             advice = {
-                errno.EADDRINUSE: "Another program, or another job, has the port: take another",
-                errno.EADDRNOTAVAIL: "That is no address of this machine: check `index`",
-            }.get(error.errno or 0, "Check the name and the port")
+                errno.EADDRINUSE: "Another program or job uses the port: choose another one",
+                errno.EADDRNOTAVAIL: "This machine does not have that address: check `index`",
+            }.get(error.errno or 0, "Check the host name and the port")
             raise OSError(
                 error.errno,
                 f"Worker {self.index} must be able to listen at '{self.address}'. "
-                f"Received: {error.strerror or error}. {advice}, in `workers` of all workers",
+                f"Received: {error.strerror or error}. {advice}, in the `workers` of all workers",
             ) from error
-        return door
+        return server
 
-    def silent(self) -> list[int]:
-        """Returns the numbers of the other workers at whose address nobody opens."""
+    def unreachable(self) -> list[int]:
+        """Returns the numbers of the other workers that accept no connection."""
         others = [number for number in range(len(self.workers)) if number != self.index]
         if not others:
             return []
         with ThreadPoolExecutor(min(64, len(others))) as threads:
-            opens = list(threads.map(lambda number: _opens(self.workers[number]), others))
-        return [number for number, there in zip(others, opens, strict=True) if not there]
+            reachable = list(threads.map(lambda number: _accepts(self.workers[number]), others))
+        return [number for number, accepts in zip(others, reachable, strict=True) if not accepts]
 
 
-def _opens(address: str) -> bool:
+def _accepts(address: str) -> bool:
     try:
-        socket.create_connection(split_address(address), timeout=_KNOCK_SECONDS).close()
+        socket.create_connection(split_address(address), timeout=_CONNECT_SECONDS).close()
     except OSError:
         return False
     return True
@@ -183,16 +185,16 @@ def _from_tf_config(text: str) -> Cluster:
         f'"task": {{"type": "worker", "index": 0}}}}. Received: {text!r}'
     )
     try:
-        described = json.loads(text)
-        jobs = {name: list(hosts) for name, hosts in described["cluster"].items()}
-        kind, index = described["task"]["type"], int(described["task"]["index"])
+        config = json.loads(text)
+        jobs = {name: list(hosts) for name, hosts in config["cluster"].items()}
+        kind, index = config["task"]["type"], int(config["task"]["index"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{message} ({type(error).__name__}: {error}).") from error
-    # A chief comes before the workers; evaluators and parameter servers are not for this.
-    foreign = sorted({*jobs, kind} - {"chief", "worker"})
-    if foreign or kind not in jobs or len(jobs.get("chief", ())) > 1:
+    # The chief precedes the workers; evaluators and parameter servers are not supported.
+    unsupported = sorted({*jobs, kind} - {"chief", "worker"})
+    if unsupported or kind not in jobs or len(jobs.get("chief", ())) > 1:
         raise ValueError(
-            f"{message}. Its jobs must be 'worker', and 'chief' for one of them; the task's type "
+            f"{message}. The jobs must be 'worker' and at most one 'chief', and the task's type "
             "one of these."
         )
     chiefs = jobs.get("chief", [])
@@ -205,7 +207,7 @@ def _from_tf_config(text: str) -> Cluster:
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:
     port = int(environment.get("UNETV2_PORT", "8888"))
     try:
-        # As many devices as tasks: its own count needs nvidia-smi, also where there is no GPU.
+        # One device per task: to count GPUs, TensorFlow would need nvidia-smi.
         tasks = int(environment["SLURM_STEP_NUM_TASKS"])
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=port, gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
@@ -214,7 +216,7 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster:
         _, index = resolver.get_task_info()
     except (RuntimeError, ValueError, KeyError) as error:
         raise ValueError(
-            "Slurm's variables must describe a step of several tasks, as `srun` sets them. "
+            "Slurm's variables must be those that `srun` sets for a step of several tasks. "
             f"Received: {error}. Start the program with `srun`, or pass `workers` and `index`."
         ) from error
     return Cluster(workers, int(index))

@@ -1,4 +1,4 @@
-"""Brings the workers together, or says who is missing."""
+"""The rendezvous: all workers meet before TensorFlow's runtime starts, or learn who is missing."""
 
 from __future__ import annotations
 
@@ -26,198 +26,19 @@ import tensorflow as tf
 
 from unetv2.arguments import require_number
 from unetv2.distributed.cluster import Cluster, split_address
-from unetv2.distributed.collectives import Crew
+from unetv2.distributed.collectives import Collectives
 
-# The workers meet before TensorFlow's engine starts, which would wait for ever for one missing.
-#
-# Each worker but the chief opens its own port and says who it is and what it runs; the chief asks
-# all of them, compares, and tells each whether to start. Nothing is left of it in training.
+# TensorFlow's runtime would wait forever for a missing worker. So each worker but the chief first
+# listens on its own port and sends a description of itself; the chief connects to all of them,
+# compares, and replies to each whether to start. The connections are closed before the training.
 
-_ANSWER_SECONDS = 5.0
-_KNOCK_AGAIN_SECONDS = 0.2
-# A list of some hundred workers fits; what does not is no worker's.
+_REPLY_SECONDS = 5.0
+_RETRY_SECONDS = 0.2
+# Enough for a list of some hundred workers.
 _LONGEST_LINE = 1 << 16
 _START = "start"
-
-
-def introduction(cluster: Cluster) -> dict[str, Any]:
-    """Returns what a worker says of itself."""
-    return {
-        "index": cluster.index,
-        "workers": list(cluster.workers),
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "numpy": np.__version__,
-        "code of unetv2": code_digest(),
-    }
-
-
-def code_digest() -> str:
-    """Returns a hash of this library's files: a version may be changed and called the same."""
-    root = Path(__file__).parent.parent
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-class Waiting:
-    """A worker that has come and waits for the chief's word.
-
-    Args:
-        cluster: The workers.
-
-    Raises:
-        OSError: If its port is in use, or not on this machine.
-    """
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._own = introduction(cluster)
-        self._door = cluster.listen()
-        self._said: str | None = None
-        self._heard = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="unetv2-meeting", daemon=True)
-
-    def __enter__(self) -> Waiting:
-        """Opens."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes; the port is free for TensorFlow then."""
-        self._heard.set()
-        self._thread.join()
-        self._door.close()
-
-    def until(self, moment: float) -> str | None:
-        """Returns the chief's word, or None if it has not come by then."""
-        while time.monotonic() < moment and not self._heard.wait(_KNOCK_AGAIN_SECONDS):
-            pass
-        return self._said
-
-    def _serve(self) -> None:
-        self._door.settimeout(_KNOCK_AGAIN_SECONDS)
-        while not self._heard.is_set():
-            try:
-                visitor, _ = self._door.accept()
-            except OSError:
-                continue
-            try:
-                with visitor:
-                    visitor.settimeout(_ANSWER_SECONDS)
-                    _send(visitor, self._own)
-                    word = _receive(visitor)
-                    if isinstance(word, dict) and isinstance(word.get("word"), str):
-                        self._said = word["word"]
-                        _send(visitor, {"heard": True})
-                        self._heard.set()
-            except (OSError, ValueError):
-                # Somebody else, or somebody gone.
-                continue
-
-
-def call_together(cluster: Cluster, until: float) -> list[str]:
-    """Has the chief ask all others, and tell them to start, or why not.
-
-    Args:
-        cluster: The workers.
-        until: float. When to give up, on ``time.monotonic``'s clock.
-
-    Returns:
-        list of str. What is wrong, a line for each worker; then nobody starts.
-    """
-    own = introduction(cluster)
-    others = range(1, len(cluster.workers))
-    with ThreadPoolExecutor(min(64, len(others))) as threads:
-        met = list(threads.map(lambda number: _meet(cluster, number, until), others))
-    wrong = [
-        f"worker {number} ({cluster.workers[number]}) {_complaint(number, one, own)}"
-        for number, one in zip(others, met, strict=True)
-        if isinstance(one, str) or {**own, "index": number} != one[1]
-    ]
-    for one in met:
-        if isinstance(one, str):
-            continue
-        visited, _ = one
-        try:
-            with visited:
-                _send(visited, {"word": "; ".join(wrong) or _START})
-                _receive(visited)
-        except (OSError, ValueError):
-            continue
-    return wrong
-
-
-def may_start(word: str) -> bool:
-    """Returns whether the chief's word is to start; otherwise it says what is wrong."""
-    return word == _START
-
-
-def _meet(cluster: Cluster, number: int, until: float) -> tuple[socket.socket, Any] | str:
-    """Returns the connection to a worker and what it says, or why there is none."""
-    trouble = "was not asked"
-    while True:
-        try:
-            visited = socket.create_connection(
-                split_address(cluster.workers[number]), timeout=_ANSWER_SECONDS
-            )
-            try:
-                return visited, _receive(visited)
-            except (OSError, ValueError):
-                visited.close()
-                trouble = "answers, but is no worker: another program has the port"
-        except socket.gaierror:
-            trouble = "has a host name that is not known here"
-        except TimeoutError:
-            trouble = f"gave no answer within {_ANSWER_SECONDS:g} s"
-        except OSError as error:
-            trouble = f"did not open: {(error.strerror or str(error)).lower()}"
-        if time.monotonic() > until:
-            return trouble
-        time.sleep(_KNOCK_AGAIN_SECONDS)
-
-
-def _complaint(number: int, met: tuple[socket.socket, Any] | str, own: dict[str, Any]) -> str:
-    if isinstance(met, str):
-        return met
-    wanted = {**own, "index": number}
-    said = met[1] if isinstance(met[1], dict) else {}
-    differences = [
-        f"{name}={said.get(name)!r} where the chief has {value!r}"
-        for name, value in wanted.items()
-        if said.get(name) != value
-    ]
-    return "has " + ", ".join(differences)
-
-
-def _send(to: socket.socket, content: Any) -> None:
-    to.sendall(json.dumps(content).encode() + b"\n")
-
-
-def _receive(visited: socket.socket) -> Any:
-    """Returns a line of JSON.
-
-    Raises:
-        OSError: If none comes in time.
-        ValueError: If it is none.
-    """
-    line = b""
-    while not line.endswith(b"\n"):
-        more = visited.recv(4096)
-        if not more or len(line) > _LONGEST_LINE:
-            raise ValueError("no line")
-        line += more
-    return json.loads(line)
-
-
-_LOOKS_EVERY_SECONDS = 0.2
-# The chief may notice at the last moment that one is missing, and tell the others then.
-_CHIEF_TAKES_SECONDS = 15.0
+# The chief may notice a missing worker at the last moment and reply to the others then.
+_CHIEF_SECONDS = 15.0
 _START_SECONDS = 120.0
 
 _log = logging.getLogger("unetv2")
@@ -229,34 +50,34 @@ def connect(
     *,
     timeout: float = 300.0,
 ) -> tf.distribute.Strategy | None:
-    """Returns what :func:`unetv2.train` trains on: several machines, several devices, or one.
+    """Returns the strategy for :func:`unetv2.train`: several machines, several devices, or one.
 
-    To be called before anything else is computed with TensorFlow, in the same way by each worker.
-    It returns when all of them are there. Without arguments the workers are those of
-    ``TF_CONFIG`` or of a Slurm step, if there is one, whose ports begin at ``UNETV2_PORT`` or
-    8888; otherwise the GPUs of this machine share the work, if there are several. On CPUs workers
-    talk by gRPC, on GPUs by NCCL.
+    Each worker calls this in the same way, before any other computation with TensorFlow. The call
+    returns when all workers have connected. Without arguments the workers are those of
+    ``TF_CONFIG`` or of a Slurm step, if there is one, with ports from ``UNETV2_PORT`` or 8888 on;
+    otherwise the GPUs of this machine, if there are several. Workers communicate by gRPC on CPUs
+    and by NCCL on GPUs.
 
-    The ports take commands from anybody who reaches them: private networks only.
+    The ports accept commands from anyone who can reach them: use private networks only.
 
     Args:
         workers: ``"host:port"`` of each worker, in the same order everywhere; or a
             :class:`unetv2.distributed.Cluster`; or None.
-        index: int, at least 0, or None. The number of this worker; None takes
-            ``JOB_COMPLETION_INDEX``, which Kubernetes gives to the pods of an indexed job.
-        timeout: float above 0. Seconds in which all workers must have come.
+        index: int, at least 0, or None. The number of this worker; None uses
+            ``JOB_COMPLETION_INDEX``, which Kubernetes sets in the pods of an indexed job.
+        timeout: float above 0. Seconds in which all workers must connect.
 
     Returns:
         ``tf.distribute.MultiWorkerMirroredStrategy``, ``tf.distribute.MirroredStrategy``, or None
-        where this process is alone with one device.
+        for a single process with one device.
 
     Raises:
-        ValueError: If an address is malformed or named twice, or ``index`` is none of them or
+        ValueError: If an address is malformed or duplicated, or ``index`` is out of range or
             missing.
         TypeError: If ``index`` or ``timeout`` is of the wrong type.
         OSError: If this worker's port is in use, or not on this machine.
-        RuntimeError: If a worker did not come in time, or has other workers or other code; it says
-            which and what, on every worker that came, 15 s later at most.
+        RuntimeError: If a worker did not connect in time, or has other workers or other code. Each
+            connected worker raises it, with the reason, within 15 s.
 
     Example:
         >>> strategy = unetv2.distributed.connect()
@@ -264,118 +85,293 @@ def connect(
         True
     """
     timeout = require_number("timeout", timeout, "300 is the default.", positive=True)
-    cluster = _cluster(workers, index)
+    cluster = _find_cluster(workers, index)
     if cluster is None or len(cluster.workers) == 1:
-        several = len(tf.config.list_logical_devices("GPU")) > 1
-        return tf.distribute.MirroredStrategy() if several else None
-    until = time.monotonic() + timeout
-    _meet_connecting(cluster, until, timeout)
+        has_several_gpus = len(tf.config.list_logical_devices("GPU")) > 1
+        return tf.distribute.MirroredStrategy() if has_several_gpus else None
+    _meet(cluster, timeout)
 
     def start() -> Any:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster.resolver())
-        present = int(Crew(strategy).total(np.ones((), np.int32)))
-        _log.info("All %d workers are there; this is worker %d.", present, cluster.index)
+        n_workers = int(Collectives(strategy).reduce_sum(np.ones((), np.int32)))
+        _log.info("All %d workers are connected; this is worker %d.", n_workers, cluster.index)
         return strategy
 
-    # In case that one has gone since: TensorFlow then waits in a call that lets no other thread
-    # of Python run, and hears neither SIGTERM nor Ctrl-C.
+    # A worker may be lost meanwhile: TensorFlow then waits in a call during which no other Python
+    # thread runs, so that neither SIGTERM nor Ctrl-C is handled.
     faulthandler.dump_traceback_later(_START_SECONDS, exit=True)
     try:
-        return _without_waiting(start)
+        return _start_interruptibly(start)
     finally:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _meet_connecting(cluster: Cluster, until: float, timeout: float) -> None:
-    """Waits until all workers are there and have the same of everything, or raises."""
-    if cluster.is_chief:
-        cluster.listen().close()
-        wrong = call_together(cluster, until)
-        if wrong:
-            raise _different(cluster, "; ".join(wrong), timeout)
-        return
-    with Waiting(cluster) as waiting:
-        word = waiting.until(until + _CHIEF_TAKES_SECONDS)
-    if word is None:
-        raise _different(cluster, f"no word of worker 0 ({cluster.workers[0]})", timeout)
-    if not may_start(word):
-        raise _different(cluster, f"worker 0 says that {word}", timeout)
-
-
-def _different(cluster: Cluster, what: str, timeout: float) -> RuntimeError:
-    return RuntimeError(
-        f"All {len(cluster.workers)} workers must come within `timeout`={timeout:g} s, with the "
-        f"same `workers` and the same code. Received: {what}; told by worker {cluster.index} "
-        f"({cluster.address}). Start all of them alike, and let them reach each other's ports."
-    )
-
-
-def _cluster(workers: Sequence[str] | Cluster | None, index: int | None) -> Cluster | None:
+def _find_cluster(workers: Sequence[str] | Cluster | None, index: int | None) -> Cluster | None:
     if isinstance(workers, Cluster):
         return workers
     if workers is None:
         if index is not None:
             raise ValueError(
-                "`index` must come with `workers`. "
-                f"Received: index={index} and workers=None. Pass both, or none."
+                "`index` must be passed together with `workers`. "
+                f"Received: index={index} and workers=None. Pass both, or neither."
             )
         return Cluster.from_environment()
     if index is None:
         if "JOB_COMPLETION_INDEX" not in os.environ:
             raise ValueError(
-                "`workers` must come with `index`, this worker's place among them. "
-                "Received: index=None."
+                "`workers` must be passed together with `index`. Received: index=None. Pass the "
+                "position of this worker in the list."
             )
         index = int(os.environ["JOB_COMPLETION_INDEX"])
     return Cluster(workers, index)
 
 
-def _without_waiting(start: Callable[[], Any]) -> Any:
-    """Returns what TensorFlow's start gives, and hears SIGTERM and Ctrl-C meanwhile."""
-    found: list[Any] = []
-    failed: list[Exception] = []
+def _meet(cluster: Cluster, timeout: float) -> None:
+    """Waits until all workers are connected and run the same code.
+
+    Raises:
+        RuntimeError: If one is missing or differs.
+    """
+    deadline = time.monotonic() + timeout
+    if cluster.is_chief:
+        cluster.listen().close()
+        problem = "; ".join(summon_workers(cluster, deadline))
+    else:
+        with ChiefListener(cluster) as listener:
+            reply = listener.wait(deadline + _CHIEF_SECONDS)
+        if reply is None:
+            problem = f"no response from worker 0 ({cluster.workers[0]})"
+        else:
+            problem = "" if may_start(reply) else f"from worker 0: {reply}"
+    if problem:
+        raise RuntimeError(
+            f"All {len(cluster.workers)} workers must connect within `timeout`, with the same "
+            f"`workers` and the same code. Received: timeout={timeout:g} and {problem}; reported "
+            f"by worker {cluster.index} ({cluster.address}). Start all of them with the same list, "
+            "and check that they can reach each other's ports."
+        )
+
+
+def describe_worker(cluster: Cluster) -> dict[str, Any]:
+    """Returns what must be the same on all workers, and this worker's index."""
+    return {
+        "index": cluster.index,
+        "workers": list(cluster.workers),
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "code of unetv2": code_digest(),
+    }
+
+
+def code_digest() -> str:
+    """Returns a hash of this library's files, which may be modified without a new version."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+class ChiefListener:
+    """Listens on a worker's port for the chief's reply.
+
+    Args:
+        cluster: The workers.
+
+    Raises:
+        OSError: If the port is in use, or not on this machine.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._description = describe_worker(cluster)
+        self._server = cluster.listen()
+        self._reply: str | None = None
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="unetv2-rendezvous", daemon=True)
+
+    def __enter__(self) -> ChiefListener:
+        """Starts listening."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the port, which TensorFlow needs next."""
+        self._finished.set()
+        self._thread.join()
+        self._server.close()
+
+    def wait(self, deadline: float) -> str | None:
+        """Returns the chief's reply, or None if there is none by then (``time.monotonic``)."""
+        while time.monotonic() < deadline and not self._finished.wait(_RETRY_SECONDS):
+            pass
+        return self._reply
+
+    def _serve(self) -> None:
+        self._server.settimeout(_RETRY_SECONDS)
+        while not self._finished.is_set():
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                continue
+            try:
+                with connection:
+                    connection.settimeout(_REPLY_SECONDS)
+                    _send(connection, self._description)
+                    message = _receive(connection)
+                    if isinstance(message, dict) and isinstance(message.get("reply"), str):
+                        self._reply = message["reply"]
+                        _send(connection, {"received": True})
+                        self._finished.set()
+            except (OSError, ValueError):
+                # Not the chief, or a lost connection.
+                continue
+
+
+def summon_workers(cluster: Cluster, deadline: float) -> list[str]:
+    """Connects the chief to all others and tells them to start, or what is wrong.
+
+    Args:
+        cluster: The workers.
+        deadline: float. When to give up, by ``time.monotonic``.
+
+    Returns:
+        list of str. A line for each worker that is missing or differs; then none starts.
+    """
+    expected = describe_worker(cluster)
+    others = range(1, len(cluster.workers))
+    with ThreadPoolExecutor(min(64, len(others))) as threads:
+        results = list(threads.map(lambda number: _call(cluster, number, deadline), others))
+    problems = []
+    for number, result in zip(others, results, strict=True):
+        problem = _problem(result, {**expected, "index": number})
+        if problem:
+            problems.append(f"worker {number} ({cluster.workers[number]}) {problem}")
+    reply = "; ".join(problems) or _START
+    for result in results:
+        if isinstance(result, str):
+            continue
+        connection, _ = result
+        try:
+            with connection:
+                _send(connection, {"reply": reply})
+                _receive(connection)
+        except (OSError, ValueError):
+            continue
+    return problems
+
+
+def may_start(reply: str) -> bool:
+    """Returns whether the chief's reply is to start, rather than what is wrong."""
+    return reply == _START
+
+
+def _call(cluster: Cluster, number: int, deadline: float) -> tuple[socket.socket, Any] | str:
+    """Returns the connection to a worker and its description, or why there is none."""
+    while True:
+        try:
+            connection = socket.create_connection(
+                split_address(cluster.workers[number]), timeout=_REPLY_SECONDS
+            )
+            try:
+                return connection, _receive(connection)
+            except (OSError, ValueError):
+                connection.close()
+                problem = "answers, but is not a worker: another program uses the port"
+        except socket.gaierror:
+            problem = "has an unknown host name"
+        except TimeoutError:
+            problem = f"did not respond within {_REPLY_SECONDS:g} s"
+        except OSError as error:
+            problem = f"cannot be reached: {(error.strerror or str(error)).lower()}"
+        if time.monotonic() > deadline:
+            return problem
+        time.sleep(_RETRY_SECONDS)
+
+
+def _problem(result: tuple[socket.socket, Any] | str, expected: dict[str, Any]) -> str:
+    if isinstance(result, str):
+        return result
+    description = result[1] if isinstance(result[1], dict) else {}
+    differences = [
+        f"{name}={description.get(name)!r} where the chief has {value!r}"
+        for name, value in expected.items()
+        if description.get(name) != value
+    ]
+    return "has " + ", ".join(differences) if differences else ""
+
+
+def _send(connection: socket.socket, content: Any) -> None:
+    connection.sendall(json.dumps(content).encode() + b"\n")
+
+
+def _receive(connection: socket.socket) -> Any:
+    """Returns a line of JSON.
+
+    Raises:
+        OSError: If none arrives in time.
+        ValueError: If it is not JSON.
+    """
+    line = b""
+    while not line.endswith(b"\n"):
+        received = connection.recv(4096)
+        if not received or len(line) > _LONGEST_LINE:
+            raise ValueError("not a line")
+        line += received
+    return json.loads(line)
+
+
+def _start_interruptibly(start: Callable[[], Any]) -> Any:
+    """Calls a function on a thread, so that SIGTERM and Ctrl-C are handled meanwhile."""
+    results: list[Any] = []
+    failures: list[Exception] = []
 
     def run() -> None:
         try:
-            found.append(start())
+            results.append(start())
         except Exception as error:
-            failed.append(error)
+            failures.append(error)
 
-    # A thread that still waits in TensorFlow would keep the process from ending.
-    waits = threading.Event()
-    waits.set()
-    atexit.register(lambda: leave(1) if waits.is_set() else None)
+    # A thread that waits in TensorFlow would keep the process from exiting.
+    waiting = threading.Event()
+    waiting.set()
+    atexit.register(lambda: exit_now(1) if waiting.is_set() else None)
     thread = threading.Thread(target=run, name="unetv2-connect", daemon=True)
-    with _ended_by_sigterm() as keep:
+    with _preserved_sigterm() as restore:
         thread.start()
         while thread.is_alive():
-            thread.join(_LOOKS_EVERY_SECONDS)
-            keep()
-        keep()
-    waits.clear()
-    if failed:
-        raise failed[0]
-    return found[0]
+            thread.join(_RETRY_SECONDS)
+            restore()
+        restore()
+    waiting.clear()
+    if failures:
+        raise failures[0]
+    return results[0]
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[Callable[[], None]]:
-    """Has SIGTERM do what it did, though TensorFlow's start takes it to do nothing."""
+def _preserved_sigterm() -> Iterator[Callable[[], None]]:
+    """Yields a function that restores SIGTERM's handler, which TensorFlow replaces on start."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    before = signal.getsignal(signal.SIGTERM)
+    previous = signal.getsignal(signal.SIGTERM)
     # None is a handler that was not set by Python.
-    kept = signal.SIG_DFL if before is None else before
+    handler = signal.SIG_DFL if previous is None else previous
 
-    def keep() -> None:
-        signal.signal(signal.SIGTERM, kept)
+    def restore() -> None:
+        signal.signal(signal.SIGTERM, handler)
 
-    yield keep
+    yield restore
 
 
-def leave(code: int) -> None:
-    """Ends the process at once: a thread that waits in TensorFlow hears nothing else."""
+def exit_now(code: int) -> None:
+    """Exits the process at once: a thread that waits in TensorFlow cannot be interrupted."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

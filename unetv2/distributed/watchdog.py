@@ -1,4 +1,4 @@
-"""What becomes of the others where a worker is gone or stands still."""
+"""What the remaining workers do when one is lost or hangs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from types import TracebackType
 import tensorflow as tf
 
 from unetv2.distributed.cluster import Cluster
-from unetv2.distributed.collectives import Crew
-from unetv2.distributed.rendezvous import leave
+from unetv2.distributed.collectives import Collectives
+from unetv2.distributed.rendezvous import exit_now
 
-_LOST = (
+_CONNECTION_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -24,16 +24,16 @@ _LOST = (
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
-_STUCK_CODE = 75  # sysexits' "try again later".
+_TIMEOUT_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later.
 
 _log = logging.getLogger("unetv2")
 
 
 class WorkerLostError(RuntimeError):
-    """A worker is gone, so no step can be made: start all of them again with ``resume=True``.
+    """A worker was lost, which ends the training; restart all workers with ``resume=True``.
 
     Args:
-        message: str. Which worker, who noticed, and what to do.
+        message: str. The lost worker, the one that noticed, and what to do.
 
     Example:
         >>> issubclass(unetv2.distributed.WorkerLostError, RuntimeError)
@@ -45,50 +45,52 @@ class WorkerLostError(RuntimeError):
 
 
 @contextmanager
-def told_who_is_lost(crew: Crew) -> Iterator[None]:
-    """Says in plain words which worker is gone, where TensorFlow says which call failed."""
+def report_lost_workers(collectives: Collectives) -> Iterator[None]:
+    """Raises WorkerLostError, which names the worker, instead of TensorFlow's error."""
     try:
         yield
-    except _LOST as error:
-        if crew.size == 1:
+    except _CONNECTION_ERRORS as error:
+        if collectives.n_workers == 1:
             raise
         raise WorkerLostError(
-            f"All workers must stay to the end. Received: {_lost(crew)}, noticed by "
-            f"{crew.name(crew.index)}. Look at what it wrote last, and start all workers again "
-            "with resume=True: they go on from the last checkpoint. TensorFlow said: "
+            "All workers must run until the training ends. Received: "
+            f"{_describe_loss(collectives)}, noticed by {collectives.name(collectives.index)}. "
+            "Read that worker's log, and start all workers again with resume=True: they continue "
+            "from the last checkpoint. TensorFlow's error: "
             f"{str(error).strip().splitlines()[-1][:300]}"
         ) from error
 
 
-def _lost(crew: Crew) -> str:
-    silent = Cluster(crew.addresses, crew.index).silent()
-    if silent:
-        return f"no answer any more from {' and '.join(crew.name(number) for number in silent)}"
-    return "a connection that broke, though all addresses answer"
+def _describe_loss(collectives: Collectives) -> str:
+    unreachable = Cluster(collectives.addresses, collectives.index).unreachable()
+    if unreachable:
+        names = " and ".join(collectives.name(number) for number in unreachable)
+        return f"no response from {names}"
+    return "a broken connection, although all workers can be reached"
 
 
-class Watch:
-    """Ends the process where nothing has been heard of for too long.
+class Watchdog:
+    """Exits the process when no step has finished for too long.
 
-    A worker that is gone breaks its connections, and the others notice within seconds. One that
-    stands still, or whose network swallows everything, breaks none: TensorFlow would wait for
-    ever, in a call that nothing interrupts.
+    A lost worker closes its connections, and the others notice within seconds. A worker that
+    hangs, or whose network drops all packets, closes none: TensorFlow would wait forever, in a
+    call that cannot be interrupted.
 
     Args:
-        crew: The workers.
-        seconds: float. Longest time from one sign of life to the next.
+        collectives: The workers.
+        timeout: float. Longest time between two resets, in seconds.
     """
 
-    def __init__(self, crew: Crew, seconds: float) -> None:
-        self._crew = crew
-        self._seconds = seconds
-        self._heard = time.monotonic()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="unetv2-watch", daemon=True)
+    def __init__(self, collectives: Collectives, timeout: float) -> None:
+        self._collectives = collectives
+        self._timeout = timeout
+        self._last_reset = time.monotonic()
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="unetv2-watchdog", daemon=True)
 
-    def __enter__(self) -> Watch:
-        """Begins to watch, where there is somebody to wait for."""
-        if self._crew.size > 1:
+    def __enter__(self) -> Watchdog:
+        """Starts the watchdog if there are several workers."""
+        if self._collectives.n_workers > 1:
             self._thread.start()
         return self
 
@@ -98,22 +100,23 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends."""
-        self._over.set()
+        """Stops the watchdog."""
+        self._finished.set()
 
-    def heard(self) -> None:
-        """Notes a sign of life: something that all workers do together is done."""
-        self._heard = time.monotonic()
+    def reset(self) -> None:
+        """Restarts the timeout: a step of all workers has finished."""
+        self._last_reset = time.monotonic()
 
     def _run(self) -> None:
-        while not self._over.wait(min(1.0, self._seconds / 4)):
-            if time.monotonic() - self._heard < self._seconds:
+        collectives = self._collectives
+        while not self._finished.wait(min(1.0, self._timeout / 4)):
+            if time.monotonic() - self._last_reset < self._timeout:
                 continue
             message = (
-                f"{self._crew.name(self._crew.index)} has waited {self._seconds:g} s for a step "
-                f"that all workers make: {_lost(self._crew)}, or one stands still. It ends here "
-                f"(exit code {_STUCK_CODE}). Start all workers again with resume=True."
+                f"{collectives.name(collectives.index)} has waited {self._timeout:g} s for a step "
+                f"of all workers: {_describe_loss(collectives)}, or a worker hangs. This process "
+                f"exits with code {_TIMEOUT_EXIT_CODE}. Start all workers again with resume=True."
             )
             _log.error("%s", message)
             print(f"unetv2: {message}", file=sys.stderr, flush=True)
-            leave(_STUCK_CODE)
+            exit_now(_TIMEOUT_EXIT_CODE)

@@ -107,7 +107,7 @@ class SegmentationModel(keras.Model):
         Returns:
             ``keras.callbacks.History``.
         """
-        self.preprocessing = of_dataset(x) or self.preprocessing
+        self.preprocessing = of_dataset(x, self.preprocessing) or self.preprocessing
         return super().fit(x, *args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The training that loses nothing."""
+"""Training: the trainer, its backends, checkpoints and recipes."""

@@ -1,4 +1,4 @@
-"""Warnings of a training whose result is doubtful, each with a cause and what cures it."""
+"""Warnings about doubtful trainings, each with a cause and a remedy."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ import numpy as np
 
 from unetv2.metrics import Scores
 from unetv2.text import counted
-from unetv2.training.checkpoint import State
-from unetv2.training.data import Inputs
+from unetv2.training.checkpoint import TrainingState
+from unetv2.training.data import DataSpec
 
-# Networks have learned something after some hundred steps; after 80, next to nothing.
-_FEW_STEPS, _SOME_STEPS = 200, 500
+# Networks learn next to nothing in 80 steps, and something in a few hundred.
+_FEW_STEPS, _ENOUGH_STEPS = 200, 500
 # With 12 images, batches of 2 and 240 steps, batch normalization ended at a mean IoU of 0.14 in
 # training and 0.05 in validation, group normalization at 0.13 and 0.12.
 _FEW_IMAGES = 4
-# Epochs of one class from the start that need no warning.
-_WARMING_UP = 5
-# A model scores no less on training images than it did in training, unless it computes otherwise.
-_OTHERWISE = 0.75
-_FAR_BELOW = 0.5
-_LOST = 0.9
-_LEARNED_NOTHING = 0.005
+# First epochs with a single predicted class that need no warning.
+_WARM_UP_EPOCHS = 5
+# Ratios of mean IoU. A model in use scores no less on training images than it did in training,
+# unless its batch normalization behaves differently.
+_SAME_AS_IN_TRAINING = 0.75
+_OVERFITTED = 0.5
+_DECLINED = 0.9
+# Difference to the score of predicting one class.
+_NEGLIGIBLE = 0.005
 
 _log = logging.getLogger("unetv2")
 
@@ -37,124 +39,125 @@ def warn(messages: list[str]) -> list[str]:
     return messages
 
 
-def at_start(model: keras.Model, inputs: Inputs, *, epochs: int) -> list[str]:
-    """Returns what makes a training doubtful before it begins.
+def start_warnings(model: keras.Model, spec: DataSpec, *, epochs: int) -> list[str]:
+    """Returns reasons to doubt a training before it begins.
 
     Args:
-        model: The user's, as it was given.
-        inputs: What it is fed with.
+        model: The user's model.
+        spec: The properties of the data.
         epochs: int. All epochs.
     """
-    found = []
-    per_epoch = math.ceil(inputs.n_pairs / inputs.batch_size)
-    steps = epochs * per_epoch
+    warnings = []
+    steps_per_epoch = math.ceil(spec.n_pairs / spec.batch_size)
+    steps = epochs * steps_per_epoch
     if steps < _FEW_STEPS and not _was_trained(model):
-        found.append(
-            "A model that has not been trained before learns little in "
-            f"{counted(steps, 'step')} ({counted(epochs, 'epoch')} of {per_epoch}). "
-            f"Pass epochs={math.ceil(_SOME_STEPS / per_epoch)} or more, which are {_SOME_STEPS} "
-            "steps."
+        warnings.append(
+            "A new model learns little in "
+            f"{counted(steps, 'step')} ({counted(epochs, 'epoch')} of {steps_per_epoch}). "
+            f"Pass epochs={math.ceil(_ENOUGH_STEPS / steps_per_epoch)} or more, for at least "
+            f"{_ENOUGH_STEPS} steps."
         )
-    images = min(inputs.batch_size, inputs.n_pairs)
-    if images < _FEW_IMAGES and _normalizes_batches(model):
-        found.append(
-            f"Batches of {counted(images, 'image')} are too small for batch normalization, whose "
-            "statistics in training then differ from those in validation. Build the model with "
+    images = min(spec.batch_size, spec.n_pairs)
+    if images < _FEW_IMAGES and _learns_batch_statistics(model):
+        warnings.append(
+            f"Batches of {counted(images, 'image')} are too small for batch normalization: its "
+            "statistics in training differ from those in validation. Build the model with "
             "normalization='group'."
         )
-    if inputs.preprocessing is None:
-        found.append(
-            "`train` does not say how its images were prepared, as only what `make_dataset` "
-            "returns does, and not what `.map` or `.take` makes of it. Set `model.preprocessing = "
-            "unetv2.Preprocessing(image_size=..., ...)` before, so that `predict` and exports "
-            "prepare images alike."
+    if spec.preprocessing is None:
+        warnings.append(
+            "The preprocessing of the images is unknown, as `train` is not a data set of "
+            "`make_dataset`. Set `model.preprocessing = unetv2.Preprocessing(image_size=..., ...)` "
+            "before, so that `predict` and exported models use the same preprocessing."
         )
-    return found
+    return warnings
 
 
-def of_one_class(
-    state: State, model: keras.Model, counts: np.ndarray, epoch: int, *, last: bool
+def one_class_warnings(
+    state: TrainingState, model: keras.Model, counts: np.ndarray, epoch: int, *, is_last: bool
 ) -> list[str]:
-    """Returns a warning where the model calls all validation pixels the same class.
+    """Returns a warning if the model predicts the same class for all validation pixels.
 
-    Not in the first epochs, unless training ends there, and once, unless it ends with one class.
+    The first epochs are exempt, unless training ends there. The warning comes once, and again if
+    training ends with one class.
 
     Args:
-        state: Counts such epochs, and keeps the warnings so far.
-        model: The model.
+        state: Its count of such epochs is updated.
+        model: The model in training.
         counts: Confusion matrix of the validation, ``(n_classes, n_classes)``.
-        epoch: int. Its number, from 0.
-        last: bool. Whether it is the last one.
+        epoch: int. The epoch's number, from 0.
+        is_last: bool. Whether it is the last one.
     """
     predicted = np.flatnonzero(counts.sum(axis=0))
     if len(predicted) != 1 or np.count_nonzero(counts.sum(axis=1)) < 2:
-        state.one_class = 0
+        state.one_class_epochs = 0
         return []
-    state.one_class += 1
-    patient = _WARMING_UP if state.one_class == epoch + 1 else 1
-    if not last and (state.warnings or state.one_class < patient):
+    state.one_class_epochs += 1
+    exempt = _WARM_UP_EPOCHS if state.one_class_epochs == epoch + 1 else 1
+    if not is_last and (state.warnings or state.one_class_epochs < exempt):
         return []
     normalization = (
-        "batch normalization has few images or steps, where normalization='group' does better; "
-        if _normalizes_batches(model)
+        "too few images or steps for batch normalization, for which normalization='group' helps; "
+        if _learns_batch_statistics(model)
         else ""
     )
     return [
-        f"After epoch {epoch + 1} the model calls every validation pixel class {predicted[0]}. "
-        f"Likely causes: it has hardly been trained yet; {normalization}the learning rate is too "
-        "high; images are not in [0, 1]; masks hold nearly one class only, so pass class weights; "
-        "or they belong to other images. `unetv2 check` looks at the data."
+        f"After epoch {epoch + 1} the model predicts class {predicted[0]} for every validation "
+        f"pixel. Likely causes: too few steps; {normalization}too high a learning rate; images "
+        "that are not in [0, 1]; masks of nearly one class, which need class weights; masks that "
+        "do not match the images. Check the data with `unetv2 check`."
     ]
 
 
-def at_end(state: State, model: keras.Model, score_on_training: Callable[[], float]) -> list[str]:
-    """Returns what makes the result of a training doubtful.
+def end_warnings(
+    state: TrainingState, model: keras.Model, score_on_training: Callable[[], float]
+) -> list[str]:
+    """Returns reasons to doubt the result of a training.
 
     Args:
-        state: What was logged.
-        model: With the weights that are kept.
-        score_on_training: Returns its mean IoU on some training images, as it is deployed.
+        state: The logs of the training.
+        model: The model with the best weights.
+        score_on_training: Returns its mean IoU on training images, in inference mode.
     """
     if state.best is None or state.best_epoch is None:
         return []
-    found = []
-    row = state.history[state.best_epoch]
-    training, best = row["mean_iou"], state.best
+    warnings = []
+    training, best = state.history[state.best_epoch]["mean_iou"], state.best
     scores = f"mean IoU {best:.3f} in validation and {training:.3f} in training"
-    deployed = score_on_training() if _normalizes_batches(model) else training
-    if deployed < _OTHERWISE * training:
-        found.append(
-            f"The model computes otherwise than in training: {scores}, but {deployed:.3f} on "
-            "training images when it is used. Its batch normalization has seen too few images or "
-            "steps. Build the model with normalization='group'."
+    in_use = score_on_training() if _learns_batch_statistics(model) else training
+    if in_use < _SAME_AS_IN_TRAINING * training:
+        warnings.append(
+            f"The model predicts differently in use than in training: {scores}, but {in_use:.3f} "
+            "on training images in inference mode. Its batch normalization has seen too few images "
+            "or steps. Build the model with normalization='group'."
         )
-    elif best < _FAR_BELOW * training:
-        found.append(
-            f"Validation is far below training: {scores}. The model knows its training images by "
-            "heart, or the validation images are of another kind. Use more images, an "
-            "`augmentation`, or a smaller network (`filters`); compare both sets with "
-            "`unetv2 check`."
+    elif best < _OVERFITTED * training:
+        warnings.append(
+            f"Validation is far below training: {scores}. The model overfits, or the validation "
+            "images differ from the training images. Use more images, an `augmentation`, or a "
+            "smaller network (`filters`); compare both sets with `unetv2 check`."
         )
-    elif state.trivial is not None and best < state.trivial + _LEARNED_NOTHING:
-        found.append(
-            f"The model is no better than one that calls every pixel the most frequent class: mean "
-            f"IoU {best:.3f} in validation, where that has {state.trivial:.3f}. Train more steps; "
-            "where objects are thin or small, use larger images with `crop_size`, and a recipe "
-            "with stages=((1, 1),)."
+    elif state.trivial_score is not None and best < state.trivial_score + _NEGLIGIBLE:
+        warnings.append(
+            "The model is no better than predicting the most frequent class for every pixel: mean "
+            f"IoU {best:.3f} in validation, compared with {state.trivial_score:.3f}. Train for "
+            "more steps; for thin or small objects use larger images with `crop_size`, and a "
+            "recipe with progressive_resizing=((1, 1),)."
         )
     last = float(np.mean([row["val_mean_iou"] for row in state.history[-3:]]))
     epochs = len(state.history)
-    if epochs >= 10 and 2 * (state.best_epoch + 1) <= epochs and last < _LOST * best:
-        found.append(
-            f"The best epoch was {state.best_epoch + 1} of {epochs}: validation mean IoU fell from "
-            f"{best:.3f} to {last:.3f} since. Its weights are kept. More images or an "
-            "`augmentation` let a training profit from more epochs; `patience` ends it earlier."
+    if epochs >= 10 and 2 * (state.best_epoch + 1) <= epochs and last < _DECLINED * best:
+        warnings.append(
+            f"The best epoch was {state.best_epoch + 1} of {epochs}: validation mean IoU declined "
+            f"from {best:.3f} to {last:.3f} afterwards. The model has the weights of the best "
+            "epoch. To benefit from more epochs, use more images or an `augmentation`; `patience` "
+            "ends the training earlier."
         )
-    return found
+    return warnings
 
 
 def trivial_score(counts: np.ndarray) -> float:
-    """Returns the mean IoU of calling every pixel the most frequent class.
+    """Returns the mean IoU of predicting the most frequent class for every pixel.
 
     Args:
         counts: Confusion matrix of the validation, ``(n_classes, n_classes)``.
@@ -169,12 +172,12 @@ def _was_trained(model: keras.Model) -> bool:
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None:
         return int(optimizer.iterations) > 0
-    # Loaded from a file without its optimizer, as `train` saves it.
+    # `train` saves models with their preprocessing and without an optimizer.
     return getattr(model, "preprocessing", None) is not None
 
 
-def _normalizes_batches(model: keras.Model) -> bool:
-    """Returns whether a batch normalization learns its statistics."""
+def _learns_batch_statistics(model: keras.Model) -> bool:
+    """Returns whether the model has a trainable batch normalization."""
     trainable = {variable.path.rpartition("/")[0] for variable in model.trainable_variables}
     return any(
         variable.path.endswith("/moving_mean") and variable.path.rpartition("/")[0] in trainable

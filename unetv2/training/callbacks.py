@@ -1,17 +1,12 @@
-"""What happens beside the steps: checkpoints, logs, images, and the end of a training."""
+"""The callbacks of a training: checkpoints, logs, images, and those of the user."""
 
 from __future__ import annotations
 
-import csv
 import io
-import signal
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from importlib import util
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import keras
@@ -19,301 +14,169 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from unetv2 import startup
 from unetv2.classes import ClassTable
-from unetv2.distributed.collectives import Crew, Signals
-from unetv2.distributed.loop import assign
 from unetv2.metrics import MeanIoU
-from unetv2.preprocessing import Preprocessing
-from unetv2.training.advice import of_one_class, trivial_score, warn
+from unetv2.training.advice import one_class_warnings, trivial_score, warn
+from unetv2.training.backend import Backend
 from unetv2.training.checkpoint import (
-    HISTORY,
+    CHECKPOINT,
     IMAGES,
     MODEL,
-    STATE,
-    WITHIN,
-    State,
+    TENSORBOARD,
+    WITHIN_EPOCH,
+    TrainingState,
     save_model,
+    write_history,
     write_whole,
 )
 from unetv2.training.feed import Feed
-from unetv2.training.recovery import Guard
-from unetv2.training.user_callbacks import UserCallbacks
+from unetv2.training.recovery import DivergenceGuard
 from unetv2.visualization.masks import overlay
 
-
-class Interrupts:
-    """Remembers that Ctrl-C was pressed, until all is kept."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before = signal.getsignal(signal.SIGINT)
-
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """Takes the first Ctrl-C; the next one does not wait."""
-        self.asked = True
-        signal.signal(signal.SIGINT, self._before)
-
-    def leave(self) -> None:
-        """Ends the training if that was asked for; called when all is kept.
-
-        Raises:
-            KeyboardInterrupt: If Ctrl-C was pressed.
-        """
-        if self.asked:
-            raise KeyboardInterrupt
-
-
-@contextmanager
-def interrupts(*, listening: bool) -> Iterator[Interrupts]:
-    """Has the first Ctrl-C wait until a checkpoint is written.
-
-    Only in the main thread, and only where Ctrl-C does what Python or the command has it do:
-    another handler is its owner's.
-
-    Args:
-        listening: bool. Whether to do so at all.
-    """
-    found = Interrupts()
-    if not (
-        listening
-        and threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) in (signal.default_int_handler, startup.interrupt)
-    ):
-        yield found
-        return
-    before = signal.signal(signal.SIGINT, found.note)
-    try:
-        yield found
-    finally:
-        signal.signal(signal.SIGINT, before)
-    # Pressed after the last step.
-    found.leave()
-
-
-_SHOWN = 4
+_MOST_IMAGES = 4
 _OPACITY = 0.5
-
-
-class Images:
-    """Draws image, truth and prediction of a few validation images.
-
-    Args:
-        validation: Batches of ``(image, mask)``.
-        classes: The table of the ids.
-    """
-
-    def __init__(self, validation: tf.data.Dataset, classes: ClassTable) -> None:
-        images, masks = next(iter(validation))
-        self._images = np.asarray(images[:_SHOWN], np.float32)
-        self._masks = np.asarray(masks[:_SHOWN])
-        self._classes = classes
-
-    def draw(self, model: keras.Model) -> np.ndarray:
-        """Returns a row for each image, uint8 ``(rows, height, 3 * width, 3)``."""
-        logits = np.asarray(model(self._images, training=False))
-        predicted = logits.argmax(axis=-1)
-        rows = []
-        for image, truth, guess in zip(self._images, self._masks, predicted, strict=True):
-            parts = [
-                overlay(image, mask, self._classes, opacity=opacity)
-                for mask, opacity in ((truth, 0.0), (truth, _OPACITY), (guess, _OPACITY))
-            ]
-            rows.append(np.concatenate(parts, axis=1))
-        return np.stack(rows)
-
-
-def save_images(rows: np.ndarray, folder: Path, epoch: int, writer: Any) -> None:
-    """Saves what :meth:`Images.draw` drew as a PNG, and for TensorBoard where there is one.
-
-    Args:
-        rows: uint8 ``(rows, height, width, 3)``.
-        folder: The training's output folder.
-        epoch: int. Its number, from 0.
-        writer: Of ``tf.summary``, or None.
-    """
-    (folder / IMAGES).mkdir(exist_ok=True)
-    encoded = io.BytesIO()
-    Image.fromarray(np.concatenate(list(rows))).save(encoded, format="PNG")
-    path = folder / IMAGES / f"epoch_{epoch + 1:04d}.png"
-    write_whole(path, lambda file: file.write(encoded.getvalue()))
-    if writer is not None:
-        with writer.as_default():
-            tf.summary.image("image, truth, prediction", rows, step=epoch, max_outputs=len(rows))
-        writer.flush()
+# What `train` does itself, and what to use instead.
+_REFUSED: dict[type[keras.callbacks.Callback], str] = {
+    keras.callbacks.LearningRateScheduler: (
+        "Set the learning rate by `unetv2.recipes.get(recipe, learning_rate=..., schedule=...)`"
+    ),
+    keras.callbacks.ReduceLROnPlateau: (
+        "The recipe's schedule lowers the rate, and `patience` ends a stagnant training"
+    ),
+    keras.callbacks.BackupAndRestore: "Pass resume=True to continue from the last checkpoint",
+    keras.callbacks.SwapEMAWeights: (
+        "Use `unetv2.recipes.get(recipe, ema_momentum=0.99)` to validate and save averaged weights"
+    ),
+}
 
 
 class Recorder(keras.callbacks.Callback):
-    """Keeps a training's state on disk, so that nothing is lost.
+    """Checks each epoch, and saves checkpoints and the best model.
 
     Args:
-        state: Where the training stands; kept up to date.
         folder: The output folder.
-        deployed: The model that is saved, which shares its weights with the one in training.
-        preprocessing: What is saved with it, or None.
+        backend: The backend, whose chief writes.
         feed: The training data.
-        guard: Watches the loss.
-        mean_iou: The metric of the compiled model, or None without validation.
-        swap: Brings averaged weights in and out, or None.
-        images: Draws validation images, or None.
-        images_every: int. Epochs from one drawing to the next.
-        patience: int or None. Epochs without a better one, after which training ends.
-        minutes: float. Longest time between two checkpoints.
-        writer: Of ``tf.summary``, or None.
-        crew: The workers, of which the chief writes.
-        signals: Says to all of them at once when to save; None leaves it to the clock.
-        interrupts: Whether the user wants to leave.
-        users: The user's callbacks, which see an epoch's end last.
+        loggers: Callbacks for the end of each epoch, with the weights that are validated.
+        users: The user's callbacks, for which an epoch ends last.
+        patience: int or None. Epochs without improvement after which training ends.
     """
 
     def __init__(
         self,
-        state: State,
         folder: Path,
-        *,
-        deployed: keras.Model,
-        preprocessing: Preprocessing | None,
+        backend: Backend,
         feed: Feed,
-        guard: Guard,
-        mean_iou: MeanIoU | None,
-        swap: keras.callbacks.SwapEMAWeights | None,
-        images: Images | None,
-        images_every: int,
-        patience: int | None,
-        minutes: float,
-        writer: Any,
-        crew: Crew,
-        signals: Signals | None,
-        interrupts: Interrupts,
+        *,
+        loggers: Sequence[keras.callbacks.Callback],
         users: UserCallbacks,
+        patience: int | None,
     ) -> None:
         super().__init__()
-        self._state = state
         self._folder = folder
-        self._deployed = deployed
-        self._preprocessing = preprocessing
+        self._backend = backend
         self._feed = feed
-        self._guard = guard
+        self._loggers = loggers
+        self.users = users
+        self._patience = patience
+
+    def start(
+        self,
+        state: TrainingState,
+        mean_iou: MeanIoU | None,
+        swap: keras.callbacks.SwapEMAWeights | None,
+    ) -> None:
+        """Prepares for a call of ``fit``.
+
+        Args:
+            state: The state to continue from, which is kept up to date.
+            mean_iou: The metric of the compiled model, or None without validation.
+            swap: Swaps weights and averaged weights, or None.
+        """
+        self._state = state
+        self._guard = DivergenceGuard(state)
         self._mean_iou = mean_iou
         self._swap = swap
-        self._images = images
-        self._images_every = images_every
-        self._patience = patience
-        self._seconds = 60 * minutes
-        self._writer = writer
-        self._crew = crew
-        self._signals = signals
-        self._interrupts = interrupts
-        self._users = users
-        self._skipped = state.step
-        self._first = state.epoch
-        self._saved = time.monotonic()
+        self._first_epoch, self._skipped = state.epoch, state.step
+        self.users.skipped = state.step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Goes on from the state, data included."""
-        self._feed.begin(epoch)
-        if epoch == self._first:
-            # Here, as `fit` has just reset the metrics.
-            self._give("model", "optimizer", "metrics")
+        """Restores the state, after ``fit`` has reset the metrics."""
+        self._feed.start_epoch(epoch)
+        if epoch == self._first_epoch:
+            self._state.restore(self.model, self._backend.assign, with_metrics=True)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves a checkpoint if the last one is old."""
-        if not self._is_due():
-            return
-        # A loss that is no number would only be noticed later.
-        self._guard.on_train_batch_end(0, logs)
-        done = self._skipped + batch + 1
-        if done < self._feed.steps:
-            self._state.step = done
-            self._take()
-            self._save(WITHIN)
-            self._interrupts.leave()
-
-    def _is_due(self) -> bool:
-        if self._signals is not None:
-            return self._signals.save or self._signals.stop
-        return self._interrupts.asked or time.monotonic() - self._saved >= self._seconds
+        """Checks the loss, and saves a checkpoint if it is due."""
+        is_due = self._backend.checkpoint_is_due()
+        self._guard.check_batch(batch, logs or {}, always=is_due)
+        step = self._skipped + batch + 1
+        if is_due and step < self._feed.steps:
+            self._state.step = step
+            self._capture()
+            if self._backend.is_chief:
+                self._state.save(self._folder / WITHIN_EPOCH)
+            self._backend.checkpoint_was_saved()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Checks, logs, draws and saves."""
+        """Checks, logs and saves the epoch."""
+        state, is_chief = self._state, self._backend.is_chief
         row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
         self._require_logged(row)
         self._guard.check_epoch(row["loss"])
         row["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
-        state = self._state
         state.history.append(row)
-        state.epoch, state.step, self._skipped, state.jumps = epoch + 1, 0, 0, []
-        # Before anything is written: weights that are no numbers are not to be the best.
-        self._take()
+        state.epoch, state.step, self._skipped, state.increases = epoch + 1, 0, 0, []
+        # Before anything is written: weights that are not finite must not become the best ones.
+        self._capture()
         score = None
         if self._mean_iou is not None:
-            # Weights may be numbers and what they give not.
-            self._guard.require_number("validation loss", row["val_loss"])
+            # Finite weights may still give logits that are not.
+            self._guard.check_finite("validation loss", row["val_loss"])
             score = row["val_mean_iou"]
             counts = self._mean_iou.scores().counts
-            state.trivial = trivial_score(counts)
-            last = epoch + 1 == self._users.params["epochs"]
-            state.warnings += warn(of_one_class(state, self.model, counts, epoch, last=last))
-        with self._averaged():
+            state.trivial_score = trivial_score(counts)
+            is_last = epoch + 1 == self.users.params["epochs"]
+            state.warnings += warn(
+                one_class_warnings(state, self.model, counts, epoch, is_last=is_last)
+            )
+        with self._averaged_weights():
             if state.best is None or score is None or score > state.best:
                 state.best, state.best_epoch = score, epoch
-                if self._crew.is_chief:
-                    save_model(self._deployed, self._folder / MODEL, self._preprocessing)
-            self._draw(epoch)
-            self._save(STATE)
-            if self._crew.is_chief:
-                (self._folder / WITHIN).unlink(missing_ok=True)
-                write_history(self._folder, state)
-            self._log(row)
-            # Last: whatever they raise, the epoch is kept.
-            self._users.end_epoch(epoch, dict(logs or {}))
-        self._interrupts.leave()
-        if state.is_over(self._patience):
+                if is_chief:
+                    preprocessing = self._feed.spec.preprocessing
+                    save_model(self.model, self._folder / MODEL, preprocessing)
+            for logger in self._loggers:
+                logger.on_epoch_end(epoch, row)
+            if is_chief:
+                state.save(self._folder / CHECKPOINT)
+                (self._folder / WITHIN_EPOCH).unlink(missing_ok=True)
+                write_history(self._folder, state.history)
+            # Last: whatever they raise, the epoch is saved.
+            self.users.end_epoch(epoch, dict(logs or {}))
+        self._backend.checkpoint_was_saved()
+        if state.stagnates(self._patience):
             self.model.stop_training = True
 
-    def _log(self, row: dict[str, float]) -> None:
-        if self._writer is None:
-            return
-        with self._writer.as_default():
-            for name, value in row.items():
-                if name != "epoch":
-                    tf.summary.scalar(name, value, step=int(row["epoch"]))
-        self._writer.flush()
-
-    def _draw(self, epoch: int) -> None:
-        if self._images is None or epoch % self._images_every:
-            return
-        save_images(self._images.draw(self._deployed), self._folder, epoch, self._writer)
-
     def _require_logged(self, row: dict[str, float]) -> None:
-        """Refuses a ``train_step`` or ``test_step`` of the user that leaves out what is needed."""
-        needed = ["loss"] + ([] if self._mean_iou is None else ["val_loss", "val_mean_iou"])
-        missing = [name for name in needed if name not in row]
+        """Refuses a user's ``train_step`` or ``test_step`` that omits required logs."""
+        required = ["loss"] + ([] if self._mean_iou is None else ["val_loss", "val_mean_iou"])
+        missing = [name for name in required if name not in row]
         if missing:
             raise ValueError(
-                "`model` must log the loss and the metrics that it is compiled with. Received: "
-                f"{type(self.model).__name__}, which logs no {', no '.join(missing)}. Return "
-                "`self.compute_metrics(x, y, y_pred)` from its `train_step` and `test_step`, as "
-                "Keras does."
+                "`model` must log its loss and the metrics that it is compiled with. Received: "
+                f"model of type {type(self.model).__name__}, which does not log "
+                f"{', '.join(missing)}. Return `self.compute_metrics(x, y, y_pred)` from its "
+                "`train_step` and `test_step`, as Keras does."
             )
 
-    def _give(self, *kinds: str) -> None:
-        self._state.give(self.model, kinds, partial(assign, self._crew))
-
-    def _take(self) -> None:
-        self._state.take(self.model)
-        self._state.first_loss = self._guard.first_loss
-        self._state.lowest_loss = self._guard.lowest_loss
+    def _capture(self) -> None:
+        self._state.capture(self.model)
         self._guard.check_weights(self._state.variables["model"])
 
-    def _save(self, name: str) -> None:
-        if self._crew.is_chief:
-            self._state.save(self._folder / name)
-        self._saved = time.monotonic()
-
     @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """Has the averaged weights in the model, where there are any."""
+    def _averaged_weights(self) -> Iterator[None]:
+        """Puts the averaged weights, if there are any, into the model."""
         if self._swap is None:
             yield
             return
@@ -322,16 +185,231 @@ class Recorder(keras.callbacks.Callback):
             yield
         finally:
             self._swap.on_test_end()
-            # Swapping in place rounds; a resumed training goes on with what was saved.
-            self._give("model", "optimizer")
+            # Swapping in place rounds; a resumed training continues with the saved weights.
+            self._state.restore(self.model, self._backend.assign)
 
 
-def write_history(folder: Path, state: State) -> None:
-    """Writes what was logged as CSV; as a whole, as ``CSVLogger`` would repeat resumed epochs."""
-    if not state.history:
-        return
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(state.history[0]))
-    table.writeheader()
-    table.writerows(state.history)
-    write_whole(folder / HISTORY, lambda file: file.write(text.getvalue().encode()))
+class ImageLogger(keras.callbacks.Callback):
+    """Saves image, ground truth and prediction of a few validation images.
+
+    Args:
+        model: The model in training.
+        validation: Batches of ``(image, mask)``.
+        classes: The class table.
+        folder: The output folder.
+        every: int. Epochs from one drawing to the next.
+        writer: A writer of ``tf.summary``, or None.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        validation: tf.data.Dataset,
+        classes: ClassTable,
+        folder: Path,
+        *,
+        every: int,
+        writer: Any,
+    ) -> None:
+        super().__init__()
+        self.set_model(model)
+        images, masks = next(iter(validation))
+        self._images = np.asarray(images[:_MOST_IMAGES], np.float32)
+        self._masks = np.asarray(masks[:_MOST_IMAGES])
+        self._classes = classes
+        self._folder = folder / IMAGES
+        self._every = every
+        self._writer = writer
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Saves a PNG with a row for each image, also for TensorBoard."""
+        if epoch % self._every:
+            return
+        rows = self._draw()
+        self._folder.mkdir(exist_ok=True)
+        encoded = io.BytesIO()
+        Image.fromarray(np.concatenate(list(rows))).save(encoded, format="PNG")
+        path = self._folder / f"epoch_{epoch + 1:04d}.png"
+        write_whole(path, lambda file: file.write(encoded.getvalue()))
+        if self._writer is not None:
+            title = "image, truth, prediction"
+            with self._writer.as_default():
+                tf.summary.image(title, rows, step=epoch, max_outputs=len(rows))
+            self._writer.flush()
+
+    def _draw(self) -> np.ndarray:
+        """Returns uint8 ``(rows, height, 3 * width, 3)``."""
+        predicted = np.asarray(self.model(self._images, training=False)).argmax(axis=-1)
+        rows = []
+        for image, truth, prediction in zip(self._images, self._masks, predicted, strict=True):
+            parts = [
+                overlay(image, mask, self._classes, opacity=opacity)
+                for mask, opacity in ((truth, 0.0), (truth, _OPACITY), (prediction, _OPACITY))
+            ]
+            rows.append(np.concatenate(parts, axis=1))
+        return np.stack(rows)
+
+
+class ScalarLogger(keras.callbacks.Callback):
+    """Writes the logs of each epoch for TensorBoard, including the learning rate.
+
+    Args:
+        writer: A writer of ``tf.summary``.
+    """
+
+    def __init__(self, writer: Any) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Writes a scalar for each value."""
+        with self._writer.as_default():
+            for name, value in (logs or {}).items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value, step=epoch)
+        self._writer.flush()
+
+
+def summary_writer(folder: Path) -> Any:
+    """Returns a writer of ``tf.summary``, or None if TensorBoard is not installed."""
+    if util.find_spec("tensorboard") is None:
+        return None
+    return tf.summary.create_file_writer(str(folder / TENSORBOARD))
+
+
+class UserCallbacks(keras.callbacks.CallbackList):
+    """Lets the user's callbacks observe one training, which may be several calls of ``fit``.
+
+    Each phase of progressive resizing, each rollback and the rest of a resumed epoch is a call of
+    its own. This is the last callback of each call. It has its model and parameters from the start,
+    forwards what happens within epochs, and begins and ends with the training. The recorder ends
+    the epochs, with the averaged weights in the model.
+
+    Args:
+        callbacks: The user's callbacks.
+        model: The model that they observe.
+        epochs: int. All epochs of the training.
+        steps: int. Batches in an epoch.
+        progress: bool or ``"epoch"``. Whether to add Keras's progress bar, or a line per epoch.
+
+    Attributes:
+        skipped: int. Batches of the present epoch before this call of ``fit``.
+    """
+
+    def __init__(
+        self,
+        callbacks: Sequence[keras.callbacks.Callback],
+        model: keras.Model,
+        *,
+        epochs: int,
+        steps: int,
+        progress: bool | str,
+    ) -> None:
+        self.skipped = 0
+        self._initialized = False
+        self._last_logs: dict[str, float] | None = None
+        super().__init__(
+            list(callbacks),
+            add_progbar=bool(progress),
+            model=model,
+            epochs=epochs,
+            steps=steps,
+            verbose=2 if progress == "epoch" else int(bool(progress)),
+        )
+        self._initialized = True
+
+    def set_model(self, model: keras.Model) -> None:
+        """Ignores the model of a call of ``fit``."""
+        if not self._initialized:
+            super().set_model(model)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Ignores the parameters of a call of ``fit``."""
+        if not self._initialized:
+            super().set_params(params)
+
+    def begin(self) -> None:
+        """Begins the training."""
+        self.model.stop_training = False
+        super().on_train_begin()
+
+    def end(self) -> None:
+        """Ends the training."""
+        super().on_train_end(self._last_logs)
+
+    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
+        """Ends an epoch."""
+        self._last_logs = logs
+        super().on_epoch_end(epoch, logs)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Does nothing: a call of ``fit`` begins, not the training."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Does nothing."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Does nothing: see :meth:`end_epoch`."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Counts batches from the start of the epoch."""
+        super().on_train_batch_begin(self.skipped + batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Counts batches from the start of the epoch."""
+        super().on_train_batch_end(self.skipped + batch, logs)
+
+
+def require_callbacks(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Returns the user's callbacks, after checking them.
+
+    Raises:
+        TypeError: If one is not a Keras callback.
+        ValueError: If one does what `train` does itself.
+    """
+    if isinstance(callbacks, keras.callbacks.Callback) or not isinstance(callbacks, Sequence):
+        raise TypeError(
+            "`callbacks` must be a list of Keras callbacks. "
+            f"Received: callbacks of type {type(callbacks).__name__}. Put it into a list."
+        )
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(
+                "`callbacks` must contain Keras callbacks. "
+                f"Received: {callback!r} of type {type(callback).__name__}. "
+                "`keras.callbacks.LambdaCallback` creates one from functions."
+            )
+        for kind, advice in _REFUSED.items():
+            if isinstance(callback, kind):
+                raise ValueError(
+                    "`callbacks` must not do what `train` does itself. "
+                    f"Received: {type(callback).__name__}. {advice}."
+                )
+        if isinstance(callback, keras.callbacks.EarlyStopping) and callback.restore_best_weights:
+            raise ValueError(
+                "`callbacks` must not restore the best weights, as `train` does. Received: "
+                f"{type(callback).__name__} with restore_best_weights=True. Omit that, or "
+                f"pass patience={callback.patience} to `train` instead: the model has the weights "
+                "of the highest validation mean IoU afterwards."
+            )
+    return list(callbacks)
+
+
+@contextmanager
+def learning_rate_errors(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
+    """Explains Keras's error about a callback that sets the scheduled learning rate.
+
+    Raises:
+        TypeError: If there is such an error.
+    """
+    try:
+        yield
+    except TypeError as error:
+        if "LearningRateSchedule" not in str(error):
+            raise
+        names = ", ".join(type(callback).__name__ for callback in callbacks)
+        raise TypeError(
+            "`callbacks` must not set the learning rate, which the recipe schedules. Received: "
+            f"{names}, one of which sets it. Use `unetv2.recipes.get(recipe, learning_rate=..., "
+            "schedule=...)` instead."
+        ) from error

@@ -1,7 +1,9 @@
-"""Everything that a training goes on from, in one file that is whole or not there."""
+"""The output folder of a training, and the checkpoints in it."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -25,65 +27,73 @@ from unetv2.sealing import read_arrays, read_json, reason, sealed, unsealed, wri
 from unetv2.versions import versions
 
 RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
-# The end of an epoch, which a failure goes back to, and a place within the next one.
-STATE, WITHIN = "checkpoint.npz", "within_epoch.npz"
+# The end of an epoch, the target of a rollback, and a step within the next one.
+CHECKPOINT, WITHIN_EPOCH = "checkpoint.npz", "within_epoch.npz"
 TENSORBOARD, IMAGES = "tensorboard", "images"
-# The reference's collapse was a factor of 19; between good epochs of one stage the loss rises by
-# a tenth, unless there are few images.
-JUMP = 2.0
-# What a later version may add without making a run another one.
+_LOCK = "lock"
+# The reference's collapse was a factor of 19. Between good epochs of one image size the loss rises
+# by a tenth, unless there are few images.
+MOST_INCREASE = 2.0
+# May change on resume.
 _NOT_COMPARED = ("versions", "epochs")
-_ADVICE = "call `train` again with resume=True; what was saved before is whole"
+_MOST_SHOWN = 6
+_ADVICE = "call `train` again with resume=True; earlier checkpoints are intact"
+
+Assign = Callable[[Sequence[Any], Sequence[np.ndarray]], None]
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Writes a file beside its place and renames it into it; an error says how to go on."""
+    """Writes a file atomically; an error explains how to resume."""
     files.write_whole(path, write, _ADVICE)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON with a digest, whole or not at all."""
+    """Writes JSON with a digest atomically."""
     text = json.dumps(sealed(content), indent=2) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
 
 
 def same_layers(model: keras.Model, shape: tuple[int | None, ...]) -> SegmentationModel:
-    """Returns a model of the same layers and weights, not compiled, for inputs of a shape.
+    """Returns an uncompiled model with the same layers and weights, for another input shape.
 
     Args:
-        model: A functional model of one input.
+        model: A functional model with one input.
         shape: ``(height, width, channels)``.
     """
-    same = keras.models.clone_model(
-        # A Sequential model, or one of lists of one, becomes as any other.
+    clone = keras.models.clone_model(
+        # Converts sequential models, and models whose inputs and outputs are lists.
         keras.Model(model.inputs[0], model.outputs[0]),
         input_tensors=keras.Input(shape, name=model.inputs[0].name),
         clone_function=lambda layer: layer,
     )
-    # A clone of a compiled model is compiled, as a model made of its two ends is not.
-    bare = SegmentationModel(same.inputs[0], same.outputs[0], name=model.name)
-    bare.dtype_policy = model.dtype_policy
-    return bare
+    # The clone of a compiled model is compiled.
+    uncompiled = SegmentationModel(clone.inputs[0], clone.outputs[0], name=model.name)
+    uncompiled.dtype_policy = model.dtype_policy
+    return uncompiled
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Loads the weights of a saved model, and not its optimizer."""
+    """Loads the weights of a saved model."""
     keras_files.load_weights(same_layers(model, model.input_shape[1:]), path)
 
 
 def save_model(model: keras.Model, path: Path, preprocessing: Preprocessing | None) -> None:
-    """Saves a model without its compilation, whole or not at all.
-
-    Args:
-        model: A functional model.
-        path: The file.
-        preprocessing: What the file is to tell of the images, or None if it is unknown.
-    """
-    # The optimizer's state would treble the file; to go on there is the checkpoint.
+    """Saves an uncompiled copy of a functional model atomically."""
+    # The optimizer's state, which would triple the file, is in the checkpoint.
     copy = same_layers(model, model.input_shape[1:])
     copy.preprocessing = preprocessing
-    with files.beside(path, _ADVICE) as beside:
-        copy.save(beside)
+    with files.beside(path, _ADVICE) as temporary:
+        copy.save(temporary)
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Writes the logs as CSV, anew: Keras's ``CSVLogger`` would repeat resumed epochs."""
+    if history:
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(history[0]))
+        table.writeheader()
+        table.writerows(history)
+        write_whole(folder / HISTORY, lambda file: file.write(text.getvalue().encode()))
 
 
 def describe_run(
@@ -95,7 +105,7 @@ def describe_run(
     data: Mapping[str, Any],
     class_weights: list[float] | None,
 ) -> dict[str, Any]:
-    """Returns what makes a training the one it is, of types that JSON knows."""
+    """Returns what identifies a training, JSON-serializable: the content of ``run.json``."""
     described = {
         "recipe": dict(recipe),
         "epochs": epochs,
@@ -107,55 +117,87 @@ def describe_run(
         "layers": layers_of(model),
         "versions": versions(),
     }
-    # As it will be read again: tuples become lists, keys strings.
+    # As it is read again: tuples become lists, keys become strings.
     return json.loads(json.dumps(described, default=str))
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Locks a folder, which is created if needed, against other trainings.
+
+    The lock ends with the context, or with the process however it ends.
+
+    Raises:
+        ValueError: If another training, of this or another process, uses the folder.
+        OSError: If the folder cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        # `open_folder` raises the error.
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _LOCK
+    try:
+        held = hold(path)
+    except BlockingIOError as error:
+        holder = path.read_text(encoding="utf-8", errors="replace").strip()
+        raise ValueError(
+            "`output_dir` must not be in use by another training. Received: "
+            f"'{folder}', which {holder or 'another process'} uses. "
+            "Wait until it ends, or pass another folder."
+        ) from error
+    try:
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        yield
+    finally:
+        let_go(path, held)
 
 
 def open_folder(
     folder: Path, description: Mapping[str, Any], *, resume: bool, overwrite: bool
 ) -> bool:
-    """Makes the output folder ready.
+    """Prepares the output folder.
 
     Args:
-        folder: Where the training writes.
-        description: Of the training, see :func:`describe_run`.
-        resume: bool. Whether to go on with the run in it, if there is one.
+        folder: The output folder.
+        description: The result of :func:`describe_run`.
+        resume: bool. Whether to resume the run in it, if there is one.
         overwrite: bool. Whether to remove the run in it.
 
     Returns:
-        bool. Whether there is a run to go on with.
+        bool. Whether there is a checkpoint to resume from.
 
     Raises:
-        ValueError: If it holds another run, or a run of something else.
+        ValueError: If it contains a run that is not to be resumed, or a different one.
     """
     if resume and overwrite:
         raise ValueError(
-            "`resume` and `overwrite` must not both be True: one keeps what the other removes. "
-            "Received: resume=True and overwrite=True."
+            "`resume` and `overwrite` must not both be True. Received: resume=True and "
+            "overwrite=True. Pass resume=True to keep the run, or overwrite=True to remove it."
         )
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"`output_dir` must be a folder. Received: the file '{folder}'.")
-    there = (folder / RUN).exists()
-    if there and overwrite:
-        # All but the description, which a new one replaces in one step: after a kill meanwhile
-        # nothing of this run passes for another's.
-        for name in (STATE, WITHIN, MODEL, HISTORY):
+    exists = (folder / RUN).exists()
+    if exists and overwrite:
+        # All but the description, which is replaced atomically: after a kill meanwhile, no file of
+        # this run is taken for one of another run.
+        for name in (CHECKPOINT, WITHIN_EPOCH, MODEL, HISTORY):
             (folder / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, IMAGES):
             shutil.rmtree(folder / name, ignore_errors=True)
-        there = False
-    if there and not resume:
+        exists = False
+    if exists and not resume:
         raise ValueError(
-            f"`output_dir` must not hold another run. Received: '{folder}', which does. "
-            "Pass resume=True to go on with it, overwrite=True to remove it, or another folder."
+            f"`output_dir` must not contain another run. Received: '{folder}', which contains one. "
+            "Pass resume=True to continue it, overwrite=True to remove it, or another folder."
         )
-    if there:
+    if exists:
         _require_same(folder, description)
     folder.mkdir(parents=True, exist_ok=True)
-    for one in (folder, folder / IMAGES):
-        sweep(one)
+    for written in (folder, folder / IMAGES):
+        sweep(written)
     write_json(folder / RUN, description)
-    return there and (folder / STATE).exists()
+    return exists and (folder / CHECKPOINT).exists()
 
 
 def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
@@ -168,167 +210,158 @@ def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
         ) from error
     found = list(differences(before, description))
     if found:
-        shown = "; ".join(found[:6]) + ("; ..." if len(found) > 6 else "")
+        shown = "; ".join(found[:_MOST_SHOWN]) + ("; ..." if len(found) > _MOST_SHOWN else "")
         raise ValueError(
-            f"A run must be resumed as it was started. Received: '{folder}' with {shown}. "
-            "Pass what it was started with, or another folder."
+            f"A run must be resumed with the arguments of its start. Received: '{folder}' with "
+            f"{shown}. Pass the same arguments, or another folder."
         )
 
 
 def differences(
-    before: Mapping[str, Any],
-    now: Mapping[str, Any],
-    where: tuple[str, str] = ("before", "now"),
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    labels: tuple[str, str] = ("before", "now"),
 ) -> Iterator[str]:
-    """Yields what two descriptions of trainings differ in, but for what may change."""
-    one, other = where
-    for name in sorted({*before, *now} - {*_NOT_COMPARED}):
-        old, new = before.get(name), now.get(name)
-        if old == new:
+    """Yields the differences of two descriptions of trainings, except what may change."""
+    label, other_label = labels
+    for name in sorted({*first, *second} - {*_NOT_COMPARED}):
+        value, other = first.get(name), second.get(name)
+        if value == other:
             continue
-        if isinstance(old, dict) and isinstance(new, dict):
-            for key in sorted({*old, *new}):
-                if old.get(key) != new.get(key):
-                    yield f"{name}.{key}={old.get(key)!r} {one} and {new.get(key)!r} {other}"
-        elif isinstance(old, list) and isinstance(new, list):
-            yield _first_difference(name, old, new, where)
+        if isinstance(value, dict) and isinstance(other, dict):
+            for key in sorted({*value, *other}):
+                if value.get(key) != other.get(key):
+                    pair = f"{value.get(key)!r} {label} and {other.get(key)!r} {other_label}"
+                    yield f"{name}.{key}={pair}"
+        elif isinstance(value, list) and isinstance(other, list):
+            yield _first_difference(name, value, other, labels)
         else:
-            yield f"{name}={old!r} {one} and {new!r} {other}"
+            yield f"{name}={value!r} {label} and {other!r} {other_label}"
 
 
-def _first_difference(name: str, old: list[Any], new: list[Any], where: tuple[str, str]) -> str:
-    if len(old) != len(new):
-        return f"{len(old)} {name} {where[0]} and {len(new)} {where[1]}"
-    pairs = zip(old, new, strict=True)
-    one, other = next((one, other) for one, other in pairs if one != other)
-    return f"{name} such as {_narrowed(one, other, where)}"
+def _first_difference(
+    name: str, first: list[Any], second: list[Any], labels: tuple[str, str]
+) -> str:
+    if len(first) != len(second):
+        return f"{len(first)} {name} {labels[0]} and {len(second)} {labels[1]}"
+    pairs = zip(first, second, strict=True)
+    item, other = next((item, other) for item, other in pairs if item != other)
+    return f"{name} such as {_nested_difference(item, other, labels)}"
 
 
-def _narrowed(one: Any, other: Any, where: tuple[str, str], path: str = "") -> str:
-    """Returns the first value within two that differs, and where it stands."""
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        key = next(key for key in one if one[key] != other[key])
-        return _narrowed(one[key], other[key], where, f"{path}.{key}" if path else str(key))
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        number = next(number for number, item in enumerate(one) if item != other[number])
-        if isinstance(one[number], dict | list):
-            # A layer begins with its name.
-            named = not path and isinstance(one[0], str)
-            place = one[0] if named else f"{path}[{number}]"
-            return _narrowed(one[number], other[number], where, place)
-    return f"{path}{'=' if path else ''}{one!r} {where[0]} and {other!r} {where[1]}"
+def _nested_difference(first: Any, second: Any, labels: tuple[str, str], path: str = "") -> str:
+    """Returns the first nested value that differs, with its path."""
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        key = next(key for key in first if first[key] != second[key])
+        path = f"{path}.{key}" if path else str(key)
+        return _nested_difference(first[key], second[key], labels, path)
+    if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        number = next(number for number, item in enumerate(first) if item != second[number])
+        if isinstance(first[number], dict | list):
+            # The first item of a layer is its name.
+            is_layer = not path and isinstance(first[0], str)
+            path = first[0] if is_layer else f"{path}[{number}]"
+            return _nested_difference(first[number], second[number], labels, path)
+    equals = "=" if path else ""
+    return f"{path}{equals}{first!r} {labels[0]} and {second!r} {labels[1]}"
 
 
 _NOTES = "notes"
 
 
-def _assign(variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
-    for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)
-
-
 @dataclass
-class State:
-    """Where a training stands.
+class TrainingState:
+    """The state of a training between two steps: the content of a checkpoint.
 
     Args:
-        epoch: int. The epoch to go on with.
+        epoch: int. The epoch to continue with.
         step: int. Batches of it that are done.
-        factor: float. What the recipe's learning rate is multiplied by, after failures.
+        rate_factor: float. Factor of the recipe's learning rate, below 1 after rollbacks.
         best: float or None. The highest validation mean IoU.
         best_epoch: int or None. Its epoch.
-        stage: list or None. First epoch, end and scale of the present stage.
+        phase: list or None. Start, end and scale of the present phase of progressive resizing.
         first_loss: float or None. The loss of its first batch.
-        lowest_loss: float or None. The lowest loss of an epoch of it.
-        jump: float. How many times the lowest an epoch's loss may be.
-        jumps: list of pairs of floats. Losses before and after the jumps that this epoch failed by.
-        history: list of dict. What each finished epoch logged.
-        events: list of str. What went wrong and what was done.
-        warnings: list of str. What makes the result doubtful.
-        one_class: int. Epochs in a row whose validation pixels were all called one class.
-        trivial: float or None. Validation mean IoU of calling all pixels the most frequent class.
-        variables: NumPy arrays by kind: the model's, the optimizer's, and within an epoch the
-            metrics'.
+        lowest_loss: float or None. The lowest loss of its epochs.
+        most_increase: float. Largest allowed ratio of an epoch's loss to the lowest one.
+        increases: list of pairs of floats. Losses before and after the increases due to which this
+            epoch was rolled back.
+        history: list of dict. The logs of each finished epoch.
+        events: list of str. Failures and what was done about them.
+        warnings: list of str. Reasons to doubt the result.
+        one_class_epochs: int. Number of last epochs in which one class was predicted for all
+            validation pixels.
+        trivial_score: float or None. Validation mean IoU of predicting the most frequent class.
+        variables: NumPy arrays of the ``"model"``, the ``"optimizer"``, and within an epoch the
+            ``"metrics"``.
     """
 
     epoch: int = 0
     step: int = 0
-    factor: float = 1.0
+    rate_factor: float = 1.0
     best: float | None = None
     best_epoch: int | None = None
-    stage: list[float] | None = None
+    phase: list[float] | None = None
     first_loss: float | None = None
     lowest_loss: float | None = None
-    jump: float = JUMP
-    jumps: list[list[float]] = field(default_factory=list)
+    most_increase: float = MOST_INCREASE
+    increases: list[list[float]] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    one_class: int = 0
-    trivial: float | None = None
+    one_class_epochs: int = 0
+    trivial_score: float | None = None
     variables: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
-    def is_over(self, patience: int | None) -> bool:
-        """Returns whether so many epochs passed without a better one."""
+    def stagnates(self, patience: int | None) -> bool:
+        """Returns whether the last ``patience`` epochs brought no improvement."""
         if patience is None or self.best_epoch is None:
             return False
         return self.epoch - 1 - self.best_epoch >= patience
 
-    def enter(self, stage: tuple[int, int, float]) -> None:
-        """Forgets the losses where a stage begins: other images have others."""
-        if self.stage != list(stage):
-            # More epochs make another stage of it too, with a rate that may rise again.
-            self.stage, self.first_loss, self.lowest_loss = list(stage), None, None
+    def enter(self, phase: tuple[int, int, float]) -> None:
+        """Enters a phase; a new one has other losses, as its images are of another size."""
+        if self.phase != list(phase):
+            # With more epochs than before, the same phase has another end and learning rate.
+            self.phase, self.first_loss, self.lowest_loss = list(phase), None, None
 
-    def take(self, model: keras.Model) -> None:
-        """Keeps a copy of what a compiled model is made of."""
-        kinds = {"model": model.variables, "optimizer": model.optimizer.variables}
+    def capture(self, model: keras.Model) -> None:
+        """Copies the variables of a compiled model."""
+        groups = {"model": model.variables, "optimizer": model.optimizer.variables}
         if self.step:
-            kinds["metrics"] = model.metrics_variables
+            groups["metrics"] = model.metrics_variables
         self.variables = {
-            kind: [np.array(variable) for variable in variables]
-            for kind, variables in kinds.items()
+            group: [np.array(variable) for variable in variables]
+            for group, variables in groups.items()
         }
 
-    def give(
-        self,
-        model: keras.Model,
-        kinds: Sequence[str] = ("model", "optimizer"),
-        assign: Callable[[Sequence[Any], Sequence[np.ndarray]], None] = _assign,
-    ) -> None:
-        """Sets a compiled model to what was kept."""
-        held = {
-            "model": model.variables,
-            "optimizer": model.optimizer.variables,
-            "metrics": model.metrics_variables,
-        }
-        for kind in kinds:
-            arrays = self.variables.get(kind, [])
-            if kind == "metrics" and not arrays:
-                continue
-            assign(held[kind], arrays)
+    def restore(self, model: keras.Model, assign: Assign, *, with_metrics: bool = False) -> None:
+        """Assigns the copies to the variables of a compiled model."""
+        assign(model.variables, self.variables["model"])
+        assign(model.optimizer.variables, self.variables["optimizer"])
+        if with_metrics and "metrics" in self.variables:
+            assign(model.metrics_variables, self.variables["metrics"])
 
     def save(self, path: Path) -> None:
-        """Writes the file beside and renames it into place.
+        """Writes a checkpoint atomically.
 
         Raises:
-            OSError: If it cannot be written; what was there stays.
+            OSError: If it cannot be written; the previous one stays.
         """
-        notes = {name: value for name, value in vars(self).items() if name not in ("variables",)}
+        notes = {name: value for name, value in vars(self).items() if name != "variables"}
         arrays = {
-            f"{kind}/{number:06d}": array
-            for kind, found in self.variables.items()
-            for number, array in enumerate(found)
+            f"{group}/{number:06d}": array
+            for group, values in self.variables.items()
+            for number, array in enumerate(values)
         }
         arrays[_NOTES] = np.frombuffer(json.dumps(notes).encode(), np.uint8)
         write_whole(path, lambda file: write_arrays(file, arrays))
 
     @classmethod
-    def load(cls, path: Path) -> State:
-        """Reads the file.
+    def load(cls, path: Path) -> TrainingState:
+        """Reads a checkpoint.
 
         Raises:
-            ValueError: If it is no such file.
+            ValueError: If the file is not a valid checkpoint.
         """
         try:
             arrays = read_arrays(path)
@@ -339,43 +372,7 @@ class State:
             return cls(**notes, variables=variables)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"'{path}' must be a checkpoint of a training. Received: "
-                f"{path.stat().st_size} bytes that are none ({reason(error)}). "
-                "Start again with overwrite=True; model.keras beside it holds the best weights."
+                f"'{path}' must be a checkpoint of a training. Received: a file of "
+                f"{path.stat().st_size} bytes that is not a valid checkpoint ({reason(error)}). "
+                "Start again with overwrite=True; model.keras beside it has the best weights."
             ) from error
-
-
-_LOCK = "lock"
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps other trainings out of a folder, until this one ends or its process does.
-
-    Args:
-        folder: Created if need be.
-
-    Raises:
-        ValueError: If another training, of this or another process, is at work in it.
-        OSError: If it cannot be written.
-    """
-    if folder.exists() and not folder.is_dir():
-        # A file in its place is refused with better words later.
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _LOCK
-    try:
-        held = hold(path)
-    except BlockingIOError as error:
-        holder = path.read_text(encoding="utf-8", errors="replace").strip()
-        raise ValueError(
-            "`output_dir` must not be in use by another training. Received: "
-            f"'{folder}', where {holder or 'another process'} is at work. "
-            "Wait for it, or pass another folder."
-        ) from error
-    try:
-        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-        yield
-    finally:
-        let_go(path, held)

@@ -1,4 +1,4 @@
-"""How much more a rare class shall count than a frequent one."""
+"""Class weights."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def class_weights(
     ignore_class: int | None = None,
     method: str = "sqrt_median_frequency",
 ) -> list[float]:
-    r"""Counts the pixels of a data set and weighs its classes by them.
+    r"""Computes class weights from the pixel counts of a data set.
 
     - ``"median_frequency"`` (Eigen and Fergus): :math:`\mathrm{median}(f) / f_c`, with
-      :math:`f_c` the share of a class in the pixels of the images in which it occurs.
-    - ``"sqrt_median_frequency"``: the square root of that. It raises rare classes without
-      having them called everywhere.
+      :math:`f_c` the share of a class in the pixels of the images that contain it.
+    - ``"sqrt_median_frequency"``: the square root of that. It emphasizes rare classes without
+      causing many false positives.
     - ``"effective_number"`` (Cui et al.): :math:`(1 - \beta) / (1 - \beta^{n_c})`, with
       :math:`n_c` the pixels of a class and :math:`\beta = (N - 1) / N` for :math:`N` pixels in
-      all; scaled to the mean 1 over the classes that have pixels.
+      total; scaled to the mean 1 over the classes with pixels.
 
     Args:
-        dataset: Batches of ``(image, mask)``, gone through once.
-        n_classes: int, 2 to 65,536, or None. None takes that of ``make_dataset``.
-        ignore_class: int or None. Id of pixels that have no label. None takes that of
+        dataset: Batches of ``(image, mask)``, iterated over once.
+        n_classes: int, 2 to 65,536, or None. None uses that of ``make_dataset``.
+        ignore_class: int or None. Id of pixels that have no label. None uses that of
             ``make_dataset``.
         method: str. One of the three above.
 
@@ -43,8 +43,8 @@ def class_weights(
 
     Raises:
         ValueError: If an argument is unknown or missing, the data set does not end or has no
-            labeled pixel, or the masks hold another id.
-        TypeError: If ``n_classes`` is no integer.
+            labeled pixel, or the masks contain another id.
+        TypeError: If ``n_classes`` is not an integer.
 
     Example:
         >>> images, masks = np.zeros((1, 2, 4, 3)), np.array([[[0, 0, 0, 0], [0, 0, 1, 1]]])
@@ -57,24 +57,24 @@ def class_weights(
         - `Cui et al., 2019 <https://arxiv.org/abs/1901.05555>`_
     """
     require_choice("method", method, METHODS)
-    origin = info_of(dataset)
-    if origin is not None:
-        labels = origin.labels
+    info = info_of(dataset)
+    if info is not None:
+        labels = info.labels
         n_classes = labels.n_classes if n_classes is None else n_classes
         ignore_class = labels.ignore_class if ignore_class is None else ignore_class
-        if origin.repeat:
+        if info.repeat:
             raise ValueError(
                 "`dataset` must end, to be counted. Received: a data set with repeat=True. "
-                "Make it without."
+                "Pass one with repeat=False."
             )
     if n_classes is None:
         raise ValueError(
-            "`n_classes` must be known to weigh classes. Received: n_classes=None and a data "
-            "set that does not tell. Pass it here, or to `make_dataset`."
+            "`n_classes` must be an integer for this data set. Received: n_classes=None. Pass it "
+            "here, or to `make_dataset`."
         )
     n_classes = require_n_classes(n_classes)
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("`dataset` must end, to be counted. Received: an endless one.")
+        raise ValueError("`dataset` must end, to be counted. Received: an endless data set.")
     masks = (mask for _, masks in dataset for mask in np.asarray(masks))
     return weights_of(count_pixels(masks, n_classes, ignore_class), method)
 
@@ -82,61 +82,61 @@ def class_weights(
 def count_pixels(
     masks: Iterable[np.ndarray], n_classes: int, ignore_class: int | None
 ) -> np.ndarray:
-    """Counts each class's pixels, and those of the images in which it occurs.
+    """Counts each class's pixels, and all labeled pixels of the masks that contain it.
 
     Args:
         masks: Ids, ``(height, width, 1)`` each.
-        n_classes: int.
-        ignore_class: int or None. Id of pixels that have no label.
+        n_classes: int. Number of classes.
+        ignore_class: int or None. Id of unlabeled pixels.
 
     Returns:
-        float64 ``(2, n_classes)``; sums over several parts of the masks are those of the whole.
+        int64 ``(2, n_classes)``. The counts of several parts add up to those of the whole.
 
     Raises:
-        ValueError: If a mask holds another id.
+        ValueError: If a mask contains another id.
     """
-    pixels = np.zeros((2, n_classes))
+    pixels = np.zeros((2, n_classes), np.int64)
     for mask in masks:
-        found = _counted(mask, n_classes, ignore_class)
-        pixels += found, np.where(found > 0, found.sum(), 0)
+        counts = _count(mask, n_classes, ignore_class)
+        pixels += counts, np.where(counts > 0, counts.sum(), 0)
     return pixels
 
 
-def weights_of(pixels: np.ndarray, method: str) -> list[float]:
-    """Returns the weights of classes of which :func:`count_pixels` found so many."""
-    return _weights(pixels[0], pixels[1], method).tolist()
-
-
-def _counted(mask: np.ndarray, n_classes: int, ignore_class: int | None) -> np.ndarray:
+def _count(mask: np.ndarray, n_classes: int, ignore_class: int | None) -> np.ndarray:
     ids = mask.reshape(-1)
     if not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(
-            f"Masks must hold integer ids. Received: {ids.dtype}. "
+            f"Masks must be of an integer type. Received: {ids.dtype}. "
             "Cast them, as by `tf.cast(mask, tf.int32)`."
         )
     if ignore_class is not None:
         ids = ids[ids != ignore_class]
     if ids.size and not 0 <= ids.min() <= ids.max() < n_classes:
-        foreign = ids[(ids < 0) | (ids >= n_classes)]
+        invalid = ids[(ids < 0) | (ids >= n_classes)]
         raise ValueError(
-            f"Masks must hold ids in [0, {n_classes}) or `ignore_class` ({ignore_class}). "
-            f"Received: {int(foreign[0])} in {counted(len(foreign), 'pixel')} of a mask. "
+            f"Masks must contain ids in [0, {n_classes}) or `ignore_class` ({ignore_class}). "
+            f"Received: {int(invalid[0])} in {counted(len(invalid), 'pixel')} of a mask. "
             "Raise `n_classes`, or pass the id of unlabeled pixels as `ignore_class`."
         )
-    return np.bincount(ids, minlength=n_classes).astype(np.float64)
+    return np.bincount(ids, minlength=n_classes)
 
 
-def _weights(pixels: np.ndarray, pixels_around: np.ndarray, method: str) -> np.ndarray:
-    present = pixels > 0
-    weights = np.zeros(len(pixels))
+def weights_of(pixels: np.ndarray, method: str) -> list[float]:
+    """Returns class weights for the result of :func:`count_pixels`."""
+    counts, counts_around = pixels.astype(np.float64)
+    present = counts > 0
     if not present.any():
         raise ValueError(
-            "`dataset` must hold a labeled pixel. Received: none. Check `ignore_class`."
+            "`dataset` must contain a labeled pixel. Received: none. Check `ignore_class`."
         )
+    weights = np.zeros(len(counts))
     if method == "effective_number":
-        beta = 1 - 1 / pixels.sum()
-        weights[present] = (1 - beta) / (1 - beta ** pixels[present])
-        return weights / weights[present].mean()
-    frequency = pixels[present] / pixels_around[present]
-    weights[present] = np.median(frequency) / frequency
-    return np.sqrt(weights) if method == "sqrt_median_frequency" else weights
+        beta = 1 - 1 / counts.sum()
+        weights[present] = (1 - beta) / (1 - beta ** counts[present])
+        weights /= weights[present].mean()
+    else:
+        frequency = counts[present] / counts_around[present]
+        weights[present] = np.median(frequency) / frequency
+        if method == "sqrt_median_frequency":
+            weights = np.sqrt(weights)
+    return weights.tolist()

@@ -1,4 +1,4 @@
-"""Whether the data fits the model and the recipe, before the first step."""
+"""Checks that model, data and recipe fit together, before the first step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -18,117 +17,21 @@ from unetv2.data.augmentation import get as get_augmentation
 from unetv2.data.dataset_info import DatasetInfo, info_of
 from unetv2.inference.outputs import require_logits
 from unetv2.models.segmentation_model import preprocessing_of
-from unetv2.preprocessing import Preprocessing
+from unetv2.preprocessing import Preprocessing, of_dataset
 from unetv2.training.recipes import Recipe
 
-_PAIRS = "batches of (image, mask), as `make_dataset` makes them"
-# What to do with data that does not end.
-WAYS = {
-    "train": "Leave out what repeats it, or pass `steps_per_epoch`.",
-    "validation": "Leave out what repeats it, or take so many batches of it, by `.take(n)`.",
+_PAIRS = "batches of (image, mask), as returned by `make_dataset`"
+# What to do about data that does not end.
+_ENDLESS = {
+    "train": "Remove its `repeat`, or pass `steps_per_epoch`.",
+    "validation": "Remove its `repeat`, or limit it by `.take(n)`.",
 }
 _SIGNATURE = (
     "output_signature=(tf.TensorSpec((None, None, None, 3)), "
     "tf.TensorSpec((None, None, None, 1), tf.int32))"
 )
-
-
-def require_dataset(name: str, data: Any) -> None:
-    """Refuses what is no data set of images and masks, before anything is read of it.
-
-    Args:
-        name: The argument's name.
-        data: What was given.
-
-    Raises:
-        TypeError: If it is no ``tf.data.Dataset``.
-        ValueError: If its elements are no pairs of tensors.
-    """
-    if not isinstance(data, tf.data.Dataset):
-        raise TypeError(
-            f"`{name}` must be a tf.data.Dataset of {_PAIRS}. "
-            f"Received: {type(data).__name__}. {_way(data)}"
-        )
-    found, advice = _kind(data.element_spec)
-    if found:
-        raise ValueError(f"`{name}` must hold {_PAIRS}. Received: {found}. {advice}")
-
-
-def require_end(name: str, dataset: tf.data.Dataset, steps: int | None) -> None:
-    """Refuses data without an end where an epoch is one pass over it.
-
-    Args:
-        name: The argument's name.
-        dataset: Batches of ``(image, mask)``.
-        steps: int or None. Batches of an epoch.
-
-    Raises:
-        ValueError: If it does not end and ``steps`` is None.
-    """
-    origin = info_of(dataset)
-    repeats = origin is not None and origin.repeat
-    if steps is None and (repeats or int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY):
-        kind = "a data set with repeat=True" if repeats else "an endless one"
-        raise ValueError(
-            f"`{name}` must end, so that there are epochs. Received: {kind}. {WAYS[name]}"
-        )
-
-
-def _way(data: Any) -> str:
-    if isinstance(data, keras.utils.PyDataset):
-        return (
-            "Make one of its batches: `tf.data.Dataset.from_generator(lambda: (data[i] for i in "
-            f"range(len(data))), {_SIGNATURE})`."
-        )
-    if isinstance(data, tuple | list | np.ndarray) or tf.is_tensor(data):
-        return (
-            "Make one of arrays: `tf.data.Dataset.from_tensor_slices((images, masks))"
-            ".shuffle(len(images)).batch(8)`."
-        )
-    if isinstance(data, Callable | Iterable) and not isinstance(data, str):  # type: ignore[arg-type]
-        return (
-            "Make one of a function that returns a generator of batches: "
-            f"`tf.data.Dataset.from_generator(function, {_SIGNATURE})`, with `steps_per_epoch` "
-            "where it never ends."
-        )
-    return "`make_dataset` makes one of two folders."
-
-
-def _kind(spec: Any) -> tuple[str, str]:
-    """Returns what the elements are if they are no pairs of tensors, and how they become some."""
-    if isinstance(spec, Mapping):
-        names = [repr(name) for name in spec]
-        one, other = names if len(names) == 2 else ("'image'", "'mask'")
-        return (
-            f"dicts of {', '.join(names)}",
-            f"Take the two out: `.map(lambda found: (found[{one}], found[{other}]))`.",
-        )
-    if not isinstance(spec, tuple):
-        return "single tensors", "Give each image its mask: `tf.data.Dataset.zip`."
-    if len(spec) != 2:
-        return (
-            f"{len(spec)} parts",
-            "Leave out the others: `.map(lambda image, mask, *_: (image, mask))`. In place of "
-            "weights, a recipe has `class_weights`, and pixels that are not to count have the id "
-            "`ignore_class`.",
-        )
-    for what, part in zip(("image", "mask"), spec, strict=True):
-        if isinstance(part, Mapping):
-            keys = ", ".join(map(repr, part))
-            return (
-                f"a dict of {keys} as {what}",
-                "Take the tensor out by `.map`; a model has one input and one output here.",
-            )
-        if not isinstance(part, tf.TensorSpec):
-            return (
-                f"a {type(part).__name__.removesuffix('Spec')} as {what}",
-                "Make tensors of one size in a batch: `.map` with `tf.image.resize`, or a crop.",
-            )
-    return "", ""
-
-
-# What Keras's `fit` calls and the loop for several devices does itself.
-_STEPS = (
+# Methods that Keras's `fit` calls, and that the loop for several devices replaces.
+_STEP_METHODS = (
     "compute_loss",
     "compute_metrics",
     "make_test_function",
@@ -136,75 +39,29 @@ _STEPS = (
     "test_step",
     "train_step",
 )
-
-
-def require_class(model: keras.Model, *, shared: bool) -> None:
-    """Refuses a class of which a part would be left out.
-
-    On one device the model itself is trained, with all that its class overrides; on several a copy
-    is, on a loop of the library. The files hold its layers, without its class.
-
-    Args:
-        model: A functional model, perhaps of a class of the user's.
-        shared: bool. Whether it is trained on several devices.
-
-    Raises:
-        ValueError: If it overrides what would be left out.
-    """
-    kind = type(model).__name__
-    image = keras.Input((None, None, 1))
-    functional = type(keras.Model(image, image))
-    # A class of the user's inherits either.
-    if "call" in vars(model) or type(model).call not in (functional.call, keras.Sequential.call):
-        raise ValueError(
-            "`model` must compute what its layers say, as files and exports hold these alone. "
-            f"Received: {kind}, which has a `call` of its own. Put what it does into a layer, or "
-            "override `train_step` for what is done in training only."
-        )
-    own = [
-        name
-        for name in _STEPS
-        if name in vars(model) or getattr(type(model), name) is not getattr(keras.Model, name)
-    ]
-    if shared and own:
-        raise ValueError(
-            "`model` must have Keras's own training step where there is a `strategy`. Received: "
-            f"{kind}, which overrides {', '.join(own)}. Pass strategy=None, which keeps it, or put "
-            "what it does into the data set or into a layer."
-        )
-    try:
-        inspect.signature(model.compile).bind(optimizer=None, loss=None, metrics=None)
-    except TypeError as error:
-        raise ValueError(
-            "`model` must compile with optimizer, loss and metrics, which the recipe chooses. "
-            f"Received: {kind}, whose `compile` does not ({error}). Pass what else it needs to "
-            "its constructor."
-        ) from error
-
-
-# Batches that are counted where a data set does not say how many it holds.
+# Limits for data sets of unknown cardinality, in batches.
 _MOST_COUNTED = 10_000
-_TOLD_AFTER = 200
+_WARNED_AFTER = 200
 
 _log = logging.getLogger("unetv2")
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What a training is fed with.
+@dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """The properties of a training's data.
 
     Args:
-        n_classes: int. The model's.
-        ignore_class: int or None. Id of pixels that have no label.
+        n_classes: int. The model's number of classes.
+        ignore_class: int or None. Id of unlabeled pixels.
         n_pairs: int. Pairs in an epoch.
         batch_size: int. Pairs in a batch of the training.
-        rebatched: bool. Whether the data set's batches are of other sizes.
-        augmentation: What varies the images besides, or None.
+        rebatched: bool. Whether the data set's batches have other sizes.
+        augmentation: The augmentation that the training applies, or None.
         image_shape: ``(height, width, channels)`` of the first image.
         validated: bool. Whether there is validation data.
-        preprocessing: How the images are prepared, or None if nobody knows.
-        varied_before: What varies them in the data set already, or None.
-        steps_per_epoch: int or None. Batches of an epoch, where that is no pass over the data set.
+        preprocessing: How the images were preprocessed, or None if it is unknown.
+        dataset_augmentation: The augmentation that the data set applies, or None.
+        steps_per_epoch: int or None. Batches in an epoch; None is one pass over the data set.
     """
 
     n_classes: int
@@ -216,105 +73,215 @@ class Inputs:
     image_shape: tuple[int, ...]
     validated: bool
     preprocessing: Preprocessing | None
-    varied_before: Augmentation | None = None
+    dataset_augmentation: Augmentation | None = None
     steps_per_epoch: int | None = None
 
     def __str__(self) -> str:
-        """Returns how the training images are varied, which the recipe alone does not tell."""
-        if self.varied_before is not None:
-            return f"Training images are varied by the data set: {self.varied_before}."
-        if self.augmentation is not None:
-            return f"Training images are varied: {self.augmentation}."
-        return "Training images are not varied."
+        """Returns the augmentation of the training images."""
+        if self.dataset_augmentation is not None:
+            return f"Augmentation, by the data set: {self.dataset_augmentation}."
+        return f"Augmentation: {self.augmentation}."
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns what a resumed run must share, of types that JSON knows."""
+        """Returns what must not change on resume, JSON-serializable."""
         values = {
             name: value
             for name, value in vars(self).items()
-            if name not in ("augmentation", "preprocessing", "varied_before")
+            if name not in ("augmentation", "preprocessing", "dataset_augmentation")
         }
         if self.augmentation is not None:
             values["augmentation"] = dataclasses.asdict(self.augmentation)
         return values
 
 
-def examine(
+def inspect_data(
     model: keras.Model,
     train: Any,
     validation: Any,
     recipe: Recipe,
     *,
-    steps: int | None = None,
-    shared: bool = False,
-) -> Inputs:
-    """Checks the data against the model, as far as the first batches tell.
+    steps_per_epoch: int | None = None,
+    is_distributed: bool = False,
+) -> DataSpec:
+    """Checks the data against model and recipe, by its first batches.
 
     Args:
         model: Maps images to logits.
         train: The training data.
         validation: The validation data, or None.
-        recipe: Says what is changed about the data.
-        steps: int or None. Batches of an epoch; None is one pass over the training data.
-        shared: bool. Whether this is one of several workers, which reads a part only.
-
-    Returns:
-        Inputs.
+        recipe: Its batch size and augmentation.
+        steps_per_epoch: int or None. Batches in an epoch; None is one pass over ``train``.
+        is_distributed: bool. Whether several workers train, each on its part of the data.
 
     Raises:
-        TypeError: If one is no ``tf.data.Dataset``.
-        ValueError: If the data does not fit.
+        TypeError: If the data is not a ``tf.data.Dataset``.
+        ValueError: If it does not fit.
     """
     n_classes = require_logits(model)
-    require_class(model, shared=shared)
-    require_dataset("train", train)
-    require_end("train", train, steps)
+    _require_class(model, is_distributed=is_distributed)
+    _require_dataset("train", train, must_end=steps_per_epoch is None)
     if validation is not None:
-        require_dataset("validation", validation)
-        require_end("validation", validation, None)
-    origin = info_of(train)
-    ignore_class = _ignore_class(model, origin, validation)
-    shape = _first_batch("train", train, model, n_classes, ignore_class)
+        _require_dataset("validation", validation, must_end=True)
+    info = info_of(train)
+    ignore_class = _ignore_class(model, info, validation)
+    shape = _check_first_batch("train", train, model, n_classes, ignore_class)
     if validation is not None:
-        _first_batch("validation", validation, model, n_classes, ignore_class)
-    if shared and origin is not None:
-        # All workers count alike, whichever pairs each of them has to skip.
-        n_pairs, given, regular = origin.n_pairs, origin.batch_size, True
-    elif steps is not None:
-        # Batches across the end of a pass are filled, so their sizes are not the data set's.
-        given, regular = _batch_size(train), False
-        n_pairs = steps * (recipe.batch_size or given)
+        _check_first_batch("validation", validation, model, n_classes, ignore_class)
+    if is_distributed and info is not None:
+        # The same on all workers, whichever pairs each of them skips.
+        n_pairs, given, is_regular = info.n_pairs, info.batch_size, True
+    elif steps_per_epoch is not None:
+        # Batches are filled across the end of a pass, so their sizes differ from the data set's.
+        given = len(next(iter(train))[1]) if info is None else info.batch_size
+        n_pairs, is_regular = steps_per_epoch * (recipe.batch_size or given), False
     else:
-        n_pairs, given, regular = count("train", train)
+        n_pairs, given, is_regular = count_pairs("train", train)
+    dataset_augmentation = None if info is None else info.augmentation
     augmentation = get_augmentation(recipe.augmentation, ignore_class, channels=shape[-1])
-    varied_before = None if origin is None else origin.augmentation
-    if varied_before is not None:
-        # The data set varies its images itself; twice would be too much.
-        augmentation = None
-    wanted = recipe.batch_size or given
-    return Inputs(
-        n_classes, ignore_class, n_pairs, wanted, not regular or wanted != given,
-        augmentation, shape, validation is not None, _preprocessing(model, origin, n_classes),
-        varied_before, steps,
-    )  # fmt: skip
+    batch_size = recipe.batch_size or given
+    return DataSpec(
+        n_classes=n_classes,
+        ignore_class=ignore_class,
+        n_pairs=n_pairs,
+        batch_size=batch_size,
+        rebatched=not is_regular or batch_size != given,
+        # Images must not be augmented twice.
+        augmentation=augmentation if dataset_augmentation is None else None,
+        image_shape=shape,
+        validated=validation is not None,
+        preprocessing=_preprocessing(model, train, n_classes),
+        dataset_augmentation=dataset_augmentation,
+        steps_per_epoch=steps_per_epoch,
+    )
+
+
+def _require_dataset(name: str, data: Any, *, must_end: bool) -> None:
+    if not isinstance(data, tf.data.Dataset):
+        raise TypeError(
+            f"`{name}` must be a tf.data.Dataset of {_PAIRS}. "
+            f"Received: {name} of type {type(data).__name__}. {_conversion(data)}"
+        )
+    found, advice = _not_a_pair(data.element_spec)
+    if found:
+        raise ValueError(f"`{name}` must contain {_PAIRS}. Received: {found}. {advice}")
+    info = info_of(data)
+    repeats = info is not None and info.repeat
+    if must_end and (repeats or int(data.cardinality()) == tf.data.INFINITE_CARDINALITY):
+        kind = "a data set with repeat=True" if repeats else "an endless data set"
+        raise ValueError(
+            f"`{name}` must end, as an epoch is one pass. Received: {kind}. {_ENDLESS[name]}"
+        )
+
+
+def _conversion(data: Any) -> str:
+    """Returns how to convert data of another type."""
+    if isinstance(data, keras.utils.PyDataset):
+        return (
+            "Convert its batches: `tf.data.Dataset.from_generator(lambda: (data[i] for i in "
+            f"range(len(data))), {_SIGNATURE})`."
+        )
+    if isinstance(data, tuple | list | np.ndarray) or tf.is_tensor(data):
+        return (
+            "Convert arrays by `tf.data.Dataset.from_tensor_slices((images, masks))"
+            ".shuffle(len(images)).batch(8)`."
+        )
+    if isinstance(data, Callable | Iterable) and not isinstance(data, str):  # type: ignore[arg-type]
+        return (
+            "Convert a function that returns a generator of batches by "
+            f"`tf.data.Dataset.from_generator(function, {_SIGNATURE})`, and pass "
+            "`steps_per_epoch` if it never ends."
+        )
+    return "`make_dataset` creates one from two folders."
+
+
+def _not_a_pair(spec: Any) -> tuple[str, str]:
+    """Returns what the elements are, and how to convert them, unless they are pairs of tensors."""
+    if isinstance(spec, Mapping):
+        keys = [repr(key) for key in spec]
+        image, mask = keys if len(keys) == 2 else ("'image'", "'mask'")
+        return (
+            f"dicts of {', '.join(keys)}",
+            f"Convert them by `.map(lambda item: (item[{image}], item[{mask}]))`.",
+        )
+    if not isinstance(spec, tuple):
+        return "single tensors", "Combine images and masks by `tf.data.Dataset.zip`."
+    if len(spec) != 2:
+        return (
+            f"tuples of {len(spec)}",
+            "Remove the rest by `.map(lambda image, mask, *_: (image, mask))`. Instead of sample "
+            "weights, use the recipe's `class_weights`, and `ignore_class` for pixels that must "
+            "not count.",
+        )
+    for what, part in zip(("image", "mask"), spec, strict=True):
+        if isinstance(part, Mapping):
+            return (
+                f"a dict of {', '.join(map(repr, part))} as {what}",
+                "Select one tensor by `.map`: the model must have one input and one output.",
+            )
+        if not isinstance(part, tf.TensorSpec):
+            return (
+                f"a {type(part).__name__.removesuffix('Spec')} as {what}",
+                "Give all images of a batch one size, by `.map` with `tf.image.resize` or a crop.",
+            )
+    return "", ""
+
+
+def _require_class(model: keras.Model, *, is_distributed: bool) -> None:
+    """Refuses model classes of which a part would be ignored.
+
+    On one device the model itself is trained, with all that its class overrides. Several devices
+    train a copy of its layers. Files contain the layers without the class.
+    """
+    kind = type(model).__name__
+    image = keras.Input((None, None, 1))
+    functional = type(keras.Model(image, image))
+    # A subclass inherits one of these.
+    if "call" in vars(model) or type(model).call not in (functional.call, keras.Sequential.call):
+        raise ValueError(
+            "`model` must be a functional or sequential model without its own `call`, as files and "
+            f"exports contain only its layers. Received: model of type {kind}, which overrides "
+            "`call`. Move that code into a layer, or override `train_step` if it is only for "
+            "training."
+        )
+    overridden = [
+        name
+        for name in _STEP_METHODS
+        if name in vars(model) or getattr(type(model), name) is not getattr(keras.Model, name)
+    ]
+    if is_distributed and overridden:
+        raise ValueError(
+            "`model` must use Keras's own training step with a `strategy`. Received: model of type "
+            f"{kind}, which overrides {', '.join(overridden)}. Pass strategy=None, or move that "
+            "code into the data set or a layer."
+        )
+    try:
+        inspect.signature(model.compile).bind(optimizer=None, loss=None, metrics=None)
+    except TypeError as error:
+        raise ValueError(
+            "`model` must accept optimizer, loss and metrics in `compile`, which the recipe sets. "
+            f"Received: model of type {kind}, whose `compile` fails with: {error}. Pass other "
+            "arguments to its constructor."
+        ) from error
 
 
 def _preprocessing(
-    model: keras.Model, origin: DatasetInfo | None, n_classes: int
+    model: keras.Model, train: tf.data.Dataset, n_classes: int
 ) -> Preprocessing | None:
-    """Returns the data's, or the one that the model had before."""
-    if origin is not None:
-        return origin.preprocessing
-    before = getattr(model, "preprocessing", None)
-    return preprocessing_of(model, n_classes) if isinstance(before, Preprocessing) else None
+    """Returns the data's preprocessing, or else the model's, or that of the data's origin."""
+    info = info_of(train)
+    if info is not None:
+        return info.preprocessing
+    if isinstance(getattr(model, "preprocessing", None), Preprocessing):
+        return preprocessing_of(model, n_classes)
+    return of_dataset(train)
 
 
-def _ignore_class(model: keras.Model, origin: DatasetInfo | None, validation: Any) -> int | None:
-    """Returns the data's, or the one that the model was compiled with."""
+def _ignore_class(model: keras.Model, info: DatasetInfo | None, validation: Any) -> int | None:
+    """Returns the data's ``ignore_class``, or else that of the compiled model."""
     compiled = getattr(getattr(model, "loss", None), "ignore_class", None)
-    if origin is None:
+    if info is None:
         return compiled
-    ignore_class = origin.labels.ignore_class
+    ignore_class = info.labels.ignore_class
     other = info_of(validation)
     if other is not None and other.labels.ignore_class != ignore_class:
         raise ValueError(
@@ -324,30 +291,30 @@ def _ignore_class(model: keras.Model, origin: DatasetInfo | None, validation: An
     return compiled if ignore_class is None else ignore_class
 
 
-def _first_batch(
+def _check_first_batch(
     name: str, dataset: Any, model: keras.Model, n_classes: int, ignore_class: int | None
 ) -> tuple[int, ...]:
     """Returns the shape of the first image."""
-    origin = info_of(dataset)
-    if origin is not None:
-        found = origin.labels.n_classes
+    info = info_of(dataset)
+    if info is not None:
+        found = info.labels.n_classes
         if found not in (None, n_classes):
             raise ValueError(
-                "`model` must have an output for each class of the data. "
+                "`model` must have one output per class of the data. "
                 f"Received: {n_classes} outputs, and n_classes={found} in `{name}`. "
-                "Build the model or make the data set with the other number."
+                "Build the model, or create the data set, with the other number."
             )
     batch = next(iter(dataset), None)
     if batch is None:
-        raise ValueError(f"`{name}` must hold a batch. Received: an empty data set.")
+        raise ValueError(f"`{name}` must contain at least one batch. Received: an empty data set.")
     images, masks = (np.asarray(part) for part in batch)
     _require_shapes(name, images.shape, masks.shape, model)
-    _require_ids(name, masks, n_classes, ignore_class, told=origin is not None)
-    # A little beyond is no mistake of the scale.
+    _require_ids(name, masks, n_classes, ignore_class, has_info=info is not None)
+    # Some augmentations exceed the range a little.
     if images.size and not -0.5 <= images.min() <= images.max() <= 1.5:
         raise ValueError(
             f"Images in `{name}` must be in [0, 1]. Received: values from {images.min():g} to "
-            f"{images.max():g}. Divide those of 8 bits by 255."
+            f"{images.max():g}. Divide 8-bit images by 255."
         )
     return images.shape[1:]
 
@@ -355,100 +322,88 @@ def _first_batch(
 def _require_shapes(
     name: str, images: tuple[int, ...], masks: tuple[int, ...], model: keras.Model
 ) -> None:
-    wanted = model.input_shape
-    fits = len(images) == len(wanted) == 4 and all(
-        size in (None, given) for size, given in zip(wanted[1:], images[1:], strict=True)
+    expected = model.input_shape
+    fits = len(images) == len(expected) == 4 and all(
+        size in (None, given) for size, given in zip(expected[1:], images[1:], strict=True)
     )
     if not fits:
         raise ValueError(
-            f"Images in `{name}` must have the model's shape, {wanted}. "
+            f"Images in `{name}` must have the model's input shape, {expected}. "
             f"Received: {images}. Pass that `image_size` to `make_dataset`, or build the model "
             "for (None, None, channels)."
         )
     if masks != (*images[:3], 1):
         raise ValueError(
             f"Masks in `{name}` must have the images' size, {(*images[:3], 1)}. "
-            f"Received: {masks}. One id a pixel, no one-hot vectors."
+            f"Received: {masks}. Pass one id per pixel instead of one-hot vectors."
         )
 
 
 def _require_ids(
-    name: str, masks: np.ndarray, n_classes: int, ignore_class: int | None, *, told: bool
+    name: str, masks: np.ndarray, n_classes: int, ignore_class: int | None, *, has_info: bool
 ) -> None:
     if not np.issubdtype(masks.dtype, np.integer):
         raise ValueError(
-            f"Masks in `{name}` must hold integer ids. Received: {masks.dtype}. "
+            f"Masks in `{name}` must be of an integer type. Received: {masks.dtype}. "
             "Cast them, as by `tf.cast(mask, tf.int32)`."
         )
-    foreign = (masks < 0) | (masks >= n_classes)
+    invalid = (masks < 0) | (masks >= n_classes)
     if ignore_class is not None:
-        foreign &= masks != ignore_class
-    if foreign.any():
-        raise ValueError(
-            f"Masks in `{name}` must hold ids in [0, {n_classes}) or `ignore_class` "
-            f"({ignore_class}). Received: {masks[foreign].flat[0]} in {int(foreign.sum())} pixels "
-            f"of the first batch. {_advice(masks[foreign], told)}"
+        invalid &= masks != ignore_class
+    if not invalid.any():
+        return
+    ids = np.unique(masks[invalid])
+    if has_info:
+        advice = "Build the model with more classes, or pass `ignore_class` to `make_dataset`."
+    elif len(ids) > 1:
+        advice = "Build the model with more classes, or map these ids to `ignore_class`."
+    else:
+        # `map` and other methods return data sets without the information of `make_dataset`.
+        advice = (
+            "The data set has no `ignore_class`, even if `make_dataset` had one before `map` or "
+            f"another method. Pass `ignore_class={ids[0]}` to `build_unetv2`, or build the model "
+            "with more classes if it is a class."
         )
-
-
-def _advice(foreign: np.ndarray, told: bool) -> str:
-    """Returns what to do about ids out of range.
-
-    Args:
-        foreign: These.
-        told: bool. Whether the data set has its ``ignore_class`` with it.
-    """
-    if told:
-        return "Build the model with more classes, or pass `ignore_class` to `make_dataset`."
-    found = np.unique(foreign)
-    if len(found) > 1:
-        return "Build the model with more classes, or map these ids to one that is ignored."
-    # What `make_dataset` knows is lost by `map` and others.
-    return (
-        "The data set does not carry an `ignore_class`, even if `make_dataset` had one before "
-        f"`map` or another method. Pass `ignore_class={found[0]}` to the model, by "
-        "`build_unetv2(...)`, or build the model with more classes if it is a class."
+    raise ValueError(
+        f"Masks in `{name}` must contain ids in [0, {n_classes}) or `ignore_class` "
+        f"({ignore_class}). Received: {masks[invalid].flat[0]} in {int(invalid.sum())} pixels "
+        f"of the first batch. {advice}"
     )
 
 
-def _batch_size(dataset: tf.data.Dataset) -> int:
-    origin = info_of(dataset)
-    return len(next(iter(dataset))[1]) if origin is None else origin.batch_size
-
-
-def count(name: str, dataset: tf.data.Dataset) -> tuple[int, int, bool]:
-    """Counts the pairs of a data set, by going through it if it does not tell.
+def count_pairs(name: str, dataset: tf.data.Dataset) -> tuple[int, int, bool]:
+    """Counts the pairs of a data set, by iterating over it if its cardinality is unknown.
 
     Args:
         name: The argument's name.
         dataset: Batches of ``(image, mask)``.
 
     Returns:
-        tuple ``(pairs, batch_size, regular)``. Whether all batches but the last hold
-        ``batch_size`` pairs, in every epoch.
+        tuple ``(n_pairs, batch_size, is_regular)``; the last one is whether all batches but the
+        last have ``batch_size`` pairs, in every epoch.
 
     Raises:
-        ValueError: If it does not end after so many batches that it may never.
+        ValueError: If there are so many batches that it may never end.
     """
-    origin = info_of(dataset)
-    if origin is not None and int(dataset.cardinality()) >= 0:
-        return origin.n_pairs, origin.batch_size, True
+    info = info_of(dataset)
+    if info is not None and int(dataset.cardinality()) >= 0:
+        return info.n_pairs, info.batch_size, True
     sizes: list[int] = []
     for _, masks in dataset:
         sizes.append(int(tf.shape(masks)[0]))
-        if len(sizes) == _TOLD_AFTER:
+        if len(sizes) == _WARNED_AFTER:
             _log.warning(
-                "`%s` does not know how many batches it holds, so they are counted first. It is "
-                "told by `.apply(tf.data.experimental.assert_cardinality(n))`.", name,
+                "`%s` has an unknown cardinality, so its batches are counted first. Set it by "
+                "`.apply(tf.data.experimental.assert_cardinality(n))`.", name,
             )  # fmt: skip
         if len(sizes) > _MOST_COUNTED:
             raise ValueError(
-                f"`{name}` must end, so that there are epochs. Received: one of unknown length, "
-                f"with more than {_MOST_COUNTED} batches. Say how many it holds, by "
-                f"`.apply(tf.data.experimental.assert_cardinality(n))`. {WAYS[name]}"
+                f"`{name}` must end, as an epoch is one pass. Received: a data set of unknown "
+                f"cardinality with more than {_MOST_COUNTED} batches. Set the cardinality by "
+                f"`.apply(tf.data.experimental.assert_cardinality(n))`. {_ENDLESS[name]}"
             )
-    if origin is not None:
-        # Where a pair was skipped its batch is smaller, another one in each epoch.
-        return sum(sizes), origin.batch_size, sum(sizes) == origin.n_pairs
-    regular = set(sizes[:-1]) <= {sizes[0]} and sizes[-1] <= sizes[0]
-    return sum(sizes), sizes[0], regular
+    if info is not None:
+        # Batches are smaller where pairs were skipped, others in each epoch.
+        return sum(sizes), info.batch_size, sum(sizes) == info.n_pairs
+    is_regular = set(sizes[:-1]) <= {sizes[0]} and sizes[-1] <= sizes[0]
+    return sum(sizes), sizes[0], is_regular

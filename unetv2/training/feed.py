@@ -1,130 +1,217 @@
-"""From a data set to what a stage of the training is fed with."""
+"""The input pipelines of a training: its batches, or a worker's parts of them."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import tensorflow as tf
 
-from unetv2.data.augmentation import Augmentation
 from unetv2.data.dataset_info import info_of
-from unetv2.data.pipeline import EpochCounter, epochs, without_waits
-from unetv2.training.data import count
+from unetv2.data.pipeline import EpochCounter, Place, Share, epochs, without_waits
+from unetv2.training.data import DataSpec, count_pairs
+
+# Pixels with this id count in no loss or metric; no file contains it. It marks the padding of
+# shards where the data has no `ignore_class`.
+_PADDING_ID = -1
 
 
-@dataclass
 class Feed:
-    """The training data, batch by batch, the same for the same epoch and seed.
+    """The training and the validation data, the same for the same epoch and seed.
 
     Args:
-        dataset: Batches of ``(image, mask)`` that end.
-        n_pairs: int. Pairs in it.
-        batch_size: int. Pairs in a batch of the training.
-        rebatched: bool. Whether the data set's own batches are of another size.
-        augmentation: What varies the images besides, or None.
-        seed: int. Seed of the variation.
-        validation: The validation data, or None. Only its epoch is set.
-        streamed: bool. Whether epochs are consecutive parts of it, repeated without end, instead of
-            passes over it.
+        train: Batches of ``(image, mask)`` that end, or with ``spec.steps_per_epoch`` need not.
+        validation: The same for validation, or None.
+        spec: The properties of the data.
+        seed: int. Seed of the augmentation.
+        share: The part of each batch that this worker trains on, or None for the whole batch.
+
+    Attributes:
+        spec: DataSpec. The properties of the data.
+        steps: int. Batches in an epoch.
+        ignore_class: int or None. Id of pixels that count in no loss or metric.
     """
 
-    dataset: tf.data.Dataset
-    n_pairs: int
-    batch_size: int
-    rebatched: bool
-    augmentation: Augmentation | None
-    seed: int
-    validation: tf.data.Dataset | None = None
-    streamed: bool = False
-
-    def __post_init__(self) -> None:
-        """Finds what numbers the epochs."""
-        origin = info_of(self.dataset)
+    def __init__(
+        self,
+        train: tf.data.Dataset,
+        validation: tf.data.Dataset | None,
+        spec: DataSpec,
+        *,
+        seed: int,
+        share: Share | None = None,
+    ) -> None:
+        if share is not None and spec.batch_size < share.total:
+            raise ValueError(
+                "`batch_size` must be at least the number of replicas. Received: batch_size="
+                f"{spec.batch_size} for {share.total} replicas. Pass a recipe with a larger "
+                "`batch_size`, which is that of all workers together."
+            )
+        self._train = train
+        self._validation = validation
+        self.spec = spec
+        self._seed = seed
+        self._share = share
+        self._is_stream = spec.steps_per_epoch is not None
+        self.steps = -(-spec.n_pairs // spec.batch_size)
+        self.ignore_class = spec.ignore_class
+        if share is not None and spec.ignore_class is None:
+            self.ignore_class = _PADDING_ID
+        info, other = info_of(train), info_of(validation)
         self._draws = EpochCounter()
-        self._passes = [] if origin is None else [origin.epoch]
-        # Batches of the stream before its iterator, after the epoch that has begun.
-        self._stream: Any = None
+        self._train_counter = None if info is None else info.epoch
+        self._validation_counter = None if other in (None, info) else other.epoch
+        # The position, in batches, at which the stream's iterator is after the present epoch.
+        self._iterator: Any = None
         self._position = 0
-        other = info_of(self.validation)
-        self._fixed = None if other in (None, origin) else other.epoch
 
-    @property
-    def steps(self) -> int:
-        """Batches in an epoch."""
-        return -(-self.n_pairs // self.batch_size)
-
-    def begin(self, epoch: int) -> None:
-        """Makes the next iteration that of an epoch, whatever was iterated before."""
+    def start_epoch(self, epoch: int) -> None:
+        """Sets the epoch of the next iteration, whichever was iterated over before."""
         self._position = (epoch + 1) * self.steps
         self._draws.next = epoch
-        for counter in () if self.streamed else self._passes:
-            counter.next = epoch
-        if self._fixed is not None:
-            # The same order and crops whenever it is looked at.
-            self._fixed.next = 0
+        if self._train_counter is not None and not self._is_stream:
+            self._train_counter.next = epoch
+        if self._validation_counter is not None:
+            # Validation has the same order and crops in every epoch.
+            self._validation_counter.next = 0
 
-    def batches(self, scale: float, skipped: int = 0, epoch: int = 0) -> tf.data.Dataset:
-        """Returns the batches of an epoch.
+    def batches(
+        self, scale: float = 1.0, *, epoch: int = 0, skipped: int = 0
+    ) -> tuple[tf.data.Dataset, int]:
+        """Returns the batches of an epoch, and how many there are.
 
         Args:
-            scale: float. Height and width as a share of the data set's.
-            skipped: int. Batches to leave out from the start.
-            epoch: int. The first one that is gone through.
+            scale: float. Factor of height and width.
+            epoch: int. The first epoch that is iterated over.
+            skipped: int. Batches to skip at its start.
 
         Returns:
-            tf.data.Dataset of ``(image, mask)``.
+            tuple ``(dataset, steps)`` of ``(image, mask)``; with a ``share``, of ``(image, mask,
+            n_images)`` for each replica of the worker in turn, where ``n_images`` excludes padding.
         """
         steps = self.steps - skipped
-        if self.streamed:
-            dataset = self._streamed(epoch * self.steps + skipped, steps)
+        if self._share is not None:
+            return self._shards(scale, skipped, self._share), steps
+        if self._is_stream:
+            dataset = self._next_of_stream(epoch * self.steps + skipped, steps)
         else:
-            dataset = with_shapes(self.dataset)
-            if self.rebatched:
-                dataset = dataset.rebatch(self.batch_size)
-            # Skipped before the work, not after.
+            dataset = with_shapes(self._train)
+            if self.spec.rebatched:
+                dataset = dataset.rebatch(self.spec.batch_size)
+            # Before the augmentation, which would be wasted on skipped batches.
             dataset = dataset.skip(skipped)
-        if self.augmentation is not None:
-            draws = epochs(
-                self.steps, seed=self.seed, shuffle=False, repeat=False, counter=self._draws
-            )
-            dataset = tf.data.Dataset.zip((dataset, draws.skip(skipped)))
-            dataset = dataset.map(self._varied, num_parallel_calls=os.cpu_count())
+        if self.spec.augmentation is not None:
+            draws = self._augmentation_draws().skip(skipped)
+            dataset = tf.data.Dataset.zip((dataset, draws))
+            dataset = dataset.map(self._augment, num_parallel_calls=os.cpu_count())
         if scale != 1:
-            dataset = dataset.map(
-                partial(shrunk, scale=scale),
+            dataset = dataset.map(partial(shrink, scale=scale), num_parallel_calls=os.cpu_count())
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
+        return without_waits(dataset), steps
+
+    @cached_property
+    def validation_batches(self) -> tuple[tf.data.Dataset, int] | None:
+        """The validation data, as :meth:`batches` returns the training data, or None."""
+        dataset = self._validation
+        if dataset is None:
+            return None
+        info = info_of(dataset)
+        if self._share is None or info is None:
+            dataset = with_length(dataset)
+            steps = int(dataset.cardinality())
+            dataset = with_shapes(dataset)
+            if self._share is None:
+                return without_waits(dataset), steps
+            return self._pad(self._share.parts(dataset)), steps
+        shards = info.share(info.batch_size, self._share)
+        return self._pad(shards), -(-info.n_pairs // info.batch_size)
+
+    def _next_of_stream(self, first: int, steps: int) -> tf.data.Dataset:
+        """Returns a data set whose every iteration yields the next batches of the stream."""
+        if self._iterator is None or first != self._position:
+            # After a rollback or a resume: skips the batches that were trained on before.
+            if self._train_counter is not None:
+                self._train_counter.next = 0
+            self._iterator = iter(repeat(self._train, self.spec.batch_size).skip(first))
+        iterator = self._iterator
+        return tf.data.Dataset.range(steps).map(lambda _: next(iterator))
+
+    def _augmentation_draws(self) -> tf.data.Dataset:
+        return epochs(self.steps, seed=self._seed, shuffle=False, repeat=False, counter=self._draws)
+
+    def _augment(
+        self, batch: tuple[tf.Tensor, tf.Tensor], drawn: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        assert self.spec.augmentation is not None
+        number, draw = drawn
+        return self.spec.augmentation(*batch, (draw, number))
+
+    def _shards(self, scale: float, skipped: int, share: Share) -> tf.data.Dataset:
+        info, batch_size = info_of(self._train), self.spec.batch_size
+        if info is not None:
+            shards = info.share(batch_size, share)
+        else:
+            # A data set of the user's own is read as a whole, and then split.
+            dataset = with_shapes(self._train)
+            shards = share.parts(dataset.rebatch(batch_size) if self.spec.rebatched else dataset)
+        skipped *= share.replicas
+        if self.spec.augmentation is not None:
+            draws = self._augmentation_draws().flat_map(
+                lambda *draw: tf.data.Dataset.from_tensors(draw).repeat(share.replicas)
+            )
+            shards = tf.data.Dataset.zip((shards, draws)).skip(skipped)
+            shards = shards.map(self._augment_shard, num_parallel_calls=os.cpu_count())
+        elif skipped:
+            shards = shards.skip(skipped)
+        if scale != 1:
+            shards = shards.map(
+                lambda batch, place: (shrink(batch[0], batch[1], scale), place),
                 num_parallel_calls=os.cpu_count(),
             )
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
-        return without_waits(dataset)
+        return self._pad(shards)
 
-    def _streamed(self, first: int, steps: int) -> tf.data.Dataset:
-        """Returns a data set of which each iteration takes the next batches of the stream."""
-        if self._stream is None or first != self._position:
-            # After a failure or in a resumed run: what was trained on before is gone through.
-            for counter in self._passes:
-                counter.next = 0
-            self._stream = iter(stream(self.dataset, self.batch_size).skip(first))
-        batches = self._stream
-        return tf.data.Dataset.range(steps).map(lambda _: next(batches))
-
-    def _varied(
-        self, images: tuple[tf.Tensor, tf.Tensor], drawn: tuple[tf.Tensor, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        assert self.augmentation is not None
+    def _augment_shard(
+        self, shard: tuple[Any, Place], drawn: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[Any, Place]:
+        assert self.spec.augmentation is not None
+        (images, masks), place = shard
         number, draw = drawn
-        return self.augmentation(*images, (draw, number))
+        return self.spec.augmentation(images, masks, (draw, number), place.first), place
+
+    def _pad(self, shards: tf.data.Dataset) -> tf.data.Dataset:
+        """Appends the number of images; shards without one get an image that does not count."""
+        padding_id = self.ignore_class
+
+        def pad(
+            batch: tuple[tf.Tensor, tf.Tensor], place: Place
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            images, masks = batch
+            n_images = tf.shape(masks)[0]
+            # All images of a shard may have been skipped.
+            missing = tf.cast(n_images == 0, tf.int32)
+            paddings = [[0, missing], [0, 0], [0, 0], [0, 0]]
+            images = tf.ensure_shape(tf.pad(images, paddings), images.shape)
+            masks = tf.pad(masks, paddings, constant_values=padding_id)
+            masks = tf.where(place.real, tf.ensure_shape(masks, batch[1].shape), padding_id)
+            return images, masks, tf.where(place.real, n_images, 0)
+
+        padded = shards.map(pad, num_parallel_calls=os.cpu_count())
+        # The loop counts steps, so all workers make the same number of them. With endless data
+        # TensorFlow does not ask all workers before each step whether one has reached the end.
+        empty = tuple(
+            tf.zeros([size or 0 for size in part.shape], part.dtype) for part in padded.element_spec
+        )
+        return without_waits(padded.concatenate(tf.data.Dataset.from_tensors(empty).repeat()))
 
 
-def stream(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Returns a data set again and again, in batches of one size."""
+def repeat(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Returns a data set that is repeated forever, in batches of one size."""
     return with_shapes(dataset).repeat().rebatch(batch_size)
 
 
 def with_shapes(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns batches whose ranks and channels are known without looking at one."""
+    """Returns batches with static ranks and channels."""
     if all(part.shape.rank == 4 and part.shape[-1] for part in dataset.element_spec):
         return dataset
     images, _ = next(iter(dataset))
@@ -138,28 +225,23 @@ def with_shapes(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def with_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns batches whose number is known: Keras warns of an end it did not expect."""
+    """Returns batches with a known cardinality: Keras warns about unexpected ends."""
     if int(dataset.cardinality()) >= 0:
         return dataset
-    n_pairs, batch_size, regular = count("validation", dataset)
-    if not regular:
+    n_pairs, batch_size, is_regular = count_pairs("validation", dataset)
+    if not is_regular:
         dataset = dataset.rebatch(batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(-(-n_pairs // batch_size)))
 
 
-def scaled_size(size: int, scale: float) -> int:
-    """Returns a height or width at a scale."""
-    return max(1, round(size * scale))
-
-
-def shrunk(images: tf.Tensor, masks: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Resizes a batch: images by their mean over areas, masks to the id in the middle."""
+def shrink(images: tf.Tensor, masks: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Resizes a batch: images by area averaging, masks by the nearest pixel."""
     shape = tf.shape(images)
-    # As `scaled_size` does, halves to the even number.
+    # Halves are rounded to even, as by Python's `round`.
     size = tf.maximum(1, tf.cast(tf.round(tf.cast(shape[1:3], tf.float64) * scale), tf.int32))
     rows, columns = (
         ((2 * tf.range(size[axis]) + 1) * shape[axis + 1]) // (2 * size[axis]) for axis in (0, 1)
     )
-    shrunk = tf.image.resize(images, size, method="area")
-    shrunk = tf.ensure_shape(shrunk, (None, None, None, images.shape[-1]))
-    return shrunk, tf.gather(tf.gather(masks, rows, axis=1), columns, axis=2)
+    resized = tf.image.resize(images, size, method="area")
+    resized = tf.ensure_shape(resized, (None, None, None, images.shape[-1]))
+    return resized, tf.gather(tf.gather(masks, rows, axis=1), columns, axis=2)

@@ -1,4 +1,4 @@
-"""How a model is trained, as a value that can be printed, compared, changed and stored."""
+"""Training recipes."""
 
 from __future__ import annotations
 
@@ -22,53 +22,55 @@ _RATE_ADVICE = "The reference has 1e-3."
 __all__ = ["FAST", "NAMES", "REFERENCE", "Recipe", "get"]
 
 
-def _require_stages(stages: Any) -> tuple[tuple[float, float], ...]:
+def _require_progressive_resizing(value: Any) -> tuple[tuple[float, float], ...]:
     message = (
-        "`stages` must be (share, scale) pairs: shares of the epochs that are 1 in sum, scales in "
-        f"(0, 1], the last one 1. Received: stages={stages!r}. ((1, 1),) is one stage."
+        "`progressive_resizing` must be pairs (share of the epochs, scale of the images): shares "
+        "above 0 with the sum 1, scales in (0, 1], the last one 1. Received: "
+        f"progressive_resizing={value!r}. Pass ((1, 1),) to train at full size only."
     )
     try:
-        pairs = tuple((float(share), float(scale)) for share, scale in stages)
+        pairs = tuple((float(share), float(scale)) for share, scale in value)
     except (TypeError, ValueError):
         raise ValueError(message) from None
-    fits = (
+    is_valid = (
         pairs
         and abs(sum(share for share, _ in pairs) - 1) < 1e-6
         and all(share > 0 and 0 < scale <= 1 for share, scale in pairs)
         and pairs[-1][1] == 1
     )
-    if not fits:
+    if not is_valid:
         raise ValueError(message)
     return pairs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a model is trained.
+    """The hyperparameters of a training, which can be printed, compared, changed and stored.
 
     Args:
-        name: str. What it is called in logs.
-        learning_rate: float, at least 0. The highest of the schedule.
-        schedule: ``"cosine"``, down to zero at the end of training, or ``"constant"``.
+        name: str. Name for logs.
+        learning_rate: float, at least 0. Maximum of the schedule.
+        schedule: ``"cosine"``, which decays to zero at the end of training, or ``"constant"``.
         warmup: float in [0, 1). Share of the steps in which the rate rises from zero.
-        weight_decay: float, at least 0. Of AdamW; biases, norms' scales and offsets are left out. 0
-            is Adam.
-        clip_norm: float above 0, or None. Largest global norm of the gradients; None clips nothing.
-        average: float in [0, 1) or None. Momentum of an exponential moving average of the
-            weights, which is what is validated and saved then; None averages nothing.
+        weight_decay: float, at least 0. For AdamW; biases and the scales and offsets of
+            normalization layers are excluded. 0 is Adam.
+        clip_norm: float above 0, or None. Maximum global norm of the gradients; None does not clip.
+        ema_momentum: float in [0, 1) or None. Momentum of an exponential moving average of the
+            weights, which is validated and saved instead of them; None does not average.
         loss: ``"cross_entropy"`` or ``"cross_entropy_dice"``.
-        class_weights: How the cross-entropy weighs classes, a ``method`` of
+        class_weights: Class weights of the cross-entropy: a ``method`` of
             :func:`unetv2.class_weights`; a non-negative number for each class; or None for equal
-            ones.
+            weights.
         label_smoothing: float in [0, 1). Of the cross-entropy.
-        augmentation: ``"light"``, ``"driving"``, an ``Augmentation`` or None. Varies the training
-            images unless the data set does so itself.
-        batch_size: int, at least 1, or None. None takes the data set's.
-        stages: ``(share, scale)`` pairs. Share of the epochs, above 0 and 1 in sum, that is trained
-            at ``scale`` times the height and width, in (0, 1]; the last scale is 1. Small images
-            first cost a fraction and bring most of the way.
-        model: Arguments of ``build_unetv2`` that belong to the recipe; ``dtype="auto"`` is what
-            :func:`unetv2.automatic_precision` finds.
+        augmentation: ``"light"``, ``"driving"``, an ``Augmentation`` or None. Augments the training
+            images, unless the data set does.
+        batch_size: int, at least 1, or None. None uses the data set's.
+        progressive_resizing: Phases ``(share, scale)``: a ``share`` of the epochs, above 0 and 1 in
+            total, uses images of ``scale`` times the height and width, in (0, 1]; the last scale is
+            1. Most is learned on small images, at a fraction of the cost. ``((1, 1),)`` trains at
+            full size only.
+        model: Arguments of ``build_unetv2`` that belong to the recipe; ``dtype="auto"`` is the
+            result of :func:`unetv2.automatic_precision`.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -86,53 +88,57 @@ class Recipe:
     warmup: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float | None = 1.0
-    average: float | None = None
+    ema_momentum: float | None = None
     loss: str = "cross_entropy"
     class_weights: str | Sequence[float] | None = None
     label_smoothing: float = 0.0
     augmentation: str | Augmentation | None = None
     batch_size: int | None = None
-    stages: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
+    progressive_resizing: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_number("learning_rate", self.learning_rate, _RATE_ADVICE)
         require_choice("schedule", self.schedule, _SCHEDULES)
-        require_fraction("warmup", self.warmup, "It is a share of the steps.")
+        require_fraction(
+            "warmup", self.warmup, "It is the share of the steps in which the rate rises."
+        )
         require_number("weight_decay", self.weight_decay, "0 is Adam.")
         if self.clip_norm is not None:
-            require_number("clip_norm", self.clip_norm, "None clips nothing.", positive=True)
-        if self.average is not None:
-            require_fraction("average", self.average, "0.99 is common; None averages nothing.")
+            require_number("clip_norm", self.clip_norm, "None does not clip.", positive=True)
+        if self.ema_momentum is not None:
+            advice = "0.99 is common; None does not average."
+            require_fraction("ema_momentum", self.ema_momentum, advice)
         require_choice("loss", self.loss, _LOSSES)
         if isinstance(self.class_weights, str):
             require_choice("class_weights", self.class_weights, METHODS)
         elif self.class_weights is not None:
-            CrossEntropy(class_weights=self.class_weights)  # It checks them.
+            CrossEntropy(class_weights=self.class_weights)  # Validates them.
             object.__setattr__(self, "class_weights", tuple(map(float, self.class_weights)))
         require_fraction("label_smoothing", self.label_smoothing, "0 turns it off.")
         get_augmentation(self.augmentation)
         if self.batch_size is not None:
-            require_integer("batch_size", self.batch_size, 1, "None takes the data set's.")
-        object.__setattr__(self, "stages", _require_stages(self.stages))
+            require_integer("batch_size", self.batch_size, 1, "None uses the data set's.")
+        phases = _require_progressive_resizing(self.progressive_resizing)
+        object.__setattr__(self, "progressive_resizing", phases)
         object.__setattr__(self, "model", dict(self.model))
 
     def build(
         self, input_shape: tuple[int | None, int | None, int], n_classes: int, **options: Any
     ) -> keras.Model:
-        """Builds the network that goes with the recipe.
+        """Builds the recipe's network.
 
         Args:
             input_shape: ``(height, width, channels)``, as of :func:`unetv2.build_unetv2`.
             n_classes: int, 2 to 65,536. Number of classes.
-            **options: Of :func:`unetv2.build_unetv2`; they win over the recipe's.
+            **options: Options of :func:`unetv2.build_unetv2`; they override the recipe's.
 
         Returns:
-            SegmentationModel, compiled; :func:`unetv2.train` compiles it anew.
+            SegmentationModel, compiled; :func:`unetv2.train` compiles it again.
 
         Raises:
-            ValueError: If an argument is out of its range or does not go with another.
+            ValueError: If an argument is out of its range or conflicts with another.
             TypeError: If an argument is unknown or of the wrong type.
         """
         arguments = {**self.model, **options}
@@ -143,12 +149,12 @@ class Recipe:
     def loss_function(
         self, ignore_class: int | None, class_weights: Sequence[float] | None
     ) -> keras.losses.Loss:
-        """Returns the loss.
+        """Creates the loss.
 
         Args:
             ignore_class: int or None. Id of pixels that have no label.
-            class_weights: A non-negative number for each class, or None for equal ones. The
-                recipe's own are not looked at, as only the data tells what a name stands for.
+            class_weights: A non-negative number for each class, or None for equal weights. The
+                recipe's own may be a method, whose weights depend on the data.
 
         Returns:
             keras.losses.Loss, of :mod:`unetv2.losses`.
@@ -163,31 +169,32 @@ class Recipe:
         return CrossEntropyDice(**arguments)
 
     def optimizer(self, model: keras.Model, steps: int, *, factor: float = 1.0) -> Any:
-        """Returns the optimizer, built for a model.
+        """Creates the optimizer of a model.
 
         Args:
-            model: Whose weights are trained.
+            model: The model to train.
             steps: int, at least 1. All steps of the training.
-            factor: float. What the learning rate is multiplied by, after a failure.
+            factor: float. Factor of the learning rate, below 1 after a rollback.
 
         Returns:
-            keras.optimizers.Optimizer. AdamW, or Adam without a decay; scaled for float16.
+            keras.optimizers.Optimizer. AdamW, or Adam without a weight decay; with loss scaling for
+            float16.
         """
         rate = self.learning_rate * factor
         warmup = round(self.warmup * steps)
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate,
             decay_steps=max(1, steps - warmup),
-            # A constant rate is a decay to itself. So no rate is a variable of the optimizer,
-            # which a checkpoint would set.
+            # A constant rate is a schedule too: otherwise it would be a variable of the optimizer,
+            # which a checkpoint would restore.
             alpha=0.0 if self.schedule == "cosine" else 1.0,
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
         shared: dict[str, Any] = {
             "global_clipnorm": self.clip_norm,
-            "use_ema": self.average is not None,
-            "ema_momentum": self.average if self.average is not None else 0.99,
+            "use_ema": self.ema_momentum is not None,
+            "ema_momentum": self.ema_momentum if self.ema_momentum is not None else 0.99,
         }
         if self.weight_decay:
             optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay, **shared)
@@ -199,41 +206,50 @@ class Recipe:
         optimizer.build(model.trainable_variables)
         return optimizer
 
-    def spans(self, epochs: int) -> list[tuple[int, int, float]]:
-        """Returns ``(first epoch, end, scale)`` of each stage, for so many epochs.
+    def phases(self, epochs: int) -> list[tuple[int, int, float]]:
+        """Returns the phases of progressive resizing.
 
         Args:
             epochs: int, at least 1. Epochs of the whole training.
 
         Returns:
-            list of tuples; epochs are counted from 0, the end is not in the stage, and stages
-            without an epoch are left out.
+            list of tuples ``(start, end, scale)``. Epochs count from 0 and exclude ``end``; phases
+            without an epoch are omitted.
         """
-        found, start, done = [], 0, 0.0
-        for number, (share, scale) in enumerate(self.stages):
+        phases, start, done = [], 0, 0.0
+        for number, (share, scale) in enumerate(self.progressive_resizing):
             done += share
-            # The last stage, at full size, has an epoch whatever the shares are.
-            last = number == len(self.stages) - 1
-            end = epochs if last else min(round(done * epochs), epochs - 1)
+            # The last phase, at full size, has at least one epoch.
+            is_last = number == len(self.progressive_resizing) - 1
+            end = epochs if is_last else min(round(done * epochs), epochs - 1)
             if end > start:
-                found.append((start, end, scale))
+                phases.append((start, end, scale))
             start = max(start, end)
-        return found
+        return phases
+
+    def phase(self, epoch: int, epochs: int) -> tuple[int, int, float]:
+        """Returns the phase ``(start, end, scale)`` of an epoch.
+
+        Args:
+            epoch: int. The epoch, from 0.
+            epochs: int, at least 1. Epochs of the whole training.
+        """
+        return next(phase for phase in self.phases(epochs) if epoch < phase[1])
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns every value, of types that JSON knows."""
+        """Returns all values, JSON-serializable."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         if isinstance(self.augmentation, Augmentation):
             values["augmentation"] = dataclasses.asdict(self.augmentation)
         return values
 
     def __str__(self) -> str:
-        """Returns what the recipe does, a line for each value."""
+        """Returns a line for each value."""
         lines = [f"Recipe '{self.name}':"]
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name != "name":
-                lines.append(f"  {field.name:16}{value}")
+                lines.append(f"  {field.name:22}{value}")
         return "\n".join(lines)
 
 
@@ -248,8 +264,8 @@ FAST = Recipe(
     class_weights="sqrt_median_frequency",
     augmentation=Augmentation(horizontal_flip=0.5, scale=(0.7, 1.8), brightness=0.2),
     batch_size=8,
-    stages=((0.6, 0.5), (0.4, 1.0)),
-    # What each of these gains: benchmarks/architecture.py.
+    progressive_resizing=((0.6, 0.5), (0.4, 1.0)),
+    # benchmarks/architecture.py measures the gain of each.
     model={
         "normalization": "batch",
         "normalization_start": 1,
@@ -264,7 +280,7 @@ NAMES = tuple(_BY_NAME)
 
 
 def get(recipe: str | Recipe, **overrides: Any) -> Recipe:
-    """Returns the recipe of a name, with other values where given.
+    """Returns a recipe, with some values replaced.
 
     Args:
         recipe: ``"reference"``, ``"fast"``, or a :class:`Recipe`.
@@ -274,8 +290,8 @@ def get(recipe: str | Recipe, **overrides: Any) -> Recipe:
         Recipe.
 
     Raises:
-        ValueError: If there is no such recipe, or a value is out of its range.
-        TypeError: If there is no such value, or one is of the wrong type.
+        ValueError: If the recipe is unknown, or a value is out of its range.
+        TypeError: If an option is unknown, or a value is of the wrong type.
 
     Example:
         >>> unetv2.recipes.get("reference", batch_size=16).batch_size
@@ -288,7 +304,7 @@ def get(recipe: str | Recipe, **overrides: Any) -> Recipe:
     unknown = sorted(overrides.keys() - known)
     if unknown:
         raise TypeError(
-            f"A recipe must be changed by its own values: {', '.join(sorted(known))}. "
+            f"Options of a recipe must be among {', '.join(sorted(known))}. "
             f"Received: {', '.join(unknown)}."
         )
     return dataclasses.replace(recipe, **overrides)

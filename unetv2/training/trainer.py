@@ -1,54 +1,73 @@
-"""Trains a model, and loses nothing on the way."""
+"""Training: :func:`unetv2.train`."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_integer, require_number
-from unetv2.distributed.collectives import Crew, pool
-from unetv2.distributed.distribution import Distribution
-from unetv2.distributed.loop import assign
+from unetv2.data.dataset import SegmentationDataset
+from unetv2.data.dataset_info import info_of
 from unetv2.metrics import MeanIoU, PixelAccuracy
 from unetv2.preprocessing import class_table
 from unetv2.training import recipes
-from unetv2.training.advice import at_end, at_start, warn
-from unetv2.training.backend import Ways, chiefs_state, identity, require_same, shared_class_weights
-from unetv2.training.callbacks import Images, Recorder, interrupts, write_history
-from unetv2.training.checkpoint import MODEL, TENSORBOARD, State, describe_run, locked, open_folder
-from unetv2.training.data import Inputs, examine
-from unetv2.training.feed import stream
+from unetv2.training.advice import end_warnings, start_warnings, warn
+from unetv2.training.backend import Backend, LocalBackend
+from unetv2.training.callbacks import (
+    ImageLogger,
+    Recorder,
+    ScalarLogger,
+    UserCallbacks,
+    learning_rate_errors,
+    require_callbacks,
+    summary_writer,
+)
+from unetv2.training.checkpoint import (
+    MODEL,
+    TrainingState,
+    describe_run,
+    differences,
+    load_weights,
+    locked,
+    open_folder,
+    write_history,
+)
+from unetv2.training.class_weights import count_pixels, weights_of
+from unetv2.training.data import DataSpec, inspect_data
+from unetv2.training.feed import Feed, repeat
 from unetv2.training.recipes import Recipe
-from unetv2.training.recovery import Failure, Guard, first_state, recovered
-from unetv2.training.user_callbacks import UserCallbacks, rate_by_recipe, require_callbacks
+from unetv2.training.recovery import DivergenceError, initial_state, roll_back
+
+if TYPE_CHECKING:
+    from unetv2.distributed import Distribution
+
+_log = logging.getLogger("unetv2")
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a training logged.
+    """The result of a training.
 
     Attributes:
-        history: dict of lists of float. Values by epoch of everything logged, validation under
-            ``val_``.
+        history: dict of lists of float. All logs by epoch, those of validation as ``val_...``.
         epoch: list of int. The epochs' numbers, from 0.
-        best_epoch: int or None. Number of the epoch with the highest validation mean IoU, whose
-            weights were kept; without validation of the last one.
-        best: float in [0, 1]. Its validation mean IoU; None without validation.
-        events: list of str. What went wrong and what was done.
-        output_dir: pathlib.Path. Where everything lies.
-        warnings: list of str. What makes the result doubtful, each with a cause and a cure; the
-            logger ``unetv2`` said so too.
+        best_epoch: int or None. The epoch with the highest validation mean IoU, whose weights the
+            model has; the last one without validation.
+        best: float in [0, 1] or None. Its validation mean IoU; None without validation.
+        events: list of str. Failures and what was done about them.
+        output_dir: pathlib.Path. The output folder.
+        warnings: list of str. Reasons to doubt the result, each with a cause and a remedy; they
+            are also logged by the logger ``unetv2``.
 
     Example:
         >>> training = unetv2.Training({"loss": [2.0, 1.0]}, [0, 1], 1, 0.5, [], tmp)
@@ -65,105 +84,10 @@ class Training:
     warnings: list[str] = field(default_factory=list)
 
 
-def result_of(state: State, folder: Path, warnings: list[str]) -> Training:
-    """Returns what a training came to."""
-    names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
-    return Training(
-        {name: [row[name] for row in state.history] for name in names},
-        [int(row["epoch"]) for row in state.history],
-        state.best_epoch,
-        state.best,
-        state.events,
-        folder,
-        warnings,
-    )
-
-
-class Stages:
-    """Compiles a model for each stage of a recipe.
-
-    Args:
-        model: The model.
-        recipe: Its training.
-        inputs: What it is fed with.
-        epochs: int. All epochs of the training.
-        steps: int. All steps of the training.
-        class_weights: A number for each class, or None.
-        crew: Who trains it.
-    """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        recipe: Recipe,
-        inputs: Inputs,
-        *,
-        epochs: int,
-        steps: int,
-        class_weights: list[float] | None,
-        crew: Crew,
-    ) -> None:
-        self._model = model
-        self._recipe = recipe
-        self._inputs = inputs
-        self._epochs = epochs
-        self._steps = steps
-        self._crew = crew
-        self._loss = recipe.loss_function(inputs.ignore_class, class_weights)
-        if crew.strategy is not None:
-            pool(self._loss)
-
-    def span(self, epoch: int) -> tuple[int, int, float]:
-        """Returns ``(first epoch, end, scale)`` of the stage that an epoch belongs to."""
-        return next(span for span in self._recipe.spans(self._epochs) if epoch < span[1])
-
-    def compile(self, factor: float) -> MeanIoU:
-        """Compiles the model and returns its metric.
-
-        Args:
-            factor: float. What the learning rate is multiplied by.
-        """
-        with self._crew.scope():
-            return self._compile(factor)
-
-    def _compile(self, factor: float) -> MeanIoU:
-        model = self._model
-        n_classes, ignore_class = self._inputs.n_classes, self._inputs.ignore_class
-        mean_iou = MeanIoU(n_classes, ignore_class)
-        accuracy = PixelAccuracy(ignore_class, name="accuracy")
-        optimizer: Any = self._recipe.optimizer(model, self._steps, factor=factor)
-        model.compile(optimizer=optimizer, loss=self._loss, metrics=[accuracy, mean_iou])
-        # Keras makes the metrics' variables with the first batch, which is too late to set them.
-        mask = np.zeros((1, 1, 1, 1), np.int32)
-        logits = np.zeros((1, 1, 1, n_classes), np.float32)
-        self._crew.each(lambda: model.compute_metrics(None, mask, logits))
-        return mean_iou
-
-    @contextmanager
-    def size(self, scale: float) -> Iterator[None]:
-        """Has the model take images of any size, where a stage's are not of its own.
-
-        All layers do; what Keras checks is the size that the model was built for.
-        """
-        if scale == 1:
-            yield
-            return
-        before = self._model.input_spec
-        shape = (None, None, None, self._model.input_shape[-1])
-        self._model.input_spec = keras.layers.InputSpec(shape=shape)
-        try:
-            yield
-        finally:
-            self._model.input_spec = before
-
-
-_log = logging.getLogger("unetv2")
-
-
 def train(
     model: keras.Model,
-    train: tf.data.Dataset,
-    validation: tf.data.Dataset | None,
+    train: tf.data.Dataset | SegmentationDataset,
+    validation: tf.data.Dataset | SegmentationDataset | None,
     *,
     recipe: str | Recipe = "fast",
     epochs: int = 40,
@@ -176,84 +100,85 @@ def train(
     checkpoint_minutes: float = 10.0,
     images_every: int = 5,
     seed: int = 0,
-    verbose: str | int = "auto",
+    progress: bool | str = True,
     strategy: tf.distribute.Strategy | Distribution | None = None,
 ) -> Training:
-    """Trains a model by a recipe, on ``model.fit``.
+    """Trains a model with a recipe, by ``model.fit``.
 
-    The model is compiled anew: what the recipe says replaces optimizer and loss. Afterwards it
-    has the weights of the epoch with the highest validation mean IoU, and tells as
-    ``model.preprocessing`` how ``train`` prepared its images.
+    The model is compiled with the optimizer and the loss of the recipe. Afterwards it has the
+    weights of the epoch with the highest validation mean IoU, and the preprocessing of ``train`` as
+    ``model.preprocessing``.
 
-    In the output folder: ``model.keras`` with these weights and that, for use and not compiled;
-    ``checkpoint.npz``, and ``within_epoch.npz`` in a long epoch, from which ``resume=True`` goes
-    on; ``history.csv``; ``run.json`` with the recipe, the seed, the data and the versions;
-    ``images/`` of the first validation images; ``tensorboard/``, if TensorBoard is installed.
-    Every file is written beside and renamed into place, so a process that is killed leaves whole
-    ones.
+    The output folder contains: ``model.keras``, the model with these weights and its preprocessing,
+    for inference and not compiled; ``checkpoint.npz``, and ``within_epoch.npz`` during a long
+    epoch, for ``resume=True``; ``history.csv``; ``run.json`` with the recipe, the seed, the data
+    and the versions; ``images/`` of the first validation images; ``tensorboard/``, if TensorBoard
+    is installed. All files are written atomically: they are intact after a kill at any moment.
 
-    A killed run that is resumed ends with the weights, history and logs of one that was not,
-    bit for bit on a CPU with ``tf.config.experimental.enable_op_determinism()``, if the data set
-    is one of ``make_dataset`` or has the same order in each iteration. Where nothing is there to
-    resume it starts. More ``epochs`` extend a finished run: the schedule is then that of a run of
-    so many epochs, so a rate that had fallen to zero rises again.
+    A killed and resumed run ends with the same weights, history and logs as an uninterrupted one:
+    bit for bit on a CPU with ``tf.config.experimental.enable_op_determinism()``, if the data is a
+    data set of ``make_dataset`` or has the same order in each iteration. ``resume=True`` starts a
+    new run if there is none. More ``epochs`` extend a finished run: the learning rate then follows
+    the schedule of the longer run, so a rate that had fallen to zero rises again.
 
-    A loss that is no number or that more than doubles from the lowest so far sends the training
-    back to the start of the epoch, with half the learning rate; the logger ``unetv2`` says so. A
-    jump that a half and a quarter of the rate repeat is one of the images, as few of them under
-    augmentation make: training goes on at its rate and lets jumps of such a size be.
+    A loss that is not finite or more than doubles from the lowest one rolls the training back to
+    the start of the epoch, with half the learning rate; the logger ``unetv2`` reports it. If the
+    same increase occurs at a half and a quarter of the rate, the images cause it, for example a few
+    augmented ones: training continues at its rate and allows increases of this size.
 
-    Callbacks see one training of ``model``: one begin, one end, epochs numbered through, and at
-    each epoch's end the weights that are validated. A class with a ``train_step`` of its own keeps
-    it.
+    Callbacks observe a single training of ``model``: it begins and ends once, epochs are numbered
+    consecutively, and at the end of each epoch the model has the weights that are validated. A
+    custom ``train_step`` of the model's class is used.
 
-    Ctrl-C ends a training on one device after the present step, with a checkpoint to go on from;
-    pressed again, at once.
+    On one device, Ctrl-C ends the training after the present step, with a checkpoint for
+    ``resume=True``; pressed twice, it ends at once.
 
     Args:
         model: A functional Keras model that maps images to logits ``(batch, height, width,
             n_classes)``.
-        train: Batches of ``(image, mask)``, as of :func:`unetv2.make_dataset`. They must end where
-            there are no ``steps_per_epoch``.
-        validation: The same of images that are not trained on; None trains without, and the
-            weights are those of the last epoch.
+        train: Batches of ``(image, mask)``, as returned by :func:`unetv2.make_dataset`. They must
+            end unless ``steps_per_epoch`` is given. A :class:`unetv2.SegmentationDataset` provides
+            its subset ``"train"``, unless it is a subset itself, in batches of the recipe's size or
+            32.
+        validation: The same of images that are not in ``train``; a ``SegmentationDataset`` provides
+            its subset ``"validation"``. None trains without validation and keeps the weights of the
+            last epoch.
         recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
-        epochs: int, at least 1. Times that ``train`` is gone through.
-        steps_per_epoch: int, at least 1, or None. Batches of an epoch, for data that does not end:
-            each epoch continues where the one before stopped, and data that ends is repeated.
-            None is one pass. Only on one device.
+        epochs: int, at least 1. Number of epochs.
+        steps_per_epoch: int, at least 1, or None. Batches in an epoch, for data that does not end:
+            each epoch continues where the previous one stopped, and data that ends is repeated.
+            None is one pass over ``train``. Only on one device.
         output_dir: The folder to write to.
-        resume: bool. Whether to go on with the run in it.
+        resume: bool. Whether to resume the run in it.
         overwrite: bool. Whether to remove the run in it.
-        callbacks: Keras callbacks, called as by one ``fit``. Those that set the learning rate,
+        callbacks: Keras callbacks, called as by one ``fit``. Callbacks that set the learning rate,
             restore weights or write backups are refused, as ``train`` does that.
         patience: int, at least 1, or None. Epochs without a higher validation mean IoU after which
-            training ends; None trains them all.
-        checkpoint_minutes: float, at least 0. A checkpoint is written at the end of each epoch, and
-            within one after so many minutes.
-        images_every: int, at least 1. Epochs from one drawing of validation images to the next.
+            training ends; None trains all epochs.
+        checkpoint_minutes: float, at least 0. A checkpoint is saved at the end of each epoch, and
+            within an epoch after this time.
+        images_every: int, at least 1. Number of epochs between two drawings of validation images.
         seed: int, at least 0. Seed of the recipe's augmentation.
-        verbose: ``"auto"``, 0 for nothing, 1 for a progress bar or 2 for a line an epoch, as in
-            ``fit``.
-        strategy: Of :func:`unetv2.distributed.connect`, called by each worker at its start, for
-            several devices or machines; a :class:`unetv2.distributed.Distribution` where there
-            is something to choose about it; None trains on one device. Batch sizes are those of
-            all workers together, and what is learned does not depend on how many these are. The
-            first worker writes; only it needs the output folder.
+        progress: True for Keras's progress bar, ``"epoch"`` for a line per epoch, False for none.
+        strategy: The result of :func:`unetv2.distributed.connect`, which each worker calls at its
+            start, for several devices or machines; or a
+            :class:`unetv2.distributed.Distribution`, which has options. None trains on one device.
+            Batch sizes are those of all workers together, and the result does not depend on the
+            number of workers. Only the first worker writes to the output folder.
 
     Returns:
         Training.
 
     Raises:
-        ValueError: If the data does not fit the model or does not end, the folder holds another
-            run, a callback or a part of the model's class would be without effect, or an argument
-            is out of its range.
-        TypeError: If a data set is none of ``tf.data``, a callback sets the learning rate, or an
-            argument is of the wrong type.
+        ValueError: If the data does not fit the model or does not end, the folder contains another
+            run, a callback or a part of the model's class would have no effect, or an argument is
+            out of its range.
+        TypeError: If a data set is not a ``tf.data.Dataset``, a callback sets the learning rate, or
+            an argument is of the wrong type.
         OSError: If the folder cannot be written.
-        RuntimeError: If training fails again and again; with a strategy also
-            :class:`unetv2.distributed.WorkerLostError` where a worker is gone, and
-            :class:`unetv2.distributed.PreemptedError` where one was told to end.
+        RuntimeError: If training fails repeatedly; with a strategy also
+            :class:`unetv2.distributed.WorkerLostError` if a worker is lost, and
+            :class:`unetv2.distributed.PreemptedError` if one receives SIGTERM.
         KeyboardInterrupt: If Ctrl-C was pressed.
 
     Example:
@@ -262,152 +187,280 @@ def train(
         >>> data = unetv2.make_dataset(images, masks, n_classes=23, image_size=(16, 24))
         >>> model = unetv2.build_unetv2((16, 24, 3), 23, filters=2, depth=2)
         >>> training = unetv2.train(
-        ...     model, data, data, epochs=2, output_dir=tmp / "run", verbose=0)
+        ...     model, data, data, epochs=2, output_dir=tmp / "run", progress=False)
         >>> training.epoch, sorted(path.name for path in (tmp / "run").glob("*.*"))
         ([0, 1], ['checkpoint.npz', 'history.csv', 'model.keras', 'run.json'])
     """
     recipe = recipes.get(recipe)
     epochs = require_integer("epochs", epochs, 1, "The reference has 40.")
-    seed = require_integer("seed", seed, 0, "It is the augmentation's.")
+    seed = require_integer("seed", seed, 0, "It is the seed of the augmentation.")
     images_every = require_integer("images_every", images_every, 1, "1 is every epoch.")
     require_number("checkpoint_minutes", checkpoint_minutes, "10 is the default.")
+    if progress not in (True, False, "epoch"):
+        raise ValueError(
+            f"`progress` must be True, False or 'epoch'. Received: progress={progress!r}."
+        )
     if patience is not None:
         patience = require_integer("patience", patience, 1, "None trains all epochs.")
         if validation is None:
             raise ValueError(
-                "`patience` must come with `validation`, which it watches. "
+                "`patience` must be passed together with `validation`. "
                 f"Received: patience={patience} and validation=None."
             )
     callbacks = require_callbacks(callbacks)
-    distribution = Distribution.of(strategy)
-    crew = Crew(distribution.strategy)
-    shared = crew.strategy is not None
+    backend = _backend(strategy, 60 * checkpoint_minutes)
+    is_distributed = backend.share is not None
     if steps_per_epoch is not None:
         steps_per_epoch = require_integer("steps_per_epoch", steps_per_epoch, 1, "None is a pass.")
-        if shared:
+        if is_distributed:
             raise ValueError(
-                "`steps_per_epoch` must be None with a `strategy`. Received: "
-                f"steps_per_epoch={steps_per_epoch}. Take an epoch's batches of the data set, by "
-                "`.take(n)`."
+                "`steps_per_epoch` must be None with a `strategy`. Received: steps_per_epoch="
+                f"{steps_per_epoch}. Limit the data set to an epoch's batches by `.take(n)`."
             )
-    inputs = crew.together(
-        "use its data",
-        lambda: examine(model, train, validation, recipe, steps=steps_per_epoch, shared=shared),
-    )
-    weights = crew.together("count classes", lambda: _class_weights(recipe, train, inputs, crew))
-    description = describe_run(
-        model, recipe.as_dict(), epochs=epochs, seed=seed, data=inputs.as_dict(),
-        class_weights=weights,
+
+    train = _batches(train, "train", recipe)
+    validation = None if validation is None else _batches(validation, "validation", recipe)
+    spec = backend.run_everywhere(
+        "read the data",
+        lambda: inspect_data(
+            model, train, validation, recipe,
+            steps_per_epoch=steps_per_epoch, is_distributed=is_distributed,
+        ),
     )  # fmt: skip
-    require_same(crew, {**description, "files": [identity(data) for data in (train, validation)]})
+    class_weights = _class_weights(recipe, train, spec, backend)
+    description = describe_run(
+        model, recipe.as_dict(), epochs=epochs, seed=seed, data=spec.as_dict(),
+        class_weights=class_weights,
+    )  # fmt: skip
+    backend.require_same(
+        {**description, "files": [_identity(train), _identity(validation)]}, differences
+    )
+    feed = Feed(train, validation, spec, seed=seed, share=backend.share)
     folder = Path(output_dir)
     with (
-        crew.chief_holds("use the output folder", lambda: locked(folder)),
-        interrupts(listening=not shared) as interrupted,
-        rate_by_recipe(callbacks),
+        backend.chief_context("use the output folder", lambda: locked(folder)),
+        backend.interruptible(),
+        learning_rate_errors(callbacks),
     ):
-        going_on = crew.by_chief(
+        has_checkpoint = backend.run_on_chief(
             "use the output folder",
             lambda: open_folder(folder, description, resume=resume, overwrite=overwrite),
         )
-        _log.info("%s\n%s", recipe, inputs)
-
-        doubts = warn(at_start(model, inputs, epochs=epochs))
-        if inputs.preprocessing is not None:
-            # A plain `keras.Model` takes it as an attribute, which its own `save` leaves out.
-            model.preprocessing = inputs.preprocessing
-        ways = Ways.of(distribution, crew, model, inputs, (train, validation), seed)
-        feed = ways.feed
-        stages = Stages(
-            ways.model, recipe, ways.inputs, epochs=epochs, steps=feed.steps * epochs,
-            class_weights=weights, crew=crew,
+        _log.info("%s\n%s", recipe, spec)
+        warnings = warn(start_warnings(model, spec, epochs=epochs))
+        _set_preprocessing(model, spec)
+        run = _Run(
+            backend.replicate(model), recipe, feed, backend, epochs,
+            recipe.loss_function(feed.ignore_class, class_weights),
         )  # fmt: skip
-        # By all workers, as what is made in a strategy is made by all of them.
-        stages.compile(1.0)
-        trained = ways.model
-        state = chiefs_state(crew, lambda: first_state(folder, trained, going_on=going_on))
-        state.give(trained, assign=partial(assign, crew))
-        writer = _writer(folder) if crew.is_chief else None
-        images = None
-        if validation is not None and crew.is_chief:
-            classes = class_table(inputs.preprocessing, inputs.n_classes)
-            images = Images(validation, classes)
+        run.compile(rate_factor=1.0)
+        state: TrainingState = backend.run_on_chief(
+            "resume", lambda: initial_state(folder, run.model, resume=has_checkpoint)
+        )
+        state.restore(run.model, backend.assign)
         users = UserCallbacks(
-            callbacks, trained, epochs=epochs, steps=feed.steps,
-            verbose=verbose if crew.is_chief else 0,
+            callbacks, run.model, epochs=epochs, steps=feed.steps,
+            progress=progress if backend.is_chief else False,
         )  # fmt: skip
+        loggers = _loggers(run, validation, folder, images_every) if backend.is_chief else []
+        recorder = Recorder(folder, backend, feed, loggers=loggers, users=users, patience=patience)
+
         users.begin()
-        while state.epoch < epochs and not (state.is_over(patience) or trained.stop_training):
-            _, end, scale = stage = stages.span(state.epoch)
-            state.enter(stage)
-            mean_iou = stages.compile(state.factor)
-            swap = None
-            if recipe.average is not None:
-                swap = keras.callbacks.SwapEMAWeights()
-                swap.set_model(trained)
-            guard = Guard(state.first_loss, state.lowest_loss, state.jump)
-            signals = ways.signals(60 * checkpoint_minutes)
-            users.skipped = state.step
-            recorder = Recorder(
-                state, folder, deployed=trained, preprocessing=inputs.preprocessing, feed=feed,
-                guard=guard, mean_iou=None if validation is None else mean_iou, swap=swap,
-                images=images, images_every=images_every, patience=patience,
-                minutes=checkpoint_minutes,
-                writer=writer, crew=crew, signals=signals, interrupts=interrupted, users=users,
-            )  # fmt: skip
-            own = [guard, recorder] if swap is None else [swap, guard, recorder]
+        while state.epoch < epochs and not (state.stagnates(patience) or run.model.stop_training):
             try:
-                with stages.size(scale):
-                    ways.fit(
-                        feed.batches(scale, state.step, state.epoch),
-                        steps=feed.steps - state.step,
-                        initial_epoch=state.epoch,
-                        # What is left of an epoch is a fit of its own.
-                        epochs=state.epoch + 1 if state.step else end,
-                        callbacks=[*own, users],
-                        signals=signals,
-                    )
-            except Failure as failure:
-                state = chiefs_state(crew, partial(recovered, folder, failure))
-        if crew.is_chief:
-            write_history(folder, state)
+                run.fit_phase(state, recorder)
+            except DivergenceError as error:
+                state = backend.run_on_chief("roll back", partial(roll_back, folder, error))
+        if backend.is_chief:
+            write_history(folder, state.history)
         if state.history:
-            ways.load_best(model, folder / MODEL)
-        doubts += [
-            *state.warnings,
-            *warn(at_end(state, model, lambda: _score(model, train, inputs))),
-        ]
+            _load_best(model, run.model, folder / MODEL, backend)
+        warnings += state.warnings
+        warnings += warn(end_warnings(state, model, lambda: _score(model, train, spec)))
+        # `fit` sets that of the data set from which the batches are derived.
+        _set_preprocessing(model, spec)
         users.end()
-        return result_of(state, folder, doubts)
+        return _result(state, folder, warnings)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The parts of a training that stay the same from start to end."""
+
+    model: keras.Model
+    recipe: Recipe
+    feed: Feed
+    backend: Backend
+    epochs: int
+    loss: keras.losses.Loss
+
+    def compile(self, rate_factor: float) -> MeanIoU:
+        """Compiles the model with a new optimizer and new metrics, and returns its mean IoU."""
+        model, ignore_class = self.model, self.feed.ignore_class
+        n_classes = self.feed.spec.n_classes
+        with self.backend.scope():
+            mean_iou = MeanIoU(n_classes, ignore_class)
+            model.compile(
+                self.recipe.optimizer(model, self.feed.steps * self.epochs, factor=rate_factor),
+                self.loss,
+                metrics=[PixelAccuracy(ignore_class, name="accuracy"), mean_iou],
+            )
+            # Keras creates the metrics' variables with the first batch: too late to restore them.
+            mask = np.zeros((1, 1, 1, 1), np.int32)
+            logits = np.zeros((1, 1, 1, n_classes), np.float32)
+            self.backend.run_per_replica(lambda: model.compute_metrics(None, mask, logits))
+        return mean_iou
+
+    def fit_phase(self, state: TrainingState, recorder: Recorder) -> None:
+        """Trains to the end of the present phase of progressive resizing.
+
+        Raises:
+            DivergenceError: If the training diverges.
+        """
+        phase = self.recipe.phase(state.epoch, self.epochs)
+        _, end, scale = phase
+        state.enter(phase)
+        mean_iou = self.compile(state.rate_factor)
+        validation = self.feed.validation_batches
+        swap = None if self.recipe.ema_momentum is None else keras.callbacks.SwapEMAWeights()
+        recorder.start(state, None if validation is None else mean_iou, swap)
+        with _any_size(self.model) if scale != 1 else nullcontext():
+            self.backend.fit(
+                self.model,
+                self.feed.batches(scale, epoch=state.epoch, skipped=state.step),
+                validation,
+                # The rest of an epoch is a call of its own.
+                epochs=range(state.epoch, state.epoch + 1 if state.step else end),
+                callbacks=[*([] if swap is None else [swap]), recorder, recorder.users],
+            )
+
+
+def _loggers(
+    run: _Run, validation: tf.data.Dataset | None, folder: Path, images_every: int
+) -> list[keras.callbacks.Callback]:
+    writer, spec = summary_writer(folder), run.feed.spec
+    loggers: list[keras.callbacks.Callback] = []
+    if validation is not None:
+        classes = class_table(spec.preprocessing, spec.n_classes)
+        images = ImageLogger(
+            run.model, validation, classes, folder, every=images_every, writer=writer
+        )
+        loggers.append(images)
+    if writer is not None:
+        loggers.append(ScalarLogger(writer))
+    return loggers
+
+
+def _result(state: TrainingState, folder: Path, warnings: list[str]) -> Training:
+    names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
+    return Training(
+        history={name: [row[name] for row in state.history] for name in names},
+        epoch=[int(row["epoch"]) for row in state.history],
+        best_epoch=state.best_epoch,
+        best=state.best,
+        events=state.events,
+        output_dir=folder,
+        warnings=warnings,
+    )
+
+
+def _backend(
+    strategy: tf.distribute.Strategy | Distribution | None, checkpoint_seconds: float
+) -> Backend:
+    if strategy is not None:
+        # Not at the top: a training on one device uses nothing of it.
+        from unetv2.distributed.backend import DistributedBackend, Distribution
+
+        if not isinstance(strategy, Distribution):
+            strategy = Distribution(strategy=strategy)
+        if strategy.strategy is not None:
+            return DistributedBackend(strategy, checkpoint_seconds)
+    return LocalBackend(checkpoint_seconds)
+
+
+def _batches(
+    data: tf.data.Dataset | SegmentationDataset, subset: str, recipe: Recipe
+) -> tf.data.Dataset:
+    if isinstance(data, SegmentationDataset):
+        return data.batches(data.subset_name or subset, batch_size=recipe.batch_size or 32)
+    return data
 
 
 def _class_weights(
-    recipe: Recipe, dataset: tf.data.Dataset, inputs: Inputs, crew: Crew
+    recipe: Recipe, train: tf.data.Dataset, spec: DataSpec, backend: Backend
 ) -> list[float] | None:
-    if isinstance(recipe.class_weights, str):
-        if inputs.steps_per_epoch is not None:
-            dataset = stream(dataset, inputs.batch_size).take(inputs.steps_per_epoch)
-        return shared_class_weights(dataset, inputs, recipe.class_weights, crew)
+    """Returns the recipe's class weights, counted on the data if they are a method's."""
     if recipe.class_weights is None:
         return None
-    if len(recipe.class_weights) != inputs.n_classes:
-        raise ValueError(
-            "`class_weights` must be one number for each class. Received: "
-            f"{len(recipe.class_weights)} in the recipe for {inputs.n_classes} classes. "
-            "Give one for each output of the model."
-        )
-    return list(recipe.class_weights)
+    if not isinstance(recipe.class_weights, str):
+        if len(recipe.class_weights) != spec.n_classes:
+            raise ValueError(
+                "`class_weights` must be one number for each class. Received: "
+                f"{len(recipe.class_weights)} in the recipe for {spec.n_classes} classes. "
+                "Pass one for each output of the model."
+            )
+        return list(recipe.class_weights)
+    info, share = info_of(train), backend.share
+    is_shared = info is not None and share is not None
+
+    def count() -> np.ndarray:
+        if info is not None and share is not None:
+            shards = info.share(spec.batch_size, share)
+            batches = (masks for (_, masks), place in shards if bool(place.real))
+        elif spec.steps_per_epoch is not None:
+            limited = repeat(train, spec.batch_size).take(spec.steps_per_epoch)
+            batches = (masks for _, masks in limited)
+        else:
+            batches = (masks for _, masks in train)
+        masks = (mask for batch in batches for mask in np.asarray(batch))
+        return count_pixels(masks, spec.n_classes, spec.ignore_class)
+
+    pixels = backend.run_everywhere("count classes", count)
+    if is_shared:
+        pixels = backend.reduce_sum(pixels)
+    return weights_of(pixels, recipe.class_weights)
 
 
-def _score(model: keras.Model, dataset: tf.data.Dataset, inputs: Inputs) -> float:
-    """Returns the mean IoU on the first batch, as the model is deployed."""
-    metric = MeanIoU(inputs.n_classes, inputs.ignore_class)
+def _set_preprocessing(model: keras.Model, spec: DataSpec) -> None:
+    if spec.preprocessing is not None:
+        model.preprocessing = spec.preprocessing
+
+
+def _identity(dataset: tf.data.Dataset | None) -> Any:
+    """Returns what identifies the files of a data set of ``make_dataset``, or None."""
+    info = None if dataset is None else info_of(dataset)
+    return None if info is None else info.identity
+
+
+@contextmanager
+def _any_size(model: keras.Model) -> Iterator[None]:
+    """Lets a model accept images of any size, as its layers do."""
+    input_spec = model.input_spec
+    shape = (None, None, None, model.input_shape[-1])
+    model.input_spec = keras.layers.InputSpec(shape=shape)
+    try:
+        yield
+    finally:
+        model.input_spec = input_spec
+
+
+def _load_best(model: keras.Model, trained: keras.Model, path: Path, backend: Backend) -> None:
+    """Loads the best weights into the user's model, and into its copy for the callbacks."""
+
+    def load() -> list[np.ndarray]:
+        load_weights(model, path)
+        return [np.asarray(weight) for weight in model.weights]
+
+    # Only the chief may be able to read the output folder.
+    weights = backend.run_on_chief("load the best weights", load)
+    if trained is not model:
+        model.set_weights(weights)
+        backend.assign(trained.weights, weights)
+
+
+def _score(model: keras.Model, dataset: tf.data.Dataset, spec: DataSpec) -> float:
+    """Returns the mean IoU on the first batch, in inference mode."""
+    metric = MeanIoU(spec.n_classes, spec.ignore_class)
     images, masks = next(iter(dataset))
     metric.update_state(masks, model(images, training=False))
     return float(metric.result())
-
-
-def _writer(folder: Path) -> Any:
-    if util.find_spec("tensorboard") is None:
-        return None
-    return tf.summary.create_file_writer(str(folder / TENSORBOARD))

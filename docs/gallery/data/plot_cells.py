@@ -86,9 +86,13 @@ keras.utils.set_random_seed(0)
 train = unetv2.make_dataset(
     folder / "images", folder / "masks", classes=CELLS, channels=1, image_size=None
 )
-recipe = unetv2.recipes.get("fast", stages=((1, 1),), augmentation=None, learning_rate=4e-3)
+recipe = unetv2.recipes.get(
+    "fast", progressive_resizing=((1, 1),), augmentation=None, learning_rate=4e-3
+)
 model = recipe.build((SIZE, SIZE, 1), 3, filters=8, depth=2, seed=0, dtype="float32")
-unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
+unetv2.train(
+    model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", progress=False
+)
 
 # %%
 # Predict and count

@@ -60,9 +60,13 @@ for seed in range(120):
 keras.utils.set_random_seed(0)
 options = {"encoding": "binary", "image_size": None, "crop_size": (64, 64), "balanced": True}
 train = unetv2.make_dataset(folder / "images", folder / "masks", subset="train", **options)
-recipe = unetv2.recipes.get("fast", stages=((1, 1),), augmentation="light", learning_rate=4e-3)
+recipe = unetv2.recipes.get(
+    "fast", progressive_resizing=((1, 1),), augmentation="light", learning_rate=4e-3
+)
 model = recipe.build((None, None, 3), 2, filters=8, depth=2, seed=0, dtype="float32")
-unetv2.train(model, train, None, recipe=recipe, epochs=25, output_dir=folder / "run", verbose=0)
+unetv2.train(
+    model, train, None, recipe=recipe, epochs=25, output_dir=folder / "run", progress=False
+)
 
 # %%
 # Evaluate with a boundary tolerance

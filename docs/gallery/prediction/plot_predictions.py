@@ -24,9 +24,13 @@ train = unetv2.make_dataset(*folders, subset="train", **options)
 test = unetv2.make_dataset(*folders, subset="test", **options)
 
 # A short training needs neither progressive resizing nor augmentation.
-recipe = unetv2.recipes.get("fast", stages=((1, 1),), augmentation=None, learning_rate=4e-3)
+recipe = unetv2.recipes.get(
+    "fast", progressive_resizing=((1, 1),), augmentation=None, learning_rate=4e-3
+)
 model = recipe.build((48, 64, 3), 23, filters=12, depth=2, seed=0, dtype="float32")
-unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
+unetv2.train(
+    model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", progress=False
+)
 
 images, masks = (np.asarray(part) for part in next(iter(test.unbatch().batch(4))))
 predicted = model.predict(images, verbose=0).argmax(axis=-1)

@@ -24,9 +24,13 @@ folders = unetv2.synthetic.write_driving_scenes(folder / "scenes", 90, image_siz
 train = unetv2.make_dataset(*folders, classes=unetv2.CARLA, image_size=None, crop_size=(64, 64))
 
 # A short training needs neither progressive resizing nor augmentation.
-recipe = unetv2.recipes.get("fast", stages=((1, 1),), augmentation=None, learning_rate=4e-3)
+recipe = unetv2.recipes.get(
+    "fast", progressive_resizing=((1, 1),), augmentation=None, learning_rate=4e-3
+)
 model = recipe.build((None, None, 3), 23, filters=12, depth=2, seed=0, dtype="float32")
-unetv2.train(model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", verbose=0)
+unetv2.train(
+    model, train, None, recipe=recipe, epochs=20, output_dir=folder / "run", progress=False
+)
 
 scene, _ = unetv2.synthetic.driving_scene(5, image_size=(144, 384), seed=1)
 predictions = {

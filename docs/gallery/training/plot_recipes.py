@@ -34,9 +34,9 @@ panel.legend()
 # --------------------
 #
 # ``"fast"`` trains most of its epochs at half the height and width. These are the epochs of each
-# stage and its scale.
+# phase and its scale.
 
-for start, end, scale in unetv2.recipes.get("fast").spans(EPOCHS):
+for start, end, scale in unetv2.recipes.get("fast").phases(EPOCHS):
     print(f"epochs {start + 1} to {end}: images at {scale:g} times their size")
 
 # %%

@@ -22,10 +22,10 @@ options = {"classes": unetv2.CARLA, "image_size": (48, 64)}
 train = unetv2.make_dataset(*folders, subset="train", **options)
 validation = unetv2.make_dataset(*folders, subset="validation", **options)
 
-recipe = unetv2.recipes.get("fast", stages=((1, 1),))
+recipe = unetv2.recipes.get("fast", progressive_resizing=((1, 1),))
 model = recipe.build((48, 64, 3), 23, filters=12, depth=2, seed=0)
 training = unetv2.train(
-    model, train, validation, recipe=recipe, epochs=16, output_dir=folder / "run", verbose=0
+    model, train, validation, recipe=recipe, epochs=16, output_dir=folder / "run", progress=False
 )
 curves = {name: values for name, values in training.history.items() if name != "learning_rate"}
 figure = unetv2.visualization.training_curves(curves)

@@ -1,4 +1,4 @@
-"""Workers on this machine: to try a training on several before there are several."""
+"""Runs the workers of a training as processes of this machine."""
 
 from __future__ import annotations
 
@@ -11,47 +11,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-_LOOKS_EVERY_SECONDS = 0.2
-# Those that are left, once one has failed, have noticed by then.
+_POLL_SECONDS = 0.2
+# The others notice a failed worker in this time.
 _OTHERS_SECONDS = 60.0
 
 
 def free_addresses(n: int) -> list[str]:
-    """Returns loopback addresses whose ports were free a moment ago.
+    """Returns loopback addresses with free ports.
 
     Args:
-        n: int, at least 0. How many.
+        n: int, at least 0. Number of addresses.
 
     Returns:
         list of str, ``"127.0.0.1:port"`` each.
-
-    Example:
-        >>> len(set(unetv2.distributed.free_addresses(2)))
-        2
     """
-    doors = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
     try:
-        return [f"127.0.0.1:{door.getsockname()[1]}" for door in doors]
+        return [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
     finally:
-        for door in doors:
-            door.close()
+        for server in servers:
+            server.close()
 
 
 class LocalWorkers:
-    """Processes on this machine, the first of which is heard; none outlives the context.
+    """Runs processes, which end with the context.
 
     Args:
-        commands: The words of each process's command.
-        log_dir: Where the others' output goes, ``worker1.log`` and so on.
-        cores: list of int or None. The core of each, where the system can tie them to one; with
-            fewer cores than processes, from the first again.
-
-    Example:
-        >>> import sys
-        >>> commands = [[sys.executable, "-c", "pass"]] * 2
-        >>> with unetv2.distributed.LocalWorkers(commands, tmp) as workers:
-        ...     workers.wait(seconds=60)
-        0
+        commands: Each process's command.
+        log_dir: Folder for the output of all but the first, ``worker1.log`` and so on.
+        cores: list of int or None. CPU cores to bind the processes to, if the system supports that.
     """
 
     def __init__(
@@ -67,13 +55,13 @@ class LocalWorkers:
         self._children: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> LocalWorkers:
-        """Starts them."""
+        """Starts the processes."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             for number, command in enumerate(self._commands):
                 self._start(number, command)
         except BaseException:
-            self._end()
+            self._kill()
             raise
         return self
 
@@ -83,21 +71,21 @@ class LocalWorkers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends those that still run."""
-        self._end()
+        """Kills the processes that still run."""
+        self._kill()
 
     def wait(self, seconds: float) -> int:
-        """Returns the first code that is not 0, or 0, when all have ended.
+        """Waits until all processes end, and returns the first exit code that is not 0, or 0.
 
         Args:
-            seconds: float. How long they may take.
+            seconds: float. Timeout.
 
         Returns:
-            int. An exit code; negative where a signal ended the process. Once one has failed the
-            others have 60 s.
+            int. An exit code; negative if a signal ended the process. If one fails, the others are
+            waited for up to 60 s.
 
         Raises:
-            TimeoutError: If they take longer.
+            TimeoutError: If they do not end in time.
         """
         until = time.monotonic() + seconds
         failed = 0
@@ -109,15 +97,17 @@ class LocalWorkers:
             if time.monotonic() > until:
                 if failed:
                     break
-                raise TimeoutError(f"Workers must end within {seconds:g} s. Received: they run.")
-            time.sleep(_LOOKS_EVERY_SECONDS)
+                raise TimeoutError(
+                    f"Workers must end within {seconds:g} s. Received: some are running."
+                )
+            time.sleep(_POLL_SECONDS)
         return failed or next((child.returncode for child in self._children if child.returncode), 0)
 
     def log(self, number: int) -> Path:
-        """Returns the file that a worker's output goes to.
+        """Returns the log file of a worker.
 
         Args:
-            number: int, at least 1. The worker; what worker 0 writes is not in a file.
+            number: int, at least 1. The worker; worker 0 writes to this process's output.
         """
         return self._folder / f"worker{number}.log"
 
@@ -131,7 +121,7 @@ class LocalWorkers:
         if self._cores is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(child.pid, {self._cores[number % len(self._cores)]})
 
-    def _end(self) -> None:
+    def _kill(self) -> None:
         for child in self._children:
             if child.poll() is None:
                 os.kill(child.pid, signal.SIGKILL)
