@@ -151,7 +151,10 @@ def test_train_trains_and_resumes(folders, tmp_path, capsys):
     assert main([*words, "--epochs", "1"]) == 0
     assert "Best validation mean IoU" in capsys.readouterr().out
     assert main([*words, "--epochs", "1"]) == 2
-    assert "Pass --resume to go on with it, --overwrite to remove it" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "error: `--output` must" in err
+    assert "--resume" in err
+    assert "--overwrite" in err
     assert main([*words, "--epochs", "2", "--resume"]) == 0
     assert len((tmp_path / "run" / "history.csv").read_text(encoding="utf-8").splitlines()) == 3
 
