@@ -3,9 +3,9 @@
     python .ci/release_check.py                            # needs the extra `dev`
     python .ci/release_check.py --tag v0.1.0 --dist dist   # and keeps them
 
-The version and its date are the same wherever they stand, the metadata is complete, nothing foreign
-is in either archive and nothing is missing, the sdist's tests run from it, and both work where
-nothing else is installed, by .ci/smoke.py.
+Checks that version and date are the same in all files, that the metadata is complete, that both
+archives contain all files and no others, that the tests of the sdist run, and that both packages
+work in an empty environment, with .ci/smoke.py.
 """
 
 from __future__ import annotations
@@ -24,26 +24,25 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ("py.typed", "report/page.html", "report/page.css", "report/page.js")
 FOREIGN = (".png", ".jpg", ".keras", ".h5", ".pyc")
-# What the tests read, and what a user looks for.
+# Files that tests or users read.
 SOURCES = ("README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "PKG-INFO")
 FOLDERS = ("unetv2", "tests", "docs", "examples", "benchmarks", ".ci", ".github")
-# These look at the whole repository. That all others can be collected is enough.
+# Tests of the whole repository; the others are only collected.
 TESTS = ("house", "docs_pages", "docs_citing", "docs_benchmarks", "workflows")
 
 
 def require(right: bool, message: str) -> None:
-    """Ends the check with a message where something is wrong."""
+    """Exits with a message unless a condition holds."""
     if not right:
         sys.exit(f"error: {message}")
 
 
 def found(pattern: str, name: str) -> tuple[str, ...]:
-    """Returns what a pattern's groups are in a file, where it is first."""
+    """Returns the groups of the first match of a pattern in a file."""
     text = (ROOT / name).read_text(encoding="utf-8")
     match = re.search(pattern, text, re.MULTILINE)
-    require(match is not None, f"{name} has nothing like {pattern}")
+    require(match is not None, f"{name} has no match for {pattern}")
     return match.groups()
 
 
@@ -52,7 +51,7 @@ def check_version(tag: str | None) -> str:
     (version,) = found(r'^__version__ = "(.+)"$', "unetv2/__init__.py")
     require(
         re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version) is not None,
-        f"a release is numbered as 1.2.3 or 1.2.3rc1. Received: {version}.",
+        f"a version must have the form 1.2.3 or 1.2.3rc1. Received: {version}.",
     )
     (heading,) = found(r"^## (.+)$", "CHANGELOG.md")
     (cited,) = found(r"^version: (.+)$", "CITATION.cff")
@@ -67,8 +66,8 @@ def check_version(tag: str | None) -> str:
     return version
 
 
-def check_metadata(told: email.message.Message, version: str, place: str) -> None:
-    """Holds what a package says of itself against pyproject.toml."""
+def check_metadata(metadata: email.message.Message, version: str, package: str) -> None:
+    """Compares the metadata of a package with pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     expected = {
         "Name": project["name"],
@@ -81,41 +80,41 @@ def check_metadata(told: email.message.Message, version: str, place: str) -> Non
         "Description-Content-Type": "text/markdown",
     }
     for name, value in expected.items():
-        received = told[name]
+        received = metadata[name]
         if name == "Keywords":
             received = ",".join(sorted((received or "").split(",")))
         elif name == "Requires-Python":
             received = (received or "").replace(" ", "")
-        require(received == value, f"{place}: {name} must be {value}. Received: {received}.")
-    classifiers = told.get_all("Classifier") or []
-    require(set(classifiers) == set(project["classifiers"]), f"{place} lacks classifiers")
+        require(received == value, f"{package}: {name} must be {value}. Received: {received}.")
+    classifiers = metadata.get_all("Classifier") or []
+    require(set(classifiers) == set(project["classifiers"]), f"{package} lacks classifiers")
     require(
         not any(line.startswith("License ::") for line in classifiers),
-        f"{place} has the license as a classifier too, which PyPI refuses",
+        f"{package} also has the license as a classifier, which PyPI rejects",
     )
-    require(len(told.get_all("Requires-Dist") or ()) > 5, f"{place} lacks requirements")
+    require(len(metadata.get_all("Requires-Dist") or ()) > 5, f"{package} lacks requirements")
     require(
-        set(told.get_all("Provides-Extra") or ()) == set(project["optional-dependencies"]),
-        f"{place} has other extras than pyproject.toml",
+        set(metadata.get_all("Provides-Extra") or ()) == set(project["optional-dependencies"]),
+        f"{package} has other extras than pyproject.toml",
     )
     readme = (ROOT / "README.md").read_text(encoding="utf-8").strip()
-    description = str(told.get_payload()).strip()
-    require(description == readme, f"{place} has not the README as its description")
+    description = str(metadata.get_payload()).strip()
+    require(description == readme, f"{package} must have the README as description")
 
 
 def check_wheel(wheel: Path, version: str) -> None:
-    """The wheel holds the package, its data, the license, and nothing else."""
+    """Checks that the wheel contains the package, its data and the license, and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        place = f"unetv2-{version}.dist-info"
-        metadata = archive.read(f"{place}/METADATA").decode("utf-8")
-        commands = archive.read(f"{place}/entry_points.txt").decode("utf-8")
-    foreign = [name for name in names if not name.startswith(("unetv2/", f"{place}/"))]
+        info = f"unetv2-{version}.dist-info"
+        metadata = archive.read(f"{info}/METADATA").decode("utf-8")
+        commands = archive.read(f"{info}/entry_points.txt").decode("utf-8")
+    foreign = [name for name in names if not name.startswith(("unetv2/", f"{info}/"))]
     foreign += [name for name in names if name.endswith(FOREIGN)]
     require(not foreign, f"the wheel holds {foreign}")
-    sources = (ROOT / "unetv2").rglob("*.py")
-    wanted = [path.relative_to(ROOT).as_posix() for path in sources]
-    wanted += [f"unetv2/{name}" for name in DATA] + [f"{place}/licenses/LICENSE"]
+    sources = [path for path in (ROOT / "unetv2").rglob("*") if path.is_file()]
+    wanted = [path.relative_to(ROOT).as_posix() for path in sources if path.suffix != ".pyc"]
+    wanted += ["unetv2/py.typed", f"{info}/licenses/LICENSE"]
     lacking = sorted(set(wanted) - set(names))
     require(not lacking, f"the wheel lacks {lacking}")
     require("unetv2 = unetv2.cli:main" in commands, "the wheel lacks the command unetv2")
@@ -123,7 +122,7 @@ def check_wheel(wheel: Path, version: str) -> None:
 
 
 def check_sdist(sdist: Path, version: str, scratch: Path) -> None:
-    """The sdist holds what its tests need, which run from it, and nothing that is generated."""
+    """Checks that the sdist contains no generated files, and that its tests run."""
     with tarfile.open(sdist) as archive:
         archive.extractall(scratch, filter="data")
     source = scratch / f"unetv2-{version}"
@@ -134,8 +133,8 @@ def check_sdist(sdist: Path, version: str, scratch: Path) -> None:
     generated = ("docs/_build/", "docs/auto_gallery/", "runs/", "dist/")
     foreign = [name for name in names if "__pycache__" in name or name.startswith(generated)]
     require(not foreign, f"the sdist holds {foreign}")
-    told = email.message_from_string((source / "PKG-INFO").read_text(encoding="utf-8"))
-    check_metadata(told, version, "the sdist")
+    metadata = email.message_from_string((source / "PKG-INFO").read_text(encoding="utf-8"))
+    check_metadata(metadata, version, "the sdist")
     tests = [f"tests/test_{name}.py" for name in TESTS]
     # The folder is the first on the path, so these are the sdist's modules.
     for words in (["--collect-only", "-qq"], ["-q", *tests]):
@@ -147,7 +146,7 @@ def check_sdist(sdist: Path, version: str, scratch: Path) -> None:
 
 
 def check_installed(packages: tuple[Path, ...], place: Path) -> None:
-    """Each package works where nothing else is installed, and out of reach of the checkout."""
+    """Checks that each package works in an empty environment, outside of the checkout."""
     subprocess.run([sys.executable, "-m", "venv", place / "environment"], check=True)
     python = place / "environment" / "bin" / "python"
     smoke = place / "smoke.py"
@@ -155,7 +154,7 @@ def check_installed(packages: tuple[Path, ...], place: Path) -> None:
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     for package in packages:
         print(f"{package.name}:", flush=True)
-        # What the first one needs is there for the others, whose metadata is the same.
+        # The first one installs the dependencies, which are the same for the others.
         again = ["--force-reinstall", "--no-deps"] if package != packages[0] else []
         install = [python, "-m", "pip", "install", "--quiet", *again, package]
         subprocess.run(install, check=True)
@@ -163,12 +162,12 @@ def check_installed(packages: tuple[Path, ...], place: Path) -> None:
 
 
 def main() -> None:
-    """Builds and checks, one after the other."""
+    """Builds and checks both packages."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tag", help="the tag that is released, as v0.1.0")
-    parser.add_argument("--dist", type=Path, help="where the packages are left")
+    parser.add_argument("--tag", help="tag of the release, such as v0.1.0")
+    parser.add_argument("--dist", type=Path, help="output folder of the packages")
     options = parser.parse_args()
     version = check_version(options.tag)
     with tempfile.TemporaryDirectory() as folder:
@@ -176,7 +175,7 @@ def main() -> None:
         dist = (options.dist or scratch / "dist").resolve()
         older = [path.name for path in dist.glob("*")]
         require(not older, f"'{dist}' must be empty. Received: {older}.")
-        # The wheel is built from the sdist, so that is whole as well.
+        # The wheel is built from the sdist, which is therefore complete.
         build = [sys.executable, "-m", "build", "--outdir", str(dist), str(ROOT)]
         subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
         wheel, sdist = (

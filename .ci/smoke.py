@@ -1,4 +1,4 @@
-"""What a user does first, with the installed package and nothing else."""
+"""First steps with the installed package and no extras."""
 
 import json
 import subprocess
@@ -30,11 +30,11 @@ with tempfile.TemporaryDirectory() as folder:
     assert "</html>" in (Path(folder) / "report" / "report.html").read_text(encoding="utf-8")
     script = str(Path(sys.executable).parent / "unetv2")
     for command in ([script], [sys.executable, "-m", "unetv2"]):
-        told = subprocess.run([*command, "--version"], check=True, capture_output=True, text=True)
-        assert told.stdout == f"unetv2 {unetv2.__version__}\n", told.stdout
+        done = subprocess.run([*command, "--version"], check=True, capture_output=True, text=True)
+        assert done.stdout == f"unetv2 {unetv2.__version__}\n", done.stdout
     checking = [script, "check", *map(str, folders), "--n-classes", "23", "--json", "--quiet"]
-    told = subprocess.run(checking, check=True, capture_output=True, text=True)
-    assert json.loads(told.stdout)["ok"], told.stdout
+    done = subprocess.run(checking, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["ok"], done.stdout
     message = ""
     try:
         unetv2.visualization.training_curves({"loss": [1.0]})

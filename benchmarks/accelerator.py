@@ -1,11 +1,11 @@
-"""Training and inference on an accelerator, by any backend of Keras, against PyTorch.
+"""Training and inference on an accelerator, with any backend of Keras and with PyTorch.
 
-Trains the reference network at 96x128 from arrays in the host's memory, by ``fit``, as the factory
-compiles it and as a plain functional Keras graph, and beside it PyTorch's network by a loop with
-automatic mixed precision, channels last, both as it is and compiled. A pass is ``--steps`` batches;
-each variant makes one pass to compile and ``--rounds`` more, in turns, and the median counts.
-Inference is the jitted network on a batch that lies on the device already, and leaves its logits
-there; for Keras with the backend ``jax`` only.
+Trains the reference network at 96x128 from arrays in host memory with ``fit``: as compiled by
+``build_unetv2``, and as a plain functional Keras graph. The PyTorch network is trained in a loop
+with automatic mixed precision and channels last, with and without ``torch.compile``. Each variant
+runs one pass of ``--steps`` batches to compile, then ``--rounds`` passes, alternating between
+variants; the median is reported. Inference runs the jitted network on a batch on the device and
+leaves the logits there; for Keras only with the backend ``jax``.
 
     KERAS_BACKEND=jax python benchmarks/accelerator.py --batch-size 32 --json accelerator.json
 """
@@ -46,17 +46,15 @@ def keras_passes(model: keras.Model, images: np.ndarray, masks: np.ndarray, batc
     import jax
 
     network = jax.jit(
-        lambda state, others, pictures: model.stateless_call(
-            state, others, pictures, training=False
-        )[0]
+        lambda state, others, inputs: model.stateless_call(state, others, inputs, training=False)[0]
     )
-    pictures = jax.device_put(images[:batch])
+    inputs = jax.device_put(images[:batch])
 
     def infer() -> object:
         state = [one.value for one in model.trainable_variables]
         others = [one.value for one in model.non_trainable_variables]
         for _ in range(len(images) // batch):
-            logits = network(state, others, pictures)
+            logits = network(state, others, inputs)
         return logits.block_until_ready()
 
     return train, infer
@@ -73,14 +71,14 @@ def torch_passes(
     network = PlainUNet(N_CLASSES).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     model = torch.compile(network) if compiled else network
-    # Pinned memory is copied while the device computes.
-    pictures = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(
+    # Pinned memory is copied asynchronously.
+    inputs = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(
         memory_format=torch.channels_last
     )
-    truth = torch.from_numpy(masks[..., 0].astype(np.int64))
+    target = torch.from_numpy(masks[..., 0].astype(np.int64))
     if device == "cuda":
-        pictures, truth = pictures.pin_memory(), truth.pin_memory()
-    first = pictures[:batch].to(device)
+        inputs, target = inputs.pin_memory(), target.pin_memory()
+    first = inputs[:batch].to(device)
 
     def run(batch_of: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device, dtype=torch.bfloat16, enabled=bfloat16):
@@ -88,11 +86,11 @@ def torch_passes(
 
     def train() -> float:
         network.train()
-        for start in range(0, len(pictures), batch):
+        for start in range(0, len(inputs), batch):
             part = slice(start, start + batch)
             optimizer.zero_grad(set_to_none=True)
-            logits = run(pictures[part].to(device, non_blocking=True)).float()
-            goal = truth[part].to(device, non_blocking=True)
+            logits = run(inputs[part].to(device, non_blocking=True)).float()
+            goal = target[part].to(device, non_blocking=True)
             loss = torch.nn.functional.cross_entropy(logits, goal)
             loss.backward()
             optimizer.step()
@@ -101,7 +99,7 @@ def torch_passes(
     def infer() -> float:
         network.eval()
         with torch.inference_mode():
-            for _ in range(len(pictures) // batch):
+            for _ in range(len(inputs) // batch):
                 logits = run(first).float()
         # Waits for the device.
         return float(logits[0, 0, 0, 0])
@@ -110,7 +108,7 @@ def torch_passes(
 
 
 def variants(images: np.ndarray, masks: np.ndarray, batch: int) -> dict[str, Passes]:
-    """Returns everything that is compared, by name."""
+    """Returns the compared variants by name."""
     backend = keras.config.backend()
     found: dict[str, Passes] = {}
     for precision in ("float32", "mixed_bfloat16"):
@@ -133,7 +131,7 @@ def variants(images: np.ndarray, masks: np.ndarray, batch: int) -> dict[str, Pas
 
 
 def measure(found: dict[str, Passes], count: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Returns images a second, by variant and kind of pass."""
+    """Returns images per second, by variant and kind of pass."""
     seconds: dict[str, dict[str, list[float]]] = {name: {} for name in found}
     for round_number in range(rounds + 1):
         for name, passes in found.items():
@@ -157,8 +155,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="a regular expression for variants' names")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--only", default="", help="regular expression for the names of variants")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
 
     rng = np.random.default_rng(0)
@@ -171,7 +169,7 @@ def main() -> None:
         if re.search(arguments.only, name)
     }
     figures = measure(found, count, arguments.rounds)
-    print(f"{'images a second, batch ' + str(arguments.batch_size):44}    train    infer")
+    print(f"{'images per second, batch ' + str(arguments.batch_size):44}    train    infer")
     for name, speed in figures.items():
         print(f"{name:44} {speed['train']:8.0f} {speed.get('infer', float('nan')):8.0f}")
     if arguments.json:

@@ -1,18 +1,18 @@
-"""What each option of the network gains, and what it costs.
+"""Accuracy and cost of each option of the network.
 
-Trains variants of a plain network by the recipe "fast", whose own network is `bilinear_residual`,
-on CamVid at 96x128 or on any folder of its layout, for few epochs and with few filters, seed by
-seed and the variants in turn. For each it prints
+Trains variants of a plain network with the recipe "fast", whose own network is `bilinear_residual`,
+on CamVid at 96x128 or on a folder with the same layout, for few epochs and with few filters. The
+variants alternate for each seed. For each variant it prints
 
 - the validation mean IoU of the last epoch, its mean over the seeds, and its mean difference from
   the first variant with the same seed;
-- the cost of a training, graph building left out, as a share of the first variant's: what the
-  process's threads computed, which other work on the machine hardly changes.
+- the processor time of a training without graph building, relative to the first variant. Other
+  load on the machine hardly changes it.
 
-`deep_supervision` is no option of the library and built here: coarser decoder blocks get a head of
-their own, weighted by 0.4 and 0.2 in the loss.
+`deep_supervision` is not an option of the library. Here, coarser decoder blocks get an additional
+head with a weight of 0.4 and 0.2 in the loss.
 
-An interrupted command goes on in its `--output`.
+An interrupted command resumes from `--output`.
 
     python benchmarks/architecture.py --data ../shared/data/camvid --seeds 2
 """
@@ -43,13 +43,13 @@ DEEP_WEIGHTS = (1.0, 0.4, 0.2)
 
 @dataclass(frozen=True)
 class Variant:
-    """The network with other options, and with how many times the filters."""
+    """A network with other options and a factor for the filters."""
 
     options: dict[str, Any] = field(default_factory=dict)
     width: float = 1.0
 
 
-# What the recipe's network adds to the plain one.
+# Options of the recipe's network.
 PLAIN = {"upsampling": "transpose", "residual": False}
 VARIANTS = {
     "plain": Variant(),
@@ -182,12 +182,12 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_data(parser)
-    parser.add_argument("--variants", default=",".join(VARIANTS), help="with commas")
-    parser.add_argument("--seeds", type=int, default=2, help="how many, from 0")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help="names, separated by commas")
+    parser.add_argument("--seeds", type=int, default=2, help="number of seeds, from 0")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--filters", type=int, default=16)
     parser.add_argument("--output", type=Path, default=Path("runs/architecture"))
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     arguments.variants = arguments.variants.split(",")
     unknown = sorted(set(arguments.variants) - set(VARIANTS))

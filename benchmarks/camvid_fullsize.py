@@ -1,14 +1,14 @@
 """CamVid at 360x480 from random weights, within a budget of wall-clock minutes.
 
-First images that are cheap, of half the size or, with `--first crops`, random crops; then whole
-images of full size at a lower learning rate, from the weights that the first left. The speed of a
-few steps of each is measured first, and the numbers of epochs follow from it and the budget, which
-covers all of this but the imports: reading, measuring, training, evaluating. The training never
-looks at the validation images, not even to choose an epoch, so that the command can be repeated
-on a held-out split by `--validation` alone.
+The first phase trains on half-size images or, with `--first crops`, on random crops. The second
+phase continues with these weights on images of full size, at a lower learning rate. The speed of a
+few steps of each phase is measured first and determines the numbers of epochs. The budget includes
+reading, measuring, training and evaluation, but not the imports. Validation images are not used
+in training, not even to select an epoch, so the command can be repeated on a held-out split by
+changing only `--validation`.
 
-Prints the scores of the 11 classes at full size, unlabeled pixels ignored. In the output folder:
-`model.keras`, `figures.json`, and what `unetv2.train` writes, in `first` and `whole`.
+Prints the scores of the 11 classes at full size without unlabeled pixels. The output folder
+contains `model.keras`, `figures.json`, and the output of `unetv2.train` in `first` and `whole`.
 
     python benchmarks/camvid_fullsize.py --minutes 90 --output runs/camvid_fullsize
 """
@@ -33,7 +33,7 @@ from unetv2.training.recipes import FAST, Recipe
 IMAGE_SIZE = (360, 480)
 TABLE = unetv2.CAMVID
 STEPS_MEASURED = 6
-# Of the budget: other work on the machine may begin at any time.
+# Reserve of the budget for other load on the machine.
 MARGIN = 0.05
 # Forward is a third of a training step; half leaves room to build the graph.
 EVALUATION_SHARE = 0.5
@@ -43,7 +43,7 @@ WHOLE = dataclasses.replace(FIRST, name="whole", learning_rate=FAST.learning_rat
 
 
 class Deadline(keras.callbacks.Callback):
-    """Ends a training before an epoch that would not end in time.
+    """Ends a training before an epoch that would exceed the budget.
 
     Args:
         end: float. When to be done, of ``time.monotonic``.
@@ -55,7 +55,7 @@ class Deadline(keras.callbacks.Callback):
         self._last = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Compares what is left with what this epoch took."""
+        """Compares the remaining time with that of this epoch."""
         now = time.monotonic()
         if now + (now - self._last) > self._end:
             self.model.stop_training = True
@@ -65,7 +65,7 @@ class Deadline(keras.callbacks.Callback):
 def images(
     folder: Path, batch_size: int, image_size: tuple[int, int] = IMAGE_SIZE, **options: Any
 ) -> tf.data.Dataset:
-    """Returns the images of ``folder/images`` and ``folder/masks``, read already."""
+    """Returns the data of ``folder/images`` and ``folder/masks``, with filled caches."""
     dataset = unetv2.make_dataset(
         folder / "images", folder / "masks", classes=TABLE,
         image_size=image_size, batch_size=batch_size, **options,
@@ -78,7 +78,7 @@ def build(arguments: argparse.Namespace) -> keras.Model:
     """Returns an untrained model."""
     options = {
         "filters": arguments.filters, "seed": arguments.seed, "ignore_class": TABLE.ignore_class,
-        # A quarter of the pixels at the finest level; poles are wide enough here to survive it.
+        # A quarter of the pixels at the finest level; poles are still visible at this size.
         "stem": "strided" if arguments.strided else None,
     }  # fmt: skip
     return FAST.build((None, None, 3), len(TABLE), **options)
@@ -91,7 +91,7 @@ def speed(
     steps = min(STEPS_MEASURED, len(dataset))
     lines = folder / f"speed_{recipe.name}.jsonl"
     lines.unlink(missing_ok=True)
-    # A rate so low that the loss does not jump: a second try would count.
+    # A low rate, so that the loss does not jump and no epoch is repeated.
     unetv2.train(
         model, dataset.take(steps), None, recipe=dataclasses.replace(recipe, learning_rate=1e-6),
         epochs=2, output_dir=folder / "speed", overwrite=True, callbacks=[EpochSeconds(lines)],
@@ -147,7 +147,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {"seconds_measured": seconds}
     for_first = left(2, "first", "whole") * arguments.first_share
     for recipe, dataset in ((FIRST, first), (WHOLE, whole)):
-        # Anew for the second phase: the first may have been slower or faster than measured.
+        # Measured again, since the first phase may have been slower or faster than expected.
         usable = for_first if recipe is FIRST else left(1, "whole")
         epochs = int(usable / seconds[recipe.name]["epoch"])
         if epochs < 1:
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--first-share", type=float, default=0.4, help="of the training time")
     parser.add_argument("--balanced", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     if (arguments.output / FIRST.name).exists() and not arguments.overwrite:
         parser.error(f"'{arguments.output}' holds a run. Pass --overwrite or another --output.")

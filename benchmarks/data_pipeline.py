@@ -1,9 +1,10 @@
-"""Speed and memory of the way from files to batches.
+"""Speed and memory of the data pipeline.
 
-Compares `make_dataset`, cold, cached in memory and cached in a folder, with the reference's own
-pipeline: TensorFlow decodes, nearest neighbor resizes, the result is cached as float32. That is
-given parallel calls as well, which the reference did not use. Every figure is of a fresh data set
-over the same files; cold passes take turns, and the doctor, `check_dataset`, with them.
+Compares `make_dataset` without a cache, with a cache in memory and with a cache on disk, with the
+pipeline of the reference: decoding by TensorFlow, nearest-neighbor resizing, a float32 cache. The
+reference's pipeline is also measured with parallel calls, which the reference did not use. Each
+number is of a new data set over the same files. Uncached passes alternate, also with
+`check_dataset`.
 
     python benchmarks/data_pipeline.py --json data_pipeline.json
 """
@@ -68,7 +69,7 @@ def seconds_to_first_batch(make: Callable[[], tf.data.Dataset]) -> float:
 
 
 def resident_megabytes() -> float:
-    """Returns the memory in use; 0 where the system does not tell."""
+    """Returns the memory in use; 0 if the system does not report it."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return 0.0
@@ -103,33 +104,33 @@ def measure(root: Path, n: int, rounds: int) -> dict[str, float | list[float]]:
     }
     cold: dict[str, list[float]] = {name: [] for name in makers}
     cached: dict[str, list[float]] = {name: [] for name in makers}
-    doctor: list[float] = []
+    checks: list[float] = []
     for _ in range(rounds):
         start = time.perf_counter()
         unetv2.check_dataset(*folders, n_classes=23, progress=False)
-        doctor.append(time.perf_counter() - start)
+        checks.append(time.perf_counter() - start)
         for name, make in makers.items():
             start = time.perf_counter()
             dataset = make()
             seconds_of_a_pass(dataset)
-            # What is read while the data set is made counts.
+            # Reading during the creation of the data set counts.
             cold[name].append(time.perf_counter() - start)
             cached[name].append(seconds_of_a_pass(dataset))
     figures: dict[str, float | list[float]] = {}
     for name in makers:
-        figures[f"{name}: pairs a second, cold"] = n / statistics.median(cold[name])
-        figures[f"{name}: pairs a second, cached"] = n / statistics.median(cached[name])
-    figures["doctor: pairs a second"] = n / statistics.median(doctor)
+        figures[f"{name}: pairs per second, cold"] = n / statistics.median(cold[name])
+        figures[f"{name}: pairs per second, cached"] = n / statistics.median(cached[name])
+    figures["check_dataset: pairs per second"] = n / statistics.median(checks)
     seconds_of_a_pass(ours(root / "cache"))
-    figures["unetv2: pairs a second, folder"] = n / seconds_of_a_pass(ours(root / "cache"))
+    figures["unetv2: pairs per second, folder"] = n / seconds_of_a_pass(ours(root / "cache"))
     figures["seconds to read all files"] = statistics.median(cold["unetv2"])
     figures["seconds to first batch, folder"] = statistics.median(
         seconds_to_first_batch(lambda: ours(root / "cache")) for _ in range(rounds)
     )
     pixels = int(np.prod(IMAGE_SIZE))
-    figures["reference: cached bytes a pair"] = float(pixels * (3 * 4 + 1))
+    figures["reference: cached bytes per pair"] = float(pixels * (3 * 4 + 1))
     image, mask = next(iter(ours("memory").unbatch()))
-    figures["unetv2: cached bytes a pair"] = float(
+    figures["unetv2: cached bytes per pair"] = float(
         image.shape.num_elements() + mask.shape[0] * mask.shape[1]
     )
     figures["megabytes over 20,000 pairs without a cache"] = memory_without_cache(
@@ -143,7 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), arguments.scenes, arguments.rounds)

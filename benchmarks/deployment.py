@@ -1,17 +1,17 @@
-"""What each exported format of a model costs and loses, against Keras on the same machine.
+"""Speed, size and accuracy of each export format, compared with Keras on the same machine.
 
-Exports a model to every format and precision, calibrated on CamVid's training images, for frames
-of the network's size, which is what the formats are fastest with, or with `--open` of any size. Has
-`unetv2.benchmark` measure all of them in turns, with the mean IoU of the validation images.
-Prints its table, then the ratios that are expected: the fastest artifact, a frame at a time,
-against ``model.predict`` (15) and a compiled ``tf.function`` (4), LiteRT's eight bits against its
-float32 (3), the sizes of eight bits (0.27), the mean IoU that eight bits lose (0.005).
+Exports a model to every format and precision, calibrated on the training images of CamVid, for
+frames of the network's size, which is the fastest case, or with `--open` for any size. Then
+`unetv2.benchmark` measures all of them alternately, with the mean IoU of the validation images.
+Prints its table and the expected ratios: the fastest artifact, one frame at a time, compared with
+``model.predict`` (15) and a compiled ``tf.function`` (4); int8 compared with float32 of LiteRT
+(3); the sizes of int8 files (0.27); the loss of mean IoU by int8 (0.005).
 
-The model is one that was trained on CamVid at 96x128, as the reference of
+The model is one trained on CamVid at 96x128, as in the folder of the reference after
 
     python benchmarks/time_to_accuracy.py --parts reference
 
-leaves it in its folder:
+Then run
 
     python benchmarks/deployment.py --model .../model.keras --output runs/deployment
 """
@@ -36,7 +36,7 @@ PARITY = ("agreement", "max_difference", "mean_difference")
 def export_all(
     model: keras.Model, arguments: argparse.Namespace
 ) -> dict[str, unetv2.ExportedModel]:
-    """Returns the artifacts by their names; those of an earlier run are taken as they are."""
+    """Returns the artifacts by name; those of an earlier run are reused."""
     found = {}
     frame_size = None if arguments.open else model.input_shape[1:3]
     images = sorted((arguments.data / "train" / "images").iterdir())
@@ -56,7 +56,7 @@ def export_all(
 
 
 def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Returns what is expected of the figures, where both sides were measured."""
+    """Returns the ratios with expected values, if both sides were measured."""
     artifacts = {name: row for name, row in rows.items() if row["format"] != "keras"}
     fastest = min(artifacts, key=lambda name: artifacts[name]["latency_ms"][0])
     found = {
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", help="only these")
     parser.add_argument("--open", action="store_true", help="frames of any size")
     parser.add_argument("--runs", type=int, default=100, help="single frames of each")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     parser.add_argument("--rst", type=Path, help="also write the table of docs/ to this file")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,9 @@
-"""What gradients that are sent in bfloat16 change in what a network learns.
+"""Effect of bfloat16 gradient communication on the result of a training.
 
-Trains a network that computes in bfloat16 with each of some seeds on two replicas of this machine's
-processor, once with gradients sent in float32 and once in bfloat16, on synthetic scenes or on
-CamVid.
-All else is alike. Compared are the training loss and the validation mean IoU of the last epoch; the
-spread over the seeds is what a difference has to be held against.
+Trains a network that computes in bfloat16 with each of several seeds on two replicas of the
+processor, once with float32 gradients and once with bfloat16 gradients, on synthetic scenes or on
+CamVid. All other settings are equal. Compares the training loss and the validation mean IoU of the
+last epoch. Differences must be compared with the variation between seeds.
 
     python benchmarks/gradient_precision.py --scenes 160 --seeds 3 --json gradient_precision.json
 """
@@ -30,7 +29,7 @@ PRECISIONS = ("float32", "bfloat16")
 def trained(
     arguments: argparse.Namespace, split: Split, seed: int, gradients: str, strategy: Any
 ) -> dict[str, Any]:
-    """Trains once and returns what was learned."""
+    """Trains once and returns the results."""
     keras.utils.set_random_seed(seed)
     recipe = unetv2.recipes.get(arguments.recipe)
     train, validation = split.datasets(arguments.image_size, arguments.batch_size, seed)
@@ -53,7 +52,7 @@ def trained(
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Trains with each seed and precision; the precisions take turns."""
+    """Trains with each seed and precision; the precisions alternate."""
     if arguments.scenes:
         split = Split.made_up(folder, arguments.scenes, arguments.image_size)
     else:
@@ -105,10 +104,10 @@ def main() -> None:
     parser.add_argument("--recipe", default="reference")
     parser.add_argument("--image-size", type=int, nargs=2, default=(96, 128))
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--filters", type=int, default=8)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     arguments.image_size = tuple(arguments.image_size)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,22 +1,22 @@
-"""What prediction costs: a frame, a batch, windows, and the memory that a scene takes.
+"""Speed of prediction for frames, batches and windows, and memory for large scenes.
 
-Speed, the reference network at 96x128, all interleaved, medians:
+Speed: medians with the reference network at 96x128, all alternating:
 
-- one frame at a time, and batches of 32, by ``model.predict``, ``model(x)``, the compiled network
-  alone, and ``unetv2.predict``, which gives masks, confidence and uncertainty of uint8 frames. A
-  frame at a time is expected to take a third of ``model.predict``'s time at most. Most of that is
-  overhead, so the share depends on how fast the machine computes: beside it stands the rate of the
-  network's convolutions, and that of a large matrix product, faster than which no network is in
-  float32. Where the machine computes in another precision natively, a frame is timed in it too.
-- an image in windows by ``unetv2.predict``, against the compiled network on as many windows in
-  batches of the same size, without reading, blending and classes. Expected: 85 % of its rate. A
-  network of few ``--filters`` computes less for each pixel, so its share is lower.
+- One frame, and batches of 32, with ``model.predict``, ``model(x)``, the compiled network alone,
+  and ``unetv2.predict``, which returns masks, confidence and uncertainty of uint8 frames. One frame
+  should take at most a third of the time of ``model.predict``. Most of that time is overhead, so
+  the ratio depends on the speed of the machine; therefore the rate of the network's convolutions
+  and of a large matrix product, an upper bound for float32, are printed too. If the machine
+  computes another precision natively, a frame is also timed in it.
+- An image in windows with ``unetv2.predict``, compared with the compiled network on the same number
+  of windows in batches of the same size, without reading, blending and classes. Expected: 85 % of
+  its rate. With few ``--filters`` the network computes less per pixel, so the ratio is lower.
 
-Memory: in a process of its own for each size, the most that is ever resident while a memory-mapped
-``.npy`` scene of uint8 becomes a ``.npy`` mask of 23 classes (PNG or TIFF by ``--mask-suffix``), in
-windows of 512x512 that overlap by a quarter, by a network of depth 3 and ``--memory-filters``
-filters. The first row is a process that predicts nothing: most of it is TensorFlow. ``--large``
-adds 20,000x20,000 pixels.
+Memory: the peak resident memory, in a separate process for each size, while a memory-mapped
+``.npy`` scene of uint8 is converted to a ``.npy`` mask of 23 classes (PNG or TIFF with
+``--mask-suffix``), in windows of 512x512 with an overlap of a quarter, by a network of depth 3 with
+``--memory-filters`` filters. The first row is a process without a prediction: most of its memory is
+TensorFlow's. ``--large`` adds 20,000x20,000 pixels.
 
     python benchmarks/inference.py --json inference.json
     python benchmarks/inference.py --only memory --large --json inference.json
@@ -54,12 +54,12 @@ WINDOW = (512, 512)
 SIDES = (1000, 2000, 4000, 8000)
 LARGE = 20_000
 ROWS_AT_ONCE = 256
-# Of the matrices whose product tells what the machine can do.
+# Size of the matrices for the peak rate of the machine.
 SQUARE = 2048
 
 
 def medians(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Returns the median seconds of each call; they take turns, so that all meet the same noise."""
+    """Returns the median seconds of each call; the calls alternate, so that noise affects all."""
     for call in calls.values():
         call()
     seconds: dict[str, list[float]] = {name: [] for name in calls}
@@ -179,7 +179,7 @@ def windows(model: keras.Model, rounds: int, rng: np.random.Generator) -> dict[s
 
 
 def memory(arguments: argparse.Namespace) -> dict[str, float]:
-    """Measures the peak memory over the size of the scene, each in a process of its own."""
+    """Measures the peak memory for each size of the scene, in separate processes."""
     sides = (0, *SIDES, *([LARGE] if arguments.large else []))
     figures = {}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
@@ -201,7 +201,7 @@ def memory(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def scene(arguments: argparse.Namespace) -> None:
-    """Predicts one scene and prints what that took."""
+    """Predicts one scene and prints memory and time."""
     side = arguments.scene
     folder = Path(arguments.folder)
     keras.utils.set_random_seed(0)
@@ -246,7 +246,7 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="also 20,000x20,000 pixels")
     parser.add_argument("--folder", help="where scenes are written (default: the system's)")
     parser.add_argument("--scene", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     if arguments.scene is not None:
         scene(arguments)

@@ -1,4 +1,4 @@
-"""The writers of the library, as ``kills.py`` runs them: old content, new content, what is read."""
+"""Writers of the library for ``kills.py``: old content, new content, and how to read it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HAS_AV = importlib.util.find_spec("av") is not None
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """A writer and what it leaves.
+    """A writer and its output.
 
     Attributes:
         name: str.
@@ -71,7 +71,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def as_a_whole(folder: Path) -> dict[str, Any]:
-    """Returns all files as one part, after what the next run does first."""
+    """Returns all files as one part, after the recovery by the next run."""
     for one in (folder, *folder.iterdir()):
         sweep(one)
     found = tree(folder)
@@ -79,7 +79,7 @@ def as_a_whole(folder: Path) -> dict[str, Any]:
 
 
 def network(version: int) -> keras.Model:
-    """Returns a model of its own for each version."""
+    """Returns a different model for each version."""
     model = unetv2.build_unetv2((*SIZE, 3), N_CLASSES, filters=2, depth=1, seed=version)
     model.name = f"version_{version}"
     model.preprocessing = unetv2.Preprocessing(image_size=SIZE)
@@ -107,7 +107,7 @@ class Guesser:
 
 
 def writers(data: Path) -> list[Writer]:
-    """Returns all writers; pairs are in ``data``, an artifact of each version beside them."""
+    """Returns all writers; ``data`` holds pairs and an artifact of each version."""
     folders = (data / "pairs" / "CameraRGB", data / "pairs" / "CameraMask")
     images = sorted(folders[0].iterdir())
 
@@ -121,9 +121,9 @@ def writers(data: Path) -> list[Writer]:
     def cached(folder: Path) -> dict[str, Any]:
         kept, found = FolderCache(folder, ""), {}
         for path in folder.rglob("*.pair"):
-            pictures = kept.load(Entry(path, 0))
-            assert pictures is not None, f"{path} is damaged"
-            found[path.name] = int(pictures[0][0, 0, 0])
+            loaded = kept.load(Entry(path, 0))
+            assert loaded is not None, f"{path} is damaged"
+            found[path.name] = int(loaded[0][0, 0, 0])
         return found
 
     def check(folder: Path, version: int) -> None:
@@ -158,7 +158,7 @@ def writers(data: Path) -> list[Writer]:
             overwrite=version == 1, progress=False,
         )  # fmt: skip
 
-    def pictures(folder: Path) -> dict[str, Any]:
+    def products(folder: Path) -> dict[str, Any]:
         found = tree(folder)
         parts = ("masks", "colors", "overlays", "uncertainty")
         whole = {}
@@ -259,7 +259,7 @@ def writers(data: Path) -> list[Writer]:
         Writer("Benchmark.save", benchmark, as_a_whole),
         Writer("artifact put in place", swap, artifact, share=5, before=at_its_path),
         Writer("... by renaming", renamed, artifact, share=5),
-        Writer("predict_directory", directory, pictures, share=3, may_lack=True),
+        Writer("predict_directory", directory, products, share=3, may_lack=True),
         Writer("train, resumed", train, trained, share=3, between=(1,)),
     ]
     if HAS_AV:
@@ -272,7 +272,7 @@ def writers(data: Path) -> list[Writer]:
 
 
 def prepare(data: Path) -> None:
-    """Writes what the writers read."""
+    """Writes the input of the writers."""
     folders = unetv2.synthetic.write_driving_scenes(data / "pairs", 4, image_size=SIZE)
     for version in range(2):
         unetv2.evaluate(

@@ -1,10 +1,10 @@
-"""Kills every writer of the library at random file operations, and looks at what is left.
+"""Kills every writer of the library at random file operations, and checks the remaining files.
 
     python benchmarks/kills.py --kills 200
 
-After each kill a reader must find the old content or the new one, and the next run must end with
-the new one and leave nothing else. The code is 1 if that fails anywhere. Writers run in forks of
-one process that has loaded TensorFlow and computed nothing yet.
+After each kill, a reader must find the old or the new content, and the next run must finish with
+the new content and leave no other files. Otherwise the exit code is 1. Writers run in forks of a
+process that has loaded TensorFlow but not computed anything.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from killed_writers import Writer, prepare, writers
 
 from unetv2 import scratch
 
-# Of Python's audit events; flushing to the disk has none.
+# Python's audit events; flushing to the disk has none.
 OPERATIONS = {
     "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "fcntl.flock",
 }  # fmt: skip
@@ -103,7 +103,7 @@ def _count(root: Path, stop: int | None) -> Callable[[], int]:
 def judge(
     writer: Writer, folder: Path, old: dict[str, Any], new: dict[str, Any], *, had: bool
 ) -> str | None:
-    """Returns what is wrong with a folder after a kill, or None."""
+    """Returns the fault of a folder after a kill, or None."""
     if had and not writer.before(folder):
         return "lost"
     try:
@@ -121,12 +121,12 @@ def judge(
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Returns what only a kill leaves."""
+    """Returns the temporary files that only a kill leaves."""
     return [path for path in folder.rglob("*") if ".unetv2-" in path.name or path.name == "lock"]
 
 
 def examine(writer: Writer, root: Path, kills: int, rng: np.random.Generator) -> Counter[str]:
-    """Kills one writer again and again.
+    """Kills one writer repeatedly.
 
     Args:
         writer: Which one.
@@ -137,7 +137,7 @@ def examine(writer: Writer, root: Path, kills: int, rng: np.random.Generator) ->
     Returns:
         Counter. By what was wrong.
     """
-    # What is there before, and after a run that nobody kills; by whether something was there.
+    # The content before and after a run without kills, with and without old content.
     old: dict[bool, dict[str, Any]] = {False: {}}
     new: dict[bool, dict[str, Any]] = {}
     counts: dict[bool, int] = {}
@@ -152,7 +152,7 @@ def examine(writer: Writer, root: Path, kills: int, rng: np.random.Generator) ->
         new[had] = writer.read(folder)
     found = Counter[str]()
     while found["kills"] < kills:
-        # One in four begins where nothing is.
+        # One in four starts without old content.
         had = True in old and bool(rng.random() < 0.75)
         folder = _begun(root / "killed", before if had else None)
         stop = int(rng.integers(1, counts[had] + 1))
@@ -187,9 +187,9 @@ def _begun(folder: Path, content: Path | None) -> Path:
 def main(words: list[str] | None = None) -> int:
     """Kills all writers and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=200, help="how many, all writers together")
-    parser.add_argument("--seed", type=int, default=0, help="which operations")
-    parser.add_argument("--writers", nargs="+", metavar="NAME", help="those whose name begins so")
+    parser.add_argument("--kills", type=int, default=200, help="number of kills in total")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the operations")
+    parser.add_argument("--writers", nargs="+", metavar="NAME", help="prefixes of names of writers")
     arguments = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"

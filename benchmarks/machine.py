@@ -1,4 +1,4 @@
-"""What the figures of a benchmark were measured on."""
+"""Description of the machine that a benchmark ran on."""
 
 from __future__ import annotations
 

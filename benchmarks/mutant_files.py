@@ -1,4 +1,4 @@
-"""A valid file of every kind that the library reads, and the reader of each."""
+"""A valid file of each kind that the library reads, and its reader."""
 
 from __future__ import annotations
 
@@ -203,7 +203,12 @@ def _evaluation(folder: Path) -> Path:
 
 def _read_evaluation(path: Path) -> Any:
     found = unetv2.Evaluation.load(path.parent)
-    rows = (found.rows.names, found.rows.tallies, found.rows.boundaries, found.rows.calibration)
+    rows = (
+        found.counts.names,
+        found.counts.pixels,
+        found.counts.boundaries,
+        found.counts.calibration,
+    )
     return found.confusion, rows, list(map(tuple, found.examples)), repr(found.settings)
 
 

@@ -1,17 +1,15 @@
-"""Reads damaged files: each must be read as it was, or refused by its name.
+"""Reads damaged files: each must be read correctly or raise an error with its name.
 
-A valid file of every kind that the library reads is changed, by bit flips, cuts, insertions and
-sizes that are extreme, also behind checksums that are made to fit. What the library's reader says
-of a mutant is one of:
+A valid file of each kind that the library reads is changed by bit flips, cuts, insertions and
+extreme sizes, also with corrected checksums. The outcome of reading a mutant is one of:
 
-- ``same``: what the whole file says; ``refused``: an error that the reader promises, with the name
-  of the file;
-- ``other``: something else. It is a fault where a checksum is over all of the file;
+- ``same``: the content of the valid file; ``refused``: a documented error with the file's name;
+- ``other``: other content. This is a fault if a checksum covers the whole file;
 - ``unnamed``: an error of another type, or without the name; ``crash``: the process died; ``hang``:
-  no result in time; ``memory``: more memory than is allowed. These are faults always.
+  no result in time; ``memory``: more memory than allowed. These are always faults.
 
 The exit code is 1 if there is a fault. The same seed gives the same mutants. Readers run in
-processes of their own.
+separate processes.
 
     python benchmarks/mutants.py --mutants 20000 --seed 0
     python benchmarks/mutants.py --mutants 2000 --only "PNG, gray" --keep faults
@@ -235,7 +233,7 @@ class Workers:
 
 
 def shares(chosen: Sequence[Kind], count: int) -> list[int]:
-    """Returns how many mutants each kind gets, one at least."""
+    """Returns the number of mutants of each kind, at least one."""
     total = sum(kind.share for kind in chosen)
     return [max(1, round(count * kind.share / total)) for kind in chosen]
 
@@ -244,12 +242,14 @@ def main(words: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     names = [kind.name for kind in kinds()]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mutants", type=int, default=20_000, metavar="N", help="of all kinds")
+    parser.add_argument(
+        "--mutants", type=int, default=20_000, metavar="N", help="number of mutants"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--only", nargs="+", choices=names, metavar="KIND", help=", ".join(names))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
-    parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="for a mutant")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to write the faults")
+    parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="seconds each")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="folder for faulty files")
     arguments = parser.parse_args(words)
     chosen = [kind for kind in kinds() if arguments.only is None or kind.name in arguments.only]
     start = time.monotonic()

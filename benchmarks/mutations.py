@@ -1,4 +1,4 @@
-"""Changes of a file's bytes: what disks, networks and strangers do to files, from a seed."""
+"""Random changes of the bytes of a file, as by faulty disks and networks or by attackers."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _zeroed(content: bytes, random: np.random.Generator) -> Mutant:
 
 
 def _size(content: bytes, random: np.random.Generator) -> Mutant:
-    """Writes an extreme integer where a size may be."""
+    """Replaces what may be a size by an extreme integer."""
     code = "BHIQ"[int(random.integers(4))]
     order = "<>"[int(random.integers(2))]
     width = struct.calcsize(f"={code}")
@@ -139,7 +139,7 @@ def _size(content: bytes, random: np.random.Generator) -> Mutant:
 
 
 def _png_chunk(content: bytes, random: np.random.Generator) -> Mutant:
-    """Changes what a PNG chunk holds, or repeats or leaves out a chunk, with its checksum."""
+    """Changes, repeats or removes a PNG chunk, and corrects the checksum."""
     chunks, place = [], len(_PNG)
     while place + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
@@ -162,7 +162,7 @@ def _png_chunk(content: bytes, random: np.random.Generator) -> Mutant:
 
 
 def _zip_member(content: bytes, random: np.random.Generator) -> Mutant:
-    """Changes what a member of a ZIP archive holds, with its checksum, or leaves it out."""
+    """Changes a member of a ZIP archive and its checksum, or removes it."""
     changed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(changed, "w") as new:
         members = old.infolist()
@@ -182,7 +182,7 @@ def _zip_member(content: bytes, random: np.random.Generator) -> Mutant:
 
 
 def _number(content: bytes, random: np.random.Generator) -> Mutant:
-    """Puts another value in the place of a number of a text."""
+    """Replaces a number in a text."""
     found = list(re.finditer(rb"-?\d+(\.\d+)?", content))
     if not found:
         return _byte(content, random)

@@ -1,6 +1,6 @@
 """Time and memory to pair and split a million files.
 
-Makes that many empty pairs in a temporary folder, which takes longer than what is measured.
+Creates the empty files in a temporary folder, which takes longer than the measurement.
 
     python benchmarks/pairing.py --pairs 1000000 --json pairing.json
 """
@@ -37,7 +37,7 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=1_000_000)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make_files(Path(folder), arguments.pairs)

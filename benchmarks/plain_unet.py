@@ -1,4 +1,4 @@
-"""The reference network written out with Keras layers, nothing of unetv2 in it."""
+"""The reference network in plain Keras, without unetv2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference network in PyTorch, as a comparison in benchmarks."""
+"""The reference network in PyTorch, for comparison in benchmarks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Puts what a benchmark wrote among the published results, which the documentation shows.
+"""Adds the output of a benchmark to the published results, which the documentation shows.
 
-Adds the command that wrote it, and the date and a note if given. Of the paths of this machine only
-the last part stays.
+Adds the command, and optionally the date and a note. Of each path of this machine only the last
+part is kept.
 
     python benchmarks/publish.py out.json "python benchmarks/data_pipeline.py --rounds 5"
 """
@@ -21,7 +21,7 @@ COMMAND = re.compile(r"\bbenchmarks/(\w+)\.py\b")
 
 
 def without_paths(value: Any) -> Any:
-    """Returns what JSON holds with no more than the last part of each path."""
+    """Returns JSON content with only the last part of each path."""
     if isinstance(value, str):
         return PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], value)
     if isinstance(value, list):
@@ -32,7 +32,7 @@ def without_paths(value: Any) -> Any:
 
 
 def paths(value: Any) -> list[str]:
-    """Returns the paths of a machine that a published file must not hold."""
+    """Returns paths of this machine, which a published file must not contain."""
     if isinstance(value, str):
         return PATH.findall(value)
     if isinstance(value, list):
@@ -74,10 +74,10 @@ def publish(
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="what a benchmark wrote with --json")
-    parser.add_argument("command", help="what wrote it, in quotes")
-    parser.add_argument("--date", help="when")
-    parser.add_argument("--note", help="what a reader of the figures must know")
+    parser.add_argument("source", type=Path, help="output of a benchmark with --json")
+    parser.add_argument("command", help="command of the benchmark, in quotes")
+    parser.add_argument("--date", help="date of the measurement")
+    parser.add_argument("--note", help="note for readers of the results")
     arguments = parser.parse_args()
     try:
         print(publish(**vars(arguments)))

@@ -1,9 +1,9 @@
-"""Speed of one worker on one core against several workers on one core each.
+"""Speed of one worker on one core compared with several workers on one core each.
 
-All processes are there from the start and take turns, step by step, so that other work on the
-machine meets all of them; medians are compared. Also counts the bytes that cross loopback in a
-step, and computes from both what 8 to 256 workers would do on networks of a stated bandwidth and
-latency: a step's computation, and a ring of all-reduces that nothing hides.
+All processes run from the beginning and alternate step by step, so that other load on the machine
+affects all of them; medians are compared. The bytes on the loopback interface are counted. From
+both, the efficiency of 8 to 256 workers is estimated for networks with a given bandwidth and
+latency: the computation of a step, followed by a ring all-reduce without overlap.
 
     python benchmarks/scaling.py --json scaling.json
 """
@@ -23,14 +23,14 @@ from typing import Any
 from machine import machine
 
 N_CLASSES, IMAGE_SIZE = 23, (96, 128)
-# Gigabits and seconds: what clouds and clusters have.
+# Gigabits per second and seconds, as in clouds and clusters.
 NETWORKS = {"1 Gbit/s, 100 us": (1, 1e-4), "10 Gbit/s, 50 us": (10, 5e-5),
             "100 Gbit/s, 10 us": (100, 1e-5)}  # fmt: skip
 WORKERS = (8, 16, 32, 64, 128, 256)
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Is a process that makes a step whenever it is told to, and says how long it took."""
+    """Runs a worker that makes a step for each line of input, and prints its seconds."""
     os.sched_setaffinity(0, {arguments.core})
     import keras
     import numpy as np
@@ -83,7 +83,7 @@ def work(arguments: argparse.Namespace) -> None:
 
 
 class Group:
-    """Processes that make steps together."""
+    """Worker processes that make steps together."""
 
     def __init__(self, n: int, dtype: str, gradients: str, arguments: argparse.Namespace) -> None:
         sys.path.append(str(Path(__file__).resolve().parents[1] / "examples"))
@@ -106,7 +106,7 @@ class Group:
         ]  # fmt: skip
 
     def hear(self) -> list[str]:
-        """Returns a line of each."""
+        """Returns a line of output of each worker."""
         lines = []
         for child in self._children:
             assert child.stdout is not None
@@ -126,14 +126,14 @@ class Group:
         return max(map(float, self.hear())), loopback_bytes() - before
 
     def end(self) -> None:
-        """Ends all, by their ids."""
+        """Ends all workers."""
         for child in self._children:
             child.kill()
             child.wait()
 
 
 def loopback_bytes() -> int:
-    """Returns the bytes that loopback has sent."""
+    """Returns the bytes sent on the loopback interface."""
     for line in Path("/proc/net/dev").read_text(encoding="utf-8").splitlines():
         if line.strip().startswith("lo:"):
             return int(line.split(":")[1].split()[8])
@@ -153,7 +153,7 @@ def predicted(
 
 
 def measure(dtype: str, gradients: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns medians of one worker's and of several workers' steps, taken in turns."""
+    """Returns medians of one worker's and of several workers' steps, measured alternately."""
     groups = [Group(1, dtype, gradients, arguments)]
     try:
         groups.append(Group(arguments.workers, dtype, gradients, arguments))
@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cases", nargs="+", metavar="DTYPE:GRADIENTS",
                         default=["float32:float32", "mixed_bfloat16:bfloat16"])  # fmt: skip
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     for hidden in ("--index", "--core"):
         parser.add_argument(hidden, type=int, help=argparse.SUPPRESS)
     for hidden in ("--addresses", "--dtype", "--gradients"):
@@ -217,7 +217,7 @@ def main() -> None:
             f"{case['loopback_bytes_a_step'] / 1e6:.1f} MB on loopback",
             flush=True,
         )
-    # Each of many workers has what each of the two had, so the batch grows with them.
+    # The batch grows with the number of workers: each has as many images as one of two.
     model: dict[str, Any] = {}
     for case in found:
         size = 4 if case["gradients"] == "float32" else 2
@@ -226,7 +226,7 @@ def main() -> None:
             row = {n: predicted(own, 8_640_471 * size, n, gigabits * 1e9, latency) for n in WORKERS}
             model[f"{case['dtype']}, {network}"] = row
             shares = "  ".join(f"{n}: {100 * one['efficiency']:.0f} %" for n, one in row.items())
-            print(f"on paper, {case['dtype']}, {network}: {shares}")
+            print(f"estimate, {case['dtype']}, {network}: {shares}")
     if arguments.json:
         result = {"machine": machine(), "load_before": load, "measured": found, "model": model}
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -1,16 +1,15 @@
-"""How often a training fails, and how far its result depends on the seed.
+"""Frequency of failed trainings, and variation of the result between seeds.
 
-Trains each recipe with each of some seeds, a small network on CamVid or on synthetic scenes, and
-counts
+Trains each recipe with each seed, a small network on CamVid or on synthetic scenes, and counts
 
-- collapses: epochs after the fifth whose training loss is above twice the lowest before, within a
-  phase of progressive resizing, whose images have one size;
-- rollbacks: how often `unetv2.train` itself went back to a checkpoint. It does so on such a jump,
-  so a collapse that it catches is a rollback and not in the first count.
+- collapses: epochs after the fifth whose training loss is more than twice the lowest one before, in
+  the same phase of the recipe, since losses of different image sizes are not comparable;
+- rollbacks: how often `unetv2.train` returned to a checkpoint. It does so after such a jump, so a
+  collapse that it detects is counted as a rollback only.
 
-A run that `unetv2.train` gives up after five rollbacks counts as failed. Beside the counts stand
-mean and spread of the last epoch's validation mean IoU. An interrupted command goes on in its
-`--output`.
+A run that `unetv2.train` stops after five rollbacks counts as failed. The mean and the standard
+deviation of the last epoch's validation mean IoU are printed too. An interrupted command resumes
+from `--output`.
 
     python benchmarks/stability.py --data ../shared/data/camvid --seeds 10
     python benchmarks/stability.py --scenes 400 --seeds 10
@@ -27,13 +26,13 @@ from training_runs import Split, add_data, run, spread, write_runs
 
 from unetv2.training import recipes
 
-# Before, the loss falls and jumps at will.
+# In the first epochs the loss varies strongly.
 EPOCHS_BEFORE = 5
 JUMP = 2.0
 
 
 def collapses(losses: list[float], phases: list[tuple[int, int, float]]) -> int:
-    """Counts the epochs whose loss jumped or is no number.
+    """Counts the epochs whose loss jumped or is not a number.
 
     Args:
         losses: The training loss of each epoch.
@@ -51,7 +50,7 @@ def collapses(losses: list[float], phases: list[tuple[int, int, float]]) -> int:
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Trains each recipe with each seed; the recipes take turns."""
+    """Trains each recipe with each seed; the recipes alternate."""
     size, width = tuple(arguments.image_size), arguments.filters
     shape = "x".join(map(str, size))
     if arguments.scenes:
@@ -126,13 +125,13 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_data(parser, scenes=True)
-    parser.add_argument("--recipes", default=",".join(recipes.NAMES), help="with commas")
-    parser.add_argument("--seeds", type=int, default=10, help="how many, from 0")
+    parser.add_argument("--recipes", default=",".join(recipes.NAMES), help="comma-separated names")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 0")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--filters", type=int, default=8)
     parser.add_argument("--image-size", type=int, nargs=2, default=(96, 128))
     parser.add_argument("--output", type=Path, default=Path("runs/stability"))
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     runs = measure(arguments)
     figures = summarize(runs)

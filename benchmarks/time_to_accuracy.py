@@ -1,21 +1,21 @@
-"""Time to the reference's accuracy, and accuracy in the reference's time.
+"""Time to the accuracy of the reference, and accuracy in the time of the reference.
 
-On CamVid at 96x128, 11 classes, unlabeled pixels ignored, or on any folder of its layout,
+On CamVid at 96x128 with 11 classes, without unlabeled pixels, or on a folder with the same layout,
 `{train,val}/{images,masks}`. Everything runs on one machine, seed by seed:
 
-- `reference`: the recipe "reference", float32, batches of 32, 40 epochs. Its training seconds, and
-  the validation mean IoU of its last epoch.
-- `short`: the recipe "fast" for few epochs. Its training seconds up to the epoch whose validation
-  mean IoU reaches the reference's, and how often they fit into the reference's.
-- `long`: "fast" for so many epochs that the cost is about the reference's. Its training seconds,
-  and the validation mean IoU of its last and of its best epoch, over the seeds.
+- `reference`: the recipe "reference" in float32, batches of 32, 40 epochs. Its training seconds,
+  and the validation mean IoU of the last epoch.
+- `short`: the recipe "fast" for few epochs. Its training seconds until the validation mean IoU
+  reaches that of the reference, and the ratio of the reference's seconds to them.
+- `long`: "fast" for a number of epochs with about the cost of the reference. Its training seconds,
+  and the validation mean IoU of the last and of the best epoch over the seeds.
 
-Beside the seconds stands what the process's threads computed in them, which other work on the
-machine hardly changes: on a loaded machine compare that.
+The processor time is printed too, which other load on the machine hardly changes: on a loaded
+machine, compare it instead.
 
-Training seconds are an epoch's begin to its last batch's end: graph building counts, validation,
-checkpoints and the first reading of the files do not. The total with all but the reading is
-beside them. An interrupted command goes on in its `--output`.
+Training seconds are from the begin of an epoch to the end of its last batch. They include graph
+building, but not validation, checkpoints and the first reading of the files. The total without the
+reading is printed too. An interrupted command resumes from `--output`.
 
     python benchmarks/time_to_accuracy.py --data ../shared/data/camvid --seeds 3
 """
@@ -38,7 +38,7 @@ Runs = dict[str, list[dict[str, Any]]]
 
 
 def trained(arguments: argparse.Namespace) -> Runs:
-    """Trains what is asked for; what else is finished in the output folder counts too."""
+    """Trains the requested parts; finished runs in the output folder count too."""
     split = Split.of(arguments.data, arguments.n_classes, arguments.ignore_class)
     plans = {
         "reference": (REFERENCE, arguments.reference_epochs, arguments.reference_seeds),
@@ -46,7 +46,7 @@ def trained(arguments: argparse.Namespace) -> Runs:
         "long": (FAST, arguments.long_epochs, arguments.seeds),
     }
     runs: Runs = {part: [] for part in plans}
-    # Seed by seed, so that other work on the machine meets all parts.
+    # Seed by seed, so that other load on the machine affects all parts.
     for seed in range(max(arguments.seeds, arguments.reference_seeds)):
         for part, (recipe, epochs, seeds) in plans.items():
             folder = arguments.output / f"{recipe.name}_{epochs}_epochs_seed_{seed}"
@@ -78,7 +78,7 @@ def epochs_until(found: dict[str, Any], goal: float) -> int | None:
 def times_faster(
     runs: Runs, reached: list[int | None], kind: str
 ) -> tuple[list[float | None], list[float | None]]:
-    """Returns the seconds of a kind until the goal, and how often they fit into the reference's."""
+    """Returns the seconds of a kind until the goal, and the reference's seconds divided by them."""
     whole = statistics.mean(sum(found[kind]) for found in runs["reference"])
     seconds = [
         sum(found[kind][:epochs]) if epochs else None
@@ -88,7 +88,7 @@ def times_faster(
 
 
 def summarize(runs: Runs) -> dict[str, Any]:
-    """Returns the figures of all runs, and what compares them."""
+    """Returns the results of all runs and their comparison."""
     figures: dict[str, Any] = {}
     for part, found in runs.items():
         if found:
@@ -175,9 +175,9 @@ def main() -> None:
     parser.add_argument("--short-epochs", type=int, default=14)
     parser.add_argument("--long-epochs", type=int, default=100)
     parser.add_argument("--filters", type=int, default=32)
-    parser.add_argument("--parts", default=",".join(PARTS), help="what to train, with commas")
+    parser.add_argument("--parts", default=",".join(PARTS), help="comma-separated parts to train")
     parser.add_argument("--output", type=Path, default=Path("runs/time_to_accuracy"))
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     arguments.parts = arguments.parts.split(",")
     unknown = sorted(set(arguments.parts) - set(PARTS))

@@ -1,10 +1,10 @@
-"""Speed of one training step and of inference.
+"""Speed of a training step and of inference.
 
-Compares this library's model, as the factory compiles it, in float32 and in the automatic
-precision, with a plain functional Keras graph of the same network, as the reference compiles
-it, and with PyTorch where it is installed. The variants take turns, round by round, so that
-other work on the machine meets all of them. PyTorch's build for CUDA brings Triton, beside which
-TensorFlow crashes: take the build for processors, or uninstall Triton.
+Compares this library's model as compiled by ``build_unetv2``, in float32 and in the automatic
+precision, with a plain functional Keras graph of the same network, compiled as in the reference,
+and with PyTorch if it is installed. The variants alternate round by round, so that other load on
+the machine affects all of them. PyTorch's CUDA build includes Triton, which makes TensorFlow crash:
+install the CPU build, or uninstall Triton.
 
     python benchmarks/train_step.py --json train_step.json
 """
@@ -36,7 +36,7 @@ Step = Callable[[], object]
 def keras_steps(model: keras.Model, images: np.ndarray, masks: np.ndarray) -> tuple[Step, Step]:
     """Returns a training step and an inference step of a compiled model."""
     batch = (tf.constant(images), tf.constant(masks))
-    infer = tf.function(lambda pictures: model(pictures, training=False))
+    infer = tf.function(lambda inputs: model(inputs, training=False))
     return (
         lambda: model.train_on_batch(*batch),
         lambda: infer(batch[0]).numpy(),
@@ -50,19 +50,19 @@ def torch_steps(images: np.ndarray, masks: np.ndarray, *, bfloat16: bool) -> tup
 
     model = PlainUNet(N_CLASSES).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    pictures = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(
+    inputs = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(
         memory_format=torch.channels_last
     )
-    truth = torch.from_numpy(masks[..., 0].astype(np.int64))
+    target = torch.from_numpy(masks[..., 0].astype(np.int64))
 
     def run() -> torch.Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-            return model(pictures)
+            return model(inputs)
 
     def train() -> float:
         model.train()
         optimizer.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.cross_entropy(run().float(), truth)
+        loss = torch.nn.functional.cross_entropy(run().float(), target)
         loss.backward()
         optimizer.step()
         return float(loss.detach())
@@ -76,7 +76,7 @@ def torch_steps(images: np.ndarray, masks: np.ndarray, *, bfloat16: bool) -> tup
 
 
 def variants(images: np.ndarray, masks: np.ndarray) -> dict[str, tuple[Step, Step]]:
-    """Returns the steps of everything that is compared, by name."""
+    """Returns the steps of the compared variants by name."""
     plain = plain_unet((*IMAGE_SIZE, 3), N_CLASSES)
     plain.compile(
         optimizer="adam",
@@ -96,7 +96,7 @@ def variants(images: np.ndarray, masks: np.ndarray) -> dict[str, tuple[Step, Ste
 def measure(
     steps: dict[str, tuple[Step, Step]], batch_size: int, rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Returns images a second, the median over the rounds, by variant and kind of step."""
+    """Returns images per second, the median over the rounds, by variant and kind of step."""
     seconds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in steps}
     for round_number in range(rounds + 1):
         for name, pair in steps.items():
@@ -120,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
 
     rng = np.random.default_rng(0)
@@ -129,7 +129,9 @@ def main() -> None:
     figures = measure(variants(images, masks), arguments.batch_size, arguments.rounds)
 
     baseline = next(iter(figures.values()))
-    print(f"{'images a second, batch ' + str(arguments.batch_size):32}  train  ratio  infer  ratio")
+    print(
+        f"{'images per second, batch ' + str(arguments.batch_size):32}  train  ratio  infer  ratio"
+    )
     for name, speed in figures.items():
         ratios = {kind: speed[kind] / baseline[kind] for kind in speed}
         print(

@@ -1,11 +1,11 @@
-"""What an epoch of `unetv2.train` costs beyond one of a bare `model.fit`.
+"""Overhead of an epoch of `unetv2.train` compared with plain `model.fit`.
 
-Both train the same network by the recipe "reference" with the same optimizer, loss, metrics,
-images and validation. `unetv2.train` does all that it does in an epoch: checkpoints, the best
-weights, logs, the guard, and images every fifth epoch. After each of its epochs the bare `fit`
-trains one, so that other work on the machine meets both. The first epoch of each builds the graph
-and does not count. The ratio of the medians is expected to be at most 1.03; that of the sums holds
-the images too.
+Both train the same network with the recipe "reference" and the same optimizer, loss, metrics,
+images and validation. `unetv2.train` also writes checkpoints, the best weights and logs, checks for
+divergence, and draws images in every fifth epoch. After each of its epochs, plain `fit` trains one,
+so that other load on the machine affects both. The first epoch of each builds the graph and does
+not count. The expected ratio of the medians is at most 1.03; the ratio of the sums includes the
+images.
 
     python benchmarks/trainer_overhead.py --json trainer_overhead.json
 """
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--filters", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=10, help="that count")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = measure(Path(folder), arguments)

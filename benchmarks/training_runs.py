@@ -1,4 +1,4 @@
-"""What the benchmarks of training share: their data, their clock, and runs that go on."""
+"""Data, timing and resumable runs for the benchmarks of training."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from machine import machine
 import unetv2
 from unetv2.training.recipes import Recipe
 
-# Only between epochs, so that the seconds of each are those of one process.
+# Checkpoints only between epochs, so that each epoch runs in one process.
 NO_CHECKPOINT_WITHIN_AN_EPOCH = 1e6
 DEFAULT_DATA = Path("../shared/data/camvid")
 
 
 @dataclass(frozen=True)
 class Split:
-    """Folders of images and of masks to train on and to validate on, and what the masks hold."""
+    """Folders of images and masks for training and validation, and their classes."""
 
     train: tuple[Path, Path]
     validation: tuple[Path, Path]
@@ -34,7 +34,7 @@ class Split:
 
     @classmethod
     def of(cls, root: Path, n_classes: int, ignore_class: int | None) -> Split:
-        """Returns that of ``{train,val}/{images,masks}``, CamVid's layout."""
+        """Returns the data in ``{train,val}/{images,masks}``, CamVid's layout."""
         train, validation = (
             (root / name / "images", root / name / "masks") for name in ("train", "val")
         )
@@ -53,7 +53,7 @@ class Split:
     def datasets(
         self, image_size: tuple[int, int], batch_size: int, seed: int
     ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-        """Returns the images to train and to validate on, read already."""
+        """Returns the training and validation data, with filled caches."""
         train, validation = (
             unetv2.make_dataset(
                 *folders,
@@ -72,16 +72,18 @@ class Split:
 
 
 def add_data(parser: argparse.ArgumentParser, *, scenes: bool = False) -> None:
-    """Adds the options that say what is trained on: CamVid, or where ``scenes`` made-up ones."""
+    """Adds the options for the data: CamVid or, if ``scenes``, synthetic scenes."""
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--n-classes", type=int, default=11)
     parser.add_argument("--ignore-class", type=int, default=11)
     if scenes:
-        parser.add_argument("--scenes", type=int, help="train on so many made-up ones instead")
+        parser.add_argument(
+            "--scenes", type=int, help="number of synthetic scenes, instead of CamVid"
+        )
 
 
 def read(dataset: tf.data.Dataset) -> None:
-    """Goes through a data set once, so that its cache is full."""
+    """Iterates over a data set once to fill its cache."""
     for _ in dataset:
         pass
 
@@ -121,7 +123,7 @@ class EpochSeconds(keras.callbacks.Callback):
         """Adds the batch, and writes after the last one."""
         is_last = batch + 1 == self.params["steps"]
         if is_last and logs:
-            # An accelerator may still be at work.
+            # An accelerator may still be computing.
             float(logs["loss"])
         now, computed = time.perf_counter(), time.process_time()
         self._trained[self._epoch] += now - self._last
@@ -151,7 +153,7 @@ def read_seconds(path: Path, kind: str) -> list[float]:
         try:
             values = json.loads(line)
         except ValueError:
-            # Cut off when a process was killed: its epoch was repeated.
+            # Truncated when a process was killed; the epoch was repeated.
             continue
         if kind in values:
             found[values["epoch"]] = values[kind]
@@ -168,7 +170,7 @@ def run(
     filters: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Trains by a recipe, or goes on with it, or returns what a finished run found.
+    """Trains with a recipe, resumes, or returns the result of a finished run.
 
     Args:
         folder: Of the run. ``result.json`` in it is what is returned.
@@ -234,12 +236,12 @@ def spread(values: Sequence[float]) -> dict[str, float | int]:
 
 
 def write_json(path: Path, figures: Any) -> None:
-    """Writes figures to a file."""
+    """Writes results to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def write_runs(path: Path | None, figures: dict[str, Any], runs: Any) -> None:
-    """Writes figures, the runs that they are of and the machine to a file, where one is named."""
+    """Writes results, runs and the machine to a file, if one is given."""
     if path:
         write_json(path, {"machine": machine(), **figures, "runs": runs})

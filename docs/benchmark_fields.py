@@ -1,4 +1,4 @@
-"""What JSON files hold, taken field by field, and numbers as text."""
+"""Reads JSON files field by field, and formats numbers."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Any
 
 
 def number(value: float) -> str:
-    """Returns a number of at least three digits that count."""
+    """Returns a number with at least three significant digits."""
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:#.3g}".rstrip(".")
 
 
 def numbers(values: list[float]) -> str:
-    """Returns some numbers."""
+    """Returns numbers as text, separated by commas."""
     return ", ".join(map(number, values))
 
 
 class Fields:
-    """The fields of a JSON object, to be taken one by one.
+    """The fields of a JSON object, which are read one by one.
 
     Args:
-        values: What should be an object.
-        place: Where it stands, for errors.
+        values: The object.
+        place: Its location, for errors.
     """
 
     def __init__(self, values: Any, place: str) -> None:
@@ -32,15 +32,15 @@ class Fields:
         self._values = dict(values)
 
     def names(self) -> list[str]:
-        """Returns the names of what was not taken yet."""
+        """Returns the names of the fields that were not read yet."""
         return list(self._values)
 
     def take(self, name: str, *kinds: type, default: Any = ...) -> Any:
-        """Returns a field, of one of the kinds; an absent one must have a default."""
+        """Returns a field of one of the types; a missing one must have a default."""
         if name not in self._values and default is not ...:
             return default
         value = self._values.pop(name, None)
-        # To Python a bool is an int.
+        # In Python, a bool is an int.
         if not isinstance(value, kinds) or isinstance(value, bool):
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise ValueError(
@@ -49,7 +49,7 @@ class Fields:
         return value
 
     def flag(self, name: str) -> bool:
-        """Returns a field that is true or false."""
+        """Returns a Boolean field."""
         value = self._values.pop(name, None)
         if not isinstance(value, bool):
             raise ValueError(
@@ -77,14 +77,14 @@ class Fields:
         return number(scale * self.take(name, int, float))
 
     def drop(self, *names: str) -> None:
-        """Takes what the page does not show."""
+        """Reads fields that the page does not show."""
         for name in names:
             self._values.pop(name, None)
 
     def done(self) -> None:
-        """Raises if a field was not taken."""
+        """Raises an error if a field was not read."""
         if self._values:
             raise ValueError(
-                f"{self.place} has fields that docs/benchmark_layouts.py does not know: "
+                f"{self.place} has fields that docs/benchmark_layouts.py does not read: "
                 f"{', '.join(map(repr, self._values))}. Show them there, or drop them by name."
             )

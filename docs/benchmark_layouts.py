@@ -1,7 +1,7 @@
-"""Which tables the published figures of each benchmark become.
+"""Tables of the published results of each benchmark.
 
-A layout takes every field that its benchmark writes: shows it, or drops it by name. What it does
-not know stays untaken, and is an error.
+A layout reads every field of its benchmark: it shows it, or drops it by name. Unknown fields
+raise an error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmark_fields import Fields, number, numbers
 
 @dataclass(frozen=True)
 class Table:
-    """Heads and rows of text."""
+    """Column titles and rows of a table."""
 
     heads: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -26,7 +26,7 @@ Layout = Callable[[Fields], list[Table]]
 
 
 def flat(*patterns: str, drop: tuple[str, ...] = ()) -> Layout:
-    """Returns the layout of a figure a line, whose names fit one of the patterns."""
+    """Returns the layout with one result per row, whose names match one of the patterns."""
 
     def layout(fields: Fields) -> list[Table]:
         fields.drop(*drop)
@@ -41,20 +41,20 @@ def flat(*patterns: str, drop: tuple[str, ...] = ()) -> Layout:
 
 
 def train_step(fields: Fields) -> list[Table]:
-    """Images a second by network."""
+    """Images per second by network."""
     speed = fields.part("images_a_second")
     rows = []
     for name in speed.names():
         one = speed.part(name)
-        # On an accelerator inference is measured by one backend only.
+        # On an accelerator, inference is measured with one backend only.
         inference = one.shown("infer") if "infer" in one.names() else ""
         rows.append((name, one.shown("train"), inference))
         one.done()
-    return [Table(("images a second", "training", "inference"), rows)]
+    return [Table(("images per second", "training", "inference"), rows)]
 
 
 def scaling(fields: Fields) -> list[Table]:
-    """Several workers against one, and what would follow for many."""
+    """Several workers compared with one, and an estimate for many."""
     fields.drop("load_before")
     rows = []
     for case in fields.parts("measured"):
@@ -81,7 +81,7 @@ def scaling(fields: Fields) -> list[Table]:
 
 
 def gradient_precision(fields: Fields) -> list[Table]:
-    """A row for each precision of what is sent."""
+    """A row for each precision of the gradients."""
     fields.drop("runs")
     rows = []
     for name in fields.names():
@@ -115,7 +115,7 @@ def deployment(fields: Fields) -> list[Table]:
 
 
 def camvid_fullsize(fields: Fields) -> list[Table]:
-    """The two phases, and each class."""
+    """Both phases, and each class."""
     fields.drop("arguments", "seconds_measured", "seconds", "mean_iou")
     rows = []
     for phase, images in (("first", "half the size"), ("whole", "full size")):
@@ -133,7 +133,7 @@ def camvid_fullsize(fields: Fields) -> list[Table]:
 
 
 def architecture(fields: Fields) -> list[Table]:
-    """A row for each variant, against the first one."""
+    """A row for each variant, compared with the first one."""
     fields.drop("arguments")
     rows: list[tuple[str, ...]] = []
     first: list[float] = []
@@ -148,7 +148,7 @@ def architecture(fields: Fields) -> list[Table]:
 
 
 def time_to_accuracy(fields: Fields) -> list[Table]:
-    """A row for each training; what the short and the long one are compared with."""
+    """A row for each training, and the comparisons of the short and the long one."""
     fields.drop("runs")
     rows: list[tuple[str, ...]] = []
     compared: list[tuple[str, str]] = []
@@ -184,7 +184,7 @@ def stability(fields: Fields) -> list[Table]:
         seeds, failed = recipe.take("seeds", list), recipe.take("failed_seeds", list)
         jumps, rollbacks = recipe.take("collapses", list), recipe.take("rollbacks", list)
         recipe.drop("last")
-        # A recipe that failed with every seed has no spread.
+        # A recipe that failed with every seed has no standard deviation.
         spread = recipe.take("last_spread", dict, type(None)) or {}
         iou = (number(spread[one]) if spread else "" for one in ("mean", "sd", "min", "max"))
         counts = (len(seeds) + len(failed), len(failed), sum(jumps), sum(rollbacks))
@@ -196,7 +196,7 @@ def stability(fields: Fields) -> list[Table]:
 
 
 def accelerator(fields: Fields) -> list[Table]:
-    """Images a second by network."""
+    """Images per second by network."""
     fields.drop("batch_size")
     return train_step(fields)
 
@@ -206,7 +206,7 @@ LAYOUTS: dict[str, Layout] = {
     "architecture": architecture,
     "camvid_fullsize": camvid_fullsize,
     "data_pipeline": flat(
-        ".*: pairs a second.*", "seconds to .*", ".*: cached bytes a pair", "megabytes over .*"
+        ".*: pairs per second.*", "seconds to .*", ".*: cached bytes per pair", "megabytes over .*"
     ),
     "deployment": deployment,
     "gradient_precision": gradient_precision,

@@ -1,9 +1,8 @@
 """The published results of the benchmarks, as tables of docs/benchmarks.rst.
 
-A Sphinx extension: where that page has a line ``.. benchmark:: NAME``, it puts the command that
-measured ``benchmarks/results/NAME.json``, the machine, the versions and the figures. What is not
-there is said not to be published; a file that is not understood, or that no line names, is an
-error.
+A Sphinx extension that replaces each line ``.. benchmark:: NAME`` of that page by the command that
+measured ``benchmarks/results/NAME.json``, the machine, the versions and the results. A missing file
+is shown as not published. A file that is not valid, or that no line names, raises an error.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ COMMAND = """
 
 
 def page(source: str, results: Path = RESULTS) -> str:
-    """Returns a page with tables in the place of its lines.
+    """Returns a page with its lines replaced by tables.
 
     Args:
         source: The page, with lines ``.. benchmark:: NAME``.
@@ -41,7 +40,7 @@ def page(source: str, results: Path = RESULTS) -> str:
     named = LINE.findall(source)
     unknown = sorted(set(named) - set(LAYOUTS))
     if unknown:
-        raise ValueError(f"{PAGE}.rst names what is no benchmark: {', '.join(unknown)}.")
+        raise ValueError(f"{PAGE}.rst names unknown benchmarks: {', '.join(unknown)}.")
     published = sorted(path.stem for path in results.glob("*.json"))
     wrong = [name for name in published if named.count(name) != 1]
     if wrong:
@@ -53,11 +52,11 @@ def page(source: str, results: Path = RESULTS) -> str:
 
 
 def section(name: str, results: Path = RESULTS) -> str:
-    """Returns what the page says of a benchmark."""
+    """Returns the section of a benchmark."""
     path = results / f"{name}.json"
     if not path.exists():
         command = f"python benchmarks/{name}.py --json {name}.json"
-        return f"**Not published yet.** This measures it:\n{COMMAND.format(command)}"
+        return f"**Not published yet.** Measure it with:\n{COMMAND.format(command)}"
     fields = read(path)
     command = fields.take("command", str)
     date = fields.take("date", str, default="")
@@ -67,7 +66,7 @@ def section(name: str, results: Path = RESULTS) -> str:
     fields.done()
     parts = [
         COMMAND.format(command),
-        f"On {', '.join(measured)}. All figures: "
+        f"On {', '.join(measured)}. All results: "
         f":download:`{path.name} <../benchmarks/results/{path.name}>`.",
         SPECIAL.sub(r"\\\1", note),
         *map(table, tables),
@@ -89,14 +88,14 @@ def read(path: Path) -> Fields:
     found = paths(figures)
     if found:
         raise ValueError(
-            f"{place} must hold no path of a machine. Received: {', '.join(found)}. "
+            f"{place} must not contain paths of a machine. Received: {', '.join(found)}. "
             "Publish it by benchmarks/publish.py."
         )
     return Fields(figures, place)
 
 
 def machine(fields: Fields) -> list[str]:
-    """Returns what a benchmark was measured on, as words."""
+    """Returns a description of the machine of a benchmark."""
     cores, gpus = fields.take("cores", int), fields.take("gpus", int)
     bfloat16 = " with AVX-512 BF16" if fields.flag("avx512_bf16") else ""
     words = [f"{cores} cores of {fields.take('machine', str)}{bfloat16}"]

@@ -1,8 +1,7 @@
-"""A directive that shows a command's help, asked for when the pages are built.
+"""A directive that shows the help of a command.
 
-``.. command-help:: unetv2 train`` is what ``unetv2 train --help`` prints, and so for
-``python -m MODULE`` and ``python FILE``, the file by its path in the repository. No text is copied,
-so none grows old.
+``.. command-help:: unetv2 train`` shows the output of ``unetv2 train --help``.
+``python -m MODULE`` and ``python FILE``, with the path in the repository, are supported too.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 _ROOT = Path(__file__).parent.parent
-# As wide as the pages' text; and no colors, which argparse has from Python 3.14 on.
+# The width of the text on the pages; no colors, which argparse prints from Python 3.14 on.
 _PLAIN = {"COLUMNS": "90", "NO_COLOR": "1"}
 
 
 def help_of(command: str) -> str:
-    """Returns what a command prints with ``--help``.
+    """Returns the output of a command with ``--help``.
 
     Args:
         command: str. Such as ``"unetv2 train"`` or ``"python examples/train_carseg.py"``.
@@ -53,7 +52,7 @@ def help_of(command: str) -> str:
 
 @contextlib.contextmanager
 def _called(command: str) -> Iterator[Any]:
-    """Gives what runs a command in this process, as the command line would."""
+    """Provides a function that runs a command in this process."""
     words = shlex.split(command)
     if words[0] == "unetv2":
         words[:1] = ["python", "-m", "unetv2"]
@@ -76,7 +75,7 @@ def _file(path: str) -> None:
 
 
 class CommandHelp(Directive):
-    """Shows the help of the command that is its argument."""
+    """Shows the help of a command."""
 
     required_arguments = 1
     final_argument_whitespace = True
@@ -85,7 +84,7 @@ class CommandHelp(Directive):
         """Returns the help as a literal block."""
         text = help_of(self.arguments[0])
         block = nodes.literal_block(text, text, language="text")
-        # Read anew with each of the files that the options stand in.
+        # Rebuild the page when a file with options changes.
         environment = self.state.document.settings.env
         for path in sorted((_ROOT / "unetv2" / "cli").glob("*.py")):
             environment.note_dependency(str(path))

@@ -9,21 +9,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Before TensorFlow is imported, so that it does not talk into the examples.
+# Before TensorFlow is imported, to keep its messages out of the examples.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import unetv2
 
-# What a training logs is not the build's concern, its warnings are.
+# Show warnings of trainings, but not their progress.
 logging.getLogger("unetv2").setLevel(logging.WARNING)
 
 HERE = Path(__file__).parent
-# The extension of this folder, and what it shares with the benchmarks.
+# The extensions in this folder, and modules that they share with the benchmarks.
 sys.path[:0] = [str(HERE), str(HERE.parent / "benchmarks")]
 
 project = "unetv2"
 author = "The unetv2 developers"
-copyright = f"2026, {author}"  # noqa: A001 - the name is Sphinx's, not ours to choose.
+copyright = f"2026, {author}"  # noqa: A001 - the name is defined by Sphinx.
 version = release = unetv2.__version__
 
 extensions = [
@@ -35,18 +35,18 @@ extensions = [
     "benchmark_tables",
     "command_help",
 ]
-# What sphinx-gallery reads, and what of its output is no page.
+# Sources and non-page outputs of sphinx-gallery.
 exclude_patterns = ["_build", "gallery", "**/GALLERY_HEADER.rst", "sg_execution_times.rst"]
 nitpicky = True
-# Classes of libraries whose inventories are on the network.
+# Classes of other libraries, whose inventories need network access.
 nitpick_ignore_regex = [
     (r"py:.*", r"(keras|tf|tensorflow|numpy|np|matplotlib|os|pathlib|collections)\..*"),
     (r"py:.*", r"(optional|Figure|Mapping|Sequence|Path|PathLike|Any|callable|list of .*)"),
-    # Named by an attribute, for those who work on unetv2 itself.
-    (r"py:class", r"unetv2\.inference\.images\.Image"),
+    # Internal types of attributes.
+    (r"py:class", r"unetv2\.inference\.inputs\..*"),
     (r"py:class", r"(np\.ndarray|float in .*|int, at least 2|Share .*)"),
 ]
-# `sphinx-build -b linkcheck` looks at the links between these pages only.
+# `sphinx-build -b linkcheck` checks links between these pages only.
 linkcheck_ignore = [r"https?://.*"]
 
 html_theme = "furo"
@@ -71,14 +71,14 @@ sphinx_gallery_conf = {
     "subsection_order": ["gallery/data", "gallery/training", "gallery/prediction"],
     "nested_sections": False,
     "image_scrapers": ("gallery_figures.scrape",),
-    # What a block prints is shown, not what its last expression is.
+    # Show the printed output of a block, not the value of its last expression.
     "capture_repr": (),
     "remove_config_comments": True,
-    # Programs to download, no notebooks and, see below, no archives.
+    # Offer programs for download, but no notebooks and, see below, no archives.
     "notebook_extensions": set(),
     "download_all_examples": False,
     "show_signature": False,
-    # Times would make every build another one.
+    # Times would make builds differ.
     "min_reported_time": 1_000_000,
     "write_computation_times": False,
 }
@@ -104,7 +104,7 @@ def _run_for_pages_only(app: Any) -> None:
         app.config.plot_gallery = False
 
 
-# An archive of each program, in which the time of the build stands.
+# The archive of each program, which contains the time of the build.
 ARCHIVE = re.compile(r" *\.\. container:: \S+ sphx-glr-download-zip\n\n.*zip>`\n")
 
 
@@ -114,7 +114,7 @@ def _without_archive(_: Any, name: str, source: list[str]) -> None:
 
 
 def setup(app: Any) -> None:
-    """Leaves the gallery's examples unrun where no pages are built, as by ``-b doctest``."""
+    """Runs the gallery only if pages are built, not for ``-b doctest``."""
     # sphinx-gallery reads its configuration at 10.
     app.connect("builder-inited", _run_for_pages_only, priority=5)
     app.connect("source-read", _without_archive)

@@ -1,4 +1,4 @@
-"""Shows the gallery's figures: those of ``unetv2.visualization`` and those of pyplot alike."""
+"""Saves the figures of the gallery, of ``unetv2.visualization`` and of pyplot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _shown: WeakSet[Figure] = WeakSet()
 
 
 def scrape(_: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
-    """Saves each figure that a block of an example left in a variable, once.
+    """Saves each figure in a variable of an example once.
 
     sphinx-gallery's own scraper asks pyplot, which does not know the figures of
     ``unetv2.visualization``.
@@ -37,13 +37,13 @@ def scrape(_: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> 
     paths = []
     for figure in found:
         paths.append(next(block_vars["image_path_iterator"]))
-        # White, also on a dark page: that is what axes and legends are made for.
+        # White, also on dark pages, because axes and legends are dark.
         figure.savefig(paths[-1], dpi=DPI, facecolor="white")
         _shown.add(figure)
     # pyplot keeps its figures alive.
     pyplot.close("all")
     example = ast.get_docstring(ast.parse(Path(block_vars["src_file"]).read_text("utf-8")))
     titles = [axes.get_title() for figure in found for axes in figure.axes]
-    # What stands for the figures where they are not seen.
+    # The alternative text.
     words = ", ".join(dict.fromkeys(filter(None, titles))) or (example or "").partition("\n")[0]
     return figure_rst(paths, gallery_conf["src_dir"], words)

@@ -1,4 +1,4 @@
-"""Draws docs/_static/augmentation.png: one driving scene and five variants of it.
+"""Draws docs/_static/augmentation.png: a driving scene and five variants of it.
 
 $ python docs/plot_augmentation.py
 """
@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import unetv2
-from unetv2.data.augmentation import driving
 
 IMAGE = Path(__file__).parent / "_static" / "augmentation.png"
 VARIANTS = 5
@@ -23,17 +22,17 @@ def main() -> None:
     image, mask = unetv2.synthetic.driving_scene(7, image_size=(192, 256))
     image = image.astype(np.float32) / 255
     mask = mask.astype(np.int32)[..., np.newaxis]
-    # Every image of a batch gets its own draw.
-    images, masks = driving(ignore_class=IGNORED)(
+    # Each image of a batch is transformed differently.
+    images, masks = unetv2.augmentation.driving(ignore_class=IGNORED)(
         np.stack([image] * VARIANTS), np.stack([mask] * VARIANTS), seed=6
     )
 
     figure = Figure(figsize=(12, 3.5), layout="constrained")
     panels = figure.subplots(2, 1 + VARIANTS)
-    for column, (picture, ids) in enumerate(
+    for column, (variant, ids) in enumerate(
         zip([image, *images.numpy()], [mask, *masks.numpy()], strict=True)
     ):
-        panels[0, column].imshow(picture)
+        panels[0, column].imshow(variant)
         panels[1, column].imshow(
             unetv2.visualization.colorize(ids, unetv2.CARLA), interpolation="nearest"
         )

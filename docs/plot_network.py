@@ -1,4 +1,4 @@
-"""Draws ``_static/network.png`` and ``network.svg``: the reference network, read off its layers.
+"""Draws ``_static/network.png`` and ``network.svg``: the layers of the reference network.
 
 python docs/plot_network.py
 """
@@ -21,11 +21,11 @@ import unetv2
 PLACE = Path(__file__).parent / "_static"
 INPUT_SHAPE, N_CLASSES = (96, 128, 3), 23
 WIDTH, HEIGHT = 1.8, 1.05
-# From a box to the next one: beside it, or below or above, where both may overlap in width.
+# Distance to the next box: beside it, or below or above, where both may overlap in width.
 BESIDE, ACROSS, ROW = 2.15, 1.15, 1.6
 COLORS = {"EncoderBlock": "#cfe0f3", "DecoderBlock": "#f6d9d5", "InputLayer": "#eeeeee"}
 OTHERS = "#e6ecc8"
-# How arrows look: what is passed on, what is passed across.
+# Styles of arrows: to the next level, and across.
 DOWN, UP, SKIP, ON = "#2f6db2", "#c2453a", "#666666", "black"
 
 Place = tuple[float, float]
@@ -38,7 +38,7 @@ def sizes(layer: keras.layers.Layer) -> list[tuple[int, int, int]]:
 
 
 def edges(model: keras.Model) -> Iterator[tuple[str, int, str]]:
-    """Yields ``(from, which of its outputs, to)`` for each connection of the graph."""
+    """Yields ``(source, index of its output, target)`` for each connection of the graph."""
     for layer in model.get_config()["layers"]:
         waiting: list[Any] = [layer["inbound_nodes"]]
         while waiting:
@@ -53,7 +53,7 @@ def edges(model: keras.Model) -> Iterator[tuple[str, int, str]]:
 
 
 def places(model: keras.Model) -> dict[str, Place]:
-    """Lays layers from left to right, each at the depth of its last output's resolution."""
+    """Places layers from left to right, each at the depth of its last output's resolution."""
     heights = sorted({sizes(layer)[-1][0] for layer in model.layers}, reverse=True)
     found: dict[str, Place] = {}
     x, y = -BESIDE, 0.0
@@ -110,7 +110,7 @@ def main() -> None:
     for layer in model.layers:
         draw_box(panel, layer, where[layer.name])
     for start, output, end in edges(model):
-        # An encoder block gives what goes down, and the skip. The last one has no skip to give.
+        # An encoder block returns its output and the skip; the last one has no skip.
         is_skip = output == 1 and where[start][1] == where[end][1]
         draw_edge(panel, where[start], where[end], is_skip=is_skip)
     down, up = model.get_layer("encoder_0").pooling, model.get_layer("decoder_0").upsampling
@@ -133,7 +133,7 @@ def main() -> None:
     panel.set_ylim(depth - 0.6 * HEIGHT, 0.6 * HEIGHT)
     panel.axis("off")
     figure.savefig(PLACE / "network.png", dpi=110)
-    # The same bytes each time, and text that can be searched.
+    # Reproducible bytes, and searchable text.
     mpl.rcParams.update({"svg.hashsalt": "network", "svg.fonttype": "none"})
     figure.savefig(PLACE / "network.svg", metadata={"Date": None})
 

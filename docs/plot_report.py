@@ -1,9 +1,9 @@
-"""Draws docs/_static/report.png: a report of held-out driving scenes, wide and as on a phone.
+"""Draws docs/_static/report.png: a report of held-out driving scenes, on a wide screen and a phone.
 
 $ pip install -e ".[browser]"    # and Chromium with its driver, from the system
 $ python docs/plot_report.py
 
-Trains a small model for some minutes first, in runs/report.
+First trains a small model for some minutes, in runs/report.
 """
 
 from __future__ import annotations
@@ -51,13 +51,12 @@ def evaluate() -> Path:
         model, train, validation, recipe=recipe, epochs=60, output_dir=RUN / "carseg", resume=True
     )
     report = RUN / "report"
-    test = {"subset": "test"}
-    unetv2.evaluate(RUN / "carseg" / "model.keras", folders, reading=test, report=report)
+    unetv2.evaluate(RUN / "carseg" / "model.keras", folders, subset="test", report=report)
     return report / "report.html"
 
 
 def shoot(page: Path, width: int, scheme: str) -> Image.Image:
-    """Returns the top of a page as a browser shows it."""
+    """Returns a screenshot of the top of a page in a browser."""
     with tempfile.TemporaryDirectory() as profile:
         options = webdriver.ChromeOptions()
         for switch in (*SWITCHES, f"--user-data-dir={profile}"):

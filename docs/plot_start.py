@@ -1,8 +1,8 @@
-"""Draws docs/_static/start/: held-out driving scenes as the start page shows them.
+"""Draws docs/_static/start/: held-out driving scenes on the start page.
 
 $ python docs/plot_start.py
 
-Trains a network on other scenes first, in runs/start, and goes on there if it was stopped.
+First trains a network on other scenes in runs/start, or resumes the training there.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ RUN = Path(__file__).parents[1] / "runs" / "start"
 N_SCENES = 500
 EPOCHS = 60
 IMAGE_SIZE = (144, 192)
-# Scenes 0 and up of seed 0 are trained on; these are of seed 1.
+# Training uses scenes of seed 0; these are scenes of seed 1.
 SHOWN = (5, 22)
 SHOWN_SIZE = (288, 384)
 
 
 def trained() -> Path:
-    """Trains, or goes on with it; returns the model's file."""
+    """Trains or resumes, and returns the file of the model."""
     scenes = RUN / "scenes"
     if not scenes.exists():
         unetv2.synthetic.write_driving_scenes(scenes, N_SCENES, image_size=(240, 320), seed=0)

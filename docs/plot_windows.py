@@ -1,4 +1,4 @@
-"""Draws ``_static/windows.png``: how windows count along a side of an image.
+"""Draws ``_static/windows.png``: weights of windows along a side of an image.
 
 python docs/plot_windows.py
 """

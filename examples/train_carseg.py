@@ -1,7 +1,7 @@
-"""The reference training: a U-Net segments what a car's camera sees.
+"""The reference training: a U-Net segments the images of a car's camera.
 
-Without arguments it trains on synthetic driving scenes with CARLA's 23 classes, which it writes
-once to a cache folder::
+Without arguments it trains on synthetic driving scenes with the 23 classes of CARLA, which are
+written once to a cache folder::
 
     python examples/train_carseg.py
 
@@ -14,14 +14,14 @@ On any two folders of images::
     python examples/train_carseg.py --image-dir photos --mask-dir labels --n-classes 5
 
 As in the reference: images of 96x128, Adam, cross-entropy, 40 epochs, batches of 32.
-Otherwise: everything reported is of held-out images, and the learning rate falls to zero,
-so that training does not collapse.
+Differences: all metrics are computed on held-out images, and the learning rate decays to zero, so
+that training does not collapse.
 
 A better model in the same time::
 
     python examples/train_carseg.py --recipe fast --epochs 100
 
-A run that was stopped or killed goes on with ``--resume``; without it, it starts again.
+``--resume`` continues a run that was stopped or killed; without it, the run starts again.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ import tensorflow as tf
 
 import unetv2
 
-# 160 of them train, five full batches: 40 epochs take less than 8 minutes on two cores.
+# 160 of them are for training, five full batches: 40 epochs take less than 8 minutes on two cores.
 N_SCENES = 198
 SCENE_SIZE = (480, 640)
-# Raised when the scenes change, so that nobody trains on a mixture.
+# Increased when the scenes change, so that old and new ones are not mixed.
 SCENES_VERSION = 1
 
 IMAGES_SHOWN = 4
@@ -51,7 +51,7 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
 class Task(NamedTuple):
-    """What is learned: folders, classes and how the pairs are split."""
+    """A learning task: folders, classes, and the split of the pairs."""
 
     train: tuple[Path, Path]
     held_out: tuple[Path, Path] | None
@@ -59,7 +59,7 @@ class Task(NamedTuple):
     ignore_class: int | None
 
     def dataset(self, subset: str, arguments: argparse.Namespace) -> tf.data.Dataset:
-        """Returns a subset; held-out folders serve as validation and test alike."""
+        """Returns a subset; held-out folders are used for both validation and test."""
         folders = self.train
         if self.held_out is not None and subset != "train":
             folders = self.held_out
@@ -80,28 +80,28 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = parser.add_argument_group("data; without any, synthetic scenes")
+    data = parser.add_argument_group("data (default: synthetic scenes)")
     data.add_argument("--data-dir", type=Path, help="folder with CameraRGB/ and CameraMask/")
     data.add_argument("--image-dir", type=Path, help="folder of images")
     data.add_argument("--mask-dir", type=Path, help="folder of masks")
-    data.add_argument("--val-image-dir", type=Path, help="held-out images; else a tenth each")
+    data.add_argument("--val-image-dir", type=Path, help="held-out images (default: a tenth each)")
     data.add_argument("--val-mask-dir", type=Path, help="held-out masks")
     data.add_argument("--n-classes", type=int, help="classes in --mask-dir")
     data.add_argument("--classes", choices=("carla", "camvid"), help="class names and colors")
     data.add_argument("--ignore-class", type=int, help="mask id of unlabeled pixels")
     parser.add_argument("--recipe", choices=unetv2.recipes.NAMES, default="reference")
     parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--batch-size", type=int, help="else the recipe's; the reference's is 32")
+    parser.add_argument("--batch-size", type=int, help="default: the recipe's, or 32")
     parser.add_argument(
         "--image-size", type=int, nargs=2, default=(96, 128), metavar=("HEIGHT", "WIDTH")
     )
     parser.add_argument("--filters", type=int, default=32, help="filters of the first block")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="auto: what is native here"
+        "--precision", choices=PRECISIONS, default="auto", help="auto: the native precision"
     )
     parser.add_argument("--output", type=Path, default=Path("runs/carseg"))
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --output")
     arguments = parser.parse_args(words)
     arguments.image_size = tuple(arguments.image_size)
     _check_arguments(parser, arguments)
@@ -124,7 +124,7 @@ def _check_arguments(parser: argparse.ArgumentParser, arguments: argparse.Namesp
 
 
 def find_task(arguments: argparse.Namespace) -> Task:
-    """Decides what is learned, writing the synthetic scenes if need be."""
+    """Returns the task, and writes the synthetic scenes if necessary."""
     tables = {"carla": unetv2.CARLA, "camvid": unetv2.CAMVID}
     classes = tables.get(arguments.classes, unetv2.CARLA)
     if arguments.n_classes and arguments.n_classes != len(classes):
@@ -138,12 +138,12 @@ def find_task(arguments: argparse.Namespace) -> Task:
         if arguments.val_image_dir:
             held_out = (arguments.val_image_dir, arguments.val_mask_dir)
     else:
-        root = arguments.data_dir or made_up_scenes(arguments.seed)
+        root = arguments.data_dir or synthetic_scenes(arguments.seed)
         folders = (root / "CameraRGB", root / "CameraMask")
     return Task(folders, held_out, classes, ignore_class)
 
 
-def made_up_scenes(seed: int) -> Path:
+def synthetic_scenes(seed: int) -> Path:
     """Returns the folder of the synthetic scenes, written on first use."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "unetv2"
     height, width = SCENE_SIZE
@@ -156,7 +156,7 @@ def made_up_scenes(seed: int) -> Path:
 
 
 def train(task: Task, arguments: argparse.Namespace) -> tuple[keras.Model, unetv2.Training]:
-    """Trains; returns the model of the best epoch and what was logged."""
+    """Trains; returns the model of the best epoch and the training."""
     recipe = unetv2.recipes.get(arguments.recipe)
     if arguments.batch_size:
         recipe = unetv2.recipes.get(recipe, batch_size=arguments.batch_size)
@@ -186,7 +186,7 @@ def train(task: Task, arguments: argparse.Namespace) -> tuple[keras.Model, unetv
     return model, training
 
 
-def measure(test: tf.data.Dataset, task: Task, output: Path) -> dict[str, Any]:
+def evaluate(test: tf.data.Dataset, task: Task, output: Path) -> dict[str, Any]:
     """Returns pixel accuracy, mean IoU and IoU per class on held-out images; writes a report."""
     evaluation = unetv2.evaluate(
         output / "model.keras", test, classes=task.classes, report=output / "report", progress=False
@@ -195,7 +195,7 @@ def measure(test: tf.data.Dataset, task: Task, output: Path) -> dict[str, Any]:
         "images": evaluation.n_images,
         "pixel_accuracy": evaluation.pixel_accuracy,
         "mean_iou": evaluation.mean_iou,
-        # A class that is neither there nor predicted has no IoU.
+        # A class that occurs neither in the masks nor in the predictions has no IoU.
         "iou_per_class": {
             name: None if np.isnan(value) else float(value)
             for name, value in zip(task.classes.names, evaluation.iou_per_class, strict=True)
@@ -204,18 +204,18 @@ def measure(test: tf.data.Dataset, task: Task, output: Path) -> dict[str, Any]:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Trains, measures on held-out images and draws."""
+    """Trains, evaluates on held-out images and plots."""
     arguments = parse_arguments(words)
     arguments.output.mkdir(parents=True, exist_ok=True)
     try:
         task = find_task(arguments)
         test = task.dataset("test", arguments)
         model, training = train(task, arguments)
-    # What is wrong with the data or the arguments says so itself; no traceback needed.
+    # The messages explain errors in the data or the arguments; no traceback is needed.
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
 
-    metrics = measure(test, task, arguments.output)
+    metrics = evaluate(test, task, arguments.output)
     (arguments.output / "metrics.json").write_text(
         json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
     )
@@ -236,7 +236,7 @@ def main(words: Sequence[str] | None = None) -> None:
         f"Held-out: pixel accuracy {metrics['pixel_accuracy']:.3f}, "
         f"mean IoU {metrics['mean_iou']:.3f} on {metrics['images']} images.\n"
         f"Report: {arguments.output}/report/report.html\n"
-        f"Model, figures and images: {arguments.output}/"
+        f"Model, plots and images: {arguments.output}/"
     )
 
 

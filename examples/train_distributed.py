@@ -113,7 +113,7 @@ def work(arguments: argparse.Namespace) -> None:
         (arguments.output / f"{arguments.name}.json").write_text(json.dumps(steps))
 
 
-def steps_a_second(arguments: argparse.Namespace, name: str, n: int) -> float:
+def steps_per_second(arguments: argparse.Namespace, name: str, n: int) -> float:
     """Trains with some workers and returns the median number of steps per second."""
     from local_workers import LocalWorkers, free_addresses
 
@@ -149,9 +149,9 @@ def main(words: Sequence[str] | None = None) -> None:
     alone = None
     if arguments.compare_steps:
         print("One worker, to compare with:", flush=True)
-        alone = steps_a_second(arguments, "alone", 1)
+        alone = steps_per_second(arguments, "alone", 1)
     print(f"{arguments.workers} workers:", flush=True)
-    together = steps_a_second(arguments, "workers", arguments.workers)
+    together = steps_per_second(arguments, "workers", arguments.workers)
     print(f"{arguments.workers} workers: {together:.2f} steps per second", end="")
     print("." if alone is None else f", one worker {alone:.2f}: {together / alone:.2f} times.")
     print(f"Model, logs and images: {arguments.output / 'workers'}")

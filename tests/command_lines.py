@@ -1,4 +1,4 @@
-"""The commands that the docs show, and the parsers that read their options."""
+"""The commands that the docs show, and the parsers of their options."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PROGRAMS = ("examples/", "benchmarks/")
 
 
 class Command(NamedTuple):
-    """A command of this project: its program and the words that follow it."""
+    """A command of this project: its program and arguments."""
 
     program: str  # "unetv2", "python -m MODULE" or "python FILE".
     words: tuple[str, ...]
@@ -39,13 +39,13 @@ class Command(NamedTuple):
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Yields the name and the text of all that shows commands."""
+    """Yields the name and the text of each file with commands."""
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *pages()]:
         yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
 
 
 def shown() -> Iterator[tuple[str, Command]]:
-    """Yields the commands in blocks, and where they stand."""
+    """Yields the commands in blocks, with the names of their files."""
     for name, text in texts():
         blocks = [(kind, block) for _, kind, block in _BLOCK.findall(text)]
         for kind, block in [*blocks, *_FENCE.findall(text)]:
@@ -54,7 +54,7 @@ def shown() -> Iterator[tuple[str, Command]]:
 
 
 def mentioned() -> Iterator[tuple[str, Command]]:
-    """Yields the commands within sentences and tables, maybe without their arguments."""
+    """Yields the commands in sentences and tables, possibly without arguments."""
     for name, text in texts():
         # In headings of reStructuredText backticks are escaped.
         for _, code in re.findall(r"(?<!`)(`{1,2})([^`]+)\1(?!`)", text.replace("\\`", "`")):
@@ -63,18 +63,18 @@ def mentioned() -> Iterator[tuple[str, Command]]:
 
 
 def options() -> Iterator[tuple[str, str]]:
-    """Yields the options that sentences name without a command."""
+    """Yields the options that appear in sentences without a command."""
     for name, text in texts():
         for option in re.findall(r"(?<!`)`{1,2}(--[\w-]+)(?: [^`]*)?`{1,2}(?!`)", text):
             yield name, option
 
 
 def _lines(block: str, *, prompted: bool) -> Iterator[str]:
-    """Yields what is typed in a block, each command in one line."""
+    """Yields the commands of a block, one line each."""
     lines = iter(inner.strip() for inner in block.splitlines())
     for line in lines:
         if prompted and not _PROMPT.match(line):
-            continue  # What a command prints.
+            continue  # Output of a command.
         line = _PROMPT.sub("", line)
         while line.endswith("\\"):
             line = f"{line[:-1]} {next(lines)}"
@@ -85,7 +85,7 @@ def commands(line: str) -> Iterator[Command]:
     """Yields this project's commands in a line of a shell."""
     if "unetv2" not in line and "python" not in line:
         return
-    # Any value does for a variable, but a part and their count go together.
+    # A variable may have any value, but a shard needs a valid index and count.
     words = re.sub(r"(\$\{?\w+\}?)/(\$\{?\w+\}?)", "0/1", line)
     words = re.sub(r"\$\{?\w+\}?", "0", words)
     lexer = shlex.shlex(words, posix=True, punctuation_chars="();&|")
@@ -102,7 +102,7 @@ def commands(line: str) -> Iterator[Command]:
 
 
 def _command(words: list[str]) -> Command | None:
-    """Returns what words call, if that is a program of this project."""
+    """Returns the command in a list of words, if it is a program of this project."""
     while words and ("=" in words[0] or words[0].startswith("-") or words[0] in _STARTERS):
         words = words[1:]
     name = PurePosixPath(words[0]).name if words else ""
@@ -118,14 +118,14 @@ def _command(words: list[str]) -> Command | None:
 
 
 class _Found(BaseException):
-    """Carries a parser out of the program that was about to use it."""
+    """Returns a parser from the program that created it."""
 
 
 @functools.cache
 def parser(program: str) -> argparse.ArgumentParser:
-    """Returns what reads the words of a program.
+    """Returns the argument parser of a program.
 
-    The program itself makes it, and is stopped when it comes to use it.
+    The program is run until it parses its arguments.
     """
 
     def stop(self: argparse.ArgumentParser, *_: object, **__: object) -> None:
@@ -135,7 +135,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     if target.endswith(".py"):
         assert (ROOT / target).is_file(), f"there is no {target}"
         if "ArgumentParser(" not in (ROOT / target).read_text(encoding="utf-8"):
-            # It takes its words as they are, and must not be run to be asked.
+            # It uses its arguments as they are, so it must not be run.
             anything = argparse.ArgumentParser()
             anything.add_argument("words", nargs="*")
             return anything
@@ -150,11 +150,11 @@ def parser(program: str) -> argparse.ArgumentParser:
                 runpy.run_module(target, run_name="__main__", alter_sys=True)
         except _Found as found:
             return found.args[0]
-    raise AssertionError(f"`{program}` reads no words")
+    raise AssertionError(f"`{program}` parses no arguments")
 
 
 def subcommands(whole: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Returns the parsers of a program's commands by name, none for most programs."""
+    """Returns the parsers of the subcommands of a program by name."""
     return {
         name: command
         for action in whole._actions
@@ -164,19 +164,19 @@ def subcommands(whole: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
 
 
 def known_options(command: Command) -> set[str]:
-    """Returns the options that a command may have."""
+    """Returns all options of the program of a command."""
     whole = parser(command.program)
     inner = subcommands(whole).get(command.words[0] if command.words else "", whole)
     return {option for action in inner._actions for option in action.option_strings}
 
 
 def asked_options(command: Command) -> set[str]:
-    """Returns the options that a command has."""
+    """Returns the options in a command."""
     return {word.split("=")[0] for word in command.words if re.match(r"--[a-z]", word)}
 
 
 def complaint(command: Command) -> str:
-    """Returns what the parser says against a command, nothing if it takes it."""
+    """Returns the error of the parser for a command, or an empty text."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:

@@ -1,4 +1,4 @@
-"""What all tests share: no chance, and small images on disk."""
+"""Settings and fixtures of all tests: determinism, and small images on disk."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-# TensorFlow sets it to 1 as it loads, which a command that a test starts would take for a choice of
-# its user.
+# TensorFlow sets it to 1 when it is loaded. A command that a test starts would inherit that as the
+# choice of its user.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 settings.register_profile(
     "unetv2",
-    # The same examples in every run, and time never decides.
+    # The same examples in every run, without time limits.
     derandomize=True,
     deadline=None,
     max_examples=15,
@@ -29,7 +29,7 @@ settings.register_profile(
 )
 settings.load_profile("unetv2")
 
-# A suite that a shell starts in the background has Ctrl-C ignored, and so would all its children.
+# A shell starts background processes with Ctrl-C ignored, which their children inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WritePairs = Callable[..., tuple[Path, Path]]
@@ -42,7 +42,7 @@ def save(array: np.ndarray, path: Path, **options: object) -> Path:
     return path
 
 
-# Where each pass of an interlaced PNG starts and how far it steps: row, column, row, column.
+# Start (row, column) and step (rows, columns) of each pass of an interlaced PNG.
 ADAM7 = (
     (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
     (1, 0, 2, 1),
@@ -50,7 +50,7 @@ ADAM7 = (
 
 
 def png(pixels: np.ndarray, bits: int, *, interlaced: bool = False) -> bytes:
-    """Writes a PNG after its specification: what Pillow reads but does not write.
+    """Returns a PNG of a kind that Pillow can read, but not write.
 
     Gray ``(height, width)`` of 1, 2, 4, 8 or 16 bits, or RGB ``(height, width, 3)`` of 8 or 16.
     """
@@ -108,7 +108,7 @@ def write_pairs(tmp_path: Path) -> WritePairs:
 
 @pytest.fixture
 def write(tmp_path: Path) -> WritePairs:
-    """Writes masks of 24x32, each with an image of its own, and returns the two folders."""
+    """Writes masks of 24x32 and an image for each, and returns the two folders."""
 
     def write(
         *masks: Any, images: list[np.ndarray] | None = None, names: Sequence[str] | None = None

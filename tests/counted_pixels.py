@@ -26,24 +26,24 @@ COUNTS = st.integers(2, 5).flatmap(
 
 def batch(seed, n_classes=4, ignored=0.0, ignore_class=255):
     rng = np.random.default_rng(seed)
-    truth = rng.integers(0, n_classes, (2, 5, 6, 1))
-    truth[rng.random(truth.shape) < ignored] = ignore_class
-    return truth, rng.random((2, 5, 6, n_classes)).astype("float32")
+    y_true = rng.integers(0, n_classes, (2, 5, 6, 1))
+    y_true[rng.random(y_true.shape) < ignored] = ignore_class
+    return y_true, rng.random((2, 5, 6, n_classes)).astype("float32")
 
 
-def counted(truth, scores, n_classes, ignore_class=255):
+def counted(y_true, scores, n_classes, ignore_class=255):
     """Counts pixel by pixel."""
     counts = np.zeros((n_classes, n_classes))
-    for true, predicted in zip(truth.ravel(), scores.argmax(-1).ravel(), strict=True):
+    for true, predicted in zip(y_true.ravel(), scores.argmax(-1).ravel(), strict=True):
         if true != ignore_class:
             counts[true, predicted] += 1
     return counts
 
 
 def pixels(counts):
-    """Returns truth and one-hot scores that have these counts."""
-    truth, predicted = np.indices(np.shape(counts)).reshape(2, -1).repeat(np.ravel(counts), axis=1)
-    return truth, np.eye(len(counts), dtype="float32")[predicted]
+    """Returns y_true and one-hot scores that have these counts."""
+    y_true, predicted = np.indices(np.shape(counts)).reshape(2, -1).repeat(np.ravel(counts), axis=1)
+    return y_true, np.eye(len(counts), dtype="float32")[predicted]
 
 
 def numbers(result):

@@ -1,4 +1,4 @@
-"""Says whether a text that the docs quote is one that the code can still say.
+"""Finds out whether the code can produce an error text that the docs quote.
 
 The texts that the code can say are read from its source: each string and f-string of ``unetv2/``
 is a template, values in it are gaps. A quote fits a template if its words are the template's, with
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from raising import trees
 
-# What stands in a template for a value, and for what somebody else's exception says.
+# Placeholders in a template for a value, and for the text of another exception.
 GAP, FOREIGN = "\0", "\1"
 _GAPS = re.compile(f"[{GAP}{FOREIGN}]")
 _PLAIN = re.compile(r"[A-Za-z][a-z']*[,.;:]?")
@@ -32,7 +32,7 @@ _LONGEST_VALUE = 12
 
 
 class Scope(NamedTuple):
-    """What the names in a function, and in its module, are assigned."""
+    """The values that are assigned to names in a function and in its module."""
 
     assigned: dict[str, list[ast.expr]]
     changed: set[str]
@@ -59,7 +59,7 @@ def _scope(tree: ast.AST, around: Scope | None = None) -> Scope:
 
 
 def _variants(node: ast.expr | None, scope: Scope, depth: int = 4) -> list[str]:
-    """Returns the texts that an expression can be, as far as the source tells."""
+    """Returns the possible texts of an expression, as far as the source shows."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float):
         return [str(node.value)]
     if isinstance(node, ast.JoinedStr):
@@ -100,7 +100,7 @@ def _joined(parts: list[list[str]]) -> list[str]:
 
 
 def _texts(tree: ast.AST, scope: Scope) -> Iterator[str]:
-    """Yields the texts of all strings below a node but docstrings."""
+    """Yields the texts of all strings below a node except docstrings."""
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
             continue
@@ -112,7 +112,7 @@ def _texts(tree: ast.AST, scope: Scope) -> Iterator[str]:
 
 @functools.cache
 def templates() -> tuple[tuple[str, ...], ...]:
-    """Returns all texts of the code as words, those of one plain word at least."""
+    """Returns all texts of the code with at least one plain word, split into words."""
     found = set()
     for tree in trees().values():
         for text in _texts(tree, _scope(tree)):
@@ -125,13 +125,13 @@ def templates() -> tuple[tuple[str, ...], ...]:
 
 @functools.cache
 def _corpus() -> str:
-    """Returns all that fills gaps: other texts of the code, and those of the system's errors."""
+    """Returns the texts that can fill gaps: texts of the code and of system errors."""
     system = "\n".join(map(os.strerror, errno.errorcode))
     return "\n".join([" ".join(words) for words in templates()] + [system, system.lower()])
 
 
 def explained(quote: str, *, whole: bool = True) -> bool:
-    """Says whether the code can say what is quoted.
+    """Returns whether the code can produce a quoted text.
 
     Args:
         quote: str. The text, ``...`` where something is left out.
@@ -147,14 +147,14 @@ def explained(quote: str, *, whole: bool = True) -> bool:
 
 
 def _without_dots(word: str) -> list[str]:
-    """Returns a word, and apart from it the ``...`` that it ends with."""
+    """Splits a word and the ``...`` at its end."""
     if set(word) == {"."} and len(word) > 2:
         return ["..."]
     return [word[:-3], "..."] if word.endswith("...") else [word]
 
 
-class Way(NamedTuple):
-    """A way to lay words over a template's, from some place to the end."""
+class Alignment(NamedTuple):
+    """An alignment of words with those of a template, from a position to the end."""
 
     filling: tuple[str, ...] = ()  # What fills gaps, "|" between one and the next.
     run: int = 0  # How many of the template's own words follow each other here,
@@ -162,55 +162,67 @@ class Way(NamedTuple):
 
 
 def _fits(words: list[str], template: tuple[str, ...], needed: int, whole: bool) -> bool:
-    """Says whether words are a template's, ``needed`` of its own following each other."""
-    # A part may end within a sentence, but has nothing that only somebody else knows.
+    """Returns whether words match a template, with ``needed`` consecutive words of its own."""
+    # A part may end within a sentence, but must not contain unknown texts.
     last = None if whole else len(words) - 2
     if not whole:
         template = tuple(word.replace(FOREIGN, GAP) for word in template)
 
     @functools.cache
-    def best(at: int, of: int) -> Way | None:
+    def best(at: int, of: int) -> Alignment | None:
         if at == len(words) and of == len(template):
-            return Way()
+            return Alignment()
         word = words[at] if at < len(words) else ""
         own = template[of] if of < len(template) else ""
-        ways = []
+        alignments = []
         if word == "...":
-            ways.append(best(at + 1, of))
+            alignments.append(best(at + 1, of))
         if own and (word == "..." or _is_gap(own)):
-            ways.append(_filled(best(at, of + 1), "|"))
+            alignments.append(_filled(best(at, of + 1), "|"))
         if word and _is_gap(own):
-            ways.append(_filled(best(at + 1, of), "|" if FOREIGN in own else word))
+            alignments.append(_filled(best(at + 1, of), "|" if FOREIGN in own else word))
         elif word and _GAPS.search(own):
             # A value may be several words.
             for end in range(at + 1, min(at + _LONGEST_VALUE, len(words)) + 1):
                 match = _match(own, " ".join(words[at:end]), ends=end - 1 == last, whole=whole)
                 if match:
                     filling = [] if FOREIGN in own else match.groups()
-                    ways.append(_filled(best(end, of + 1), "|", *filling, "|"))
+                    alignments.append(_filled(best(end, of + 1), "|", *filling, "|"))
         elif word and _match(own, word, ends=at == last, whole=whole):
             rest = best(at + 1, of + 1)
             if rest is not None:
                 run = rest.run + 1
                 rest = _filled(rest, "|")
-                ways.append(rest._replace(run=run, longest=max(rest.longest, run)))
-        # The first run of words may go on to the left.
-        found = [way for way in ways if way is not None and all(map(_is_known, _runs(way)[1:]))]
+                alignments.append(rest._replace(run=run, longest=max(rest.longest, run)))
+        # The first run of words may continue to the left.
+        found = [
+            alignment
+            for alignment in alignments
+            if alignment is not None and all(map(_is_known, _runs(alignment)[1:]))
+        ]
         return max(found, default=None, key=lambda way: (way.longest, way.run))
 
-    way = best(0, 0)
-    return way is not None and way.longest >= needed and all(map(_is_known, _runs(way)))
+    alignment = best(0, 0)
+    return (
+        alignment is not None
+        and alignment.longest >= needed
+        and all(map(_is_known, _runs(alignment)))
+    )
 
 
-def _filled(way: Way | None, *filling: str) -> Way | None:
-    return None if way is None else way._replace(filling=(*filling, *way.filling), run=0)
+def _filled(alignment: Alignment | None, *filling: str) -> Alignment | None:
+    return (
+        None
+        if alignment is None
+        else alignment._replace(filling=(*filling, *alignment.filling), run=0)
+    )
 
 
 def _match(own: str, text: str, *, ends: bool, whole: bool) -> re.Match[str] | None:
-    """Matches a template's word, which may hold gaps, with what a quote has in its place."""
+    """Matches a word of a template, which may contain gaps, with a word of a quote."""
     if "..." in text and not _GAPS.search(own):
         return re.fullmatch(".*".join(map(re.escape, text.split("..."))), own)
-    # A part may leave out a value, `name` for `name`=5, and how the sentence goes on.
+    # A part may omit a value, `name` for `name`=5, and the rest of the sentence.
     patterns = [own] if whole else [own, re.sub(f"={_GAPS.pattern}", "", own)]
     if ends:
         patterns += [pattern.rstrip(_ENDS) for pattern in patterns]
@@ -225,10 +237,10 @@ def _is_gap(word: str) -> bool:
     return bool(word) and not _GAPS.sub("", word).strip(_ENDS)
 
 
-def _runs(way: Way) -> list[list[str]]:
-    """Returns the plain words that fill gaps, those together that follow each other."""
+def _runs(alignment: Alignment) -> list[list[str]]:
+    """Returns the runs of consecutive plain words that fill gaps."""
     runs: list[list[str]] = [[]]
-    for word in " ".join(way.filling).split():
+    for word in " ".join(alignment.filling).split():
         if _PLAIN.fullmatch(word):
             runs[-1].append(word)
         else:
@@ -237,7 +249,7 @@ def _runs(way: Way) -> list[list[str]]:
 
 
 def _is_known(run: list[str]) -> bool:
-    """Says whether plain words stand somewhere, three and more of them in a piece."""
+    """Returns whether plain words occur somewhere, three and more of them consecutively."""
     while len(run) > 2:
         known = [n for n in range(3, len(run) + 1) if _says(" ".join(run[:n]))]
         if not known:

@@ -1,4 +1,4 @@
-"""Which exceptions the package's modules raise, as their source says."""
+"""Exceptions that the modules of the package raise, according to their source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def trees() -> dict[str, ast.Module]:
 
 @functools.cache
 def below(module: str) -> frozenset[str]:
-    """Returns a module and all of the package that it imports, and these import."""
+    """Returns a module and the modules of the package that it imports, also indirectly."""
     found, todo = set(), [module]
     while todo:
         name = todo.pop()
@@ -47,7 +47,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 @functools.cache
 def raised_in(module: str) -> frozenset[str]:
-    """Returns the names of the exceptions that a module makes, or is told of and passes on."""
+    """Returns the names of the exceptions that a module creates or re-raises."""
     found = set()
     for node in ast.walk(trees()[module]):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -61,7 +61,7 @@ def raised_in(module: str) -> frozenset[str]:
 
 
 def _passes_on(handler: ast.ExceptHandler) -> bool:
-    """Says whether a handler raises what it caught, or `type(error)(...)`."""
+    """Returns whether a handler raises the caught exception, or `type(error)(...)`."""
     return any(
         isinstance(node, ast.Raise) and (node.exc is None or "type(" in ast.unparse(node.exc))
         for node in ast.walk(handler)
@@ -70,7 +70,7 @@ def _passes_on(handler: ast.ExceptHandler) -> bool:
 
 @functools.cache
 def exceptions() -> dict[str, tuple[str, ...]]:
-    """Returns the names of all exceptions, each with those that it is one of."""
+    """Returns the names of all exceptions, each with those of its base classes."""
     found = {
         name: tuple(base.__name__ for base in thing.__mro__)
         for name, thing in vars(builtins).items()

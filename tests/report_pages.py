@@ -1,17 +1,19 @@
-"""A report's page, read back."""
+"""Parses the HTML of a report."""
 
 from __future__ import annotations
 
+import math
 import re
 from html.parser import HTMLParser
 
 import unetv2
+from unetv2.evaluation.report import interval
 
 VOID = {"meta", "link", "img", "input", "br"}
 
 
 class Page(HTMLParser):
-    """Reads a page, and refuses elements that are not closed in order."""
+    """Collects elements and text; fails if elements are not closed in order."""
 
     def __init__(self, html):
         super().__init__()
@@ -44,6 +46,11 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
+
+
+def interval_text(low, high, **options):
+    low, high = (None if math.isnan(bound) else bound for bound in (low, high))
+    return interval({"low": low, "high": high}, **options)
 
 
 def written(evaluations, path, **options):

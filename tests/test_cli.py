@@ -27,12 +27,12 @@ def test_check_returns_1_with_errors(folders, capsys):
     assert "error: out_of_range (3)" in capsys.readouterr().out
 
 
-def test_json_is_all_that_stdout_gets(folders, capsys):
+def test_stdout_contains_only_json(folders, capsys):
     assert main(["check", *folders, "--json", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out)["n_pairs"] == 3
 
 
-def test_every_option_reaches_the_validation(folders, capsys, tmp_path):
+def test_every_option_reaches_check_dataset(folders, capsys, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("name,red,green,blue\nsky,0,0,0\nroad,1,1,1\n")
     words = ["check", *folders, "--classes", str(table), "--ignore-class", "2", "--json"]
@@ -45,7 +45,7 @@ def test_every_option_reaches_the_validation(folders, capsys, tmp_path):
     assert (tmp_path / "report" / "report.txt").exists()
 
 
-def test_ids_are_mapped_and_the_split_and_the_limit_are_the_callers(folders, capsys):
+def test_label_map_split_and_max_pixels(folders, capsys):
     words = ["check", *folders, "--json", "--n-classes", "2", "--split", "0", "0.5", "0.5"]
     assert main([*words, "--label-map", "2:1", "--label-map", "1:0", "--label-map", "0:0"]) == 0
     content = json.loads(capsys.readouterr().out)
@@ -56,7 +56,7 @@ def test_ids_are_mapped_and_the_split_and_the_limit_are_the_callers(folders, cap
     assert "must have at most `max_pixels`=100 pixels" in capsys.readouterr().out
 
 
-def test_channels_are_those_of_the_arrays(tmp_path, capsys):
+def test_channels_must_match_the_arrays(tmp_path, capsys):
     for number in range(2):
         for name, shape in (("images", (4, 6, 5)), ("masks", (4, 6))):
             (tmp_path / name).mkdir(exist_ok=True)
@@ -70,7 +70,7 @@ def test_channels_are_those_of_the_arrays(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["carla", "camvid", "cityscapes", "pascal_voc"])
-def test_tables_have_names(folders, capsys, name):
+def test_class_tables_can_be_named(folders, capsys, name):
     assert main(["check", *folders, "--classes", name]) == 0
     assert "warning: absent_class (1)" in capsys.readouterr().out
 
@@ -85,7 +85,7 @@ def test_tables_have_names(folders, capsys, name):
         (["--group-by", "("], "`--group-by` must be a regular expression"),
         (["--channels", "0"], "`--channels` must be a positive integer"),
         (["--max-pixels", "0"], "`--max-pixels` must be a positive integer"),
-        (["--split", "1", "1", "1"], "`--split` must be three "),
+        (["--split", "1", "1", "1"], "`--split` must be three"),
         (["--label-map", "1:0", "--label-map", "1:2"], "`--label-map` must name an id once"),
         (
             ["--label-map", "1:0", "--encoding", "binary"],
@@ -111,7 +111,7 @@ def test_wrong_usage_returns_2(capsys, words):
 
 
 @pytest.mark.parametrize("word", ["7", "7:", "a:b", "7:0:1", "7=0"])
-def test_a_label_map_that_is_none_returns_2(folders, capsys, word):
+def test_an_invalid_label_map_returns_2(folders, capsys, word):
     assert main(["check", *folders, "--label-map", word]) == 2
     message = f"argument --label-map: must be two ids, OLD:NEW, such as 7:0. Received: {word!r}."
     assert message in capsys.readouterr().err
@@ -130,7 +130,7 @@ def test_an_interruption_is_one_line_and_returns_130(folders, capsys, monkeypatc
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("unetv2.cli.check.check_dataset", interrupted)
+    monkeypatch.setattr("unetv2.check_dataset", interrupted)
     assert main(["check", *folders]) == 130
     assert capsys.readouterr().err.startswith("\ninterrupted: ")
 
@@ -140,18 +140,21 @@ def test_the_module_is_the_command(folders):
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert json.loads(done.stdout)["n_pairs"] == 3
-    # Nor what TensorFlow says at its start.
+    # No messages of TensorFlow either.
     assert done.stderr == ""
 
 
 def test_train_trains_and_resumes(folders, tmp_path, capsys):
     words = ["train", *folders, "--n-classes", "23", "--image-size", "12", "16", "--filters", "2"]
     words += ["--val-images", folders[0], "--val-masks", folders[1]]
-    words += ["--output", str(tmp_path / "run")]
+    words += ["--output", str(tmp_path / "run"), "--recipe", "reference"]
     assert main([*words, "--epochs", "1"]) == 0
     assert "Best validation mean IoU" in capsys.readouterr().out
     assert main([*words, "--epochs", "1"]) == 2
-    assert "Pass --resume to continue it, --overwrite to remove it" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "error: `--output` must" in err
+    assert "--resume" in err
+    assert "--overwrite" in err
     assert main([*words, "--epochs", "2", "--resume"]) == 0
     assert len((tmp_path / "run" / "history.csv").read_text(encoding="utf-8").splitlines()) == 3
 
@@ -159,6 +162,7 @@ def test_train_trains_and_resumes(folders, tmp_path, capsys):
 def test_train_needs_no_number_of_classes_for_black_and_white(write, tmp_path, capsys):
     folders = write(*[np.repeat(np.uint8([[0, 255]]), 16, axis=1).repeat(24, axis=0)] * 3)
     words = ["train", *map(str, folders), "--encoding", "binary", "--epochs", "1", "--quiet"]
+    words += ["--recipe", "reference"]
     words += ["--image-size", "12", "16", "--filters", "2", "--output", str(tmp_path / "run")]
     words += ["--val-images", str(folders[0]), "--val-masks", str(folders[1])]
     assert main([*words, "--n-classes", "3"]) == 2
@@ -166,7 +170,7 @@ def test_train_needs_no_number_of_classes_for_black_and_white(write, tmp_path, c
     assert main(words) == 0
 
 
-def test_train_says_what_is_missing(folders, tmp_path, capsys):
+def test_train_reports_missing_options(folders, tmp_path, capsys):
     words = ["train", *folders, "--output", str(tmp_path / "run")]
     assert main(words) == 2
     assert "`--n-classes` or `--classes` must be given" in capsys.readouterr().err

@@ -26,18 +26,18 @@ def test_it_prints_the_table(words, capsys):
     assert main(words) == 0
     out, err = capsys.readouterr()
     assert "Mean IoU" in out
-    assert "4 images, measured at the masks' own size." in out
+    assert "4 images, evaluated at the masks' own size." in out
     assert err == ""
 
 
-def test_json_is_all_that_stdout_gets(words, capsys):
+def test_stdout_is_json(words, capsys):
     assert main([*words, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     expected = unetv2.evaluate(words[1], words[2:4], progress=False)
-    assert content["figures"] == expected.as_dict()["figures"]
+    assert content["metrics"] == expected.as_dict()["metrics"]
 
 
-def test_the_report_lies_in_its_folder_and_another_one_is_compared_with_it(words, capsys, tmp_path):
+def test_a_report_is_written_and_compared_with_another_one(words, capsys, tmp_path):
     folder = tmp_path / "report"
     assert main([*words, "--report", str(folder), "--json"]) == 0
     out, err = capsys.readouterr()
@@ -49,7 +49,7 @@ def test_the_report_lies_in_its_folder_and_another_one_is_compared_with_it(words
     assert unetv2.Evaluation.load(other).n_images == 4
 
 
-def test_every_option_reaches_the_evaluation(words, capsys, tmp_path):
+def test_all_options_are_passed(words, capsys, tmp_path):
     (tmp_path / "table.csv").write_text(TABLE)
     options = ["--classes", str(tmp_path / "table.csv"), "--json"]
     options += ["--label-map", "2:0", "--label-map", "0:0"]
@@ -63,14 +63,14 @@ def test_every_option_reaches_the_evaluation(words, capsys, tmp_path):
     assert content["ignore_class"] == 7
     settings = content["settings"]
     assert (settings["boundary_tolerance"], settings["seed"]) == (3, 5)
-    assert settings["reading"]["label_map"] == {"2": 0, "0": 0}
-    assert settings["reading"]["subset"] == "test"
+    assert settings["data_options"]["label_map"] == {"2": 0, "0": 0}
+    assert settings["data_options"]["subset"] == "test"
     assert main([*words, "--json", "--boundary-tolerance", "0.25"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["settings"]["boundary_tolerance"] == 0.25
 
 
-def test_what_is_left_out_is_the_models(words, capsys, tmp_path):
+def test_omitted_options_are_those_of_the_model(words, capsys, tmp_path):
     model = unetv2.build_unetv2((12, 16, 3), 3, filters=2, depth=2, seed=0)
     model.preprocessing = unetv2.Preprocessing(
         image_size=(12, 16), label_map={0: 0, 2: 0}, mask_suffix="_label"
@@ -82,14 +82,14 @@ def test_what_is_left_out_is_the_models(words, capsys, tmp_path):
         mask.rename(mask.with_name(f"{mask.stem}_label.png"))
     assert main([*words, "--json"]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]
-    assert settings["reading"] == {"label_map": {"0": 0, "2": 0}, "mask_suffix": "_label"}
+    assert settings["data_options"] == {"label_map": {"0": 0, "2": 0}, "mask_suffix": "_label"}
     assert settings["as_in_training"] == ["label_map", "mask_suffix"]
     assert main([*words, "--json", "--label-map", "2:1", "--label-map", "1:1"]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]
-    assert settings["reading"]["label_map"] == {"2": 1, "1": 1}
+    assert settings["data_options"]["label_map"] == {"2": 1, "1": 1}
 
 
-def test_shards_are_parts_of_the_pairs(words, capsys, tmp_path):
+def test_shards_merge_to_the_whole(words, capsys, tmp_path):
     parts = []
     for index in range(2):
         folder = str(tmp_path / str(index))
@@ -119,7 +119,7 @@ def test_wrong_arguments_return_2(words, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
-def test_a_missing_model_and_a_wrong_mask_are_one_line(words, capsys, tmp_path):
+def test_errors_are_one_line(words, capsys, tmp_path):
     missing = [*words[:1], str(tmp_path / "none.keras"), *words[2:]]
     assert main(missing) == 2
     assert "`MODEL` must be a file" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What the library says of its arguments reads as the command is typed."""
+"""Messages of the library name the options of the command."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def wording():
         ("Pass label_map={7: 0, 254: -1}.", "Pass --label-map 7:0 --label-map 254:-1."),
         ("(image_size=0.5) is", "(--image-size 0.5) is"),
         ("Call it with `resume=True`.", "Call it with `--resume`."),
-        # As a value, which else would be an option.
+        # With `=`, because the value would otherwise be parsed as an option.
         ("Pass precision='-int8'.", "Pass --precision=-int8."),
-        # What is somebody else's stays.
+        # Other texts are unchanged.
         ("`model.preprocessing` tells", "`model.preprocessing` tells"),
         ("Call `train(model, resume=True)`.", "Call `train(model, resume=True)`."),
         ("'runs/resume=True/model.keras' is", "'runs/resume=True/model.keras' is"),
@@ -51,23 +51,23 @@ def wording():
         ("one ` alone, resume=True", "one ` alone, resume=True"),
     ],
 )
-def test_arguments_are_named_as_they_are_typed(wording, text, expected):
+def test_arguments_are_replaced_by_options(wording, text, expected):
     assert wording.of(text) == expected
 
 
 @given(text=st.text(alphabet="`= (),.'_ab\n"))
-def test_what_names_no_argument_stays(wording, text):
+def test_text_without_arguments_is_unchanged(wording, text):
     assert wording.of(text) == text
 
 
-def test_a_word_may_come_to_mean_another():
+def test_names_may_change_later():
     names = {"image_dir": "IMAGES"}
     wording = Wording(argparse.ArgumentParser(), names)
     names["image_dir"] = "--val-images"
     assert wording.of("`image_dir` must exist.") == "`--val-images` must exist."
 
 
-def test_no_command_calls_an_option_what_it_has_not():
+def test_the_names_of_every_command_are_its_options():
     for name, command in subcommands(parser()).items():
         options = {
             word
@@ -79,7 +79,7 @@ def test_no_command_calls_an_option_what_it_has_not():
             assert word in options or word in ("IMAGES", "MASKS"), (name, word)
 
 
-def test_the_folders_of_the_validation_are_told_apart(write_pairs, tmp_path, capsys):
+def test_errors_name_the_folders_of_the_validation(write_pairs, tmp_path, capsys):
     images, masks = map(str, write_pairs(n=3, n_classes=3))
     words = ["train", images, masks, "--n-classes", "3", "--output", str(tmp_path / "run")]
     assert main([*words, "--val-images", "nowhere", "--val-masks", masks]) == 2
@@ -88,7 +88,7 @@ def test_the_folders_of_the_validation_are_told_apart(write_pairs, tmp_path, cap
     assert "error: `IMAGES` must be an existing folder" in capsys.readouterr().err
 
 
-def test_warnings_are_in_the_command_s_words(write_pairs, tmp_path, capsys):
+def test_warnings_name_options(write_pairs, tmp_path, capsys):
     images, _ = write_pairs(n=1, size=(24, 32))
     model = tmp_path / "model.keras"
     network().save(model)
@@ -98,7 +98,7 @@ def test_warnings_are_in_the_command_s_words(write_pairs, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("shard", ["2/2", "-1/2", "0/0", "1", "a/b"])
-def test_a_shard_that_is_none_is_wrong_usage(shard, capsys):
+def test_an_invalid_shard_is_wrong_usage(shard, capsys):
     for words in (["predict", "m.keras", "images", "--output", "o"], ["evaluate", "m", "i", "k"]):
         assert main([*words, f"--shard={shard}"]) == 2
         message = f"must be INDEX/COUNT, such as 0/8, and 7/8 for the last. Received: '{shard}'."

@@ -1,4 +1,4 @@
-"""The API pages hold what is public, and docstrings tell the truth about their arguments."""
+"""The API pages list all public names, and docstrings agree with signatures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from raising import below, exceptions, raised_by, raised_in
 PUBLIC = dict(public())
 CALLABLES = dict(callables())
 CLASSES = [name for name, thing in CALLABLES.items() if inspect.isclass(thing)]
-# What a formula of a loss overrides, for those who write one: not for those who use it.
+# Methods that a new loss overrides; users of a loss do not call them.
 HOOKS = {"class_losses", "image_values", "pooled", "sum_groups"}
 
 every_callable = pytest.mark.parametrize("name", CALLABLES)
@@ -37,7 +37,7 @@ def is_layer(cls):
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_name_stands_on_one_api_page(name):
+def test_every_public_name_is_on_one_api_page(name):
     found = entries().get(name, [])
     assert len(found) == 1, f"{name} has {len(found)} entries in docs/api/, and needs one"
     if found[0].kind == "data":
@@ -56,7 +56,7 @@ def test_an_api_page_shows_every_member_of_a_class(name):
     cls = CALLABLES[name]
     shown = set(listed_members(entries()[name][0], cls))
     assert shown <= set(dir(cls)), f"{name} has no {sorted(shown - set(dir(cls)))}"
-    # What Keras knows by the same name, Keras documents.
+    # Keras documents its own members.
     foreign = {member for base in cls.__mro__ if not is_ours(base) for member in dir(base)}
     missing = set(own_members(cls)) - shown - foreign - HOOKS
     assert not missing, f"docs/api/ does not show {sorted(missing)} of {name}"
@@ -69,33 +69,33 @@ def test_every_shown_member_has_a_docstring(name):
 
 
 @every_callable
-def test_every_callable_says_in_a_line_what_it_is(name):
+def test_every_callable_has_a_summary_line(name):
     summary, *rest = sections(CALLABLES[name])[""].splitlines() or [""]
     assert summary.endswith("."), f"the first line of {name} is no sentence: {summary!r}"
     assert not rest or not rest[0], f"the first line of {name} goes on in the second"
 
 
 @every_callable
-def test_documented_arguments_are_those_of_the_signature_in_its_order(name):
+def test_documented_arguments_agree_with_the_signature(name):
     thing = CALLABLES[name]
     told = sections(thing)
     documented = described(told.get("Args", ""))
     if dataclasses.is_dataclass(thing) and "Args" not in told:
-        # A result, which nobody makes by hand.
+        # A result, which users do not create.
         documented = described(told.get("Attributes", ""))
     if name.endswith((".call", ".__call__")):
-        # The class tells about them.
+        # The class documents them.
         return
     assert list(documented) == arguments(thing), name
     for argument, text in documented.items():
         assert text, f"{name} says nothing about `{argument}`"
         if argument.startswith("*"):
-            # Honest only if it names what takes them.
+            # It must refer to the function that takes them.
             assert "`" in text, f"{name} does not say whose arguments `{argument}` are"
 
 
 @every_class
-def test_call_arguments_are_those_of_the_call_in_its_order(name):
+def test_documented_call_arguments_agree_with_the_signature(name):
     cls = CALLABLES[name]
     call = inspect.getattr_static(cls, "call" if is_layer(cls) else "__call__", None)
     documented = described(sections(cls).get("Call arguments", ""))
@@ -118,14 +118,14 @@ def test_documented_attributes_exist(name):
 
 
 @every_callable
-def test_what_returns_something_says_so(name):
+def test_return_values_are_documented(name):
     thing = CALLABLES[name]
     if inspect.isclass(thing):
         return
     told = sections(thing)
     annotation = inspect.signature(thing).return_annotation
     returns = annotation not in (None, "None", inspect.Signature.empty)
-    # A short method says it in its first line.
+    # A short method may document it in its summary line.
     says = "Returns" in told or (told[""].startswith("Returns ") and "." in name)
     assert says == returns, f"{name} -> {annotation}"
 
@@ -135,7 +135,7 @@ def test_every_public_class_and_function_has_an_example(name):
     assert ">>>" in sections(CALLABLES[name]).get("Example", ""), f"{name} has no example"
 
 
-# What the language and the system raise, where no code says so.
+# Raised by Python and the system, without a `raise` in the code.
 BY_ITSELF = {"FileNotFoundError", "KeyError", "NotADirectoryError", "OSError", "TypeError"}
 
 

@@ -1,4 +1,4 @@
-"""The published results of the benchmarks and the page that shows them."""
+"""The published results of the benchmarks, and the page that shows them."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def test_a_file_that_no_line_names_is_an_error(tmp_path):
             page(source, tmp_path)
 
 
-def test_a_name_of_no_benchmark_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match=r"names what is no benchmark: speed\."):
+def test_an_unknown_benchmark_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"names unknown benchmarks: speed\."):
         page(".. benchmark:: speed\n", tmp_path)
 
 
-def test_what_is_not_there_is_not_published_yet(tmp_path):
+def test_a_missing_file_is_shown_as_not_published(tmp_path):
     text = page("Before\n\n.. benchmark:: pairing\n\nAfter\n", tmp_path)
     assert "Not published yet" in text
     assert "$ python benchmarks/pairing.py --json pairing.json" in text
@@ -73,7 +73,7 @@ def test_what_is_not_there_is_not_published_yet(tmp_path):
     assert text.endswith("After\n")
 
 
-def test_a_section_says_how_and_on_what_it_was_measured(tmp_path):
+def test_a_section_shows_the_command_and_the_machine(tmp_path):
     write(tmp_path, "pairing", date="2026-11-25", note="A_b.", **PAIRING)
     text = section("pairing", tmp_path)
     assert "   $ python benchmarks/pairing.py\n" in text
@@ -88,7 +88,7 @@ def test_a_section_says_how_and_on_what_it_was_measured(tmp_path):
 
 def test_an_unknown_field_is_an_error(tmp_path):
     write(tmp_path, "pairing", **PAIRING, speed=3.0)
-    with pytest.raises(ValueError, match=r"pairing\.json has fields .* does not know: 'speed'\."):
+    with pytest.raises(ValueError, match=r"pairing\.json has fields .* does not read: 'speed'\."):
         section("pairing", tmp_path)
 
 
@@ -100,7 +100,10 @@ def test_an_unknown_field_is_an_error(tmp_path):
         ("{}", r"must have a field 'command' of str\. Received: None\."),
         ('{"command": "a", "machine": {}}', r"'machine' of .* must have a field 'cores' of int"),
         (json.dumps(HEAD | {"pairs": True}), r"'pairs' of int or float or list\. Received: True"),
-        (json.dumps(HEAD | {"note": "see /home/me/x"}), r"no path of a machine\. .* /home/me/x"),
+        (
+            json.dumps(HEAD | {"note": "see /home/me/x"}),
+            r"must not contain paths of a machine\. .* /home/me/x",
+        ),
         (json.dumps(HEAD | {"pairs": 1, "date": 5}), r"a field 'date' of str\. Received: 5\."),
     ],
 )
@@ -110,7 +113,7 @@ def test_a_malformed_file_is_an_error(tmp_path, content, message):
         section("pairing", tmp_path)
 
 
-def test_what_time_to_accuracy_writes_is_understood(tmp_path):
+def test_results_of_time_to_accuracy(tmp_path):
     runs = {
         "reference": [trained("reference", 0, [0.2, 0.4])],
         "short": [trained("fast", 0, [0.3, 0.5]), trained("fast", 1, [0.3, 0.35])],
@@ -125,7 +128,7 @@ def test_what_time_to_accuracy_writes_is_understood(tmp_path):
     assert "   * - long: training seconds against reference\n     - 1.50\n" in text
 
 
-def test_what_stability_writes_is_understood(tmp_path):
+def test_results_of_stability(tmp_path):
     runs = [
         trained("fast", 0, [0.4]), trained("fast", 1, [0.6]),
         {"recipe": {"name": "reference"}, "seed": 0, "failed": "after five rollbacks"},
@@ -137,17 +140,17 @@ def test_what_stability_writes_is_understood(tmp_path):
     assert "   * - reference\n     - 1\n     - 1\n     - 0\n     - 0\n     -\n" in text
 
 
-def test_what_train_step_writes_is_understood(tmp_path):
+def test_results_of_train_step(tmp_path):
     write(tmp_path, "train_step", images_a_second={"plain": {"train": 13.04, "infer": 43.6}})
     assert "   * - plain\n     - 13.0\n     - 43.6\n" in section("train_step", tmp_path)
 
 
-def test_what_accelerator_writes_without_inference_is_understood(tmp_path):
+def test_results_of_accelerator_without_inference(tmp_path):
     write(tmp_path, "accelerator", batch_size=32, images_a_second={"plain": {"train": 13.04}})
     assert "   * - plain\n     - 13.0\n     -\n" in section("accelerator", tmp_path)
 
 
-def test_what_inference_writes_is_understood(tmp_path):
+def test_results_of_inference(tmp_path):
     names = (
         "ms a frame, model(x)", "a frame's time, over model.predict's",
         "frames/s at 32, unetv2.predict", "windows/s, the network alone",
@@ -160,7 +163,7 @@ def test_what_inference_writes_is_understood(tmp_path):
     assert all(f"   * - {name}\n     - 1.25\n" in text for name in names)
 
 
-def test_the_table_of_formats_is_that_of_the_published_file():
+def test_the_table_of_formats_shows_the_published_file():
     figures = json.loads((RESULTS / "deployment.json").read_text(encoding="utf-8"))
     table = (ROOT / "docs" / "deployment_table.inc").read_text(encoding="utf-8")
     assert deployment.table(figures["rows"]) == table
@@ -170,11 +173,11 @@ def test_the_table_of_formats_is_that_of_the_published_file():
     ("value", "text"),
     [(12345, "12,345"), (1317.9, "1,318"), (198.53, "199"), (0.13092, "0.131"), (1.0, "1.00")],
 )
-def test_numbers_have_three_digits_that_count(value, text):
+def test_numbers_have_three_significant_digits(value, text):
     assert number(value) == text
 
 
-def test_publishing_leaves_no_path_of_this_machine(tmp_path, monkeypatch):
+def test_publishing_removes_paths_of_this_machine(tmp_path, monkeypatch):
     monkeypatch.setattr("publish.RESULTS", tmp_path / "results")
     source = tmp_path / "out.json"
     figures = {
@@ -195,11 +198,11 @@ def test_publishing_leaves_no_path_of_this_machine(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command", ["python speed.py", "python benchmarks/pairing.py --folder /tmp/x"]
 )
-def test_publishing_wants_the_command_of_a_benchmark(tmp_path, command):
+def test_publishing_needs_the_command_of_a_benchmark(tmp_path, command):
     with pytest.raises(ValueError, match=r"`command` must run one of benchmarks/\*\.py"):
         publish(tmp_path / "out.json", command)
 
 
-def test_published_files_hold_no_path_of_a_machine():
+def test_published_files_contain_no_paths_of_a_machine():
     for path in RESULTS.glob("*.json"):
         assert paths(json.loads(path.read_text(encoding="utf-8"))) == []

@@ -1,4 +1,4 @@
-"""What is to be cited says the same everywhere."""
+"""CITATION.cff agrees with the package and the docs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands in the README and the docs have the options that they are shown with."""
+"""The parsers accept the commands in the README and the docs."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def named(found):
 
 
 def programs():
-    """Returns the programs of this project that read words."""
+    """Returns the programs of this project that parse arguments."""
     files = [path for folder in ("examples", "benchmarks") for path in (ROOT / folder).glob("*.py")]
     files = [path for path in files if "ArgumentParser(" in path.read_text(encoding="utf-8")]
     return ["unetv2", *(f"python {path.relative_to(ROOT).as_posix()}" for path in sorted(files))]
 
 
 @pytest.mark.parametrize("command", named(SHOWN))
-def test_a_command_in_a_block_is_one_that_its_program_takes(command):
-    # Beginnings of options would be taken too.
+def test_its_program_accepts_a_command_in_a_block(command):
+    # argparse also accepts prefixes of options.
     assert asked_options(command) <= known_options(command)
     assert not complaint(command)
 
 
 @pytest.mark.parametrize("command", named(MENTIONED))
-def test_a_command_within_a_sentence_has_options_that_exist(command):
+def test_the_options_of_a_command_in_a_sentence_exist(command):
     assert asked_options(command) <= known_options(command)
     names = subcommands(parser(command.program))
     assert not names or not command.words or command.words[0] in {*names, "--help", "--version"}
@@ -55,7 +55,7 @@ def test_a_command_within_a_sentence_has_options_that_exist(command):
 @pytest.mark.parametrize(
     "option", [pytest.param(option, id=f"{name}: {option}") for name, option in OPTIONS]
 )
-def test_an_option_that_is_named_alone_is_one_of_some_command(option):
+def test_an_option_in_a_sentence_exists(option):
     found = set(OTHERS)
     for program in programs():
         for name in ("", *subcommands(parser(program))):
@@ -64,7 +64,7 @@ def test_an_option_that_is_named_alone_is_one_of_some_command(option):
 
 
 @pytest.mark.parametrize("name", subcommands(parser("unetv2")))
-def test_every_command_stands_on_the_page_of_commands(name):
+def test_the_page_of_commands_has_every_command(name):
     assert f".. command-help:: unetv2 {name}\n" in PAGE.read_text(encoding="utf-8")
 
 
@@ -76,7 +76,7 @@ def test_every_command_on_the_page_exists(shown_help):
     assert not complaint(command)
 
 
-def test_what_a_shell_would_run_is_found():
+def test_commands_in_a_line_of_a_shell_are_found():
     line = "pip install unetv2 && N=2 srun --nodes=2 .venv/bin/unetv2 check a b --seed $N | tee log"
     assert list(commands(line)) == [Command("unetv2", ("check", "a", "b", "--seed", "0"))]
     (example,) = commands("python examples/a.py --b  # says c")
@@ -94,6 +94,6 @@ def test_what_a_shell_would_run_is_found():
         "python examples/train_carseg.py --data",
     ],
 )
-def test_a_wrong_command_is_noticed(line):
+def test_a_wrong_command_is_detected(line):
     (command,) = commands(line)
     assert complaint(command) or asked_options(command) - known_options(command)

@@ -1,4 +1,4 @@
-"""Error texts that the docs quote are texts that the code can say.
+"""Error texts that the docs quote are texts that the code can produce.
 
 Quoted is what a doctest expects after ``Traceback``; what stands in a block
 ``.. code-block:: text`` with ``:class: error-text``; and each literal or heading with `` must `` or
@@ -17,7 +17,7 @@ from documentation import DOCS, ROOT, pages
 from error_texts import explained
 from raising import trees
 
-# What Keras and TensorFlow say in words like ours, and is quoted somewhere.
+# Quoted texts of Keras and TensorFlow with the same words as ours.
 _THEIRS = (
     "A `Concatenate` layer requires inputs",
     "Argument `output` must have rank",
@@ -30,14 +30,14 @@ _CLASS = re.compile(
 _BLOCK = re.compile(
     r"^( *)\.\. code-block:: (?:text|console)\n((?:\1   :.*\n)*)\n((?:\1   .*\n|\n)+)", re.MULTILINE
 )
-# By a command, or in the report of the dataset doctor.
+# In the output of a command, or in the validation report.
 _PRINTED = re.compile(r"^ *(?:error|warning): (?:\w+ \(\d+\)\. )?(.+)$", re.MULTILINE)
 _LITERAL = re.compile(r"(?<![`\w])``(?=\S)((?:(?!\n\s*\n).)+?)(?<=\S)``(?![`\w])", re.DOTALL)
 _HEADING = re.compile(r"^(\S.*)\n([=\-~^\"'])\2{3,}$", re.MULTILINE)
 
 
 def quotes() -> Iterator[tuple[str, str, bool]]:
-    """Yields where an error text is quoted, the text, and whether it is all of it."""
+    """Yields the page of each quoted error text, the text, and whether it is complete."""
     texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in pages()}
     for name, text in texts.items():
         yield from ((name, quote, True) for quote in [*_tracebacks(text), *_blocks(text)])
@@ -57,7 +57,7 @@ def quotes() -> Iterator[tuple[str, str, bool]]:
 def _tracebacks(text: str) -> Iterator[str]:
     for example in doctest.DocTestParser().get_examples(text):
         message = _CLASS.sub("", example.exc_msg or "")
-        # Others say what is left; the doctest itself compares that.
+        # The rest is compared by the doctest itself.
         if _OURS.search(message):
             yield message
 
@@ -92,7 +92,7 @@ QUOTES = sorted(
     ("text", "whole"),
     [pytest.param(text, whole, id=f"{where}: {text[:60]}") for where, text, whole in QUOTES],
 )
-def test_a_quoted_error_text_is_one_that_the_code_can_say(text, whole):
+def test_the_code_can_produce_every_quoted_error_text(text, whole):
     assert explained(text, whole=whole), f"no text in unetv2/ fits this quote:\n{text}"
 
 
@@ -105,17 +105,17 @@ def test_quotes_are_found():
     "text",
     [
         "Mask ids must be in [0, 5). Received: ...",
-        # One of several beginnings, values of several words, an advice that a caller passes.
+        # One of several beginnings, values of several words, advice that a caller passes.
         "`epochs` must be a positive integer. Received: epochs=0. The reference has 40.",
         "`recipe` must be one of 'reference', 'fast'. Received: recipe='slow and sure'.",
-        # What somebody else says, within a text within a text.
+        # The text of another exception, within a text within a text.
         "At most `max_skipped`=0.05 of the pairs may be skipped. Received: 1 of 12, the last one "
         "because of: 'a.png' must be a readable image (PNG, JPEG, BMP, GIF, WEBP, TIFF). Received: "
         "6 bytes that are not a valid image (what Pillow says of it). Replace the file, or remove "
         "it together with its partner. Fix the files or raise `max_skipped`.",
     ],
 )
-def test_what_the_code_says_is_known(text):
+def test_texts_of_the_code_are_accepted(text):
     assert explained(text)
 
 
@@ -131,10 +131,10 @@ def test_what_the_code_says_is_known(text):
         "Every image needs a mask with the same file name",
     ],
 )
-def test_what_the_code_does_not_say_is_not_known(text):
+def test_other_texts_are_rejected(text):
     assert not explained(text)
 
 
-def test_a_part_may_be_quoted_where_it_is_marked_as_one():
+def test_a_part_must_be_marked_as_one():
     assert explained("Every image needs a mask with the same file name", whole=False)
     assert not explained("Every image needs a mask of the same file name", whole=False)

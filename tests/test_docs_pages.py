@@ -1,4 +1,4 @@
-"""Every page of docs/ can be reached, and the files that Markdown links to exist."""
+"""Every page of docs/ is in a toctree, and the files that Markdown links to exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINKS = [
 
 
 def contents(page):
-    """Yields the pages that a page has in its tables of contents, by their names."""
+    """Yields the names of the pages in the tables of contents of a page."""
     for _, block in _TOCTREE.findall(PAGES[page].read_text(encoding="utf-8") + "\n"):
         for line in map(str.strip, block.splitlines()):
             if line and not line.startswith(":"):
@@ -45,12 +45,12 @@ REACHABLE = reachable()
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_is_reached_from_the_first_one(page):
+def test_every_page_is_in_a_toctree(page):
     assert page in REACHABLE, f"no toctree names docs/{page}.rst"
 
 
 @pytest.mark.parametrize(("name", "target"), LINKS)
-def test_what_a_markdown_file_links_to_exists(name, target):
+def test_links_of_markdown_files_exist(name, target):
     path, _, heading = target.partition("#")
     linked = ROOT / (path or name)
     assert linked.exists(), f"{name} links to {path}, which does not exist"

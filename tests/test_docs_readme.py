@@ -1,4 +1,4 @@
-"""The README's Python names what exists, and runs."""
+"""The Python blocks of the README use existing names, and run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from documentation import ROOT, python_blocks, resolve
 
 import unetv2
 
+SIZE = (24, 32)
 BLOCKS = python_blocks(ROOT / "README.md")
 TREES = [ast.parse(block) for block in BLOCKS]
 
 
 def dotted(node):
-    """Returns what an expression such as ``unetv2.a.b`` reads, or None for another one."""
+    """Returns the text of an expression such as ``unetv2.a.b``, or None for another one."""
     text = ast.unparse(node)
     return text if re.fullmatch(r"unetv2(\.\w+)+", text) else None
 
@@ -40,18 +41,18 @@ NAMES = sorted(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_the_readme_names_exists(name):
+def test_names_in_the_readme_exist(name):
     resolve(name)
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_what_the_readme_calls_takes_these_arguments(call):
+def test_calls_in_the_readme_match_the_signatures(call):
     node = CALLS[call]
     signature = inspect.signature(resolve(dotted(node.func)))
     signature.bind(*node.args, **{keyword.arg: keyword.value for keyword in node.keywords})
 
 
-def test_what_the_readme_runs_is_found():
+def test_blocks_and_names_are_found():
     assert len(BLOCKS) > 3
     assert len(NAMES) > 5
 
@@ -60,16 +61,20 @@ def test_what_the_readme_runs_is_found():
 def small(tmp_path, monkeypatch):
     """Makes the synthetic scenes, the networks and the trainings of the README small."""
     monkeypatch.chdir(tmp_path)
-    for name, size in (("write_driving_scenes", (24, 32)), ("driving_scene", (40, 60))):
-        smaller_scenes = functools.partial(getattr(unetv2.data, name), image_size=size)
-        monkeypatch.setattr(unetv2.data, name, smaller_scenes)
-    build = functools.partial(unetv2.build_unetv2, filters=2, depth=2)
+    synthetic = unetv2.synthetic
+    for name, size in (("write_driving_scenes", SIZE), ("driving_scene", (40, 60))):
+        smaller_scenes = functools.partial(getattr(synthetic, name), image_size=size)
+        monkeypatch.setattr(synthetic, name, smaller_scenes)
+    make = functools.partial(unetv2.make_dataset, image_size=SIZE)
+    monkeypatch.setattr(unetv2, "make_dataset", make)
+    build = functools.partial(unetv2.build_unetv2, filters=2, depth=1)
     monkeypatch.setattr(unetv2, "build_unetv2", build)
     monkeypatch.setattr(unetv2.recipes, "build_unetv2", build)
 
 
 def smaller(block):
-    """Returns a block with one epoch, few samples, and a format that needs no extra."""
+    """Returns a block with one epoch, few samples, small images, and a format without an extra."""
+    block = block.replace("96, 128", "{}, {}".format(*SIZE))
     block = re.sub(r"epochs=\d+", "epochs=1", block)
     block = re.sub(r"mc_samples=\d+", "mc_samples=2", block)
     # After one epoch the classes are nearly tied: eight bits may change many of them.

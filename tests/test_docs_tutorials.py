@@ -1,4 +1,4 @@
-"""The Python of tutorials and quick start names what exists, and runs when it is pasted."""
+"""The Python blocks of tutorials and quick start use existing names, and run when pasted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def public_names(name):
 
 
 @every_page
-def test_what_a_tutorial_names_exists_and_takes_its_arguments(name):
+def test_names_exist_and_calls_match_the_signatures(name):
     found = public_names(name)
     assert found
     for text, call in found:
@@ -59,7 +59,7 @@ def test_a_tutorial_can_be_pasted_into_an_interactive_session(name):
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS[name]) for name in PAGES])
-def test_a_tutorial_runs_from_top_to_bottom_and_prints_what_it_shows(name, tmp_path, monkeypatch):
+def test_a_tutorial_runs_and_prints_the_shown_output(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     known = {"__name__": "__main__"}
     for number, block in enumerate(blocks(PAGES[name])):
@@ -81,7 +81,7 @@ except ValueError as error:
 """
 
 
-def test_output_is_compared_with_the_comments_that_follow_a_statement():
+def test_output_is_compared_with_comments():
     paste(SESSION, "session", {})
     assert [text for _, text in shown(SESSION)] == ["0\n1\n", "a 1\n", "no such file: ...\n"]
     for wrong in (SESSION.replace("# 1\n", "# 2\n"), SESSION.replace("  # a 1", "")):

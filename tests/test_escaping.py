@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -10,13 +11,14 @@ import unicodedata
 
 import numpy as np
 import pytest
+from evaluations import evaluated, images
 from hypothesis import given
 from hypothesis import strategies as st
 
 import unetv2
 from unetv2.cli import _show, main
 from unetv2.data.dataset import check_dataset
-from unetv2.evaluation.report.html import element
+from unetv2.evaluation.report import render
 from unetv2.text import one_line, printable, printable_lines
 
 # A terminal's commands, a forged line, text turned around, and bytes that are no UTF-8.
@@ -111,7 +113,8 @@ def test_classes_are_shown_escaped(write, name):
     require_shown(str(check_dataset(*folders, classes=table, progress=False)), name)
     scores = unetv2.metrics.Scores(np.diag([1, 2, 3]))
     require_shown(scores.table(table.names), name)
-    page = str(element("p", name))
+    evaluation = dataclasses.replace(evaluated(images(2, n_classes=3), n_classes=3), classes=table)
+    page = render([evaluation])
     assert not any(map(acts, page.replace("\n", "")))
 
 

@@ -1,4 +1,4 @@
-"""From a model and images to an evaluation."""
+"""Evaluation of a tf.data.Dataset."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 from conftest import save
 
 import unetv2
+from unetv2.inference.network import network_of
 from unetv2.sealing import sealed
 
 SIZE = (12, 16)
@@ -29,7 +30,7 @@ def evaluate(model, dataset, **options):
     return unetv2.evaluate(model, dataset, progress=False, **options)
 
 
-def test_it_counts_what_the_confusion_matrix_counts(write_pairs):
+def test_counts_equal_those_of_the_keras_metric(write_pairs):
     dataset, model = batches(write_pairs(5), batch_size=2), small_model()
     evaluation = evaluate(model, dataset)
     confusion = unetv2.metrics.ConfusionMatrix(3)
@@ -56,21 +57,21 @@ def test_order_and_batch_size_change_nothing(write_pairs, options):
     one = evaluate(model, batches(folders, batch_size=7))
     other = evaluate(model, batches(folders, **options))
     np.testing.assert_array_equal(one.confusion, other.confusion)
-    for name, value in one.figures.items():
-        np.testing.assert_allclose(other.figures[name], value, atol=1e-6)
+    for name, value in one.metrics.items():
+        np.testing.assert_allclose(other.metrics[name], value, atol=1e-6)
         np.testing.assert_allclose(other.intervals[name], one.intervals[name], atol=1e-6)
 
 
-def test_images_are_named_where_their_order_is_known(write_pairs):
+def test_images_have_names_if_their_order_is_known(write_pairs):
     folders, model = write_pairs(3), small_model()
-    assert evaluate(model, batches(folders)).rows.names == ("0000", "0001", "0002")
+    assert evaluate(model, batches(folders)).counts.names == ("0000", "0001", "0002")
     numbers = ("#0000000", "#0000001", "#0000002")
-    assert evaluate(model, batches(folders, shuffle=True)).rows.names == numbers
-    assert evaluate(model, batches(folders, on_error="skip")).rows.names == numbers
-    assert evaluate(model, batches(folders).take(1)).rows.names == numbers
+    assert evaluate(model, batches(folders, shuffle=True)).counts.names == numbers
+    assert evaluate(model, batches(folders, on_error="skip")).counts.names == numbers
+    assert evaluate(model, batches(folders).take(1)).counts.names == numbers
 
 
-def test_a_file_is_a_model_and_what_stands_beside_it_is_told(write_pairs, tmp_path):
+def test_a_model_file_brings_the_settings_of_its_training(write_pairs, tmp_path):
     folders, model = write_pairs(2), small_model()
     path = tmp_path / "run" / "model.keras"
     path.parent.mkdir()
@@ -81,20 +82,22 @@ def test_a_file_is_a_model_and_what_stands_beside_it_is_told(write_pairs, tmp_pa
     assert plain.settings["versions"]["keras"] == keras.__version__
     run = {"recipe": {"name": "fast"}, "seed": 3, "layers": [1, 2], "versions": {"keras": "3"}}
     (path.parent / "run.json").write_text(json.dumps(sealed(run)), encoding="utf-8")
-    told = evaluate(path, batches(folders))
-    assert told.settings["training"] == {name: run[name] for name in ("recipe", "seed", "versions")}
-    np.testing.assert_array_equal(told.confusion, evaluate(model, batches(folders)).confusion)
+    evaluation = evaluate(path, batches(folders))
+    assert evaluation.settings["training"] == {
+        name: run[name] for name in ("recipe", "seed", "versions")
+    }
+    np.testing.assert_array_equal(evaluation.confusion, evaluate(model, batches(folders)).confusion)
 
 
-def test_a_run_that_cannot_be_read_is_left_out_with_a_warning(write_pairs, tmp_path, caplog):
+def test_an_invalid_training_record_is_skipped_with_a_warning(write_pairs, tmp_path, caplog):
     small_model().save(tmp_path / "model.keras")
     data = batches(write_pairs(2))
     for content in ("[1]", '{"seed": 3}', json.dumps({**sealed({"seed": 3}), "seed": 4})):
         caplog.clear()
         (tmp_path / "run.json").write_text(content)
-        told = evaluate(tmp_path / "model.keras", data)
-        assert "training" not in told.settings
-        assert "run.json' describes no training" in caplog.text
+        evaluation = evaluate(tmp_path / "model.keras", data)
+        assert "training" not in evaluation.settings
+        assert "run.json' is not a valid record of a training" in caplog.text
 
 
 def test_ignored_pixels_do_not_count(write_pairs):
@@ -110,7 +113,7 @@ def test_ignored_pixels_do_not_count(write_pairs):
     np.testing.assert_array_equal(evaluation.confusion, other.confusion)
 
 
-def test_classes_are_the_callers_then_the_datas_then_numbers(write_pairs):
+def test_classes_are_those_of_the_caller_or_the_data_or_numbers(write_pairs):
     folders, model = write_pairs(2), small_model()
     table = unetv2.ClassTable(("a", "b", "c"), ((1, 2, 3),) * 3)
     other = unetv2.ClassTable(("x", "y", "z"), ((1, 2, 3),) * 3)
@@ -120,7 +123,7 @@ def test_classes_are_the_callers_then_the_datas_then_numbers(write_pairs):
     assert evaluate(model, batches(folders)).classes.names[1] == "class 1"
 
 
-def test_images_of_any_size_are_measured_at_their_own(tmp_path):
+def test_images_of_any_size_are_evaluated_at_their_own(tmp_path):
     model = small_model(size=(None, None))
     for number, size in enumerate(((9, 13), (20, 11))):
         save(np.zeros((*size, 3), np.uint8), tmp_path / "images" / f"{number}.png")
@@ -131,7 +134,7 @@ def test_images_of_any_size_are_measured_at_their_own(tmp_path):
     assert [example.image.shape for example in evaluation.examples] == [(9, 13, 3), (20, 11, 3)]
 
 
-def test_an_id_that_is_no_class_is_an_error_that_names_the_image(write_pairs):
+def test_an_invalid_id_raises_an_error_with_the_image(write_pairs):
     dataset = batches(write_pairs(5, n_classes=3), n_classes=None, batch_size=2)
     # Ids 0 to 2, of a model with two classes.
     message = r"In '0000', image 0 of batch 0, both counted from 0: Mask ids must be in \[0, 2\)"
@@ -139,7 +142,7 @@ def test_an_id_that_is_no_class_is_an_error_that_names_the_image(write_pairs):
         evaluate(small_model(2), dataset)
 
 
-def test_a_model_that_diverged_is_an_error(write_pairs):
+def test_a_diverged_model_raises(write_pairs):
     model = small_model()
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     with pytest.raises(ValueError, match="`model` must give numbers. Received: outputs"):
@@ -153,18 +156,19 @@ def never(*_):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"repeat": True}, "`dataset` must end. Received: an endless one"),
-        ({"augmentation": "light"}, "`dataset` must hold images as they are"),
+        ({"repeat": True}, "`data` must be finite. Received: an infinite one"),
+        ({"augmentation": "light"}, "`data` must not be augmented"),
         ({"n_classes": 4}, "`model` must have an output for each class of the data. Received: 3"),
         (
             {"image_size": (8, 8)},
-            r"Images in `dataset` must have the model's shape, \(None, 12, 16",
+            r"Images in `data` must have the model's shape, \(None, 12, 16",
         ),
-        ({"channels": 1}, "Images in `dataset` must have the model's shape"),
+        ({"channels": 1}, "Images in `data` must have the model's shape"),
     ],
 )
-def test_data_that_does_not_fit_is_refused_before_the_first_step(write_pairs, options, message):
+def test_invalid_data_raises_before_the_first_step(write_pairs, options, message):
     model = small_model()
+    network_of(model)  # It is called once to be compiled.
     model.call = never
     with pytest.raises(ValueError, match=message):
         evaluate(model, batches(write_pairs(2), **options))
@@ -172,6 +176,7 @@ def test_data_that_does_not_fit_is_refused_before_the_first_step(write_pairs, op
 
 def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
     model, dataset = small_model(), batches(write_pairs(2))
+    network_of(model)  # It is called once to be compiled.
     model.call = never
     with pytest.raises(ValueError, match="a name for each class of the model. Received: 23 names"):
         evaluate(model, dataset, classes=unetv2.CARLA)
@@ -183,45 +188,46 @@ def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
         evaluate(tmp_path / "none.keras", dataset)
     with pytest.raises(TypeError, match="`model` must be a keras.Model, the path .*Received: int"):
         evaluate(3, dataset)
-    with pytest.raises(ValueError, match="`reading` must be None unless `dataset` is two folders"):
-        evaluate(model, dataset, reading={"encoding": "ids"})
-    with pytest.raises(ValueError, match="`shard` must be None unless `dataset` is two folders"):
-        evaluate(model, dataset, shard=(0, 2))
+    for options in ({"encoding": "ids"}, {"shard": (0, 2)}, {"subset": "test"}):
+        (name,) = options
+        with pytest.raises(ValueError, match=f"`{name}` must be None for a tf.data"):
+            evaluate(model, dataset, **options)
     with pytest.raises(ValueError, match="`model` must map images .*Received: .*Sequential"):
         evaluate(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), dataset)
-    with pytest.raises(TypeError, match="`dataset` must be a tf.data.Dataset of batches"):
+    with pytest.raises(TypeError, match="`data` must be a SegmentationDataset, .*Received: list"):
         evaluate(model, [1, 2, 3])
-    with pytest.raises(ValueError, match="`dataset` must hold batches of .*Received: TensorSpec"):
+    with pytest.raises(ValueError, match="`data` must hold batches of .*Received: TensorSpec"):
         evaluate(model, dataset.map(lambda image, _: image))
 
 
 @pytest.mark.parametrize("skipped", [False, True])
-def test_no_image_is_an_error(write_pairs, skipped):
+def test_an_empty_data_set_raises(write_pairs, skipped):
     dataset = batches(write_pairs(2))
     empty = dataset.filter(lambda *_: tf.constant(False)) if skipped else dataset.take(0)
-    with pytest.raises(ValueError, match="`dataset` must hold an image. Received: an empty"):
+    with pytest.raises(ValueError, match="`data` must hold an image. Received: an empty"):
         evaluate(small_model(), empty)
 
 
-def test_masks_of_another_shape_are_an_error(write_pairs):
+def test_masks_of_another_shape_raise(write_pairs):
     hot = batches(write_pairs(2)).map(lambda image, mask: (image, tf.one_hot(mask[..., 0], 3)))
-    with pytest.raises(ValueError, match="Masks in `dataset` must hold an integer id for each"):
+    with pytest.raises(ValueError, match="Masks in `data` must hold an integer id for each"):
         evaluate(small_model(), hot)
 
 
-def test_a_report_is_written_where_it_is_asked_for(write_pairs, tmp_path):
+def test_a_report_is_written_to_its_folder(write_pairs, tmp_path):
     folders, model = write_pairs(3), small_model()
     evaluation = evaluate(model, batches(folders), report=tmp_path / "a" / "report")
     names = {path.name for path in (tmp_path / "a" / "report").iterdir()}
     assert names == {"report.html", "evaluation.json", "evaluation.npz"}
     assert str(unetv2.Evaluation.load(tmp_path / "a" / "report")) == str(evaluation)
     (tmp_path / "file").write_text("")
+    network_of(model)  # It is called once to be compiled.
     model.call = never
     with pytest.raises(FileExistsError, match="file"):
         evaluate(model, batches(folders), report=tmp_path / "file")
 
 
-def test_progress_is_told_on_a_terminal(write_pairs, capsys, monkeypatch):
+def test_progress_is_shown_on_a_terminal(write_pairs, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     unetv2.evaluate(small_model(), batches(write_pairs(2)))
     assert "2 of 2 images, " in capsys.readouterr().err

@@ -12,33 +12,33 @@ from sklearn.metrics import jaccard_score
 
 import unetv2
 from unetv2.evaluation import evaluation as saving
-from unetv2.evaluation.examples import SHOWN
+from unetv2.evaluation.examples import N_EXAMPLES
 from unetv2.evaluation.scores import SCALARS
 
 
-def test_the_worst_and_the_best_are_ranked_by_their_own_mean_iou():
+def test_images_are_ranked_by_their_mean_iou():
     shown = list(images(20, error=0.6))
     evaluation = evaluated(shown)
 
-    def mean_iou(picture):
-        pair = picture.truth.ravel(), picture.predicted.ravel()
+    def mean_iou(image):
+        pair = image.mask.ravel(), image.predicted.ravel()
         present = np.union1d(*pair)
         return jaccard_score(*pair, labels=present, average="macro")
 
-    ranked = sorted(shown, key=lambda picture: (mean_iou(picture), picture.name))
-    assert [name for name, _ in evaluation.worst] == [p.name for p in ranked[:SHOWN]]
-    assert [name for name, _ in evaluation.best] == [p.name for p in ranked[: -SHOWN - 1 : -1]]
+    ranked = sorted(shown, key=lambda image: (mean_iou(image), image.name))
+    assert [name for name, _ in evaluation.worst] == [p.name for p in ranked[:N_EXAMPLES]]
+    assert [name for name, _ in evaluation.best] == [p.name for p in ranked[: -N_EXAMPLES - 1 : -1]]
     kept = [example.name for example in evaluation.examples]
-    assert kept == [picture.name for picture in ranked[:SHOWN] + ranked[-SHOWN:]]
+    assert kept == [image.name for image in ranked[:N_EXAMPLES] + ranked[-N_EXAMPLES:]]
     example = evaluation.examples[0]
     assert example.mean_iou == evaluation.worst[0][1]
-    np.testing.assert_array_equal(example.truth, ranked[0].truth)
+    np.testing.assert_array_equal(example.mask, ranked[0].mask)
     np.testing.assert_array_equal(example.image, ranked[0].image)
 
 
-def test_a_image_of_which_nothing_counts_is_neither_worst_nor_best():
+def test_an_ignored_image_is_neither_worst_nor_best():
     shown = list(images(3, ignore_class=9))
-    shown[1].truth[:] = 9
+    shown[1].mask[:] = 9
     evaluation = evaluated(shown, ignore_class=9)
     assert len(evaluation.worst) == len(evaluation.best) == len(evaluation.examples) == 2
     assert evaluation.n_images == 3
@@ -49,31 +49,31 @@ def test_a_image_of_which_nothing_counts_is_neither_worst_nor_best():
 def test_examples_are_small_images_of_any_kind(channels, dtype):
     scale = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[dtype]
     image = np.full((960, 600, channels), 0.4 * scale).astype(dtype)
-    truth = np.full((960, 600), 3)
-    (picture,) = images(1)
-    shown = picture._replace(image=image, truth=truth, predicted=truth, confidence=truth / 3)
+    mask = np.full((960, 600), 3)
+    (first,) = images(1)
+    shown = first._replace(image=image, mask=mask, predicted=mask, confidence=mask / 3)
     (example,) = evaluated([shown]).examples
     assert example.image.shape == (480, 300, 3)
     assert example.image.dtype == np.uint8
     assert (example.image == 102).all()
-    assert example.truth.shape == example.predicted.shape == (480, 300)
+    assert example.mask.shape == example.predicted.shape == (480, 300)
 
 
-def test_the_table_shows_every_class_and_who_was_left_out():
+def test_the_table_shows_every_class_and_the_absent_ones():
     evaluation = evaluated(images(3, n_classes=4), n_classes=6)
     text = str(evaluation)
     assert "0 class 0" in text
-    assert "3 images. Intervals are 95 %, by the bootstrap over images." in text
-    assert "neither in the truth nor predicted: 4 class 4, 5 class 5." in text
+    assert "3 images. Intervals are 95 % bootstrap intervals over the images." in text
+    assert "absent from ground truth and prediction): 4 class 4, 5 class 5." in text
     assert f"Pixel accuracy          {evaluation.pixel_accuracy:.3f}" in text
 
 
-def test_json_has_every_figure_and_no_nan():
+def test_json_has_every_metric_and_no_nan():
     evaluation = evaluated(images(3, n_classes=4), n_classes=6)
     content = json.loads(json.dumps(evaluation.as_dict(), allow_nan=False))
-    assert content["images"] == 3
-    assert set(content["figures"]) == set(SCALARS)
-    assert content["figures"]["mean_iou"]["value"] == evaluation.mean_iou
+    assert content["n_images"] == 3
+    assert set(content["metrics"]) == set(SCALARS)
+    assert content["metrics"]["mean_iou"]["value"] == evaluation.mean_iou
     assert content["classes"][5]["iou"] == {"value": None, "low": None, "high": None}
     assert content["classes"][1]["boundary_f1"]["value"] == evaluation.boundary_f1_per_class[1]
     assert content["confusion"] == evaluation.confusion.tolist()
@@ -102,7 +102,7 @@ def test_a_saved_evaluation_loads_as_it_was(tmp_path):
     }  # fmt: skip
 
 
-def test_what_is_no_evaluation_says_so(tmp_path):
+def test_an_invalid_file_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match="`folder` must hold an evaluation"):
         unetv2.Evaluation.load(tmp_path)
     (tmp_path / "evaluation.npz").write_bytes(b"PK\x03\x04 cut off")
@@ -113,8 +113,8 @@ def test_what_is_no_evaluation_says_so(tmp_path):
         unetv2.Evaluation.load(tmp_path)
 
 
-def test_files_of_two_evaluations_are_not_taken_for_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(saving, "_WAIT_SECONDS", 0)
+def test_files_of_different_evaluations_raise(tmp_path, monkeypatch):
+    monkeypatch.setattr(saving, "_RETRY_SECONDS", 0)
     one, other = (evaluated(images(3, seed=seed)) for seed in (0, 1))
     one.save(tmp_path / "one")
     other.save(tmp_path / "other")

@@ -1,4 +1,4 @@
-"""The house: who may import whom."""
+"""The structure of the library: which package may import which."""
 
 from __future__ import annotations
 
@@ -9,138 +9,155 @@ import pytest
 
 import unetv2
 
-PACKAGE = Path(unetv2.__file__).parent
+ROOT = Path(unetv2.__file__).parent
 
-# From the ground up; a module imports from its own floor and below.
-FLOORS = [
+# From the lowest to the highest. A package, or a single module, imports only from its own layer
+# and the ones below. `__init__` imports names from everywhere, when they are used.
+LAYERS = (
     {
         "arguments",
-        "class_files",
+        "checksums",
         "classes",
-        "dropout",
-        "escaping",
         "files",
-        "fingerprint",
-        "frozen",
         "keras_files",
-        "locks",
-        "plurals",
-        "precision",
+        "prefetch",
         "preprocessing",
         "progress",
-        "sealing",
-        "renaming",
-        "scratch",
+        "registration",
+        "runtime",
         "startup",
-        "versions",
+        "text",
     },
-    {
-        "augmentation",
-        "block",
-        "convolution",
-        "data",
-        "encoders",
-        "layers",
-        "losses",
-        "metrics",
-        "segmentation_model",
-        "sizes",
-        "visualization",
-    },
-    {"architecture", "artifacts", "inference", "models"},
-    {
-        "benchmarking",
-        "distributed",
-        "evaluation",
-        "exporting",
-        "recipes",
-        "report",
-        "training",
-        "weighting",
-    },
+    {"data", "losses", "metrics", "models", "synthetic", "visualization"},
+    {"distributed", "inference"},
+    {"exporting", "training"},
+    {"prediction"},
+    {"evaluation"},
+    {"benchmarking"},
     {"cli", "__main__"},
-]
+)
 # These run on every Keras backend.
-WITHOUT_TENSORFLOW = {
-    "architecture",
-    "arguments",
-    "block",
-    "class_files",
-    "classes",
-    "convolution",
-    "dropout",
-    "encoders",
-    "fingerprint",
-    "frozen",
-    "keras_files",
-    "layers",
-    "losses",
-    "metrics",
-    "models",
-    "preprocessing",
-    "sealing",
-    "segmentation_model",
-    "sizes",
-    "visualization",
+WITHOUT_TENSORFLOW = {"losses", "metrics", "models", "visualization"}
+# Packages that must not import others, though these are in the same layer or below.
+FORBIDDEN = {
+    "arguments": {"tensorflow", "keras"},
+    "cli": {"tensorflow", "keras"},
+    "distributed": {"training"},
+    "exporting": {"prediction", "synthetic"},
+    "inference": {"exporting", "prediction"},
 }
 
 
-def sources():
-    return {
-        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if path != PACKAGE / "__init__.py"
-    }
+def name_of(path):
+    return ".".join(("unetv2", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    )
+
+
+SOURCES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+del SOURCES["unetv2"]
 
 
 def imports(path):
+    """Yields the names of the modules that a file imports, also within functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            # `from unetv2 import x` is an import of unetv2.x.
-            if node.module == "unetv2":
-                yield from (f"unetv2.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            for alias in node.names:
+                # `from unetv2.data import pairs` imports a module.
+                name = f"{node.module}.{alias.name}"
+                yield name if name in SOURCES else node.module
 
 
-def floor(module):
-    name = module.split(".")[0]
-    found = [number for number, names in enumerate(FLOORS) if name in names]
-    assert found, f"unetv2.{name} stands on no floor of the house; put it on one"
-    return found[0]
+IMPORTS = {name: set(imports(path)) for name, path in SOURCES.items()}
 
 
-@pytest.mark.parametrize("module", list(sources()))
-def test_imports_go_down_the_house(module):
-    for name in imports(sources()[module]):
-        if name.startswith("unetv2."):
-            other = name.removeprefix("unetv2.")
-            assert floor(other) <= floor(module), f"unetv2.{module} imports {name} above it"
+def package(module):
+    """Returns the package, or the single module, below ``unetv2`` that a module belongs to."""
+    return module.split(".")[1]
 
 
-def test_imports_have_no_cycle():
-    modules = sources()
-    graph = {
-        module: {
-            name.removeprefix("unetv2.")
-            for name in imports(path)
-            if name.removeprefix("unetv2.") in modules
-        }
-        for module, path in modules.items()
+def packages():
+    """Returns the packages that each package imports."""
+    graph = {package(module): set() for module in SOURCES}
+    for module, names in IMPORTS.items():
+        others = {package(name) for name in names if name.startswith("unetv2.")}
+        graph[package(module)] |= others - {package(module)}
+    return graph
+
+
+def cycles(graph):
+    """Returns the nodes of a graph that remain when nodes without edges are removed."""
+    graph = {name: set(others) for name, others in graph.items()}
+    while True:
+        free = {name for name, others in graph.items() if not others & graph.keys()}
+        if not free:
+            return {name: sorted(others & graph.keys()) for name, others in graph.items()}
+        for name in free:
+            del graph[name]
+
+
+def test_every_package_is_in_one_layer():
+    names = [name for layer in LAYERS for name in layer]
+    assert len(names) == len(set(names))
+    assert set(packages()) == set(names)
+
+
+def test_packages_import_only_from_their_own_layer_and_below():
+    levels = {name: level for level, names in enumerate(LAYERS) for name in names}
+    upward = [
+        f"{name} imports {other}"
+        for name, others in packages().items()
+        for other in sorted(others)
+        if levels[other] > levels[name]
+    ]
+    assert not upward
+
+
+def test_packages_have_no_cycle():
+    assert not cycles(packages())
+
+
+def test_files_have_no_cycle():
+    modules = {
+        name: {other for other in names if other in SOURCES and other != name}
+        for name, names in IMPORTS.items()
     }
-    while graph:
-        free = [module for module, others in graph.items() if not others & graph.keys()]
-        assert free, f"a cycle among {sorted(graph)}"
-        for module in free:
-            del graph[module]
+    assert not cycles(modules)
 
 
-@pytest.mark.parametrize("module", list(sources()))
-def test_only_public_keras_and_tensorflow_are_used(module):
-    names = set(imports(sources()[module]))
-    assert not {name for name in names if name.startswith(("keras.src", "tensorflow.python"))}
-    if module.split(".")[0] in WITHOUT_TENSORFLOW:
-        assert not {name for name in names if name.split(".")[0] == "tensorflow"}
+def test_only_the_command_line_uses_the_public_names():
+    # Elsewhere, `unetv2.name` would hide an import of a higher layer. A benchmark runs a function
+    # that imports the library in another process.
+    users = {package(module) for module, names in IMPORTS.items() if "unetv2" in names}
+    assert users <= {"cli", "benchmarking"}
+
+
+def test_nothing_imports_the_synthetic_scenes():
+    users = {name for name, others in packages().items() if "synthetic" in others}
+    assert not users
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_forbidden_imports(name):
+    libraries = {
+        other.split(".")[0]
+        for module, others in IMPORTS.items()
+        if package(module) == name
+        for other in others
+    }
+    assert not (packages()[name] | libraries) & FORBIDDEN[name]
+
+
+def test_only_public_keras_and_tensorflow_are_used():
+    private = ("keras.src", "tensorflow.python")
+    for module, names in IMPORTS.items():
+        assert not {name for name in names if name.startswith(private)}, module
+
+
+def test_packages_for_every_backend_do_not_use_tensorflow():
+    for module, names in IMPORTS.items():
+        if package(module) in WITHOUT_TENSORFLOW:
+            assert "tensorflow" not in {name.split(".")[0] for name in names}, module

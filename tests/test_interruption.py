@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command with one line, whatever it is at."""
+"""Ctrl-C ends a command with a one-line message at any time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unetv2 import startup
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
-# Presses Ctrl-C when a module is looked for, or at the end of the process.
+# Presses Ctrl-C when a module is imported, or at exit.
 _PRESSING = """
 import atexit, os, signal, sys
 
@@ -35,7 +35,7 @@ sys.argv = ["unetv2"]
 spec = importlib.util.spec_from_file_location("startup", {path!r})
 startup = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(startup)
-startup.leave_when_interrupted()
+startup.exit_when_interrupted()
 def press():
     os.kill(os.getpid(), signal.SIGINT)
 """
@@ -47,8 +47,8 @@ def run(code, **options):
     return subprocess.run(words, capture_output=True, text=True, check=False, **options)
 
 
-@pytest.mark.parametrize("moment", ["tensorflow", "unetv2.data.dataset", "end"])
-def test_ctrl_c_is_one_line_and_130_before_and_after_the_work_too(tmp_path, write_pairs, moment):
+@pytest.mark.parametrize("moment", ["tensorflow", "unetv2.data.validation", "end"])
+def test_ctrl_c_is_one_line_and_130_before_and_after_the_work(tmp_path, write_pairs, moment):
     (tmp_path / "sitecustomize.py").write_text(_PRESSING.format(moment=moment))
     places = [str(tmp_path), str(Path(startup.__file__).parents[1]), os.environ.get("PYTHONPATH")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
@@ -62,8 +62,8 @@ def test_ctrl_c_is_one_line_and_130_before_and_after_the_work_too(tmp_path, writ
     assert ("0 errors" in done.stdout) == (moment == "end")
 
 
-def test_ctrl_c_works_while_stderr_is_buffered():
-    done = run("with startup._stderr_kept_back(): os.write(2, b'noise'); press(); time.sleep(60)")
+def test_ctrl_c_works_while_stderr_is_captured():
+    done = run("with startup._captured_stderr(): os.write(2, b'noise'); press(); time.sleep(60)")
     assert (done.returncode, done.stderr) == (130, "\ninterrupted\n")
 
 
@@ -84,7 +84,7 @@ except KeyboardInterrupt:
     assert done.stdout == "cleaning up\n"
 
 
-def test_a_process_that_ignores_ctrl_c_keeps_ignoring_it():
+def test_a_process_that_ignores_ctrl_c_continues_to_ignore_it():
     def ignore():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -95,8 +95,8 @@ def test_a_process_that_ignores_ctrl_c_keeps_ignoring_it():
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
-def test_the_handler_of_ctrl_c_is_unchanged_outside_commands():
-    startup.leave_when_interrupted()
+def test_ctrl_c_is_pythons_in_other_programs():
+    startup.exit_when_interrupted()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     with startup.interruptible():
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

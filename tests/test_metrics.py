@@ -1,4 +1,4 @@
-"""What the metrics count, and the figures of it."""
+"""Counts and scores of the Keras metrics."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from unetv2.metrics import (
     Scores,
     SegmentationMetrics,
 )
-from unetv2.metrics.confusion_matrix import NO_CLASS, most_probable
+from unetv2.metrics.keras_metrics import NO_CLASS, most_probable
 
 
 def test_a_golden_example():
     # Truth 0 0 1 1, predicted 0 1 1 1: class 0 has 1 of {0, 1}, class 1 has 2 of {1, 2, 3};
     # class 2 is nowhere. IoU 1/2, 2/3, none; their mean is 7/12, and so is the mean weighted by
     # 2/4, 2/4. Dice 2/3, 4/5; mean 11/15. Precision 1/1, 2/3. Recall 1/2, 2/2; mean 3/4.
-    truth, scores = np.array([0, 0, 1, 1]), np.eye(3, dtype="float32")[[0, 1, 1, 1]]
+    y_true, scores = np.array([0, 0, 1, 1]), np.eye(3, dtype="float32")[[0, 1, 1, 1]]
     confusion = ConfusionMatrix(3)
-    confusion.update_state(truth, scores)
+    confusion.update_state(y_true, scores)
     np.testing.assert_array_equal(confusion.result(), [[1, 1, 0], [0, 2, 0], [0, 0, 0]])
     found = confusion.scores()
     np.testing.assert_allclose(found.iou_per_class, [1 / 2, 2 / 3, np.nan])
@@ -39,25 +39,25 @@ def test_a_golden_example():
     np.testing.assert_allclose(found.recall_per_class, [1 / 2, 1, np.nan])
     assert found.support.tolist() == [2, 2, 0]
     assert found.absent == (2,)
-    figures = {
+    values = {
         "pixel_accuracy": 3 / 4,
         "mean_iou": 7 / 12,
         "mean_dice": 11 / 15,
         "mean_accuracy": 3 / 4,
         "frequency_weighted_iou": 7 / 12,
     }
-    assert {name: getattr(found, name) for name in figures} == pytest.approx(figures)
-    for metric, figure in ((MeanIoU, 7 / 12), (MeanDice, 11 / 15), (FrequencyWeightedIoU, 7 / 12)):
+    assert {name: getattr(found, name) for name in values} == pytest.approx(values)
+    for metric, score in ((MeanIoU, 7 / 12), (MeanDice, 11 / 15), (FrequencyWeightedIoU, 7 / 12)):
         streamed = metric(3)
-        streamed.update_state(truth, scores)
-        assert float(streamed.result()) == pytest.approx(figure)
+        streamed.update_state(y_true, scores)
+        assert float(streamed.result()) == pytest.approx(score)
 
 
 @given(seed=SEEDS, n_classes=st.integers(2, 6), ignored=st.sampled_from([0.0, 0.3, 0.97]))
-def test_every_figure_is_scikit_learns(seed, n_classes, ignored):
-    truth, scores = batch(seed, n_classes, ignored)
-    kept = truth[..., 0] != 255
-    true, predicted = pair = truth[kept][:, 0], scores[kept].argmax(-1)
+def test_scores_equal_those_of_scikit_learn(seed, n_classes, ignored):
+    y_true, scores = batch(seed, n_classes, ignored)
+    kept = y_true[..., 0] != 255
+    true, predicted = pair = y_true[kept][:, 0], scores[kept].argmax(-1)
     present = np.union1d(true, predicted)
     assume(present.size)
     expected = {
@@ -69,9 +69,9 @@ def test_every_figure_is_scikit_learns(seed, n_classes, ignored):
         ),
     }
     streamed = SegmentationMetrics(n_classes, ignore_class=255)
-    streamed.update_state(truth, scores)
-    figures = {name: float(figure) for name, figure in streamed.result().items()}
-    assert figures == pytest.approx(expected, rel=1e-6)
+    streamed.update_state(y_true, scores)
+    values = {name: float(score) for name, score in streamed.result().items()}
+    assert values == pytest.approx(expected, rel=1e-6)
 
     exact = streamed.scores()
     every = range(n_classes)
@@ -96,55 +96,55 @@ def test_every_figure_is_scikit_learns(seed, n_classes, ignored):
 
 
 @given(seed=SEEDS, ignored=st.sampled_from([0.0, 0.3, 1.0]))
-def test_mean_iou_is_kerass(seed, ignored):
-    truth, scores = batch(seed, ignored=ignored)
+def test_mean_iou_equals_that_of_keras(seed, ignored):
+    y_true, scores = batch(seed, ignored=ignored)
     ours = MeanIoU(4, ignore_class=255)
     theirs = keras.metrics.MeanIoU(4, ignore_class=255, sparse_y_pred=False)
     for metric in (ours, theirs):
-        metric.update_state(truth, scores)
+        metric.update_state(y_true, scores)
     assert float(ours.result()) == pytest.approx(float(theirs.result()), rel=1e-6)
 
 
 @given(counts=COUNTS)
-def test_one_matrix_gives_what_many_metrics_give(counts):
+def test_segmentation_metrics_equal_the_single_metrics(counts):
     together = SegmentationMetrics(len(counts), per_class=True)
     together.update_state(*pixels(counts))
-    figures = together.result()
+    values = together.result()
     for metric in (MeanIoU, MeanDice, FrequencyWeightedIoU):
         alone = metric(len(counts))
         alone.update_state(*pixels(counts))
-        assert float(figures[alone.name]) == float(alone.result())
-    by_class = [figures[f"iou_{number}"] for number in range(len(counts))]
+        assert float(values[alone.name]) == float(alone.result())
+    by_class = [values[f"iou_{number}"] for number in range(len(counts))]
     np.testing.assert_allclose(by_class, Scores(counts).iou_per_class, rtol=1e-6)
 
 
 @given(seed=SEEDS, cuts=st.lists(st.integers(0, 60), max_size=4))
-def test_any_split_into_batches_gives_the_same(seed, cuts):
-    truth, scores = (part.reshape(60, -1) for part in batch(seed, ignored=0.2))
+def test_batches_do_not_change_the_result(seed, cuts):
+    y_true, scores = (part.reshape(60, -1) for part in batch(seed, ignored=0.2))
     for metric in COUNTING:
         whole, streamed = metric(4, 255), metric(4, 255)
-        whole.update_state(truth, scores)
+        whole.update_state(y_true, scores)
         bounds = [0, *sorted(cuts), 60]
         for start, stop in itertools.pairwise(bounds):
-            streamed.update_state(truth[start:stop], scores[start:stop])
+            streamed.update_state(y_true[start:stop], scores[start:stop])
         np.testing.assert_array_equal(numbers(streamed.result()), numbers(whole.result()))
 
 
 def test_ignored_pixels_change_nothing():
-    truth, scores = batch(1, ignored=0.4)
-    kept = truth[..., 0] != 255
+    y_true, scores = batch(1, ignored=0.4)
+    kept = y_true[..., 0] != 255
     for metric in (PixelAccuracy(255), *(kind(4, 255) for kind in COUNTING)):
-        metric.update_state(truth, scores)
+        metric.update_state(y_true, scores)
         other = type(metric).from_config(metric.get_config())
-        other.update_state(truth[kept], scores[kept])
+        other.update_state(y_true[kept], scores[kept])
         np.testing.assert_array_equal(numbers(metric.result()), numbers(other.result()))
 
 
 def test_a_class_can_be_ignored():
-    truth, scores = batch(1)
+    y_true, scores = batch(1)
     confusion = ConfusionMatrix(4, ignore_class=0)
-    confusion.update_state(truth, scores)
-    np.testing.assert_array_equal(confusion.result(), counted(truth, scores, 4, ignore_class=0))
+    confusion.update_state(y_true, scores)
+    np.testing.assert_array_equal(confusion.result(), counted(y_true, scores, 4, ignore_class=0))
 
 
 def test_counts_are_exact_where_float32_is_not():
@@ -162,15 +162,15 @@ def test_counts_are_exact_where_float32_is_not():
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int16", "uint32", "int64", "uint64", "float32"])
-def test_masks_of_every_type_count_alike(kind):
-    truth, scores = batch(2, ignored=0.3)
+def test_the_dtype_of_masks_does_not_matter(kind):
+    y_true, scores = batch(2, ignored=0.3)
     confusion = ConfusionMatrix(4, ignore_class=255)
-    confusion.update_state(truth.astype(kind), scores)
-    np.testing.assert_array_equal(confusion.result(), counted(truth, scores, 4))
+    confusion.update_state(y_true.astype(kind), scores)
+    np.testing.assert_array_equal(confusion.result(), counted(y_true, scores, 4))
 
 
 @given(seed=SEEDS, n_classes=st.integers(1, 9))
-def test_the_first_of_the_greatest_scores_is_predicted(seed, n_classes):
+def test_equal_scores_predict_the_first_class(seed, n_classes):
     scores = np.random.default_rng(seed).choice([-np.inf, -1, -0.0, 0.0, 2], (30, n_classes))
     np.testing.assert_array_equal(most_probable(scores), scores.argmax(-1))
     quantized = np.clip(scores, -9, 9).astype("int8")
@@ -178,7 +178,7 @@ def test_the_first_of_the_greatest_scores_is_predicted(seed, n_classes):
     assert most_probable([[np.nan] * n_classes]) == NO_CLASS
 
 
-def test_nothing_seen_is_zero_and_reset_forgets():
+def test_the_result_is_zero_without_pixels_and_after_a_reset():
     for metric in (PixelAccuracy(), *(kind(4) for kind in COUNTING)):
         assert not numbers(metric.result()).any()
         metric.update_state(*batch(0))
@@ -188,13 +188,13 @@ def test_nothing_seen_is_zero_and_reset_forgets():
 
 
 @given(seed=SEEDS)
-def test_pixel_accuracy_is_kerass_where_nothing_is_ignored(seed):
-    truth, scores = batch(seed)
-    weights = np.random.default_rng(seed).random(truth.shape[:-1])
+def test_pixel_accuracy_equals_that_of_keras_without_ignored_pixels(seed):
+    y_true, scores = batch(seed)
+    weights = np.random.default_rng(seed).random(y_true.shape[:-1])
     for sample_weight in (None, weights, weights[:, 0, 0]):
         ours, theirs = PixelAccuracy(), keras.metrics.SparseCategoricalAccuracy()
-        ours.update_state(truth, scores, sample_weight=sample_weight)
+        ours.update_state(y_true, scores, sample_weight=sample_weight)
         if sample_weight is not None and sample_weight.ndim == 1:
-            sample_weight = np.broadcast_to(sample_weight[:, None, None], truth.shape[:-1])
-        theirs.update_state(truth, scores, sample_weight=sample_weight)
+            sample_weight = np.broadcast_to(sample_weight[:, None, None], y_true.shape[:-1])
+        theirs.update_state(y_true, scores, sample_weight=sample_weight)
         assert float(ours.result()) == pytest.approx(float(theirs.result()), rel=1e-5)

@@ -10,7 +10,7 @@ from unetv2.metrics import ConfusionMatrix, PixelAccuracy
 
 
 @pytest.mark.parametrize(
-    ("foreign", "told"),
+    ("invalid", "listed"),
     [
         (-1, "negative ids"),
         (4, "id 4"),
@@ -26,14 +26,14 @@ from unetv2.metrics import ConfusionMatrix, PixelAccuracy
     ],
 )
 @pytest.mark.parametrize("kind", COUNTING)
-def test_an_id_out_of_range_raises(kind, foreign, told):
-    truth, scores = batch(0)
-    truth = np.where(np.arange(60).reshape(truth.shape) < 2, foreign, truth)
+def test_an_id_out_of_range_raises(kind, invalid, listed):
+    y_true, scores = batch(0)
+    y_true = np.where(np.arange(60).reshape(y_true.shape) < 2, invalid, y_true)
     metric = kind(4, ignore_class=255)
-    metric.update_state(truth, scores)
+    metric.update_state(y_true, scores)
     message = (
         r"`y_true` must hold ids in \[0, 4\) or 255, which is ignored. "
-        rf"Received: 2 other pixels: {told} \(2\). Pass `ignore_class`"
+        rf"Received: 2 other pixels: {listed} \(2\). Pass `ignore_class`"
     )
     for ask in (metric.result, metric.scores):
         with pytest.raises(ValueError, match=message):
@@ -42,7 +42,7 @@ def test_an_id_out_of_range_raises(kind, foreign, told):
     assert not numbers(metric.result()).any()
 
 
-def test_foreign_ids_are_listed_but_not_without_end():
+def test_the_list_of_invalid_ids_is_short():
     confusion = ConfusionMatrix(2)
     confusion.update_state(np.arange(20), np.zeros((20, 2)))
     with pytest.raises(
@@ -53,19 +53,19 @@ def test_foreign_ids_are_listed_but_not_without_end():
 
 @pytest.mark.parametrize("kind", COUNTING)
 def test_predictions_that_are_nan_give_nan(kind):
-    truth, scores = batch(0)
+    y_true, scores = batch(0)
     metric = kind(4)
-    metric.update_state(truth, scores)
-    metric.update_state(truth, np.full_like(scores, np.nan))
+    metric.update_state(y_true, scores)
+    metric.update_state(y_true, np.full_like(scores, np.nan))
     assert np.isnan(numbers(metric.result())).all()
     with pytest.raises(ValueError, match="`y_pred` must hold numbers. Received: NaN for 60 pixels"):
         metric.scores()
     accuracy = PixelAccuracy()
-    accuracy.update_state(truth, np.full_like(scores, np.nan))
+    accuracy.update_state(y_true, np.full_like(scores, np.nan))
     assert float(accuracy.result()) == 0
 
 
-def test_sample_weights_are_no_counts():
+def test_sample_weights_raise():
     with pytest.raises(ValueError, match="`sample_weight` must be None for a confusion matrix"):
         ConfusionMatrix(4).update_state(*batch(0), sample_weight=np.ones(2))
 
@@ -80,11 +80,16 @@ def test_arguments_are_checked(kind):
 
 
 def test_shapes_are_checked():
-    truth, scores = batch(0)
+    y_true, scores = batch(0)
     with pytest.raises(
         ValueError, match="`y_pred` must hold a score for each class, .* n_classes=5"
     ):
-        ConfusionMatrix(5).update_state(truth, scores)
-    for wrong in (truth[:, :1, :1], truth.swapaxes(1, 2), np.eye(4)[truth[..., 0]], truth.ravel()):
+        ConfusionMatrix(5).update_state(y_true, scores)
+    for wrong in (
+        y_true[:, :1, :1],
+        y_true.swapaxes(1, 2),
+        np.eye(4)[y_true[..., 0]],
+        y_true.ravel(),
+    ):
         with pytest.raises(ValueError, match="`y_true` must hold an id for each pixel of `y_pred`"):
             ConfusionMatrix(4).update_state(wrong, scores)

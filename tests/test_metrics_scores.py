@@ -1,4 +1,4 @@
-"""The figures of one confusion matrix."""
+"""Scores of a confusion matrix."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from unetv2.metrics import Scores
 
 
-def test_the_table_names_the_classes_and_who_is_left_out():
+def test_the_table_names_the_classes_and_the_absent_ones():
     text = Scores([[1, 1, 0], [0, 2, 0], [0, 0, 0]]).table(("road", "car", "sky"))
     assert "0 road       2  0.500  0.667      1.000   0.500" in text
-    assert "Left out of the means, as neither in the truth nor predicted: 2 sky." in text
+    assert "Excluded from the means (absent from ground truth and prediction): 2 sky." in text
     scores = Scores([[1, 0], [0, 1]])
     assert str(scores) == scores.table()
-    assert "Left out" not in str(scores)
+    assert "Excluded" not in str(scores)
     with pytest.raises(ValueError, match="`names` must hold one name .* 1 names for 2 classes"):
         scores.table(["road"])
 
 
 @given(counts=COUNTS, data=st.data())
-def test_renamed_classes_have_the_same_figures(counts, data):
+def test_permuted_classes_have_the_same_scores(counts, data):
     order = data.draw(st.permutations(range(len(counts))))
     scores, renamed = Scores(counts), Scores(np.array(counts)[order][:, order])
     for name in ("iou", "dice", "precision", "recall"):
@@ -36,7 +36,7 @@ def test_renamed_classes_have_the_same_figures(counts, data):
         np.testing.assert_allclose(getattr(renamed, name), getattr(scores, name), rtol=1e-12)
 
 
-def test_the_means_of_nothing_are_nan_and_every_class_is_absent():
+def test_zero_counts_give_nan_means_and_absent_classes():
     scores = Scores(np.zeros((3, 3)))
     assert scores.absent == (0, 1, 2)
     for name in ("pixel_accuracy", "mean_iou", "mean_dice", "mean_accuracy"):
@@ -57,12 +57,12 @@ def test_the_means_of_nothing_are_nan_and_every_class_is_absent():
         ([["1", "2"], ["3", "4"]], "must be whole numbers from 0 up. Received: 1 among <U1"),
     ],
 )
-def test_scores_are_of_counts_only(counts, message):
+def test_invalid_counts_raise(counts, message):
     with pytest.raises(ValueError, match=f"`counts` {message}"):
         Scores(counts)
 
 
-def test_scores_do_not_change_with_what_they_were_made_of():
+def test_scores_copy_their_counts():
     counts = np.array([[1, 0], [0, 1]])
     scores = Scores(counts)
     counts[:] = 0

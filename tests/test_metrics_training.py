@@ -17,19 +17,19 @@ from unetv2.metrics import ConfusionMatrix, MeanIoU, PixelAccuracy, Segmentation
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("kind", COUNTING)
-def test_compiled_it_counts_alike_and_foreign_ids_give_nan(kind, jit_compile):
-    truth, scores = (tf.constant(part) for part in batch(0, ignored=0.2))
+def test_compiled_functions_count_the_same_and_invalid_ids_give_nan(kind, jit_compile):
+    y_true, scores = (tf.constant(part) for part in batch(0, ignored=0.2))
     eager, compiled = kind(4, 255), kind(4, 255)
 
     @tf.function(jit_compile=jit_compile)
-    def step(truth):
-        compiled.update_state(truth, scores)
+    def step(y_true):
+        compiled.update_state(y_true, scores)
         return compiled.result()
 
-    eager.update_state(truth, scores)
-    np.testing.assert_allclose(numbers(step(truth)), numbers(eager.result()), rtol=1e-6)
-    assert np.isnan(numbers(step(truth + 1))).all()
-    assert np.isnan(numbers(step(truth))).all(), "one wrong mask spoils what follows"
+    eager.update_state(y_true, scores)
+    np.testing.assert_allclose(numbers(step(y_true)), numbers(eager.result()), rtol=1e-6)
+    assert np.isnan(numbers(step(y_true + 1))).all()
+    assert np.isnan(numbers(step(y_true))).all(), "one wrong mask spoils what follows"
     with pytest.raises(ValueError, match=r"`scores\(\)` must be called outside of compiled"):
         tf.function(compiled.scores)()
 
@@ -46,7 +46,7 @@ def small_model(metrics, **options):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_logs_hold_the_figures_of_the_whole_epoch(jit_compile):
+def test_logs_are_scores_of_the_whole_epoch(jit_compile):
     model, images, masks = small_model(
         [SegmentationMetrics(3, 255, per_class=True), MeanIoU(3, 255, name="iou")],
         jit_compile=jit_compile,
@@ -73,7 +73,7 @@ def test_logs_hold_the_figures_of_the_whole_epoch(jit_compile):
 @pytest.mark.parametrize(
     ("kind", "jit_compile"), [*((kind, False) for kind in SHARES), (SegmentationMetrics, True)]
 )
-def test_foreign_ids_are_nan_in_a_training_step_and_end_fit_and_evaluate(kind, jit_compile):
+def test_invalid_ids_are_nan_in_a_training_step_and_raise_in_fit_and_evaluate(kind, jit_compile):
     model, images, masks = small_model([kind(3, 255)], jit_compile=jit_compile)
     masks[0, 3] = 7
     logs = model.train_on_batch(images, masks, return_dict=True)
@@ -84,7 +84,7 @@ def test_foreign_ids_are_nan_in_a_training_step_and_end_fit_and_evaluate(kind, j
             run(images, masks, verbose=0)
 
 
-def test_callbacks_know_that_more_is_better():
+def test_callbacks_maximize_scores():
     model, images, masks = small_model([PixelAccuracy(255), *(kind(3, 255) for kind in SHARES[:3])])
     for name in ("pixel_accuracy", "mean_iou", "mean_dice", "frequency_weighted_iou"):
         stop = keras.callbacks.EarlyStopping(monitor=name, patience=9)
@@ -102,7 +102,7 @@ def test_a_saved_model_keeps_its_metrics(tmp_path):
 
 
 @pytest.mark.parametrize("kind", COUNTING)
-def test_configurations_and_states_survive(kind):
+def test_configurations_and_states_are_restored(kind):
     metric = kind(4, np.int64(255), name="mine", dtype="float64")
     metric.update_state(*batch(0, ignored=0.2))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
@@ -132,17 +132,17 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     metric = SegmentationMetrics(3, 255)
-truth = tf.constant([[0, 1], [2, 255]])
+y_true = tf.constant([[0, 1], [2, 255]])
 scores = tf.one_hot([[0, 1], [1, 0]], 3)
-run = tf.function(lambda truth: strategy.run(
-    lambda: metric.update_state(truth, scores)))
-run(truth)
-run(truth)
+run = tf.function(lambda y_true: strategy.run(
+    lambda: metric.update_state(y_true, scores)))
+run(y_true)
+run(y_true)
 assert metric.scores().counts.tolist() == [[4, 0, 0], [0, 4, 0], [0, 4, 0]]
 assert float(metric.result()["mean_iou"]) == 0.5
 metric.reset_state()
 assert not metric.scores().counts.any()
-run(truth + 3)
+run(y_true + 3)
 try:
     metric.result()
 except ValueError as error:
@@ -151,7 +151,7 @@ except ValueError as error:
 """
 
 
-def test_replicas_count_together():
+def test_replicas_add_their_counts():
     result = subprocess.run(
         [sys.executable, "-c", DISTRIBUTED], capture_output=True, text=True, check=False
     )

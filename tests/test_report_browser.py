@@ -129,7 +129,7 @@ def test_nothing_is_wider_than_the_page(visit, name, width):
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
-def test_a_click_sorts_and_another_one_turns_it(visit, name):
+def test_a_click_sorts_and_another_one_reverses_the_order(visit, name):
     browser = visit(name)
     assert is_sorted(columns(browser, 0), descending=False)
     head = find(browser, "table.sortable thead th:nth-child(3)")
@@ -162,38 +162,38 @@ def test_the_cells_of_the_matrix_are_read_with_the_arrow_keys(visit):
     browser.switch_to.active_element.send_keys("\ue004")
     assert browser.switch_to.active_element == cells[0]
     output = find(browser, ".matrix output")
-    assert "of class of things number 0 is found" in output.text
+    assert "of class of things number 0 is correct" in output.text
     browser.switch_to.active_element.send_keys("\ue014")  # Right.
     assert browser.switch_to.active_element == cells[1]
-    assert "number 0 is taken for class of things number 1 (" in output.text
+    assert "number 0 is predicted as class of things number 1 (" in output.text
     browser.switch_to.active_element.send_keys("\ue015")  # Down, to the diagonal.
-    assert "number 1 is found" in output.text
+    assert "number 1 is correct" in output.text
     browser.switch_to.active_element.send_keys("\ue010")  # End.
-    assert f"is taken for {EVIL}" in output.text or "number 13 (" in output.text
+    assert f"is predicted as {EVIL}" in output.text or "number 13 (" in output.text
     for _ in range(3):
         browser.switch_to.active_element.send_keys("\ue014")  # Not beyond the last one.
     assert browser.switch_to.active_element == cells[2 * 15 - 1]
 
 
-def test_the_pointer_reads_the_cells_too(visit):
+def test_the_pointer_selects_cells(visit):
     from selenium.webdriver import ActionChains
 
     browser = visit()
     cell = browser.find_elements("css selector", "table.heat tbody td")[16]
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", cell)
     ActionChains(browser).move_to_element(cell).perform()
-    assert "number 1 is found" in find(browser, ".matrix output").text
+    assert "number 1 is correct" in find(browser, ".matrix output").text
 
 
 def clips(browser, stage):
     return browser.execute_script(
-        "return ['.truth', '.predicted'].map(name =>"
+        "return ['.ground-truth', '.predicted'].map(name =>"
         " getComputedStyle(arguments[0].querySelector(name)).clipPath)",
         stage,
     )
 
 
-def test_the_slider_divides_truth_and_prediction_by_keyboard_and_pointer(visit):
+def test_the_slider_divides_ground_truth_and_prediction(visit):
     from selenium.webdriver import ActionChains
 
     browser = visit()
@@ -236,7 +236,7 @@ def luminance(color):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_in_both_schemes(visit, scheme):
+def test_text_has_enough_contrast_in_both_schemes(visit, scheme):
     browser = visit("two", scheme=scheme)
     page = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (luminance(page) > 0.5) == (scheme == "light")
@@ -272,7 +272,7 @@ def test_text_stands_out_in_both_schemes(visit, scheme):
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (html, pair)
 
 
-def test_what_is_focused_is_seen(visit):
+def test_focus_is_visible(visit):
     browser = visit()
     browser.switch_to.active_element.send_keys("\ue004")  # The link to the figures.
     assert browser.switch_to.active_element.get_attribute("class") == "skip"

@@ -1,15 +1,15 @@
-"""Whose evaluations a report shows, and how two are compared."""
+"""Reports that compare two evaluations."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from evaluations import evaluated, images
-from report_pages import written
+from report_pages import interval_text, written
 
 import unetv2
-from unetv2.evaluation.report.html import between, points
-from unetv2.evaluation.report.subject import Subject, compare
+from unetv2.evaluation.comparison import compare, distinct_names
+from unetv2.evaluation.report import points
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def path(tmp_path):
     return tmp_path / "new" / "report.html"
 
 
-def test_two_evaluations_are_compared_with_the_same_images_drawn(path):
+def test_two_evaluations_of_the_same_images_are_paired(path):
     first = evaluated(images(12, error=0.5), model="runs/old/model.keras")
     second = evaluated(images(12, error=0.2), model="runs/new/model.keras")
     page = written([first, second], path)
@@ -29,7 +29,7 @@ def test_two_evaluations_are_compared_with_the_same_images_drawn(path):
     assert difference == second.mean_iou - first.mean_iou
     low, high = comparison.intervals["mean_iou"]
     assert 0 < low < difference < high
-    assert f"{points(difference, sign=True)} {between(low, high, sign=True)}" in page.text
+    assert f"{points(difference, sign=True)} {interval_text(low, high, sign=True)}" in page.text
     assert any("difference better" in found.get("class", "") for found in page.all("span"))
 
 
@@ -41,22 +41,22 @@ def test_an_evaluation_does_not_differ_from_itself():
         assert (comparison.intervals[name] == 0).all()
 
 
-def test_other_images_are_compared_without_pairing(path):
+def test_evaluations_of_different_images_are_not_paired(path):
     first, second = evaluated(images(9)), evaluated(images(9, seed=1))
     comparison = compare(first, second)
     assert not comparison.paired
     low, high = comparison.intervals["mean_iou"]
     width = np.diff(first.intervals["mean_iou"]) + np.diff(second.intervals["mean_iou"])
     assert width / 2 < high - low < width
-    assert "which were measured on other images" in written([first, second], path).text
+    assert "on different images" in written([first, second], path).text
 
 
-def test_equal_numbers_of_other_images_are_no_pairs():
+def test_images_with_the_same_number_are_not_paired():
     first, second = (
         evaluated(image._replace(name=f"#{n}") for n, image in enumerate(images(5, seed=s)))
         for s in (0, 1)
     )
-    assert first.rows.names == second.rows.names
+    assert first.counts.names == second.counts.names
     assert not compare(first, second).paired
 
 
@@ -72,9 +72,9 @@ def test_equal_numbers_of_other_images_are_no_pairs():
         (["/model.keras", "/a/model.keras"], ("/", "a")),
     ],
 )
-def test_evaluations_are_named_by_what_tells_their_models_apart(models, names):
+def test_names_are_the_distinct_ends_of_model_paths(models, names):
     evaluations = [evaluated(images(2), model=model) for model in models]
-    assert Subject.of(evaluations, None).names == names
+    assert distinct_names(evaluations) == names
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_evaluations_are_named_by_what_tells_their_models_apart(models, names):
         (2, ["a"], "`names` must hold one name for each evaluation. Received: 1 for 2"),
     ],
 )
-def test_what_cannot_be_shown_is_refused(path, n, names, message):
+def test_invalid_arguments_raise(path, n, names, message):
     with pytest.raises(ValueError, match=message):
         unetv2.write_report([evaluated(images(1))] * n, path, names=names)
     assert not path.exists()
 
 
-def test_evaluations_of_other_classes_are_refused(path):
+def test_evaluations_of_different_classes_raise(path):
     pair = [evaluated(images(1)), evaluated(images(1), n_classes=5)]
     with pytest.raises(ValueError, match="`evaluations` must have the same classes"):
         unetv2.write_report(pair, path)

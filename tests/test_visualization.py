@@ -16,7 +16,7 @@ from unetv2.visualization import (
 )
 
 
-def test_a_mask_is_painted_in_the_tables_colors_and_what_it_lacks_in_white():
+def test_a_mask_has_the_colors_of_the_table_and_unknown_ids_are_white():
     painted = colorize(np.array([[0, 10], [11, 255], [-1, 3]]), unetv2.CAMVID)
     colors = unetv2.CAMVID.colors
     white = (255, 255, 255)
@@ -28,7 +28,7 @@ def test_a_mask_is_painted_in_the_tables_colors_and_what_it_lacks_in_white():
     )
 
 
-def test_what_is_ignored_is_white_wherever_its_id_lies():
+def test_ignored_pixels_are_white():
     table = unetv2.ClassTable.numbered(3, ignore_class=0)
     white, colors = (255, 255, 255), table.colors
     ids = np.array([[0, 1, 2]])
@@ -44,12 +44,12 @@ def test_what_is_ignored_is_white_wherever_its_id_lies():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
-def test_a_table_may_have_more_classes_than_the_masks_dtype_has_numbers(dtype):
+def test_a_table_can_have_more_classes_than_the_dtype_of_masks_has_values(dtype):
     table = unetv2.ClassTable(tuple(map(str, range(256))), ((9, 9, 9),) * 256)
     np.testing.assert_array_equal(colorize(np.array([[0, 200]], dtype), table), [[(9, 9, 9)] * 2])
 
 
-def test_curves_show_training_and_validation_of_every_figure(tmp_path):
+def test_curves_show_training_and_validation_of_each_metric(tmp_path):
     history = {"accuracy": [0.1, 0.5], "val_accuracy": [0.1, 0.4], "mean_iou": [0.0, 0.2]}
     figure = training_curves(history)
     accuracy, mean_iou = figure.axes
@@ -60,7 +60,7 @@ def test_curves_show_training_and_validation_of_every_figure(tmp_path):
     figure.savefig(tmp_path / "curves.png")
 
 
-def test_what_is_no_share_has_an_axis_of_its_own():
+def test_losses_and_values_above_one_have_their_own_limits():
     history = {
         "mean_iou": [0.1, 0.2], "broken": [0.1, float("nan")], "learning_rate": [1e-3, 5e-4],
         "loss": [2.0, 1.0], "head_loss": [0.2, 0.1], "pixels": [1.0, 7.0],
@@ -71,7 +71,7 @@ def test_what_is_no_share_has_an_axis_of_its_own():
     assert panels["learning_rate"].get_ylim()[1] < 2e-3
 
 
-def test_the_legend_names_the_classes_that_are_shown_and_the_ignored(tmp_path):
+def test_the_legend_shows_the_present_classes_and_ignored(tmp_path):
     images = np.random.default_rng(0).random((2, 6, 8, 3))
     masks = np.full((2, 6, 8, 1), 3)
     masks[0, 0] = 11
@@ -85,7 +85,7 @@ def test_the_legend_names_the_classes_that_are_shown_and_the_ignored(tmp_path):
     figure.savefig(tmp_path / "predictions.png")
 
 
-def test_nothing_to_draw_is_an_error():
+def test_empty_plots_raise():
     with pytest.raises(ValueError, match="`mask` must be of shape .*Received: \\(4, 8, 8\\)"):
         colorize(np.zeros((4, 8, 8), int), unetv2.CARLA)
     with pytest.raises(ValueError, match="`history` must hold values by epoch. Received: no value"):
@@ -95,7 +95,7 @@ def test_nothing_to_draw_is_an_error():
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
-def test_an_overlay_mixes_any_image_with_its_masks_colors(channels):
+def test_an_overlay_blends_images_of_any_channels_and_dtype(channels):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (4, 5, channels), np.uint8)
     mask = rng.integers(0, 12, (4, 5))
@@ -109,7 +109,7 @@ def test_an_overlay_mixes_any_image_with_its_masks_colors(channels):
             assert found.dtype == np.uint8
 
 
-def test_an_overlay_needs_one_size_and_a_share():
+def test_an_overlay_checks_sizes_and_opacity():
     image, mask = np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), int)
     with pytest.raises(ValueError, match="`image` must be .* of the mask's height and width"):
         overlay(image, mask[1:], unetv2.CARLA)
@@ -119,7 +119,7 @@ def test_an_overlay_needs_one_size_and_a_share():
         overlay(image, mask, unetv2.CARLA, opacity=2)
 
 
-def test_a_confusion_matrix_is_drawn_in_per_cent_of_its_rows(tmp_path):
+def test_a_confusion_matrix_is_in_percent_of_its_rows(tmp_path):
     table = unetv2.ClassTable.numbered(4)
     counts = np.zeros((4, 4), int)
     counts[0, :2] = 3, 1
@@ -130,7 +130,7 @@ def test_a_confusion_matrix_is_drawn_in_per_cent_of_its_rows(tmp_path):
     assert [text.get_text() for text in panel.texts] == ["75", "25", "100"]
     names = [tick.get_text() for tick in panel.get_yticklabels()]
     assert names == ["class 0", "class 1", "class 3"]  # The other one is nowhere.
-    assert (panel.get_xlabel(), panel.get_ylabel()) == ("predicted", "truth")
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("prediction", "ground truth")
     figure.savefig(tmp_path / "confusion.png")
 
 
@@ -156,7 +156,7 @@ def test_a_legend_names_every_class_and_the_ignored(tmp_path):
     assert len(legend(unetv2.CARLA, columns=2).legends[0].texts) == 23
 
 
-def test_figures_of_other_classes_are_errors():
+def test_plots_of_other_classes_raise():
     table = unetv2.ClassTable.numbered(3)
     with pytest.raises(ValueError, match=r"`counts` must be \(3, 3\).*Received: shape \(2, 2\)"):
         confusion(np.ones((2, 2)), table)

@@ -1,4 +1,4 @@
-"""What the workflows run exists, and is what the README and pyproject.toml say."""
+"""The commands of the workflows exist, and agree with the README and pyproject.toml."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ OPTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = OPTIONS["project"]
 
 
-def test_the_tests_run_by_the_readmes_command():
+def test_the_test_command_is_the_readmes():
     (command,) = re.findall(r"^\$ (.*pytest.*)$", (ROOT / "README.md").read_text("utf-8"), re.M)
     assert f"- run: {command}\n" in WORKFLOWS["test.yml"]
 
 
-def test_they_run_on_every_python_that_is_promised():
+def test_every_supported_python_is_tested():
     (pythons,) = re.findall(r"^ +python: \[(.+)\]$", WORKFLOWS["test.yml"], re.M)
     promised = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if ":: 3." in line]
     assert pythons.replace('"', "").split(", ") == promised

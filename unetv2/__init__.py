@@ -1,7 +1,7 @@
 """Semantic segmentation with a U-Net in Keras 3.
 
 Public names are loaded when they are first used (:pep:`562`), so that ``import unetv2`` takes no
-time and changes nothing in the process.
+time and loads neither Keras nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from unetv2.registration import register_with_keras
+
 __version__ = "0.1.0"
 
-# Where the public names are. A test compares both tables with the imports that type checkers read.
+# The modules of the public names; a test compares them with the imports for type checkers.
 _MODULES = {
     "augmentation": "unetv2.data.augmentation",
     "distributed": "unetv2.distributed",
@@ -39,7 +41,7 @@ _PUBLIC = {
     "unetv2.data.validation": ("DatasetReport",),
     "unetv2.evaluation.evaluate": ("evaluate",),
     "unetv2.evaluation.evaluation": ("Evaluation",),
-    "unetv2.evaluation.report.page": ("write_report",),
+    "unetv2.evaluation.report": ("write_report",),
     "unetv2.exporting.export": ("export",),
     "unetv2.exporting.exported_model": ("ExportedModel", "load_exported"),
     "unetv2.inference.prediction": ("Prediction",),
@@ -66,9 +68,9 @@ _PUBLIC = {
         "train",
     ),
 }
-_PLACES = {name: module for module, names in _PUBLIC.items() for name in names}
+_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
-__all__ = sorted({**_MODULES, **_PLACES})
+__all__ = sorted({**_MODULES, **_MODULE_OF})
 
 if TYPE_CHECKING:
     from unetv2 import distributed as distributed
@@ -90,7 +92,7 @@ if TYPE_CHECKING:
     from unetv2.data.validation import DatasetReport as DatasetReport
     from unetv2.evaluation.evaluate import evaluate as evaluate
     from unetv2.evaluation.evaluation import Evaluation as Evaluation
-    from unetv2.evaluation.report.page import write_report as write_report
+    from unetv2.evaluation.report import write_report as write_report
     from unetv2.exporting.export import export as export
     from unetv2.exporting.exported_model import ExportedModel as ExportedModel
     from unetv2.exporting.exported_model import load_exported as load_exported
@@ -117,11 +119,13 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         value: Any = importlib.import_module(_MODULES[name])
-    elif name in _PLACES:
-        value = getattr(importlib.import_module(_PLACES[name]), name)
+    elif name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
+    if "keras" in sys.modules:
+        register_with_keras()
     return value
 
 
@@ -129,7 +133,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# Keras finds the classes that a file names only where they have been imported.
-if "keras" in sys.modules:
-    for module in ("losses", "metrics", "models"):
-        importlib.import_module(f"{__name__}.{module}")
+register_with_keras()

@@ -37,7 +37,7 @@ from unetv2.progress import Progress
 from unetv2.scratch import scratch_folder
 from unetv2.text import printable
 from unetv2.versions import versions
-from unetv2.visualization.masks import require_figures, subplots
+from unetv2.visualization.plots import require_matplotlib, subplots
 
 JSON, TEXT, IMAGE = "benchmark.json", "benchmark.txt", "benchmark.png"
 
@@ -238,7 +238,7 @@ def benchmark(
         raise ValueError("`models` must contain a model. Received: none. Pass at least one.")
     if output is not None:
         # Errors are raised before minutes of measuring.
-        require_figures()
+        require_matplotlib()
         with told(Path(output), "to save the benchmark"):
             Path(output).mkdir(parents=True, exist_ok=True)
     mean_iou: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""How the command ``unetv2`` starts and is interrupted, which a library leaves to its user."""
+"""Startup and interruption of the command ``unetv2``: signal handling and TensorFlow's messages."""
 
 from __future__ import annotations
 
@@ -16,95 +16,99 @@ INTERRUPTED = 130
 
 _NAME = "unetv2"
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-_NOTHING = "3"
+_ERRORS_ONLY = "3"
 _STDERR = 2
-# Where messages go while stderr is kept back.
-_shown_on = _STDERR
+# The file descriptor for messages while stderr is captured.
+_messages_to = _STDERR
 
 
 def is_command() -> bool:
     """Returns whether this process is the command ``unetv2``, or ``python -m unetv2``."""
-    # While Python looks for the module of `-m`, this stands in its place.
-    if sys.argv[:1] == ["-m"]:
-        return any(pair == ("-m", _NAME) for pair in itertools.pairwise(sys.orig_argv))
-    return bool(sys.argv) and Path(sys.argv[0]).stem == _NAME
+    program = Path(sys.argv[0] if sys.argv else "")
+    if program.parts[-2:] == (_NAME, "__main__.py"):
+        # Other programs can run this file as a module of their own.
+        return ("-m", _NAME) in itertools.pairwise(sys.orig_argv)
+    return program.stem == _NAME
 
 
-def leave_when_interrupted() -> None:
-    """Has Ctrl-C end this process at once, if it is a command: while modules load, and at its end.
+def exit_when_interrupted() -> None:
+    """Makes Ctrl-C end this process immediately, if it is the command.
 
-    An exception would be lost, or shown with its traceback, where libraries load. A process that
-    was started to ignore Ctrl-C goes on to do so.
+    An exception would be lost, or shown with a traceback, while libraries load and at exit. A
+    process that was started with Ctrl-C ignored continues to ignore it.
     """
     if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGINT, _exit)
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Has Ctrl-C raise ``KeyboardInterrupt``, and the next one end the process at once.
+    """Makes Ctrl-C raise ``KeyboardInterrupt``, and a second one end the process immediately.
 
-    Only where :func:`leave_when_interrupted` applies; another handler is its owner's.
+    Has an effect only after :func:`exit_when_interrupted`; other signal handlers are kept.
     """
-    if signal.getsignal(signal.SIGINT) is not _leave:
+    if signal.getsignal(signal.SIGINT) is not _exit:
         yield
         return
     signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGINT, _exit)
 
 
 def end_interrupted() -> None:
-    """Ends the process at once, if it is a command that Ctrl-C has interrupted.
+    """Ends the process immediately, if it is a command that Ctrl-C has interrupted.
 
-    Threads of libraries may wait for long, and the interpreter would wait for them at its end.
+    The interpreter would wait at exit for threads of libraries.
     """
-    if signal.getsignal(signal.SIGINT) in (interrupt, _leave):
+    if signal.getsignal(signal.SIGINT) in (interrupt, _exit):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(INTERRUPTED)
 
 
 def interrupt(*_: object) -> None:
-    """Raises ``KeyboardInterrupt``, once; a handler of signals."""
-    signal.signal(signal.SIGINT, _leave)
+    """Raises ``KeyboardInterrupt``; the next signal ends the process."""
+    signal.signal(signal.SIGINT, _exit)
     raise KeyboardInterrupt
 
 
-def _leave(*_: object) -> None:
+def _exit(*_: object) -> None:
     with contextlib.suppress(OSError):
-        # On a line of its own, after what a terminal shows of Ctrl-C.
-        os.write(_shown_on, b"\ninterrupted\n")
+        # On a new line, after the terminal's `^C`.
+        os.write(_messages_to, b"\ninterrupted\n")
     os._exit(INTERRUPTED)
 
 
-def quieten_command() -> None:
-    """Loads TensorFlow without a word, if this process is a command and its user set no level."""
-    if is_command() and os.environ.setdefault(_LEVEL, _NOTHING) == _NOTHING:
-        with _stderr_kept_back():
-            # As it loads, it writes whatever the level is: tensorflow issue 100442.
+def load_tensorflow_quietly() -> None:
+    """Loads TensorFlow without its messages, if this process is the command.
+
+    A value of ``TF_CPP_MIN_LOG_LEVEL`` that the user has set is respected.
+    """
+    if is_command() and os.environ.setdefault(_LEVEL, _ERRORS_ONLY) == _ERRORS_ONLY:
+        with _captured_stderr():
+            # Some messages ignore the level: tensorflow issue 100442.
             importlib.import_module("tensorflow")
 
 
 @contextlib.contextmanager
-def _stderr_kept_back() -> Iterator[None]:
-    """Keeps back what libraries write to the process's stderr, unless an error comes after it."""
-    global _shown_on
-    # Not above, where Ctrl-C is not heard yet.
+def _captured_stderr() -> Iterator[None]:
+    """Captures the process's stderr, and prints it only if an exception is raised."""
+    global _messages_to
+    # Imported here, so that Ctrl-C is handled while it loads.
     import tempfile
 
-    _shown_on = stderr = os.dup(_STDERR)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), _STDERR)
+    _messages_to = stderr = os.dup(_STDERR)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), _STDERR)
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(stderr, kept.read())
+            captured.seek(0)
+            os.write(stderr, captured.read())
             raise
         finally:
             os.dup2(stderr, _STDERR)
-            _shown_on = _STDERR
+            _messages_to = _STDERR
             os.close(stderr)

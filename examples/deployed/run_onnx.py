@@ -1,4 +1,4 @@
-"""Runs an ONNX artifact by ONNX Runtime alone: python run_onnx.py ARTIFACT IMAGE MASK."""
+"""Runs an ONNX artifact with ONNX Runtime only: python run_onnx.py ARTIFACT IMAGE MASK."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Runs a SavedModel by TensorFlow alone: python run_saved_model.py ARTIFACT IMAGE MASK."""
+"""Runs a SavedModel with TensorFlow only: python run_saved_model.py ARTIFACT IMAGE MASK."""
 
 import sys
 
@@ -9,5 +9,5 @@ from PIL import Image
 artifact, image, mask = sys.argv[1:]
 serve = tf.saved_model.load(artifact).signatures["serving_default"]
 frames = np.asarray(Image.open(image).convert("RGB"))[np.newaxis]
-answer = serve(frames=tf.constant(frames))
-Image.fromarray(answer["mask"][0].numpy()).save(mask)
+outputs = serve(frames=tf.constant(frames))
+Image.fromarray(outputs["mask"][0].numpy()).save(mask)

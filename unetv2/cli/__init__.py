@@ -1,4 +1,8 @@
-"""The command line: a thin layer over the public API."""
+"""The command line: a thin layer over the public API.
+
+Parsing and the checks before the work use no TensorFlow, so that help and wrong arguments are
+answered immediately.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,11 @@ from typing import NoReturn, TextIO
 import unetv2
 from unetv2 import startup
 from unetv2.cli import benchmark, check, evaluate, export, predict, train
-from unetv2.cli.options import Wording, require_paths
+from unetv2.cli.options import Wording, check_options
 from unetv2.text import one_line, printable, printable_lines
 
 _COMMANDS = (check, train, evaluate, predict, export, benchmark)
+_ERRORS = (ImportError, OSError, ValueError, TypeError, RuntimeError)
 _WRONG_USE = 2
 
 
@@ -31,29 +36,38 @@ def main(words: Sequence[str] | None = None) -> int:
         int. 0; 1 if the command found errors or files failed; 2 for wrong arguments, missing
         files or packages; 130 if interrupted.
     """
+    startup.exit_when_interrupted()
     after_interruption = "nothing was changed"
-    with startup.interruptible():
-        try:
-            options = parser().parse_args(words)
-            after_interruption = options.after_interruption
-            return _run(options)
-        # argparse exits, also after --help.
-        except SystemExit as leaving:
-            return _WRONG_USE if leaving.code else 0
-        except KeyboardInterrupt:
-            # On a new line, after the terminal's `^C` and the progress bar.
-            _show(f"\ninterrupted: {after_interruption}", sys.stderr)
-            startup.end_interrupted()
-            return startup.INTERRUPTED
+    try:
+        options = parser().parse_args(words)
+        after_interruption = options.after_interruption
+        return _run(options)
+    # argparse exits, also after --help.
+    except SystemExit as error:
+        return _WRONG_USE if error.code else 0
+    except KeyboardInterrupt:
+        # On a new line, after the terminal's `^C` and the progress bar.
+        _show(f"\ninterrupted: {after_interruption}", sys.stderr)
+        startup.end_interrupted()
+        return startup.INTERRUPTED
 
 
 def _run(options: argparse.Namespace) -> int:
     wording = Wording(options.command, options.names)
     try:
-        require_paths(options)
-        with _log_on_stderr(wording, quiet=options.quiet), _stdout_kept_free(options.json):
+        check_options(options)
+        if options.check is not None:
+            options.check(options)
+        startup.load_tensorflow_quietly()
+        for name in options.uses:
+            getattr(unetv2, name)
+        with (
+            startup.interruptible(),
+            _log_on_stderr(wording, quiet=options.quiet),
+            _stdout_kept_free(options.json),
+        ):
             answer = options.run(options)
-    except (ImportError, OSError, ValueError, TypeError, RuntimeError) as error:
+    except _ERRORS as error:
         _show(f"error: {wording.of(one_line(error))}", sys.stderr)
         return _WRONG_USE
     text = json.dumps(answer.content, indent=2) if options.json else wording.of(answer.text)
@@ -83,16 +97,16 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Returns the argument parser."""
-    whole = _Parser(
+    result = _Parser(
         prog="unetv2",
         description="Semantic segmentation with a U-Net in Keras 3.",
         epilog="Run `unetv2 COMMAND --help` for the options and examples of a command.",
     )
-    whole.add_argument("--version", action="version", version=f"unetv2 {unetv2.__version__}")
-    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    result.add_argument("--version", action="version", version=f"unetv2 {unetv2.__version__}")
+    commands = result.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.add(commands)
-    return whole
+    return result
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import unetv2
-from unetv2.cli.options import Answer, add_command
+from unetv2.cli.options import Answer, add_command, add_number
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,6 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for invalid arguments, missing files or packages"
         ),
         run=run,
+        uses=("benchmark",),
         names={"dataset": "--data", "image_dir": "IMAGES", "mask_dir": "MASKS", "model": "MODEL"},
     )
     command.add_argument(
@@ -35,19 +36,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar=("IMAGES", "MASKS"),
         help="folders of images and masks, for the mean IoU",
     )
-    command.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="images per batch (default: 32)"
-    )
-    command.add_argument(
-        "--runs",
-        type=int,
-        default=100,
-        metavar="N",
-        help="number of single frames per model (default: 100)",
-    )
-    command.add_argument(
-        "--threads", type=int, metavar="N", help="number of threads of exported models"
-    )
+    add_number(command, "--batch-size", "images per batch", default=32)
+    add_number(command, "--runs", "number of single frames per model", default=100)
+    add_number(command, "--threads", "number of threads of exported models")
     command.add_argument(
         "--output", metavar="FOLDER", help="write a table, JSON and a plot to this folder"
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from unetv2.cli.options import Answer, add_command, add_data, data_options
-from unetv2.data.dataset import check_dataset
-from unetv2.data.io.open import MAX_PIXELS
+import unetv2
+from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_data, add_number, data_options
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,19 +23,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "missing folders"
         ),
         run=run,
+        uses=("check_dataset",),
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output": "--report"},
     )
     add_data(command)
-    command.add_argument(
-        "--max-pixels",
-        type=int,
-        default=MAX_PIXELS,
-        metavar="N",
-        help=f"do not decode images with more pixels (default: {MAX_PIXELS})",
-    )
-    command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the split (default: 0)"
-    )
+    add_number(command, "--max-pixels", "do not decode images with more pixels", default=MAX_PIXELS)
+    add_number(command, "--seed", "seed of the split", default=0, least=0)
     command.add_argument(
         "--report", metavar="FOLDER", help="write text, JSON and images of problems to this folder"
     )
@@ -44,7 +36,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Runs the command; the code is 1 if it found errors."""
-    report = check_dataset(
+    report = unetv2.check_dataset(
         options.images,
         options.masks,
         **data_options(options),

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import unetv2
 from unetv2.cli.options import (
+    SUBSETS,
     Answer,
     add_command,
     add_folders,
     add_labels,
+    add_number,
     folder_options,
     shard,
     table,
 )
-from unetv2.data.pairs import SUBSETS
-from unetv2.evaluation.counts import TOLERANCE
-from unetv2.evaluation.evaluate import evaluate
-from unetv2.evaluation.evaluation import Evaluation
-from unetv2.evaluation.report.page import REPORT, write_report
+
+REPORT = "report.html"
+TOLERANCE = 0.0075
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +38,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for invalid arguments, missing files or invalid masks"
         ),
         run=run,
-        names={"image_dir": "IMAGES", "mask_dir": "MASKS", "dataset": "IMAGES and MASKS"},
+        check=check,
+        uses=("Evaluation", "evaluate", "write_report"),
+        names={"image_dir": "IMAGES", "mask_dir": "MASKS", "data": "IMAGES and MASKS"},
     )
     command.add_argument("model", metavar="MODEL", help="a .keras file or an exported model")
     add_folders(command, of_model=True)
@@ -45,12 +48,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--subset", choices=SUBSETS, help="evaluate one subset (default: all pairs)"
     )
-    command.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="seed of the split and of the confidence intervals (default: 0)",
+    add_number(
+        command, "--seed", "seed of the split and of the confidence intervals", default=0, least=0
     )
     command.add_argument(
         "--boundary-tolerance",
@@ -73,27 +72,31 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> Answer:
-    """Runs the command."""
+def check(options: argparse.Namespace) -> None:
+    """Checks the options before TensorFlow is loaded."""
     if options.against is not None and options.report is None:
         raise ValueError(
             "`--against` must come with `--report`, where the comparison is written. "
             f"Received: --against {options.against} alone."
         )
-    before = None if options.against is None else Evaluation.load(options.against)
-    evaluation = evaluate(
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Runs the command."""
+    before = None if options.against is None else unetv2.Evaluation.load(options.against)
+    evaluation = unetv2.evaluate(
         options.model,
         (options.images, options.masks),
         classes=table(options.classes),
         report=options.report,
-        reading={**folder_options(options), "subset": options.subset},
+        subset=options.subset,
         shard=options.shard,
         boundary_tolerance=options.boundary_tolerance,
-        seed=options.seed,
         progress=not options.quiet,
+        **folder_options(options),
     )
     if before is not None:
-        write_report([before, evaluation], Path(options.report) / REPORT)
+        unetv2.write_report([before, evaluation], Path(options.report) / REPORT)
     note = "" if options.report is None else f"Report: {Path(options.report) / REPORT}"
     return Answer(str(evaluation), evaluation.as_dict(), note)
 

@@ -31,6 +31,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "outputs of the exported and the Keras model differ too much"
         ),
         run=run,
+        uses=("export",),
         names={"path": "--output"},
         after_interruption="nothing was written; existing files are unchanged",
     )

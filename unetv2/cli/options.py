@@ -6,17 +6,32 @@ import argparse
 import logging
 import re
 from collections import ChainMap
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable
-from unetv2.data.labels import ENCODINGS
-from unetv2.data.pairs import SPLIT
+import unetv2
+from unetv2.arguments import require_integer
 from unetv2.text import printable_lines
 
+if TYPE_CHECKING:
+    from unetv2.classes import ClassTable
+
+# Defaults and choices of the library, which are written here so that help needs no TensorFlow;
+# tests compare them.
+MAX_PIXELS = 89_478_485
+ENCODINGS = ("ids", "colors", "binary", "max_channel")
+SPLIT = (0.8, 0.1, 0.1)
+SUBSETS = ("train", "validation", "test")
+# Paths that must exist.
+_INPUTS = {
+    "IMAGES": "an existing folder",
+    "MASKS": "an existing folder",
+    "MODEL": "a file or a folder",
+}
 _PATHS = ("FOLDER", "IMAGES", "INPUT", "MASKS", "MODEL", "PATH", "TABLE")
-_TABLES = {"carla": CARLA, "camvid": CAMVID, "cityscapes": CITYSCAPES, "pascal_voc": PASCAL_VOC}
+_TABLES = ("carla", "camvid", "cityscapes", "pascal_voc")
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,9 @@ def add_command(
     description: str,
     epilog: str,
     run: Callable[[argparse.Namespace], Answer],
+    uses: Sequence[str],
     names: dict[str, str],
+    check: Callable[[argparse.Namespace], None] | None = None,
     after_interruption: str = "no results were saved",
 ) -> argparse.ArgumentParser:
     """Adds a command with the options of all commands, ``--json`` and ``--quiet``.
@@ -56,7 +73,9 @@ def add_command(
         description: str. Summary in one or two sentences.
         epilog: str. Examples and exit codes.
         run: Function that runs the command.
+        uses: Names of :mod:`unetv2` that ``run`` uses, which are loaded before it is called.
         names: Arguments of the library, mapped to options with another name.
+        check: Function that checks the options before TensorFlow is loaded, or None.
         after_interruption: str. State after Ctrl-C, and how to continue.
 
     Returns:
@@ -70,13 +89,45 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(
-        run=run, command=command, names=names, after_interruption=after_interruption
+        run=run,
+        check=check,
+        uses=uses,
+        command=command,
+        names=names,
+        after_interruption=after_interruption,
     )
     command.add_argument(
         "--json", action="store_true", help="print JSON to stdout and other output to stderr"
     )
     command.add_argument("--quiet", action="store_true", help="do not report progress")
     return command
+
+
+class _Integer:
+    """The type of an option that is an integer of at least ``least``."""
+
+    # argparse shows it in errors.
+    __name__ = "int"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def __call__(self, word: str) -> int:
+        return int(word)
+
+
+def add_number(
+    command: argparse.ArgumentParser,
+    name: str,
+    purpose: str,
+    *,
+    default: int | None = None,
+    least: int = 1,
+) -> None:
+    """Adds an option that is an integer; :func:`check_options` checks its minimum."""
+    if default is not None:
+        purpose += f" (default: {default})"
+    command.add_argument(name, type=_Integer(least), default=default, metavar="N", help=purpose)
 
 
 def add_folders(command: argparse.ArgumentParser, *, of_model: bool = False) -> None:
@@ -150,9 +201,7 @@ def add_data(command: argparse.ArgumentParser) -> None:
     add_folders(command)
     add_labels(command)
     command.add_argument("--n-classes", type=int, metavar="N", help="number of classes")
-    command.add_argument(
-        "--channels", type=int, default=3, metavar="N", help="channels of the images (default: 3)"
-    )
+    add_number(command, "--channels", "channels of the images", default=3)
 
 
 def data_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -183,21 +232,51 @@ def table(name: str | None) -> ClassTable | None:
     """Returns the class table with a name or from a file."""
     if name is None:
         return None
-    return _TABLES[name] if name in _TABLES else ClassTable.from_file(name)
+    if name in _TABLES:
+        return getattr(unetv2, name.upper())
+    return unetv2.ClassTable.from_file(name)
 
 
-def require_paths(options: argparse.Namespace) -> None:
-    """Raises a ValueError for an empty path, which would be the working directory."""
-    for action in options.command._actions:
-        value = getattr(options, action.dest, None)
-        values = value if isinstance(value, list) else [value]
-        metavars = action.metavar if isinstance(action.metavar, tuple) else (action.metavar,)
-        if "" in values and any(metavar in _PATHS for metavar in metavars):
-            name = action.option_strings[-1] if action.option_strings else action.metavar
+def check_options(options: argparse.Namespace) -> None:
+    """Checks paths, numbers, class tables and label maps, which needs no TensorFlow.
+
+    Raises:
+        ValueError: If a path is empty, which would be the working directory, or a value is wrong.
+        FileNotFoundError: If a folder or a model does not exist.
+    """
+    for name, _, value in _paths(options):
+        if value == "":
             raise ValueError(
                 f"`{name}` must be a path. Received: an empty text. "
                 "Check the variable that it comes from."
             )
+    for name, kind, value in _paths(options):
+        rule = _INPUTS.get(kind)
+        if rule and not Path(value).exists():
+            raise FileNotFoundError(
+                f"`{name}` must be {rule}. Received: '{value}', which does not exist. "
+                "Check the path."
+            )
+    for action in options.command._actions:
+        number = getattr(options, action.dest, None)
+        if isinstance(action.type, _Integer) and number is not None:
+            require_integer(action.dest, number, action.type.least, "")
+    _label_map(getattr(options, "label_map", None))
+    table(getattr(options, "classes", None))
+
+
+def _paths(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
+    """Yields the name, the metavariable and the value of each path."""
+    for action in options.command._actions:
+        value = getattr(options, action.dest, None)
+        metavars = action.metavar if isinstance(action.metavar, tuple) else (action.metavar,)
+        if value is None or not any(metavar in _PATHS for metavar in metavars):
+            continue
+        values = value if isinstance(value, list) else [value]
+        name = action.option_strings[-1] if action.option_strings else str(action.metavar)
+        # All values of a list have the same metavariable, unless there is one for each.
+        kinds = metavars if len(metavars) > 1 else metavars * len(values)
+        yield from zip([name] * len(values), kinds, values, strict=True)
 
 
 def shard(word: str) -> tuple[int, int]:
@@ -270,16 +349,16 @@ class Wording(logging.Formatter):
         parts = text.split("`")
         for number, part in enumerate(parts):
             if number % 2 == 0:
-                parts[number] = self._argument.sub(self._said, part)
+                parts[number] = self._argument.sub(self._option, part)
             elif part in self._words:
                 parts[number] = self._words[part]
-            elif found := self._argument.fullmatch(part):
-                parts[number] = self._said(found)
+            elif match := self._argument.fullmatch(part):
+                parts[number] = self._option(match)
         return "`".join(parts)
 
-    def _said(self, found: re.Match[str]) -> str:
-        word: str = self._words[found[1]]
-        value = found[2]
+    def _option(self, argument: re.Match[str]) -> str:
+        word: str = self._words[argument[1]]
+        value = argument[2]
         if value == "True":
             return word
         if value in ("False", "None"):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from pathlib import Path
 from typing import Any
 
-from unetv2.cli.options import Answer, add_command, shard
-from unetv2.data.io.open import MAX_PIXELS
-from unetv2.prediction.predictor import predict_directory, predict_video
+import unetv2
+from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_number, shard
 
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -45,6 +45,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "missing files"
         ),
         run=run,
+        check=check,
+        uses=("predict_directory", "predict_video"),
         names=_NAMES,
         after_interruption="run the same command again; finished images are kept",
     )
@@ -87,27 +89,12 @@ def _add_prediction_options(command: argparse.ArgumentParser) -> None:
         "--tta", type=_transforms, default=(), metavar="TRANSFORMS",
         help="test-time augmentation: horizontal, vertical and scales, separated by commas",
     )  # fmt: skip
-    command.add_argument(
-        "--mc-samples",
-        type=int,
-        default=0,
-        metavar="N",
-        help="average N predictions with dropout enabled",
+    add_number(
+        command, "--mc-samples", "average N predictions with dropout enabled", default=0, least=0
     )
-    command.add_argument(
-        "--batch-size",
-        type=int,
-        default=8,
-        metavar="N",
-        help="images or windows per batch (default: 8)",
-    )
-    command.add_argument(
-        "--max-pixels", type=int, default=MAX_PIXELS, metavar="N",
-        help=f"refuse images with more pixels (default: {MAX_PIXELS})",
-    )  # fmt: skip
-    command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of dropout (default: 0)"
-    )
+    add_number(command, "--batch-size", "images or windows per batch", default=8)
+    add_number(command, "--max-pixels", "reject images with more pixels", default=MAX_PIXELS)
+    add_number(command, "--seed", "seed of dropout", default=0, least=0)
 
 
 def _transforms(word: str) -> tuple[str | float, ...]:
@@ -121,9 +108,50 @@ def _number(word: str) -> str | float:
         return word
 
 
+def _is_video(options: argparse.Namespace) -> bool:
+    return any(Path(path).suffix.lower() in _VIDEOS for path in options.inputs)
+
+
+def check(options: argparse.Namespace) -> None:
+    """Checks the options before TensorFlow is loaded."""
+    inputs: list[str] = options.inputs
+    missing = [path for path in inputs if not Path(path).exists()]
+    if _is_video(options):
+        if len(inputs) > 1:
+            raise ValueError(
+                "`INPUT` must be one video, or images. "
+                f"Received: {' '.join(inputs)}. Run the command for each video."
+            )
+        for name in ("colors", "overlays", "uncertainty", "shard"):
+            if getattr(options, name) is not None:
+                raise ValueError(
+                    f"`--{name}` must not be given for a video. Received: {inputs[0]}. "
+                    "A video becomes one under the classes' colors."
+                )
+        if missing:
+            raise FileNotFoundError(
+                f"`INPUT` must be a video file. Received: '{missing[0]}', which does not exist. "
+                "Check the path."
+            )
+        if importlib.util.find_spec("av") is None:
+            raise ImportError(
+                "Videos need PyAV, which is not installed. Run `pip install 'unetv2[video]'`."
+            )
+    elif missing:
+        raise FileNotFoundError(
+            f"`INPUT` must be files or one folder. Received: '{missing[0]}', which does not exist. "
+            "Check the path."
+        )
+    elif len(inputs) > 1 and any(Path(path).is_dir() for path in inputs):
+        raise ValueError(
+            "`INPUT` must be one folder, or files. "
+            f"Received: {' '.join(inputs)}. Run the command for each folder."
+        )
+
+
 def run(options: argparse.Namespace) -> Answer:
     """Runs the command; the exit code is 1 if images failed."""
-    asked: dict[str, Any] = {
+    given: dict[str, Any] = {
         "window": options.window,
         "overlap": options.overlap,
         "scale": options.scale,
@@ -135,14 +163,12 @@ def run(options: argparse.Namespace) -> Answer:
         "progress": not options.quiet,
     }
     inputs: list[str] = options.inputs
-    if any(Path(one).suffix.lower() in _VIDEOS for one in inputs):
-        return _video(options, asked)
-    if len(inputs) > 1 and any(Path(one).is_dir() for one in inputs):
-        raise ValueError(
-            "`INPUT` must be one folder, or files. "
-            f"Received: {' '.join(inputs)}. Run the command for each folder."
-        )
-    result = predict_directory(
+    if _is_video(options):
+        path, output = Path(inputs[0]), Path(options.output)
+        output.mkdir(parents=True, exist_ok=True)
+        video = unetv2.predict_video(options.model, path, output / f"{path.stem}.mp4", **given)
+        return Answer(str(video), video.as_dict())
+    result = unetv2.predict_directory(
         options.model,
         inputs[0] if Path(inputs[0]).is_dir() else inputs,
         options.output,
@@ -151,26 +177,6 @@ def run(options: argparse.Namespace) -> Answer:
         uncertainty_dir=options.uncertainty,
         shard=options.shard,
         max_pixels=options.max_pixels,
-        **asked,
+        **given,
     )
     return Answer(str(result), result.as_dict(), code=0 if result.ok else 1)
-
-
-def _video(options: argparse.Namespace, asked: dict[str, Any]) -> Answer:
-    if len(options.inputs) > 1:
-        raise ValueError(
-            "`INPUT` must be one video, or images. "
-            f"Received: {' '.join(options.inputs)}. Run the command for each video."
-        )
-    for name in ("colors", "overlays", "uncertainty", "shard"):
-        if getattr(options, name) is not None:
-            raise ValueError(
-                f"`--{name}` must not be given for a video. Received: {options.inputs[0]}. "
-                "A video becomes one under the classes' colors."
-            )
-    path = Path(options.inputs[0])
-    output = Path(options.output)
-    if path.is_file():
-        output.mkdir(parents=True, exist_ok=True)
-    result = predict_video(options.model, path, output / f"{path.stem}.mp4", **asked)
-    return Answer(str(result), result.as_dict())

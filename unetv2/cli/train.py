@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import Any, cast
 
-from unetv2.cli.options import Answer, add_command, add_data, data_options
-from unetv2.data.dataset import SegmentationDataset
+import unetv2
+from unetv2.cli.options import Answer, add_command, add_data, add_number, data_options
 from unetv2.text import counted
-from unetv2.training import recipes
-from unetv2.training.trainer import train
+
+RECIPES = ("reference", "fast")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,36 +30,25 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "exit code: 0, or 2 for invalid arguments or a failed training, 130 after Ctrl-C"
         ),
         run=run,
+        check=check,
+        uses=("SegmentationDataset", "recipes", "train"),
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output_dir": "--output"},
         after_interruption="run the same command with --resume to continue",
     )
     add_data(command)
-    command.add_argument("--val-images", metavar="FOLDER", help="folder of validation images")
-    command.add_argument("--val-masks", metavar="FOLDER", help="folder of validation masks")
+    command.add_argument("--val-images", metavar="IMAGES", help="folder of validation images")
+    command.add_argument("--val-masks", metavar="MASKS", help="folder of validation masks")
     command.add_argument("--output", required=True, metavar="FOLDER", help="output folder")
     command.add_argument(
-        "--recipe", choices=recipes.NAMES, default="fast", help="training recipe (default: fast)"
+        "--recipe", choices=RECIPES, default="fast", help="training recipe (default: fast)"
     )
-    command.add_argument(
-        "--epochs", type=int, default=40, metavar="N", help="number of epochs (default: 40)"
-    )
+    add_number(command, "--epochs", "number of epochs", default=40)
     command.add_argument(
         "--image-size", type=int, nargs=2, default=(96, 128), metavar=("HEIGHT", "WIDTH"),
         help="size that images are resized to (default: 96 128)",
     )  # fmt: skip
-    command.add_argument(
-        "--batch-size",
-        type=int,
-        metavar="N",
-        help="images per batch (default: the recipe's, otherwise 32)",
-    )
-    command.add_argument(
-        "--filters",
-        type=int,
-        default=32,
-        metavar="N",
-        help="filters of the first level (default: 32)",
-    )
+    add_number(command, "--batch-size", "images per batch (default: the recipe's, otherwise 32)")
+    add_number(command, "--filters", "filters of the first level", default=32)
     command.add_argument(
         "--normalization", choices=("batch", "group"),
         help="normalization layers; 'group' for few images (default: the recipe's)",
@@ -67,12 +56,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--cache", default="memory", metavar="FOLDER", help="cache folder (default: memory)"
     )
-    command.add_argument(
-        "--patience", type=int, metavar="N", help="stop after N epochs without improvement"
-    )
-    command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)"
-    )
+    add_number(command, "--patience", "stop after N epochs without improvement")
+    add_number(command, "--seed", "seed of all random numbers", default=0, least=0)
     command.add_argument(
         "--workers", metavar="HOST:PORT,...",
         help="distributed training: addresses of all workers, or 'auto' to use TF_CONFIG, Slurm or "
@@ -90,28 +75,36 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> Answer:
-    """Runs the command."""
-    # Must precede all computations.
-    strategy = _strategy(options)
-    recipe = recipes.get(options.recipe)
-    if options.batch_size is not None:
-        recipe = recipes.get(recipe, batch_size=options.batch_size)
+def check(options: argparse.Namespace) -> None:
+    """Checks the options before TensorFlow is loaded."""
     if bool(options.val_images) != bool(options.val_masks):
         raise ValueError(
             "`--val-images` and `--val-masks` must come together. "
             f"Received: {options.val_images} and {options.val_masks}."
         )
-    known = {**data_options(options), "image_size": tuple(options.image_size)}
-    data = SegmentationDataset.from_folders(options.images, options.masks, **known)
-    n_classes = data.n_classes
-    if not n_classes:
+    # Binary masks have two classes.
+    if options.n_classes is None and options.classes is None and options.encoding != "binary":
         raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Runs the command."""
+    # Must precede all computations.
+    strategy = _strategy(options)
+    recipe = unetv2.recipes.get(options.recipe)
+    if options.batch_size is not None:
+        recipe = unetv2.recipes.get(recipe, batch_size=options.batch_size)
+    known = {**data_options(options), "image_size": tuple(options.image_size)}
+    data = unetv2.SegmentationDataset.from_folders(options.images, options.masks, **known)
+    # `check` has made sure that it is known.
+    n_classes = cast(int, data.n_classes)
     batching = {"batch_size": recipe.batch_size or 32, "cache": options.cache}
     if options.val_images:
         training = data.batches(**batching)
         options.names.update(image_dir="--val-images", mask_dir="--val-masks")
-        data = SegmentationDataset.from_folders(options.val_images, options.val_masks, **known)
+        data = unetv2.SegmentationDataset.from_folders(
+            options.val_images, options.val_masks, **known
+        )
         validation = data.batches(shuffle=False, **batching)
     else:
         training = data.batches("train", **batching)
@@ -124,7 +117,7 @@ def run(options: argparse.Namespace) -> Answer:
         seed=options.seed,
         **normalization,
     )
-    result = train(
+    result = unetv2.train(
         model, training, validation, recipe=recipe, epochs=options.epochs,
         output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
         patience=options.patience, seed=options.seed,
@@ -151,7 +144,4 @@ def _strategy(options: argparse.Namespace) -> Any:
     if options.workers is None and options.index is None:
         return None
     workers = None if options.workers in (None, "auto") else options.workers.split(",")
-    # Not at the top: a training on one device uses nothing of it.
-    from unetv2.distributed import connect
-
-    return connect(workers, options.index)
+    return unetv2.distributed.connect(workers, options.index)

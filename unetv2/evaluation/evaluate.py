@@ -1,15 +1,14 @@
-"""Holds a model against masks."""
+"""Evaluates a model on images with masks."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -17,36 +16,37 @@ import tensorflow as tf
 
 from unetv2.arguments import MOST_COUNTED, require_integer, require_n_classes
 from unetv2.classes import ClassTable
+from unetv2.data.dataset import SegmentationDataset
 from unetv2.evaluation.counts import (
-    TOLERANCE,
+    DEFAULT_TOLERANCE,
     ImageCounts,
-    Rows,
     count_image,
     require_tolerance,
 )
-from unetv2.evaluation.evaluation import Evaluation, write
-from unetv2.evaluation.examples import Gallery, make_example
-from unetv2.evaluation.models import Answers, Segmenter
-from unetv2.evaluation.report.page import REPORT, render
-from unetv2.evaluation.report.subject import Subject
-from unetv2.evaluation.sources import Case, DatasetImages, FolderImages
+from unetv2.evaluation.evaluation import Evaluation, write_files
+from unetv2.evaluation.examples import Example, Gallery, make_example
+from unetv2.evaluation.models import EvaluatedModel, Segmenter
+from unetv2.evaluation.report import REPORT_FILE, render
+from unetv2.evaluation.sources import (
+    BatchCases,
+    Case,
+    FileCases,
+    FolderOptions,
+    folder_dataset,
+)
 from unetv2.files import together, told
+from unetv2.prefetch import prefetch
 from unetv2.progress import Progress
 from unetv2.sealing import read_json, reason, unsealed
 from unetv2.text import printable
 from unetv2.versions import versions
 
-# Images that are counted while the model answers of the next one.
-_AHEAD = 4
+# Images that are counted and whose counts are not added yet.
+_BUFFER = 4
+_log = logging.getLogger("unetv2")
 
 
-class _Counted(NamedTuple):
-    case: Case
-    truth: np.ndarray
-    counts: ImageCounts
-
-
-def measure(
+def count_images(
     cases: Iterable[Case],
     *,
     n_classes: int,
@@ -54,148 +54,127 @@ def measure(
     tolerance: int | float,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Counts images in one pass; of each, its row and at most a small copy are kept.
+    """Counts images in one pass.
 
-    Args:
-        cases: One after the other.
-        n_classes: int.
-        ignore_class: int or None. Id of pixels that do not count.
-        tolerance: By how much a boundary may be off.
-        progress: Told after each image.
+    Keeps the counts of each image and downscaled copies of the worst and best ones.
 
     Returns:
-        dict of ``confusion``, ``rows`` and ``examples`` of an ``Evaluation``.
+        dict of ``confusion``, ``counts`` and ``examples`` of an ``Evaluation``.
 
     Raises:
-        ValueError: If there is no image, there are more classes than can be counted, or something
-            is wrong with an image, with its place.
+        ValueError: If there is no image, there are too many classes, or an image is invalid; the
+            message contains its location.
     """
     require_n_classes(n_classes, MOST_COUNTED)
-    count = partial(
-        count_image, n_classes=n_classes, ignore_class=ignore_class, tolerance=tolerance
-    )
-    confusion = np.zeros((n_classes, n_classes), np.int64)
-    rows: list[Rows] = []
-    gallery = Gallery()
-    for case, truth, counts in _counted(cases, count):
-        confusion += counts.confusion
-        rows.append(Rows.of(case.name, counts))
-        mean_iou = float(rows[-1].mean_iou[0])
-        make = partial(_example, case, mean_iou, truth)
-        gallery.offer(case.name, mean_iou, make)
-        progress.update(len(rows))
-    if not rows:
-        raise ValueError("`dataset` must hold an image. Received: an empty data set.")
-    return {
-        "confusion": confusion,
-        "rows": Rows.joined(rows),
-        "examples": gallery.examples,
-    }
 
-
-def _counted(cases: Iterable[Case], count: Callable[..., ImageCounts]) -> Iterator[_Counted]:
-    """Yields what is counted, in order; other threads count while the model answers."""
-
-    def one(case: Case) -> _Counted:
+    def count(case: Case) -> tuple[Case, np.ndarray, np.ndarray, ImageCounts]:
         try:
-            truth = case.truth()
-            return _Counted(case, truth, count(truth, *case.answer))
+            mask = case.read_mask()
+            confusion, counts = count_image(
+                case.name, mask, *case.output,
+                n_classes=n_classes, ignore_class=ignore_class, tolerance=tolerance,
+            )  # fmt: skip
         except ValueError as error:
-            raise ValueError(f"In {case.place}: {error}") from error
+            raise ValueError(f"In {case.location}: {error}") from error
+        return case, mask, confusion, counts
 
-    waiting: deque[Future[_Counted]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        try:
-            for case in cases:
-                waiting.append(threads.submit(one, case))
-                if len(waiting) > _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            threads.shutdown(cancel_futures=True)
+    confusion = np.zeros((n_classes, n_classes), np.int64)
+    parts: list[ImageCounts] = []
+    gallery = Gallery()
+    # Threads count images while the model predicts the next ones.
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        for case, mask, matrix, counts in prefetch(count, cases, executor, buffer_size=_BUFFER):
+            confusion += matrix
+            parts.append(counts)
+            mean_iou = float(counts.mean_iou[0])
+            gallery.add(case.name, mean_iou, partial(_make_example, case, mean_iou, mask))
+            progress.update(len(parts))
+    if not parts:
+        raise ValueError("`data` must hold an image. Received: an empty data set.")
+    counts = ImageCounts.concatenate(parts)
+    return {"confusion": confusion, "counts": counts, "examples": gallery.examples}
 
 
-def _example(case: Case, mean_iou: float, truth: np.ndarray) -> Any:
-    predicted = case.answer.predicted
-    return make_example(case.name, mean_iou, case.image(), truth, predicted)
+def _make_example(case: Case, mean_iou: float, mask: np.ndarray) -> Example:
+    return make_example(case.name, mean_iou, case.read_image(), mask, case.output.predicted)
 
 
-_RUN = "run.json"
-# What a reader of a report wants to know of a training; the rest is for resuming it.
-_TOLD = ("recipe", "epochs", "seed", "precision", "data", "versions")
-
-_log = logging.getLogger("unetv2")
+_RUN_FILE = "run.json"
+# Settings of a training that a report shows; the others are for resuming it.
+_SHOWN = ("recipe", "epochs", "seed", "precision", "data", "versions")
 
 
 def provenance(path: Path | None) -> dict[str, Any]:
-    """Returns what is known of a model, of types that JSON knows.
+    """Returns the origin of a model as JSON types.
 
     Args:
-        path: Its file, or None.
+        path: Path of the model's file, or None.
 
     Returns:
-        dict. ``"versions"`` that run here; ``"training"``, what ``run.json`` beside the file says
-        of recipe, seed, epochs, data and versions, if it is there.
+        dict. ``"versions"`` of this process, and ``"training"`` from the ``run.json`` beside the
+        file, if it exists.
     """
-    known: dict[str, Any] = {"versions": versions()}
-    run = None if path is None else path.parent / _RUN
+    origin: dict[str, Any] = {"versions": versions()}
+    run = None if path is None else path.parent / _RUN_FILE
     if run is None or not run.exists():
-        return known
+        return origin
     try:
         content = unsealed(read_json(run.read_bytes()))
-        known["training"] = {name: content[name] for name in _TOLD if name in content}
+        origin["training"] = {name: content[name] for name in _SHOWN if name in content}
     except (OSError, ValueError) as error:
         _log.warning(
-            "'%s' describes no training (%s); the evaluation goes on without.",
+            "'%s' is not a valid record of a training (%s); the evaluation continues without it.",
             printable(run), reason(error),
         )  # fmt: skip
-    return known
+    return origin
 
 
 def evaluate(
     model: keras.Model | Segmenter | str | os.PathLike[str],
-    dataset: tf.data.Dataset | Sequence[str | os.PathLike[str]],
+    data: SegmentationDataset | tf.data.Dataset | Sequence[str | os.PathLike[str]],
     *,
+    subset: str | None = None,
     classes: ClassTable | None = None,
     report: str | os.PathLike[str] | None = None,
-    reading: Mapping[str, Any] | None = None,
     shard: Sequence[int] | None = None,
-    boundary_tolerance: int | float = TOLERANCE,
+    boundary_tolerance: int | float = DEFAULT_TOLERANCE,
     seed: int = 0,
     progress: bool = True,
+    **options: Unpack[FolderOptions],
 ) -> Evaluation:
-    """Holds a model against masks, in one pass.
+    """Evaluates a model on images with masks, in one pass.
 
-    A data set is measured at the network's resolution, as it comes. Two folders are measured at
-    the masks' own: images are prepared as in training, as ``model.preprocessing`` tells, and
-    the logits resized to the mask before the class is chosen, as :func:`unetv2.predict` does. The
-    second is what a user of the masks gets, and what other work can be compared with.
+    Files are evaluated at the resolution of the masks: images are preprocessed as in training
+    (``model.preprocessing``), and the logits are resized to the mask before the class is chosen, as
+    in :func:`unetv2.predict`. This result is comparable with other work. A ``tf.data.Dataset`` is
+    evaluated at the network's resolution.
 
-    Pixels of ``ignore_class`` do not count, whatever is predicted there. Memory grows by 8 bytes
-    for each of ``7 * n_classes + 45`` counts of an image.
+    Pixels of ``ignore_class`` are excluded. Memory grows by ``8 * (7 * n_classes + 45)`` bytes per
+    image.
 
     Args:
-        model: A Keras model that gives logits ``(batch, height, width, n_classes)``, or their
-            softmax at its end; the path of its ``.keras`` file; or what has ``n_classes``,
-            ``preprocessing`` and ``probabilities(image)``, the last from ``(height, width,
+        model: A Keras model with logits ``(batch, height, width, n_classes)`` or a softmax at its
+            end; an :class:`unetv2.ExportedModel`; the path of one; or an object with ``n_classes``,
+            ``preprocessing`` and ``probabilities(image)``, which maps an image ``(height, width,
             channels)`` to ``(height, width, n_classes)``.
-        dataset: Batches of ``(image, mask)`` that end, as of :func:`unetv2.make_dataset`, or two
-            folders ``(image_dir, mask_dir)``.
-        classes: ClassTable or None. Names, colors and ``ignore_class``. None takes the data's,
-            the model's, or numbers the classes.
-        report: A folder for ``report.html``, ``evaluation.json`` and ``evaluation.npz``, or None.
-        reading: Options of ``make_dataset`` that say how two folders are read: ``encoding``,
-            ``label_map``, ``ignore_class``, ``image_suffix``, ``mask_suffix``, ``subset``,
-            ``split``, ``group_by``, ``seed`` and ``max_pixels``. The first five are those of the
-            model's training where they are left out or None, as ``model.preprocessing`` tells;
-            its ``label_map`` goes with its ``encoding``, and gives way to one of ``classes``.
-        shard: ``(index, count)`` or None. Only each ``count``-th pair of two folders, from
-            ``index`` on; :meth:`Evaluation.merge` joins all of them.
-        boundary_tolerance: By how much a boundary may be off: an int, at least 0, for pixels, or a
-            float in [0, 1), the share of the image's diagonal.
-        seed: int, at least 0. Seed of the intervals.
-        progress: bool. Whether stderr shows how far it is.
+        data: A :class:`unetv2.SegmentationDataset`; two folders ``(image_dir, mask_dir)``; or a
+            finite ``tf.data.Dataset`` of batches ``(image, mask)``.
+        subset: ``"train"``, ``"validation"`` or ``"test"``; None takes all pairs of two folders, or
+            the subset of the data set.
+        classes: ClassTable or None. Names, colors and ``ignore_class``. None takes those of the
+            data or the model, or numbers the classes.
+        report: Folder for ``report.html``, ``evaluation.json`` and ``evaluation.npz``, or None.
+        shard: ``(index, count)`` or None. Evaluates every ``count``-th pair, starting at ``index``;
+            :meth:`Evaluation.merge` merges all shards.
+        boundary_tolerance: Tolerance of boundary F1: an int, at least 0, in pixels, or a float in
+            [0, 1), the share of the image's diagonal.
+        seed: int, at least 0. Seed of the intervals, and of the split of two folders.
+        progress: bool. Whether progress is shown on stderr.
+        **options: Options of :meth:`unetv2.SegmentationDataset.from_folders` for two folders:
+            ``encoding``, ``label_map``, ``ignore_class``, ``image_suffix``, ``mask_suffix``,
+            ``split``, ``group_by`` and ``max_pixels``. The first five default to those of the
+            model's training; its ``label_map`` only with its ``encoding``, and not if ``classes``
+            has one.
 
     Returns:
         Evaluation.
@@ -203,9 +182,9 @@ def evaluate(
     Raises:
         FileNotFoundError: If a folder or file does not exist.
         NotADirectoryError: If a folder is a file.
-        TypeError: If an argument is of the wrong type.
-        ValueError: If the data is empty, does not end or does not fit the model; if ``classes``
-            is of another length; if a mask holds an id that is no class, or an image is none.
+        TypeError: If an argument has the wrong type.
+        ValueError: If the data is empty, infinite, or does not fit the model; if ``classes`` has
+            another length; if a mask contains an invalid id, or an image is damaged.
         OSError: If ``report`` cannot be written.
 
     Example:
@@ -224,41 +203,54 @@ def evaluate(
         ['evaluation.json', 'evaluation.npz', 'report.html']
     """
     tolerance = require_tolerance(boundary_tolerance)
-    seed = require_integer("seed", seed, 0, "It is the intervals'.")
-    answers = Answers(model)
-    cases: DatasetImages | FolderImages
-    if isinstance(dataset, tuple | list) and len(dataset) == 2:
-        cases = FolderImages(answers, dataset, classes, reading or {}, shard)
+    seed = require_integer("seed", seed, 0, "It is the seed of the intervals.")
+    evaluated = EvaluatedModel(model)
+    if isinstance(data, tf.data.Dataset):
+        _require_none("a tf.data.Dataset", subset=subset, shard=shard, **options)
+        cases: BatchCases | FileCases = BatchCases(evaluated, data, classes)
     else:
-        for name, value in (("reading", reading), ("shard", shard)):
-            if value is not None:
-                raise ValueError(
-                    f"`{name}` must be None unless `dataset` is two folders. "
-                    f"Received: {name}={value!r}. Make the data set so."
-                )
-        cases = DatasetImages(answers, dataset, classes)
+        stored: dict[str, Any] = {}
+        if isinstance(data, tuple | list) and len(data) == 2:
+            data, stored = folder_dataset(evaluated, data, classes, seed, options)
+        else:
+            _require_none("a data set", **options)
+        if not isinstance(data, SegmentationDataset):
+            raise TypeError(
+                "`data` must be a SegmentationDataset, two folders (image_dir, mask_dir), or a "
+                f"tf.data.Dataset. Received: {type(data).__name__}."
+            )
+        data = data if subset is None else data.subset(subset)
+        cases = FileCases(evaluated, data, classes, stored, shard)
     if report is not None:
-        # A folder that cannot be made is better known now than after the work.
+        # Before the work, so that an error is raised early.
         with told(Path(report), "to keep the report"):
             Path(report).mkdir(parents=True, exist_ok=True)
-    counted = measure(
+    counts = count_images(
         cases,
-        n_classes=answers.n_classes,
+        n_classes=evaluated.n_classes,
         ignore_class=cases.classes.ignore_class,
         tolerance=tolerance,
         progress=Progress(cases.total, "images", shown=progress),
     )
     settings = {
-        "model": answers.name,
+        "model": evaluated.name,
         **cases.settings,
         "boundary_tolerance": tolerance,
         "seed": seed,
-        **provenance(answers.path),
+        **provenance(evaluated.path),
     }
-    evaluation = Evaluation(classes=cases.classes, settings=settings, **counted)
+    evaluation = Evaluation(classes=cases.classes, settings=settings, **counts)
     if report is not None:
         with together(Path(report), "to keep the report") as folder:
-            write(evaluation, folder)
-            page = render(Subject.of([evaluation], None))
-            (folder / REPORT).write_bytes(page.encode("utf-8"))
+            write_files(evaluation, folder)
+            (folder / REPORT_FILE).write_bytes(render([evaluation]).encode("utf-8"))
     return evaluation
+
+
+def _require_none(kind: str, **options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` must be None for {kind}, which was made with it. "
+                f"Received: {name}={value!r}. Pass it when `data` is made."
+            )

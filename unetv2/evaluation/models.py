@@ -1,4 +1,4 @@
-"""What a model says of images, whatever the model is."""
+"""The models that can be evaluated, behind one interface."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ _log = logging.getLogger("unetv2")
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """What can be evaluated beside Keras models.
+    """A model other than a Keras model.
 
     Attributes:
-        n_classes: int.
-        preprocessing: :class:`unetv2.Preprocessing`. Its channels, classes and ``ignore_class``
-            are those of the data.
+        n_classes: int. Number of classes.
+        preprocessing: :class:`unetv2.Preprocessing`, with the channels, classes and
+            ``ignore_class`` of the data.
     """
 
     n_classes: int
     preprocessing: Preprocessing
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """Returns the classes' probabilities, ``(height, width, n_classes)``, of an image.
+        """Returns the probabilities of the classes, ``(height, width, n_classes)``.
 
         Args:
             image: uint8, uint16 or float in [0, 1], ``(height, width, channels)``, of any size.
         """
 
 
-class Answer(NamedTuple):
-    """What a model says of an image.
+class ModelOutput(NamedTuple):
+    """The output of a model for one image.
 
     Attributes:
         predicted: Ids, ``(height, width)``.
@@ -57,23 +57,23 @@ class Answer(NamedTuple):
     confidence: np.ndarray
 
 
-class Answers:
-    """A model that answers, at the network's resolution or at that of the images.
+class EvaluatedModel:
+    """A model that predicts prepared batches, or images at their own size.
 
     Args:
-        model: A Keras model, the path of a ``.keras`` file, or a :class:`Segmenter`.
+        model: A Keras model, an exported model, the path of one, or a :class:`Segmenter`.
 
     Attributes:
-        name: str. The model's name, or the path of its file.
+        name: str. Name of the model, or the path of its file.
         path: Path or None. Its file.
         n_classes: int.
         channels: int.
-        input_shape: ``(batch, height, width, channels)`` that it takes, None where it is open.
+        input_shape: ``(batch, height, width, channels)``, None where any size is supported.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        TypeError: If it is something else.
-        ValueError: If it is no segmentation model.
+        FileNotFoundError: If the file does not exist.
+        TypeError: If it is not a model.
+        ValueError: If it is not a segmentation model.
     """
 
     def __init__(self, model: Any) -> None:
@@ -82,7 +82,7 @@ class Answers:
             model = load(self.path)
         self._segmenter: Segmenter | None = None
         self._model: Any = None
-        if isinstance(model, keras.Model) or _takes_prepared(model):
+        if isinstance(model, keras.Model) or _supports_batches(model):
             self._model = model
             network = network_of(model)
             self.n_classes, self.channels, size = network.n_classes, network.channels, network.size
@@ -101,22 +101,19 @@ class Answers:
         self.input_shape = (None, *size, self.channels)
 
     @property
-    def record(self) -> Preprocessing | None:
-        """How its images are prepared, and what its classes are; None if it does not tell."""
+    def preprocessing(self) -> Preprocessing | None:
+        """The preprocessing that is stored with the model, or None."""
         model = self._segmenter or self._model
         if isinstance(getattr(model, "preprocessing", None), Preprocessing):
             return preprocessing_of(model, self.n_classes)
         return None
 
     def require_range(self, value_range: tuple[float, float]) -> None:
-        """Checks that prepared images have the range that the model takes.
-
-        Args:
-            value_range: Two numbers, as of :class:`unetv2.Preprocessing`.
+        """Checks the value range of prepared images.
 
         Raises:
-            ValueError: If the model's record has another one. Where it has none and the first
-                layer scales images of 8 bits down, the logger ``unetv2`` warns.
+            ValueError: If the stored preprocessing has another range. Without one, the logger
+                ``unetv2`` warns if the first layer of the model rescales 8-bit images.
         """
         if self._segmenter is not None or expected_range(self._model) == value_range:
             return
@@ -124,57 +121,54 @@ class Answers:
             f"images in {list(value_range)} for the model '{self.name}', which takes images in "
             f"{list(expected_range(self._model))}"
         )
-        if self.record is None:
+        if self.preprocessing is None:
             _log.warning(
                 "%s by its first layer. If it was trained on such images, scale these with "
                 "`dataset.map`.", received[0].upper() + received[1:],
             )  # fmt: skip
             return
         raise ValueError(
-            "Images in `dataset` must have the `value_range` of `model.preprocessing`. "
+            "Images in `data` must have the `value_range` of `model.preprocessing`. "
             f"Received: {received}. Scale them with `dataset.map`, or pass two folders, whose "
-            "images are prepared as the record says."
+            "images are preprocessed as in training."
         )
 
-    def to_batch(self, images: tf.Tensor) -> Iterator[Answer]:
-        """Yields what the model says of prepared images, at their size.
-
-        Args:
-            images: float32 ``(batch, height, width, channels)``.
-        """
+    def predict_batch(self, images: tf.Tensor) -> Iterator[ModelOutput]:
+        """Yields the outputs for prepared images, float32 ``(batch, height, width, channels)``."""
         if self._segmenter is not None:
             for image in np.asarray(images):
-                yield _answer(self._segmenter.probabilities(image))
+                yield _output(self._segmenter.probabilities(image))
             return
         logits = network_of(self._model).logits(images)
         highest, predicted = tf.math.top_k(logits, 1)
         confidence = tf.exp(highest[..., 0] - tf.reduce_logsumexp(logits, axis=-1)).numpy()
-        yield from map(Answer, predicted[..., 0].numpy(), confidence)
+        yield from map(ModelOutput, predicted[..., 0].numpy(), confidence)
 
-    def to_images(self, images: Iterable[InputImage]) -> Iterator[Answer]:
-        """Yields what the model says of images, at their own size, in their order.
-
-        Args:
-            images: They are read as they are needed, a batch ahead at most.
-        """
+    def predict_images(self, images: Iterable[InputImage]) -> Iterator[ModelOutput]:
+        """Yields the outputs for images at their own size, in order."""
         if self._segmenter is not None:
             for image in images:
-                yield _answer(self._segmenter.probabilities(np.asarray(image.pixels()[:])))
+                yield _output(self._segmenter.probabilities(image_array(image)))
             return
-        for image, parts in ImagePredictor(self._model).engine.predict(images, OutputOptions()):
-            whole = Answer(np.empty(image.size, np.int32), np.empty(image.size, np.float32))
-            for part in parts:
-                height, width = part.mask.shape
-                place = np.s_[part.row : part.row + height, part.column : part.column + width]
-                whole.predicted[place] = part.mask
-                whole.confidence[place] = part.confidence
-            yield whole
+        for image, blocks in ImagePredictor(self._model).engine.predict(images, OutputOptions()):
+            output = ModelOutput(np.empty(image.size, np.int32), np.empty(image.size, np.float32))
+            for block in blocks:
+                height, width = block.mask.shape
+                area = np.s_[block.row : block.row + height, block.column : block.column + width]
+                output.predicted[area] = block.mask
+                output.confidence[area] = block.confidence
+            yield output
 
 
-def _takes_prepared(model: Any) -> bool:
-    """Returns whether it is an exported model that can be fed as its Keras model is."""
+def image_array(image: InputImage) -> np.ndarray:
+    """Returns the pixels of an image, ``(height, width, channels)``."""
+    return np.asarray(image.pixels()[:])
+
+
+def _supports_batches(model: Any) -> bool:
+    """Returns whether it is an exported model with the inputs and outputs of its Keras model."""
     return isinstance(model, ExportedModel) and model.network.takes(model.network.size)
 
 
-def _answer(probabilities: np.ndarray) -> Answer:
-    return Answer(probabilities.argmax(axis=-1), probabilities.max(axis=-1))
+def _output(probabilities: np.ndarray) -> ModelOutput:
+    return ModelOutput(probabilities.argmax(axis=-1), probabilities.max(axis=-1))

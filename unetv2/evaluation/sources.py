@@ -1,4 +1,4 @@
-"""Two folders, measured at the masks' own resolution."""
+"""The images of an evaluation, with their ground truth and the outputs of a model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import tensorflow as tf
@@ -17,61 +17,58 @@ from unetv2.data.dataset_info import DatasetInfo, info_of
 from unetv2.data.io.base import is_orientation_ambiguous
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import Labels
-from unetv2.data.pairs import SPLIT, Pair
+from unetv2.data.pairs import SPLIT, GroupBy, Pair
 from unetv2.data.preprocess import check_headers, warn_of_orientations
-from unetv2.data.sources.folders import take_shard
-from unetv2.evaluation.models import Answer, Answers
+from unetv2.data.sources.folders import FolderSource, take_shard
+from unetv2.evaluation.models import EvaluatedModel, ModelOutput, image_array
 from unetv2.inference.inputs import InputImage
 from unetv2.preprocessing import Preprocessing
 from unetv2.text import counted
 
 
 class Case(NamedTuple):
-    """An image with its mask and what a model says of it.
+    """An image with its ground truth and the output of the model.
 
     Attributes:
-        name: str. No other image's.
-        place: str. Where it is, for messages.
-        image: Gives what :func:`unetv2.evaluation.examples.make_example` takes.
-        truth: Gives the mask's ids, ``(height, width)``.
-        answer: What the model says.
+        name: str. Unique name of the image.
+        location: str. Location of the image for error messages.
+        read_image: Returns the image, see :func:`unetv2.evaluation.examples.make_example`.
+        read_mask: Returns the ground-truth ids, ``(height, width)``.
+        output: Output of the model.
     """
 
     name: str
-    place: str
-    image: Callable[[], np.ndarray]
-    truth: Callable[[], np.ndarray]
-    answer: Answer
+    location: str
+    read_image: Callable[[], np.ndarray]
+    read_mask: Callable[[], np.ndarray]
+    output: ModelOutput
 
 
 def resolve_classes(
-    classes: ClassTable | None, answers: Answers, *, labels: Labels | None, ignore_class: int | None
+    classes: ClassTable | None,
+    model: EvaluatedModel,
+    *,
+    labels: Labels | None,
+    ignore_class: int | None,
 ) -> ClassTable:
-    """Returns the table of a model's classes, with the id of the pixels that do not count.
+    """Returns the class table and ``ignore_class`` of an evaluation.
 
-    Args:
-        classes: What the caller passed; what it leaves open is taken from the data, then from the
-            model's record.
-        answers: The model.
-        labels: What the data says of its masks, or None.
-        ignore_class: int or None. What the caller says besides.
-
-    Returns:
-        ClassTable.
+    The first of these that is not None: the arguments of the caller (``classes`` and
+    ``ignore_class``), the labels of the data, the preprocessing of the model.
 
     Raises:
-        ValueError: If ``classes`` is of another length than the model's.
+        ValueError: If ``classes`` has another length than the classes of the model.
     """
-    n_classes = answers.n_classes
+    n_classes = model.n_classes
     if classes is not None and len(classes) != n_classes:
         raise ValueError(
             "`classes` must have a name for each class of the model. "
-            f"Received: {len(classes)} names for {n_classes} classes. Pass the table that it was "
-            "trained with, or leave it out."
+            f"Received: {len(classes)} names for {n_classes} classes. Pass the table of the "
+            "training, or None."
         )
-    sources = [source for source in (labels, answers.record) if source is not None]
+    sources = [source for source in (labels, model.preprocessing) if source is not None]
     tables = (classes, *(source.classes for source in sources))
-    fitting = (known for known in tables if known is not None and len(known) == n_classes)
+    fitting = (table for table in tables if table is not None and len(table) == n_classes)
     table = next(fitting, ClassTable.numbered(n_classes))
     ids = (
         ignore_class,
@@ -82,202 +79,200 @@ def resolve_classes(
     chosen = next((number for number in ids if number is not None), None)
     if chosen == table.ignore_class:
         return table
-    # A color of another id is not this one's.
+    # The table's `ignore_color` belongs to its own `ignore_class`.
     return dataclasses.replace(table, ignore_class=chosen, ignore_color=None)
 
 
-# As `make_dataset`: enough to find what is wrong with a whole folder at once.
+class FolderOptions(TypedDict, total=False):
+    """Options of two folders, see :meth:`unetv2.SegmentationDataset.from_folders`."""
+
+    encoding: str | None
+    label_map: Mapping[int, int] | None
+    ignore_class: int | None
+    image_suffix: str | None
+    mask_suffix: str | None
+    split: Sequence[float] | None
+    group_by: GroupBy | None
+    max_pixels: int | None
+
+
+# Defaults of the options that are stored with a model, as other data of its kind has the same.
+_STORED: dict[str, Any] = {
+    "encoding": "ids",
+    "label_map": None,
+    "image_suffix": "",
+    "mask_suffix": "",
+}
+_PAIRING = ("image_suffix", "mask_suffix")
+_LABELS = ("encoding", "label_map")
+# As `make_dataset`: enough to find an error of a whole folder at once.
 _HEADERS_CHECKED = 10_000
 
-_FINDING = {"image_suffix": "", "mask_suffix": ""}
-_SPLITTING = {"subset": None, "split": SPLIT, "group_by": None, "seed": 0}
-_LABELLING = {"encoding": "ids", "label_map": None, "ignore_class": None}
-# What the model's record tells of the data that it was trained on, and so of more of its kind.
-_RECORDED = ("encoding", "image_suffix", "mask_suffix")
-_OPTIONS: dict[str, Any] = {
-    **_FINDING,
-    **_SPLITTING,
-    **_LABELLING,
-    "max_pixels": MAX_PIXELS,
-}
+
+def folder_dataset(
+    model: EvaluatedModel,
+    folders: Sequence[Any],
+    classes: ClassTable | None,
+    seed: int,
+    options: FolderOptions,
+) -> tuple[SegmentationDataset, dict[str, Any]]:
+    """Returns a data set of two folders, and its options that are those of the model's training.
+
+    Options that are None or left out are those of the training.
+    """
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    table = resolve_classes(
+        classes, model, labels=None, ignore_class=given.pop("ignore_class", None)
+    )
+    stored = _stored_options(model.preprocessing, given, classes)
+    if stored.get("label_map") == dict(table.label_map):
+        del stored["label_map"]
+    data = SegmentationDataset.from_folders(
+        *folders,
+        classes=table,
+        image_size=None,
+        channels=model.channels,
+        seed=seed,
+        **{**stored, **given},
+    )
+    return data, stored
 
 
-class FolderImages:
-    """The images of two folders with what a model says of them, at the masks' size.
+def _stored_options(
+    preprocessing: Preprocessing | None, given: Mapping[str, Any], classes: ClassTable | None
+) -> dict[str, Any]:
+    """Returns the options of the training that are neither given nor the default."""
+    if preprocessing is None:
+        return {}
+    stored = {name: getattr(preprocessing, name) for name in _STORED}
+    # The label map replaces ids in files, so it belongs to the encoding. The map of a table that
+    # is passed belongs to its masks.
+    same_encoding = given.get("encoding", preprocessing.encoding) == preprocessing.encoding
+    has_map = classes is not None and classes.label_map
+    if preprocessing.label_map is None or not same_encoding or has_map:
+        del stored["label_map"]
+    return {
+        name: value
+        for name, value in stored.items()
+        if name not in given and value != _STORED[name]
+    }
 
-    Args:
-        answers: The model.
-        folders: ``(image_dir, mask_dir)``.
-        classes: ClassTable or None. See :func:`unetv2.evaluate`.
-        reading: Options of ``make_dataset`` by name. Others are as in the model's training.
-        shard: ``(index, count)`` or None.
+
+class FileCases:
+    """The images of a data set with the outputs of a model, at the size of the masks.
+
+    ``stored`` are the options of the data set that are those of the model's training.
 
     Attributes:
-        classes: The table of the ids.
-        total: int. How many images there are.
-        settings: How they are measured.
-
-    Raises:
-        FileNotFoundError: If a folder does not exist.
-        ValueError: If the folders hold no pairs, or something else is wrong with them or with an
-            argument.
-        TypeError: If an argument is of the wrong type.
+        classes: Class table of the evaluation.
+        total: int. Number of images.
+        settings: Settings of the evaluation, of JSON types.
     """
 
     def __init__(
         self,
-        answers: Answers,
-        folders: Sequence[Any],
+        model: EvaluatedModel,
+        data: SegmentationDataset,
         classes: ClassTable | None,
-        reading: Mapping[str, Any],
+        stored: Mapping[str, Any],
         shard: Sequence[int] | None,
     ) -> None:
-        given = _require_known(reading)
-        self.classes = resolve_classes(
-            classes, answers, labels=None, ignore_class=given.get("ignore_class")
-        )
-        recorded = _recorded(answers.record, given, classes)
-        if recorded.get("label_map") == dict(self.classes.label_map):
-            del recorded["label_map"]
-        options = {**_OPTIONS, **recorded, **given}
-        self._answers = answers
-        self._recorded = recorded
-        image_dir, mask_dir = folders
-        data = SegmentationDataset.from_folders(
-            image_dir,
-            mask_dir,
-            classes=self.classes,
-            channels=answers.channels,
-            **{name: options[name] for name in _OPTIONS if name not in ("subset", "ignore_class")},
-        )
+        _require_n_classes(data.n_classes, model.n_classes)
+        self.classes = resolve_classes(classes, model, labels=data.source.labels, ignore_class=None)
+        self._model, self._data, self._stored = model, data, stored
         try:
-            _ = data.source.pairs
+            pairs = data.pairs
         except ValueError as error:
-            raise ValueError(f"{error}{_told_of(recorded, _FINDING)}") from error
-        self._data = data.subset(options["subset"])
-        pairs = list(self._data.pairs)
-        self._pairs = pairs if shard is None else _sharded(pairs, shard)
-        checked = self._pairs[:_HEADERS_CHECKED]
-        warn_of_orientations(
-            [pair for pair in checked if self._is_turn_ambiguous(pair)], len(checked)
-        )
+            raise ValueError(f"{error}{self._note(_PAIRING)}") from error
+        self._pairs = pairs if shard is None else _take_shard(pairs, shard)
         self.total = len(self._pairs)
+        self._check_headers()
         self.settings: dict[str, Any] = {
-            "images": str(image_dir),
-            "masks": str(mask_dir),
-            "resolution": "measured at the masks' own size",
+            **_data_settings(data, self.classes),
+            "resolution": "evaluated at the masks' own size",
         }
-        told = {name: _plain(options[name]) for name in _OPTIONS if options[name] != _OPTIONS[name]}
-        if told:
-            self.settings["reading"] = told
-        if recorded:
-            self.settings["as_in_training"] = sorted(recorded)
+        if stored:
+            self.settings["as_in_training"] = sorted(stored)
         if shard is not None:
             self.settings["shards"] = [list(map(int, shard))]
 
     def __iter__(self) -> Iterator[Case]:
         """Yields the images."""
-        images, named = itertools.tee(self._images())
-        asked = (image for _, image in images)
-        for (pair, image), answer in zip(named, self._answers.to_images(asked), strict=True):
-            yield Case(
-                pair.key,
-                f"'{pair.mask}'",
-                partial(_pixels, image),
-                partial(self._truth, pair, image.size),
-                answer,
-            )
-
-    def _is_turn_ambiguous(self, pair: Pair) -> bool:
-        """Checks the headers of a pair."""
-        headers = check_headers(
-            self._data.source,
-            pair,
-            channels=self._answers.channels,
-            max_pixels=self._data.max_pixels,
+        channels, max_pixels = self._model.channels, self._data.max_pixels
+        images, inputs = itertools.tee(
+            InputImage(pair.image, channels=channels, max_pixels=max_pixels) for pair in self._pairs
         )
-        return is_orientation_ambiguous(*headers)
+        outputs = self._model.predict_images(inputs)
+        for pair, image, output in zip(self._pairs, images, outputs, strict=True):
+            read_mask = partial(self._read_mask, pair, image.size)
+            yield Case(pair.key, f"'{pair.mask}'", partial(image_array, image), read_mask, output)
 
-    def _images(self) -> Iterator[tuple[Pair, InputImage]]:
-        for pair in self._pairs:
-            options = {"channels": self._answers.channels, "max_pixels": self._data.max_pixels}
-            yield pair, InputImage(pair.image, **options)
+    def _check_headers(self) -> None:
+        options = {"channels": self._model.channels, "max_pixels": self._data.max_pixels}
+        pairs = self._pairs[:_HEADERS_CHECKED]
+        headers = [check_headers(self._data.source, pair, **options) for pair in pairs]
+        ambiguous = [
+            pair for pair, both in zip(pairs, headers, strict=True) if is_orientation_ambiguous(*both)
+        ]
+        warn_of_orientations(ambiguous, len(pairs))
 
-    def _truth(self, pair: Pair, size: tuple[int, int]) -> np.ndarray:
+    def _read_mask(self, pair: Pair, size: tuple[int, int]) -> np.ndarray:
         try:
-            truth = self._data.read_mask(pair)
+            mask = self._data.read_mask(pair)
         except ValueError as error:
-            raise ValueError(f"{error}{_told_of(self._recorded, _LABELLING)}") from error
-        if truth.shape != size:
+            raise ValueError(f"{error}{self._note(_LABELS)}") from error
+        if mask.shape != size:
             raise ValueError(
-                f"A mask must have its image's size. Received: {truth.shape[0]}x{truth.shape[1]} "
+                f"A mask must have its image's size. Received: {mask.shape[0]}x{mask.shape[1]} "
                 f"and {size[0]}x{size[1]} in '{pair.image}'."
             )
-        return truth
+        return mask
 
-
-def _require_known(reading: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = set(reading) - set(_OPTIONS)
-    if unknown:
-        raise ValueError(
-            f"`reading` must hold options of `make_dataset` among {', '.join(_OPTIONS)}. "
-            f"Received: {', '.join(map(repr, sorted(unknown)))}. The model tells the others."
+    def _note(self, names: Iterable[str]) -> str:
+        """Returns the end of an error message on options that are those of the training."""
+        options = [f"{name}={self._stored[name]!r}" for name in names if name in self._stored]
+        if not options:
+            return ""
+        return (
+            f" They are read as in the model's training, {', '.join(options)}: pass other values "
+            "if these files have other names or labels."
         )
-    # None is what is not given, as an option of the command that is left out.
-    return {name: value for name, value in reading.items() if value is not None}
 
 
-def _recorded(
-    record: Preprocessing | None, given: Mapping[str, Any], classes: ClassTable | None
-) -> dict[str, Any]:
-    """Returns what the model's record tells of masks, where it differs from the defaults.
-
-    Args:
-        record: The model's, or None.
-        given: What the caller says of it.
-        classes: The caller's table, or None.
-    """
-    if record is None:
-        return {}
-    found = {name: getattr(record, name) for name in _RECORDED if name not in given}
-    # It maps ids in files, so it goes with the encoding; and a table's own map is its masks'.
-    same = given.get("encoding", record.encoding) == record.encoding
-    if record.label_map is not None and same and not (classes is not None and classes.label_map):
-        found["label_map"] = dict(record.label_map)
-    return {
-        name: value
-        for name, value in found.items()
-        if name not in given and value != _OPTIONS[name]
+def _data_settings(data: SegmentationDataset, classes: ClassTable) -> dict[str, Any]:
+    """Returns the origin of the data and its options that are not the default, as JSON types."""
+    source = data.source
+    if not isinstance(source, FolderSource):
+        return {"data": source.description}
+    options: dict[str, tuple[Any, Any]] = {
+        "encoding": (source.labels.encoding, "ids"),
+        "label_map": (dict(source.labels.label_map), dict(classes.label_map)),
+        "image_suffix": (source.image_suffix, ""),
+        "mask_suffix": (source.mask_suffix, ""),
+        "subset": (data.subset_name, None),
+        "split": (tuple(data.split), SPLIT),
+        "group_by": (data.group_by, None),
+        "max_pixels": (data.max_pixels, MAX_PIXELS),
     }
+    changed = {
+        name: _plain(value) for name, (value, default) in options.items() if value != default
+    }
+    settings: dict[str, Any] = {"images": source.image_dir, "masks": source.mask_dir}
+    return {**settings, "data_options": changed} if changed else settings
 
 
-def _told_of(recorded: Mapping[str, Any], names: Iterable[str]) -> str:
-    """Returns what an error ends with where the model's record decided how files are read."""
-    told = ", ".join(f"{name}={recorded[name]!r}" for name in names if name in recorded)
-    if not told:
-        return ""
-    return (
-        f" They are read as in the model's training, {told}: pass other values if these are named "
-        "or labeled otherwise."
-    )
-
-
-def _sharded(pairs: list[Pair], shard: Sequence[int]) -> list[Pair]:
+def _take_shard(pairs: Sequence[Pair], shard: Sequence[int]) -> Sequence[Pair]:
     chosen = take_shard(pairs, shard, "images")
     if not chosen:
         raise ValueError(
             f"`shard` must hold an image. Received: shard={tuple(shard)} of "
             f"{counted(len(pairs), 'pair')}. Divide them into fewer."
         )
-    return list(chosen)
-
-
-def _pixels(image: InputImage) -> np.ndarray:
-    return np.asarray(image.pixels()[:])
+    return chosen
 
 
 def _plain(value: Any) -> Any:
-    """Returns an option as JSON knows it."""
+    """Returns an option as a JSON type."""
     if isinstance(value, Mapping):
         return {str(key): entry for key, entry in value.items()}
     if isinstance(value, tuple):
@@ -285,117 +280,106 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-_PLURAL = "batches of (image, mask), as `make_dataset` makes them"
+_BATCHES = "batches of (image, mask), as `make_dataset` makes them"
 
 
-class DatasetImages:
-    """The images of a data set with what a model says of them.
-
-    Args:
-        answers: The model.
-        dataset: Batches of ``(image, mask)`` that end.
-        classes: ClassTable or None. See :func:`unetv2.evaluate`.
+class BatchCases:
+    """The images of a ``tf.data.Dataset`` with the outputs of a model.
 
     Attributes:
-        classes: The table of the ids.
-        total: int or None. How many images there are, if that is known.
-        settings: How they are measured.
-
-    Raises:
-        TypeError: If ``dataset`` is something else.
-        ValueError: If it does not end, is empty, or does not fit the model or the table.
+        classes: Class table of the evaluation.
+        total: int or None. Number of images, if known.
+        settings: Settings of the evaluation, of JSON types.
     """
 
-    def __init__(self, answers: Answers, dataset: Any, classes: ClassTable | None) -> None:
-        _require_dataset(dataset)
-        origin = info_of(dataset)
-        if origin is not None:
-            _require_origin(origin, answers.n_classes)
-        _require_shapes(dataset, answers.input_shape)
-        if origin is not None:
-            answers.require_range(origin.preprocessing.value_range)
-        self._answers = answers
+    def __init__(
+        self, model: EvaluatedModel, dataset: tf.data.Dataset, classes: ClassTable | None
+    ) -> None:
+        _require_finite(dataset)
+        info = info_of(dataset)
+        if info is not None:
+            _require_info(info, model.n_classes)
+        _require_shapes(dataset, model.input_shape)
+        if info is not None:
+            model.require_range(info.preprocessing.value_range)
+        self._model = model
         self._dataset = dataset
-        self._keys = None if origin is None else origin.keys
-        labels = None if origin is None else origin.labels
-        self.classes = resolve_classes(classes, answers, labels=labels, ignore_class=None)
-        self.total = None if origin is None else origin.n_pairs
+        self._keys = None if info is None else info.keys
+        labels = None if info is None else info.labels
+        self.classes = resolve_classes(classes, model, labels=labels, ignore_class=None)
+        self.total = None if info is None else info.n_pairs
         height, width = dataset.element_spec[0].shape[1:3]
         size = "the network's resolution" if None in (height, width) else f"{height}x{width}"
-        self.settings = {"resolution": f"measured at {size}, as the network sees them"}
+        self.settings = {"resolution": f"evaluated at {size}, as the network sees them"}
 
     def __iter__(self) -> Iterator[Case]:
         """Yields the images."""
         number = 0
         for batch, (images, masks) in enumerate(self._dataset):
-            pixels, truths = np.asarray(images), np.asarray(masks)
-            _require_masks(truths, pixels, batch)
-            ids = truths.reshape(pixels.shape[:3])
-            for at, answer in enumerate(self._answers.to_batch(images)):
-                place = f"image {at} of batch {batch}, both counted from 0"
+            pixels, ids = np.asarray(images), np.asarray(masks)
+            _require_masks(ids, pixels, batch)
+            ids = ids.reshape(pixels.shape[:3])
+            for index, output in enumerate(self._model.predict_batch(images)):
                 name = f"#{number:07d}"
+                location = f"image {index} of batch {batch}, both counted from 0"
                 if self._keys is not None:
                     name = self._keys[number]
-                    place = f"'{name}', {place}"
-                # Called by other threads, later.
-                image, truth = partial(pixels.__getitem__, at), partial(ids.__getitem__, at)
-                yield Case(name, place, image, truth, answer)
+                    location = f"'{name}', {location}"
+                # `partial`, because they are called later by other threads.
+                image, mask = (partial(a.__getitem__, index) for a in (pixels, ids))
+                yield Case(name, location, image, mask, output)
                 number += 1
 
 
-def _require_dataset(dataset: Any) -> None:
-    if not isinstance(dataset, tf.data.Dataset):
-        raise TypeError(
-            f"`dataset` must be a tf.data.Dataset of {_PLURAL}, or two folders (image_dir, "
-            f"mask_dir). Received: {type(dataset).__name__}."
-        )
+def _require_finite(dataset: tf.data.Dataset) -> None:
     cardinality = int(dataset.cardinality())
     if cardinality == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
-            "`dataset` must end. Received: an endless one. Make it without repeat=True."
+            "`data` must be finite. Received: an infinite one. Make it without repeat=True."
         )
     if cardinality == 0:
-        raise ValueError("`dataset` must hold an image. Received: an empty data set.")
+        raise ValueError("`data` must hold an image. Received: an empty data set.")
 
 
-def _require_origin(origin: DatasetInfo, n_classes: int) -> None:
-    found = origin.labels.n_classes
-    if found not in (None, n_classes):
+def _require_n_classes(of_data: int | None, of_model: int) -> None:
+    if of_data not in (None, of_model):
         raise ValueError(
             "`model` must have an output for each class of the data. "
-            f"Received: {n_classes} outputs, and n_classes={found} in `dataset`. "
-            "Pass the model's own data, or make the data set with the other number."
+            f"Received: {of_model} outputs, and n_classes={of_data} in `data`. "
+            "Pass the data of the model, or make the data set with the other number."
         )
-    if origin.augmentation is not None:
+
+
+def _require_info(info: DatasetInfo, n_classes: int) -> None:
+    _require_n_classes(info.labels.n_classes, n_classes)
+    if info.augmentation is not None:
         raise ValueError(
-            "`dataset` must hold images as they are. Received: one with augmentation. "
-            "Make it without."
+            "`data` must not be augmented. Received: a data set with augmentation. Make it without."
         )
 
 
-def _require_shapes(dataset: tf.data.Dataset, wanted: tuple[int | None, ...]) -> None:
+def _require_shapes(dataset: tf.data.Dataset, input_shape: tuple[int | None, ...]) -> None:
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) != 2:
-        kind = f"{len(spec)} parts" if isinstance(spec, tuple) else type(spec).__name__
-        raise ValueError(f"`dataset` must hold {_PLURAL}. Received: {kind}.")
+        received = f"{len(spec)} parts" if isinstance(spec, tuple) else type(spec).__name__
+        raise ValueError(f"`data` must hold {_BATCHES}. Received: {received}.")
     shape = spec[0].shape
-    fits = shape.rank == len(wanted) == 4 and all(
+    fits = shape.rank == len(input_shape) == 4 and all(
         None in sides or sides[0] == sides[1]
-        for sides in zip(wanted[1:], shape.as_list()[1:], strict=True)
+        for sides in zip(input_shape[1:], shape.as_list()[1:], strict=True)
     )
     if not fits:
         raise ValueError(
-            f"Images in `dataset` must have the model's shape, {wanted}. Received: {shape}. "
-            "Pass that `image_size` to `make_dataset`; two folders in place of the data set are "
-            "prepared as the model's record says."
+            f"Images in `data` must have the model's shape, {input_shape}. Received: {shape}. "
+            "Pass that `image_size` to `make_dataset`; two folders are preprocessed as in training."
         )
 
 
 def _require_masks(masks: np.ndarray, images: np.ndarray, batch: int) -> None:
-    sizes = images.shape[:3], (*images.shape[:3], 1)
-    if masks.shape not in sizes or not np.issubdtype(masks.dtype, np.integer):
+    shapes = images.shape[:3], (*images.shape[:3], 1)
+    if masks.shape not in shapes or not np.issubdtype(masks.dtype, np.integer):
         raise ValueError(
-            f"Masks in `dataset` must hold an integer id for each pixel, {sizes[1]}. "
+            f"Masks in `data` must hold an integer id for each pixel, {shapes[1]}. "
             f"Received: {masks.dtype} of shape {masks.shape} in batch {batch}. "
-            "No one-hot vectors; nearest neighbor where masks are resized."
+            "Pass no one-hot vectors, and resize masks with nearest neighbor."
         )

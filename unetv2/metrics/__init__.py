@@ -1,13 +1,14 @@
-"""Metrics that Keras lacks: one streamed confusion matrix, and the figures that follow."""
+"""Metrics for semantic segmentation, computed from a streamed confusion matrix."""
 
-from unetv2.metrics.confusion_matrix import ConfusionMatrix, Scores
 from unetv2.metrics.keras_metrics import (
+    ConfusionMatrix,
     FrequencyWeightedIoU,
     MeanDice,
     MeanIoU,
     PixelAccuracy,
     SegmentationMetrics,
 )
+from unetv2.metrics.scores import Scores
 
 __all__ = [
     "ConfusionMatrix",

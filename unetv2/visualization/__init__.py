@@ -1,17 +1,17 @@
-"""Images of masks, predictions, trainings and evaluations.
+"""Images of masks, and plots of predictions, trainings and evaluations.
 
-Everything returns an array or a matplotlib figure, nothing is shown or written. Figures need
+All functions return an array or a matplotlib figure; nothing is displayed or written. Plots need
 the extra ``viz``.
 """
 
-from unetv2.visualization.figures import (
+from unetv2.visualization.masks import colorize, overlay
+from unetv2.visualization.plots import (
     class_bars,
     confusion,
     legend,
     side_by_side,
     training_curves,
 )
-from unetv2.visualization.masks import colorize, overlay
 
 __all__ = [
     "class_bars",

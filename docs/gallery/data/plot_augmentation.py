@@ -11,7 +11,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import unetv2
-from unetv2.data.augmentation import Augmentation, driving
 
 IGNORED = 255
 image, mask = unetv2.synthetic.driving_scene(13, image_size=(96, 128))
@@ -39,7 +38,7 @@ strengths = {
 }
 figure, panels = plt.subplots(4, 5, figsize=(10, 6.8), layout="constrained")
 for number, (name, strength) in enumerate(strengths.items()):
-    augmentation = Augmentation(**{name: strength}, ignore_class=IGNORED)
+    augmentation = unetv2.augmentation.Augmentation(**{name: strength}, ignore_class=IGNORED)
     row, column = divmod(number, 5)
     above, below = panels[2 * row, column], panels[2 * row + 1, column]
     varied, colors = vary(augmentation, seed=2)
@@ -56,9 +55,10 @@ for panel in panels.flat:
 # The preset ``"driving"`` combines several options with moderate strengths. Each seed gives another
 # result, and the same seed always gives the same result.
 
+driving = unetv2.augmentation.driving(ignore_class=IGNORED)
 figure, panels = plt.subplots(2, 5, figsize=(10, 3.3), layout="constrained")
 for seed, (above, below) in enumerate(panels.T):
-    varied, colors = vary(driving(ignore_class=IGNORED), seed)
+    varied, colors = vary(driving, seed)
     above.imshow(varied)
     below.imshow(colors)
     above.set_title(f"seed={seed}", fontsize="small")

@@ -79,7 +79,7 @@ unetv2.train(
 evaluation = unetv2.evaluate(
     model,
     (folder / "images", folder / "masks"),
-    reading={"subset": "test"},
+    subset="test",
     boundary_tolerance=2,
     progress=False,
 )

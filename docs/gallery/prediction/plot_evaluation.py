@@ -33,7 +33,7 @@ unetv2.train(
 )
 
 # Evaluates the test images at the original size of the masks.
-evaluation = unetv2.evaluate(model, folders, reading={"subset": "test"}, progress=False)
+evaluation = unetv2.evaluate(model, folders, subset="test", progress=False)
 print(f"{evaluation.n_images} images")
 
 # %%

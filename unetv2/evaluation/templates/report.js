@@ -5,17 +5,17 @@
     const body = table.tBodies[0];
     const status = document.getElementById("sorted");
     const value = (row, column) => row.cells[column].dataset.value;
-    const order = (column, descending) => (one, other) => {
-      const a = value(one, column);
-      const b = value(other, column);
-      // A row without a value comes last, in either direction.
+    const order = (column, descending) => (first, second) => {
+      const a = value(first, column);
+      const b = value(second, column);
+      // A row without a value is last in both directions.
       if (a === "" || b === "") return (a === "") - (b === "");
       return descending ? Number(b) - Number(a) : Number(a) - Number(b);
     };
     heads.forEach((head, column) => {
       head.querySelector("button").addEventListener("click", () => {
         const sorted = head.getAttribute("aria-sort");
-        // Figures start with the greatest, classes with the first.
+        // Scores start with the largest, classes with the first.
         const descending = sorted === "none" ? column > 0 : sorted === "ascending";
         for (const other of heads) other.setAttribute("aria-sort", "none");
         head.setAttribute("aria-sort", descending ? "descending" : "ascending");
@@ -38,12 +38,12 @@
     };
     const read = (cell) => {
       const [row, column] = place(cell);
-      const truth = rows[row].cells[0].dataset.name;
-      const guess = columns[column + 1].dataset.name;
+      const actual = rows[row].cells[0].dataset.name;
+      const predicted = columns[column + 1].dataset.name;
       const pixels = Number(cell.dataset.pixels).toLocaleString("en");
-      if (cell.dataset.share === "") output.textContent = `${truth} is not in the truth.`;
-      else if (row === column) output.textContent = `${cell.dataset.share} of ${truth} is found (${pixels} pixels).`;
-      else output.textContent = `${cell.dataset.share} of ${truth} is taken for ${guess} (${pixels} pixels).`;
+      if (cell.dataset.share === "") output.textContent = `${actual} is not in the ground truth.`;
+      else if (row === column) output.textContent = `${cell.dataset.share} of ${actual} is correct (${pixels} pixels).`;
+      else output.textContent = `${cell.dataset.share} of ${actual} is predicted as ${predicted} (${pixels} pixels).`;
     };
     const choose = (cell) => {
       if (current) current.tabIndex = -1;
@@ -82,7 +82,7 @@
     const stage = slider.closest(".stage");
     const move = () => stage.style.setProperty("--split", `${slider.value}%`);
     slider.addEventListener("input", move);
-    // Browsers remember what a form held.
+    // Browsers restore the values of forms.
     move();
   }
 

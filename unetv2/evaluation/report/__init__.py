@@ -1,1 +1,0 @@
-"""Evaluations as one HTML page that needs nothing else."""
