@@ -11,7 +11,7 @@ import tensorflow as tf
 from conftest import save
 
 import unetv2
-from unetv2.sealing import sealed
+from unetv2.checksums import add_checksum
 
 SIZE = (12, 16)
 
@@ -80,7 +80,7 @@ def test_a_file_is_a_model_and_what_stands_beside_it_is_told(write_pairs, tmp_pa
     assert plain.settings["model"] == str(path)
     assert plain.settings["versions"]["keras"] == keras.__version__
     run = {"recipe": {"name": "fast"}, "seed": 3, "layers": [1, 2], "versions": {"keras": "3"}}
-    (path.parent / "run.json").write_text(json.dumps(sealed(run)), encoding="utf-8")
+    (path.parent / "run.json").write_text(json.dumps(add_checksum(run)), encoding="utf-8")
     told = evaluate(path, batches(folders))
     assert told.settings["training"] == {name: run[name] for name in ("recipe", "seed", "versions")}
     np.testing.assert_array_equal(told.confusion, evaluate(model, batches(folders)).confusion)
@@ -89,7 +89,7 @@ def test_a_file_is_a_model_and_what_stands_beside_it_is_told(write_pairs, tmp_pa
 def test_a_run_that_cannot_be_read_is_left_out_with_a_warning(write_pairs, tmp_path, caplog):
     small_model().save(tmp_path / "model.keras")
     data = batches(write_pairs(2))
-    for content in ("[1]", '{"seed": 3}', json.dumps({**sealed({"seed": 3}), "seed": 4})):
+    for content in ("[1]", '{"seed": 3}', json.dumps({**add_checksum({"seed": 3}), "seed": 4})):
         caplog.clear()
         (tmp_path / "run.json").write_text(content)
         told = evaluate(tmp_path / "model.keras", data)

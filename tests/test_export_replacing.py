@@ -11,7 +11,7 @@ from exporting import recorded
 from full_disks import full_disk
 
 import unetv2
-from unetv2 import scratch as renaming
+from unetv2 import files
 from unetv2.exporting import artifact as storage
 from unetv2.exporting import export as writing
 
@@ -29,13 +29,13 @@ def put(artifact, path, name):
         shutil.copytree(artifact, folder / "0")
         description = dataclasses.replace(storage.read(artifact)[0], name=name)
         storage.write_description(folder / "0", description)
-        writing.put(folder / "0", path)
+        files.move_into_place(folder / "0", path)
 
 
 @pytest.mark.parametrize("exchanging", [True, False], ids=["exchanging", "renaming"])
 def test_an_artifact_loads_while_others_replace_it(artifact, tmp_path, monkeypatch, exchanging):
     if not exchanging:
-        monkeypatch.setattr(renaming, "_exchanged", lambda *_: False)
+        monkeypatch.setattr(files, "_exchanged", lambda *_: False)
     path = tmp_path / "model"
     put(artifact, path, "0")
     over = threading.Event()
@@ -61,7 +61,7 @@ def test_an_artifact_loads_while_others_replace_it(artifact, tmp_path, monkeypat
 
 
 def test_an_artifact_is_found_after_a_kill_between_two_renames(artifact, tmp_path, monkeypatch):
-    monkeypatch.setattr(renaming, "_exchanged", lambda *_: False)
+    monkeypatch.setattr(files, "_exchanged", lambda *_: False)
     path = tmp_path / "model"
     put(artifact, path, "old")
     left = tmp_path / "left"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from raising import refusal
 
 import unetv2
+from unetv2.checksums import add_checksum, verify_checksum
 from unetv2.exporting.artifact import (
     DESCRIPTION,
     FORMATS,
@@ -25,7 +26,6 @@ from unetv2.exporting.artifact import (
     read,
     write_description,
 )
-from unetv2.sealing import sealed, unsealed
 
 SAVED = ("saved_model.pb", "fingerprint.pb", "variables/variables.index",
          "variables/variables.data-00000-of-00001")  # fmt: skip
@@ -133,8 +133,8 @@ def test_what_is_no_artifact_is_refused(tmp_path):
 )
 def test_a_forged_description_is_refused(artifact, change, reason):
     path = artifact / DESCRIPTION
-    content = unsealed(json.loads(path.read_text()))
-    path.write_text(json.dumps(sealed({**content, **change})))
+    content = verify_checksum(json.loads(path.read_text()))
+    path.write_text(json.dumps(add_checksum({**content, **change})))
     refused(artifact, reason)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
 # What ids of 16 bits can tell apart.
-MOST_CLASSES = 2**16
+MAX_CLASSES = 2**16
 # A matrix of all pairs of so many has 2 GiB.
-MOST_COUNTED = 2**14
+MAX_COUNTED_CLASSES = 2**14
 
 
 def is_integer(value: object) -> bool:
@@ -45,7 +45,7 @@ def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
     return number
 
 
-def require_n_classes(value: object, most: int = MOST_CLASSES) -> int:
+def require_n_classes(value: object, most: int = MAX_CLASSES) -> int:
     """Returns a number of classes as an int, or says why it is none.
 
     Args:

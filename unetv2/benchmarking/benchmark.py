@@ -26,15 +26,13 @@ from unetv2.evaluation.evaluate import evaluate
 from unetv2.exporting.artifact import FORMATS
 from unetv2.exporting.exported_model import ExportedModel
 from unetv2.exporting.load import load_exported
-from unetv2.files import told
+from unetv2.files import explain_write_errors, temporary_folder
 from unetv2.inference.compiled_model import Network
 from unetv2.models.segmentation_model import preprocessing_of
-from unetv2.precision import precision_of
 from unetv2.prediction.predict import load
 from unetv2.progress import Progress
-from unetv2.scratch import scratch_folder
+from unetv2.runtime import precision_of, versions
 from unetv2.synthetic import driving_scene
-from unetv2.versions import versions
 from unetv2.visualization.masks import require_figures
 
 # Starts an artifact by its runtime alone, answers one frame, and says what that took.
@@ -137,7 +135,7 @@ class Entry:
         Raises:
             RuntimeError: If the process fails.
         """
-        with scratch_folder(Path(tempfile.gettempdir())) as folder:
+        with temporary_folder(Path(tempfile.gettempdir())) as folder:
             file = self.file
             if file is None:
                 file = str(folder / "model.keras")
@@ -326,7 +324,7 @@ def benchmark(
     if output is not None:
         # Now, and not after minutes of measuring.
         require_figures()
-        with told(Path(output), "to keep the figures"):
+        with explain_write_errors(Path(output), "to keep the figures"):
             Path(output).mkdir(parents=True, exist_ok=True)
     scores: dict[int, float] = {}
     for entry in found if dataset is not None else ():

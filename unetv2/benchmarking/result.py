@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetv2.files import together
+from unetv2.files import atomic_folder
 from unetv2.text import printable
 from unetv2.visualization.masks import subplots
 
@@ -160,7 +160,7 @@ class Benchmark:
         """
         figure = accuracy_over_latency(self.rows)
         content = json.dumps(self.as_dict(), indent=2) + "\n"
-        with together(Path(folder), "to keep the figures") as new:
+        with atomic_folder(Path(folder), "to keep the figures") as new:
             (new / JSON).write_bytes(content.encode())
             (new / TEXT).write_bytes(f"{self}\n".encode())
             figure.savefig(new / IMAGE, format="png")

@@ -22,7 +22,7 @@ from unetv2.arguments import require_choice, require_fraction
 from unetv2.data.io.header import is_turn_ambiguous
 from unetv2.data.pairs import Pair
 from unetv2.data.preprocess import Preparation, check_headers, read_pair, warn_of_turns
-from unetv2.scratch import scratch_file, sweep
+from unetv2.files import clean_up, temporary_file
 from unetv2.text import one_line
 
 # Prepared images kept in a folder, for the next run and for others.
@@ -86,7 +86,7 @@ class FolderCache:
                 f"Received: '{self._folder}', which is a file. Pass another path."
             )
         self._folder.mkdir(parents=True, exist_ok=True)
-        sweep(self._folder)
+        clean_up(self._folder)
         self._preparation = f"{_VERSION}\n{preparation}"
 
     def entry(self, pair: Pair) -> Entry:
@@ -132,7 +132,7 @@ class FolderCache:
         try:
             entry.path.parent.mkdir(parents=True, exist_ok=True)
             # Not flushed to the disk: what a power failure damages is not found.
-            with scratch_file(self._folder) as other:
+            with temporary_file(self._folder) as other:
                 other.write_bytes(_packed(images))
                 other.replace(entry.path)
         except OSError as error:

@@ -15,7 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import MOST_COUNTED, require_integer, require_n_classes
+from unetv2.arguments import MAX_COUNTED_CLASSES, require_integer, require_n_classes
+from unetv2.checksums import read_json, verify_checksum
 from unetv2.classes import ClassTable
 from unetv2.evaluation.counts import (
     TOLERANCE,
@@ -30,11 +31,10 @@ from unetv2.evaluation.models import Answers, Segmenter
 from unetv2.evaluation.report.page import REPORT, render
 from unetv2.evaluation.report.subject import Subject
 from unetv2.evaluation.sources import Case, DatasetImages, FolderImages
-from unetv2.files import together, told
+from unetv2.files import atomic_folder, explain_write_errors
 from unetv2.progress import Progress
-from unetv2.sealing import read_json, reason, unsealed
-from unetv2.text import printable
-from unetv2.versions import versions
+from unetv2.runtime import versions
+from unetv2.text import error_summary, printable
 
 # Images that are counted while the model answers of the next one.
 _AHEAD = 4
@@ -70,7 +70,7 @@ def measure(
         ValueError: If there is no image, there are more classes than can be counted, or something
             is wrong with an image, with its place.
     """
-    require_n_classes(n_classes, MOST_COUNTED)
+    require_n_classes(n_classes, MAX_COUNTED_CLASSES)
     count = partial(
         count_image, n_classes=n_classes, ignore_class=ignore_class, tolerance=tolerance
     )
@@ -143,12 +143,12 @@ def provenance(path: Path | None) -> dict[str, Any]:
     if run is None or not run.exists():
         return known
     try:
-        content = unsealed(read_json(run.read_bytes()))
+        content = verify_checksum(read_json(run.read_bytes()))
         known["training"] = {name: content[name] for name in _TOLD if name in content}
     except (OSError, ValueError) as error:
         _log.warning(
             "'%s' describes no training (%s); the evaluation goes on without.",
-            printable(run), reason(error),
+            printable(run), error_summary(error),
         )  # fmt: skip
     return known
 
@@ -239,7 +239,7 @@ def evaluate(
         cases = DatasetImages(answers, dataset, classes)
     if report is not None:
         # A folder that cannot be made is better known now than after the work.
-        with told(Path(report), "to keep the report"):
+        with explain_write_errors(Path(report), "to keep the report"):
             Path(report).mkdir(parents=True, exist_ok=True)
     counted = measure(
         cases,
@@ -257,7 +257,7 @@ def evaluate(
     }
     evaluation = Evaluation(classes=cases.classes, settings=settings, **counted)
     if report is not None:
-        with together(Path(report), "to keep the report") as folder:
+        with atomic_folder(Path(report), "to keep the report") as folder:
             write(evaluation, folder)
             page = render(Subject.of([evaluation], None))
             (folder / REPORT).write_bytes(page.encode("utf-8"))

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from unetv2.checksums import read_arrays, read_json, write_arrays
 from unetv2.classes import ClassTable
 from unetv2.evaluation.counts import BINS, Rows
 from unetv2.evaluation.examples import Example, Gallery
 from unetv2.evaluation.measurement import Measurement, describe, table
-from unetv2.files import together
-from unetv2.scratch import sweep
-from unetv2.sealing import read_arrays, read_json, reason, write_arrays
+from unetv2.files import atomic_folder, clean_up
+from unetv2.text import error_summary
 
 _SHOWN = 3
 
@@ -82,7 +82,7 @@ _IMAGES = ("image", "truth", "predicted")
 
 def save(evaluation: Measurement, folder: Path) -> None:
     """Writes an evaluation; see ``Evaluation.save``."""
-    with together(folder, "to keep the evaluation") as new:
+    with atomic_folder(folder, "to keep the evaluation") as new:
         write(evaluation, new)
 
 
@@ -111,7 +111,7 @@ def write(evaluation: Measurement, folder: Path) -> None:
 def load(folder: Path) -> dict[str, Any]:
     """Returns the arguments of the evaluation in a folder; see ``Evaluation.load``."""
     path = folder / COUNTS
-    sweep(folder)
+    clean_up(folder)
     if not path.exists():
         raise FileNotFoundError(
             f"`folder` must hold an evaluation. Received: '{folder}' without '{COUNTS}'. "
@@ -125,7 +125,7 @@ def load(folder: Path) -> dict[str, Any]:
         found = _evaluation(content, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f"'{path}' must be an evaluation of this version. Received: {reason(error)}. "
+            f"'{path}' must be an evaluation of this version. Received: {error_summary(error)}. "
             "Evaluate again."
         ) from error
     _require_pair(folder)

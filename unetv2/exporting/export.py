@@ -37,12 +37,11 @@ from unetv2.exporting.graph import NETWORK, Graph, Plan, plan
 from unetv2.exporting.load import load_exported
 from unetv2.exporting.optimize import deployable, equalized
 from unetv2.exporting.parity import LEAST, Parity, compare, reference
-from unetv2.files import publish, told
+from unetv2.files import explain_write_errors, move_into_place, recover, temporary_folder
 from unetv2.inference.compiled_model import Network
 from unetv2.prediction.predict import load
-from unetv2.scratch import recover, scratch_folder
+from unetv2.runtime import versions
 from unetv2.text import counted
-from unetv2.versions import versions
 
 # In every graph, and in every message.
 _COMMON = {"Const", "Identity", "NoOp", "Placeholder", "Cast", "Shape", "Pack", "Func", "If"}
@@ -134,9 +133,9 @@ def require_place(path: Path, format: Format, *, overwrite: bool) -> None:
 @contextlib.contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """Gives a folder to write into, beside a path."""
-    with told(path, "to export the model"):
+    with explain_write_errors(path, "to export the model"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(path.parent) as folder:
+        with temporary_folder(path.parent) as folder:
             yield folder
 
 
@@ -149,7 +148,7 @@ def put(written: Path, path: Path) -> None:
     """
     if written.is_file():
         written = written.rename(written.parent.parent / "file")
-    publish(written, path)
+    move_into_place(written, path)
 
 
 _COMPARED = 8

@@ -18,12 +18,11 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from unetv2.checksums import read_json
 from unetv2.classes import ClassTable
 from unetv2.data.io.open import decode_mask
-from unetv2.files import beside
+from unetv2.files import atomic_path, temporary_file
 from unetv2.inference.inputs import InputImage
-from unetv2.scratch import scratch_file
-from unetv2.sealing import read_json
 from unetv2.visualization.masks import overlay
 
 _KEY = "unetv2"
@@ -216,13 +215,13 @@ def mask_file(
     Raises:
         OSError: If it cannot be written; what was there stays.
     """
-    with beside(path, "predict it again") as other:
+    with atomic_path(path, "predict it again") as other:
         if path.suffix.lower() == ".npy":
             with other.open("wb") as file:
                 _write_header(file, size, dtype)
                 yield MaskFile(file, size, dtype)
             return
-        with scratch_file(path.parent) as rows:
+        with temporary_file(path.parent) as rows:
             with rows.open("wb") as file:
                 yield MaskFile(file, size, dtype)
             # In a file, and not in memory as well.
@@ -339,5 +338,5 @@ class Prediction:
         """
         mask = self.mask
         where = require_mask_path("path", path, mask.dtype)
-        with beside(where, "predict it again") as other:
+        with atomic_path(where, "predict it again") as other:
             encode(mask, other)

@@ -13,9 +13,8 @@ import numpy as np
 from PIL import Image
 
 from unetv2.data.listing import EXTENSIONS, composed, list_images, require_folder, take_shard
-from unetv2.files import beside, told
+from unetv2.files import atomic_path, clean_up, explain_write_errors
 from unetv2.inference.prediction import Made, Maker, Prediction, encode, with_note
-from unetv2.scratch import sweep
 from unetv2.text import counted
 from unetv2.visualization import colorize
 
@@ -138,7 +137,7 @@ def done(jobs: Sequence[Job], maker: Maker) -> set[int]:
     """
     there: dict[Path, set[str]] = {}
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
-        sweep(parent)
+        clean_up(parent)
         with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
             there[parent] = {composed(entry.name) for entry in entries}
     ready: set[int] = set()
@@ -184,7 +183,7 @@ def make_folders(jobs: Sequence[Job]) -> None:
         OSError: If that cannot be done.
     """
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
-        with told(parent):
+        with explain_write_errors(parent):
             parent.mkdir(parents=True, exist_ok=True)
 
 
@@ -272,10 +271,10 @@ def write_products(
     # What is opened first appears last.
     with contextlib.ExitStack() as files:
         if prediction.path is None:
-            encode(prediction.mask, files.enter_context(beside(outputs[MASKS], advice)), note)
+            encode(prediction.mask, files.enter_context(atomic_path(outputs[MASKS], advice)), note)
         for kind, path in outputs.items():
             if kind in _IMAGES:
-                other = files.enter_context(beside(path, advice))
+                other = files.enter_context(atomic_path(path, advice))
                 # More compression takes longer than the prediction, for files an eighth smaller.
                 image = Image.fromarray(_IMAGES[kind](prediction))
                 image.save(other, compress_level=1, pnginfo=with_note(note))

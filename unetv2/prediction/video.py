@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from unetv2.exporting.exported_model import ExportedModel
-from unetv2.files import beside
+from unetv2.files import atomic_path
 from unetv2.inference.inputs import InputImage
 from unetv2.inference.postprocess import Wanted
 from unetv2.inference.prediction import Prediction
@@ -215,7 +215,7 @@ def predict_video(
         predictor.prepare(size)
         shown = Progress(film.frames, "frames", shown=progress)
         with (
-            beside(target) as other,
+            atomic_path(target) as other,
             FilmWriter(other, film, size) as writer,
             # One each: frames are read, and written, one after the other.
             ThreadPoolExecutor(1) as reading,

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetv2.arguments import require_image_size, require_integer
-from unetv2.files import told
-from unetv2.scratch import scratch_folder, sweep
+from unetv2.files import clean_up, explain_write_errors, temporary_folder
 from unetv2.synthetic.scene import driving_scene
 
 _IMAGES = "CameraRGB"
@@ -60,12 +59,12 @@ def write_driving_scenes(
     seed = require_integer("seed", seed, 0, "Every integer from 0 upwards is another data set.")
     size = require_image_size(image_size)
     target = Path(directory).resolve()
-    sweep(target.parent)
+    clean_up(target.parent)
     _require_vacant(target)
     with contextlib.ExitStack() as stack:
-        with told(target, "to hold the scenes"):
+        with explain_write_errors(target, "to hold the scenes"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = stack.enter_context(scratch_folder(target.parent)) / "scenes"
+            scratch = stack.enter_context(temporary_folder(target.parent)) / "scenes"
             scratch.mkdir()
             _write_all(scratch, count, size, seed)
         _move(scratch, target, _names(count))

@@ -15,7 +15,7 @@ from unetv2.evaluation.report.charts import calibration, confusion, images
 from unetv2.evaluation.report.html import Markup, element, join, text
 from unetv2.evaluation.report.sections import classes, lead, method, overview
 from unetv2.evaluation.report.subject import Subject
-from unetv2.files import told, write_whole
+from unetv2.files import explain_write_errors, write_atomically
 
 REPORT = "report.html"
 
@@ -69,9 +69,9 @@ def write_report(
     subject = Subject.of(list(evaluations), names)
     path = Path(path)
     page = render(subject)
-    with told(path):
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda file: file.write(page.encode("utf-8")))
+    write_atomically(path, lambda file: file.write(page.encode("utf-8")))
     return path
 
 
