@@ -302,7 +302,7 @@ def test_nothing_of_other_users_is_touched_where_all_may_write(tmp_path, monkeyp
 
 def test_only_this_module_renames_and_makes_temporary_files():
     # They move within a temporary folder; the lock of a training has its process's id.
-    others = {"exporting.export", "synthetic.writing", "training.checkpoint"}
+    others = {"exporting.export", "synthetic.scene", "training.checkpoint"}
     calls = {"rename", "renames", "mkstemp", "mkdtemp", "NamedTemporaryFile", "mktemp", "getpid"}
     callers = {
         module

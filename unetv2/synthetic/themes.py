@@ -1,10 +1,10 @@
-"""Kinds of places, and how likely everything is in each."""
+"""Kinds of places, and how frequent objects are in each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unetv2.synthetic.skyline import Far
+from unetv2.synthetic.scenery import SkylineKind
 
 Range = tuple[float, float]
 Count = tuple[int, int]
@@ -14,19 +14,19 @@ Count = tuple[int, int]
 class Theme:
     """A kind of place.
 
-    Probabilities of what stands beside the road hold for each side of it.
+    Probabilities apply to each side of the road.
 
     Args:
         weight: How often this kind of place is drawn.
         straight: bool. Roads hardly bend or climb.
-        own_lanes: Number of lanes in the own direction, least and greatest.
+        own_lanes: Minimum and maximum number of lanes in the own direction.
         other_lanes: The same for the oncoming traffic.
-        shoulder: Metres between the outermost lane and the road's edge.
-        pavement: Probability of a pavement.
+        shoulder: Meters between the outermost lane and the road's edge.
+        sidewalk: Probability of a sidewalk.
         buildings: Probability of a row of buildings.
-        heights: Metres to the buildings' eaves.
-        gaps: Metres between buildings.
-        setback: Metres from the pavement to the buildings.
+        heights: Meters to the buildings' eaves.
+        gaps: Meters between buildings.
+        setback: Meters from the sidewalk to the buildings.
         trees: Number of trees on a side.
         conifers: Probability that a tree is one.
         avenue: Probability of a row of equal trees.
@@ -39,8 +39,8 @@ class Theme:
         median: Probability of a low wall between the directions.
         lamps: Probability of a row of street lamps.
         wires: Probability of a row of masts.
-        junction: Probability of a junction with a zebra crossing.
-        tracks: Probability of a level crossing.
+        junction: Probability of a junction with a crosswalk.
+        tracks: Probability of a railroad crossing.
         river: Probability that the road crosses a river.
         shore: Probability that the road follows a shore.
         overpass: Probability of a bridge across the road.
@@ -49,7 +49,7 @@ class Theme:
         parked: Probability of a row of parked vehicles.
         people: Number of pedestrians on a side.
         props: Number of props on a side.
-        skyline: What rises beyond the road's end.
+        skyline: Kinds of skylines.
     """
 
     weight: float
@@ -57,7 +57,7 @@ class Theme:
     own_lanes: Count
     other_lanes: Count
     shoulder: Range
-    pavement: float
+    sidewalk: float
     buildings: float
     heights: Range
     gaps: Range
@@ -84,7 +84,7 @@ class Theme:
     parked: float
     people: Count
     props: Count
-    skyline: tuple[Far, ...]
+    skyline: tuple[SkylineKind, ...]
 
 
 CITY = Theme(
@@ -93,7 +93,7 @@ CITY = Theme(
     own_lanes=(2, 3),
     other_lanes=(1, 3),
     shoulder=(0.4, 2.4),
-    pavement=1.0,
+    sidewalk=1.0,
     buildings=0.88,
     heights=(8, 30),
     gaps=(0, 5),
@@ -120,7 +120,7 @@ CITY = Theme(
     parked=0.3,
     people=(1, 6),
     props=(2, 6),
-    skyline=(Far.TOWN,),
+    skyline=(SkylineKind.TOWN,),
 )
 SUBURB = Theme(
     weight=0.2,
@@ -128,7 +128,7 @@ SUBURB = Theme(
     own_lanes=(1, 2),
     other_lanes=(1, 2),
     shoulder=(0.8, 2.6),
-    pavement=0.95,
+    sidewalk=0.95,
     buildings=0.6,
     heights=(4, 8.5),
     gaps=(3, 14),
@@ -155,7 +155,7 @@ SUBURB = Theme(
     parked=0.2,
     people=(0, 4),
     props=(1, 5),
-    skyline=(Far.WOODS, Far.TOWN, Far.HILLS),
+    skyline=(SkylineKind.WOODS, SkylineKind.TOWN, SkylineKind.HILLS),
 )
 HIGHWAY = Theme(
     weight=0.4,
@@ -163,7 +163,7 @@ HIGHWAY = Theme(
     own_lanes=(2, 4),
     other_lanes=(2, 4),
     shoulder=(1.2, 3),
-    pavement=0.26,
+    sidewalk=0.26,
     buildings=0.06,
     heights=(6, 26),
     gaps=(8, 30),
@@ -190,7 +190,7 @@ HIGHWAY = Theme(
     parked=0.0,
     people=(0, 0),
     props=(0, 1),
-    skyline=(Far.WOODS, Far.HILLS, Far.HILLS, Far.TOWN),
+    skyline=(SkylineKind.WOODS, SkylineKind.HILLS, SkylineKind.HILLS, SkylineKind.TOWN),
 )
 COUNTRY = Theme(
     weight=0.21,
@@ -198,7 +198,7 @@ COUNTRY = Theme(
     own_lanes=(1, 1),
     other_lanes=(1, 2),
     shoulder=(1.0, 2.6),
-    pavement=0.04,
+    sidewalk=0.04,
     buildings=0.12,
     heights=(4, 7),
     gaps=(12, 40),
@@ -225,6 +225,6 @@ COUNTRY = Theme(
     parked=0.0,
     people=(0, 1),
     props=(0, 2),
-    skyline=(Far.WOODS, Far.WOODS, Far.HILLS),
+    skyline=(SkylineKind.WOODS, SkylineKind.WOODS, SkylineKind.HILLS),
 )
 THEMES = (CITY, SUBURB, HIGHWAY, COUNTRY)
