@@ -60,23 +60,14 @@ Number = TypeVar("Number", float, Floats)
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera on a road that bends and climbs as a parabola.
+    """A pinhole camera on a road that bends and climbs as a parabola."""
 
-    Args:
-        height: Meters above the road.
-        horizon: ``v`` of the level horizon.
-        offset: Lateral position on the road in meters.
-        heading: ``u`` where a straight road vanishes.
-        bend: Curvature of the road to the right, per meter.
-        climb: Curvature of the road upwards, per meter.
-    """
-
-    height: float
-    horizon: float
-    offset: float
-    heading: float
-    bend: float
-    climb: float
+    height: float  # Meters above the road.
+    horizon: float  # ``v`` of the level horizon.
+    offset: float  # Lateral position on the road in meters.
+    heading: float  # ``u`` where a straight road vanishes.
+    bend: float  # Curvature of the road to the right, per meter.
+    climb: float  # Curvature of the road upwards, per meter.
 
     def u_at(self, lateral: float, depth: float) -> float:
         """Projects a lateral position at a depth to ``u``."""
@@ -146,21 +137,14 @@ SKY = 0
 
 @dataclass
 class Patch:
-    """Pixels to paint: a window of the canvas, and a mask of the pixels in it.
+    """Pixels to paint: a window of the canvas, and a mask of the pixels in it."""
 
-    Args:
-        u: The window's columns, ``(1, width)``.
-        v: The window's rows, ``(height, 1)``.
-        visible: Mask of the pixels to paint, ``(height, width)``; may be changed.
-        planes: The canvas' material, shade and depth within the window.
-        depth: Meters, a number or an array broadcastable to the window.
-    """
-
-    u: Floats
-    v: Floats
-    visible: Bools
+    u: Floats  # The window's columns, ``(1, width)``.
+    v: Floats  # The window's rows, ``(height, 1)``.
+    visible: Bools  # Mask of the pixels to paint, ``(height, width)``; may be changed.
+    # The canvas' material, shade and depth within the window.
     planes: tuple[NDArray[np.uint8], Floats, Floats]
-    depth: float | Floats
+    depth: float | Floats  # Meters, a number or an array broadcastable to the window.
 
     def paint(self, material: int | NDArray[np.uint8], shade: float | Floats = 1.0) -> None:
         """Sets the visible pixels.
@@ -189,23 +173,16 @@ class Canvas:
 
     Nearer objects hide farther ones, in any order of painting; at equal depths the later one stays.
     Each material has one tag, so the image and its mask always match.
-
-    Args:
-        camera: Projects the world.
-        weather: Determines the light on surfaces.
-        image_size: ``(height, width)`` in pixels.
-        colors: Of each material, multiplied by the light.
-        tags: Of each material.
-        glows: Glare of lights.
-        gloss: Reflectance of the ground, ``(rows of ground, width)`` in [0, 1]; None if dry.
     """
 
-    camera: Camera
-    weather: Weather
-    image_size: tuple[int, int]
+    camera: Camera  # Projects the world.
+    weather: Weather  # Determines the light on surfaces.
+    image_size: tuple[int, int]  # ``(height, width)`` in pixels.
+    # Of each material, multiplied by the light.
     colors: list[RGB] = field(default_factory=lambda: [(0.0, 0.0, 0.0)])
-    tags: list[int] = field(default_factory=lambda: [int(Tag.SKY)])
-    glows: list[Glow] = field(default_factory=list)
+    tags: list[int] = field(default_factory=lambda: [int(Tag.SKY)])  # Of each material.
+    glows: list[Glow] = field(default_factory=list)  # Glare of lights.
+    # Reflectance of the ground, ``(rows of ground, width)`` in [0, 1]; None if dry.
     gloss: Floats | None = None
 
     def __post_init__(self) -> None:

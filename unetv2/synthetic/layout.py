@@ -71,19 +71,12 @@ _WHITE: RGB = (0.9, 0.9, 0.88)
 
 @dataclass(frozen=True)
 class Side:
-    """One side of the road, outwards from its edge.
+    """One side of the road, outwards from its edge."""
 
-    Args:
-        sign: -1 for the left side, 1 for the right.
-        edge: Distance of the road's edge from its center line in meters.
-        sidewalk: Meters of sidewalk, 0 for none.
-        shore: bool. Whether there is water on this side.
-    """
-
-    sign: int
-    edge: float
-    sidewalk: float
-    shore: bool
+    sign: int  # -1 for the left side, 1 for the right.
+    edge: float  # Distance of the road's edge from its center line in meters.
+    sidewalk: float  # Meters of sidewalk, 0 for none.
+    shore: bool  # Whether there is water on this side.
 
     def at(self, beyond: float) -> float:
         """Returns the lateral position this many meters beyond the road's edge."""

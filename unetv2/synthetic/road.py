@@ -62,33 +62,21 @@ class Line:
 
 @dataclass(frozen=True)
 class Road:
-    """The cross-section of a road and what crosses it.
+    """The cross-section of a road and what crosses it."""
 
-    Args:
-        left: Lateral position of its left edge in meters.
-        right: Lateral position of its right edge in meters.
-        asphalt: Color of the road.
-        strips: Strips beside or on the road, later ones over earlier ones.
-        lines: Painted lines.
-        paint: Color of stop lines and crosswalks.
-        bands: ``(near, far, Band)`` in meters, later ones over earlier ones.
-        track: Color of the bed of a railroad track.
-        water: Color of a river.
-        repairs: Patches of darker asphalt: ``(near, far, left, right, strength)``.
-        phase: Meters by which dashes and textures are shifted.
-    """
-
-    left: float
-    right: float
-    asphalt: RGB
-    strips: tuple[Strip, ...]
-    lines: tuple[Line, ...]
-    paint: RGB
+    left: float  # Lateral position of its left edge in meters.
+    right: float  # Lateral position of its right edge in meters.
+    asphalt: RGB  # Color of the road.
+    strips: tuple[Strip, ...]  # Strips beside or on the road, later ones over earlier ones.
+    lines: tuple[Line, ...]  # Painted lines.
+    paint: RGB  # Color of stop lines and crosswalks.
+    # ``(near, far, Band)`` in meters, later ones over earlier ones.
     bands: tuple[tuple[float, float, Band], ...]
-    track: RGB
-    water: RGB
+    track: RGB  # Color of the bed of a railroad track.
+    water: RGB  # Color of a river.
+    # Patches of darker asphalt: ``(near, far, left, right, strength)``.
     repairs: tuple[tuple[float, float, float, float, float], ...]
-    phase: float
+    phase: float  # Meters by which dashes and textures are shifted.
 
     def occupied(self, near: float, far: float) -> bool:
         """Returns whether something crosses the road between two depths."""
@@ -212,18 +200,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Barrier:
-    """An upright strip along the road.
-
-    Args:
-        spacing: Meters between posts or joints.
-    """
+    """An upright strip along the road."""
 
     kind: Kind
     lateral: float
     near: float
     far: float
     height: float
-    spacing: float
+    spacing: float  # Meters between posts or joints.
     rgb: RGB
     phase: float
 

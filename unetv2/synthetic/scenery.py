@@ -39,15 +39,11 @@ _BLOCKS = 26
 
 @dataclass(frozen=True)
 class Skyline:
-    """A silhouette across the whole image.
-
-    Args:
-        heights: One for each block from left to right.
-    """
+    """A silhouette across the whole image."""
 
     far: SkylineKind
     depth: float
-    heights: tuple[float, ...]
+    heights: tuple[float, ...]  # One for each block from left to right.
     rgb: RGB
     phase: float
 
@@ -133,35 +129,24 @@ _MIN_STORY = 2.6
 
 @dataclass(frozen=True)
 class Building:
-    """A block beside the road, one wall along it.
+    """A block beside the road, one wall along it."""
 
-    Args:
-        lateral: Where that wall stands, meters; negative to the left of the road.
-        breadth: Meters away from the road.
-        height: Meters up to the eaves.
-        rise: Meters from the eaves to the ridge of a hipped roof, 0 for a flat one.
-        floor: Meters of one story.
-        bay: Meters from window to window.
-        pane: Shares of a bay's width and of a story's height that a window takes.
-        shop: bool. The ground floor is a shop window.
-        glass: Color by day.
-        lamplight: Color of lit windows.
-    """
-
-    lateral: float
+    lateral: float  # Where that wall stands, meters; negative to the left of the road.
     near: float
     far: float
-    breadth: float
-    height: float
-    rise: float
-    floor: float
-    bay: float
-    pane: tuple[float, float]
-    shop: bool
+    breadth: float  # Meters away from the road.
+    height: float  # Meters up to the eaves.
+    rise: float  # Meters from the eaves to the ridge of a hipped roof, 0 for a flat one.
+    floor: float  # Meters of one story.
+    bay: float  # Meters from window to window.
+    pane: tuple[
+        float, float
+    ]  # Shares of a bay's width and of a story's height that a window takes.
+    shop: bool  # The ground floor is a shop window.
     wall: RGB
     roof: RGB
-    glass: RGB
-    lamplight: RGB
+    glass: RGB  # Color by day.
+    lamplight: RGB  # Color of lit windows.
     phase: float
 
     def cast_shadow(self, canvas: Canvas) -> None:
@@ -284,22 +269,15 @@ def draw_season(chance: Chance) -> tuple[RGB, ...]:
 
 @dataclass(frozen=True)
 class Tree:
-    """A broad-leaved tree, a conifer, or, without a trunk, a bush.
-
-    Args:
-        spread: Radius of the crown in meters.
-        trunk: Meters below the crown.
-        conifer: bool. The crown is a cone.
-        rgb: Color of the leaves.
-    """
+    """A broad-leaved tree, a conifer, or, without a trunk, a bush."""
 
     lateral: float
     depth: float
     height: float
-    spread: float
-    trunk: float
-    conifer: bool
-    rgb: RGB
+    spread: float  # Radius of the crown in meters.
+    trunk: float  # Meters below the crown.
+    conifer: bool  # The crown is a cone.
+    rgb: RGB  # Color of the leaves.
     phase: float
 
     def cast_shadow(self, canvas: Canvas) -> None:
@@ -345,19 +323,14 @@ class Tree:
 
 @dataclass(frozen=True)
 class Thicket:
-    """A row of plants along the road: a trimmed hedge, or the edge of a wood.
-
-    Args:
-        ragged: How much the height varies, as a share of it.
-        rgb: Color of the leaves.
-    """
+    """A row of plants along the road: a trimmed hedge, or the edge of a wood."""
 
     lateral: float
     near: float
     far: float
     height: float
-    ragged: float
-    rgb: RGB
+    ragged: float  # How much the height varies, as a share of it.
+    rgb: RGB  # Color of the leaves.
     phase: float
 
     def cast_shadow(self, canvas: Canvas) -> None:

@@ -30,18 +30,13 @@ _LOW_HEAD = 2.6
 
 @dataclass(frozen=True)
 class Post:
-    """A pole: a street lamp with an arm over the road, or a mast for wires.
-
-    Args:
-        arm: Meters over the road, or of the cross-arms to both sides.
-        wires: bool. A mast with cross-arms in place of a lamp.
-    """
+    """A pole: a street lamp with an arm over the road, or a mast for wires."""
 
     lateral: float
     depth: float
     height: float
-    arm: float
-    wires: bool
+    arm: float  # Meters over the road, or of the cross-arms to both sides.
+    wires: bool  # A mast with cross-arms in place of a lamp.
     rgb: RGB
 
     def cast_shadow(self, canvas: Canvas) -> None:
@@ -93,22 +88,16 @@ _FACES: dict[Board, tuple[tuple[RGB, RGB], ...]] = {
 
 @dataclass(frozen=True)
 class Sign:
-    """A traffic sign on a post.
-
-    Args:
-        height: Of its middle, meters.
-        board: Its shape.
-        metal: Color of the post.
-    """
+    """A traffic sign on a post."""
 
     lateral: float
     depth: float
-    height: float
+    height: float  # Of its middle, meters.
     radius: float
-    board: Board
+    board: Board  # Its shape.
     rim: RGB
     face: RGB
-    metal: RGB
+    metal: RGB  # Color of the post.
 
     def cast_shadow(self, canvas: Canvas) -> None:
         """Darkens a streak on the ground."""
@@ -134,23 +123,15 @@ class Sign:
 
 @dataclass(frozen=True)
 class TrafficLight:
-    """A traffic light beside the road, or above it at the end of an arm.
+    """A traffic light beside the road, or above it at the end of an arm."""
 
-    Args:
-        lateral: Of its post, meters.
-        height: Of the housing's lower edge, meters.
-        arm: Meters from the post to the housing, negative to the left.
-        lit: Which lamp is lit: 0 green, 1 yellow, 2 red.
-        metal: Color of the post.
-    """
-
-    lateral: float
+    lateral: float  # Of its post, meters.
     depth: float
-    height: float
-    arm: float
-    lit: int
+    height: float  # Of the housing's lower edge, meters.
+    arm: float  # Meters from the post to the housing, negative to the left.
+    lit: int  # Which lamp is lit: 0 green, 1 yellow, 2 red.
     housing: RGB
-    metal: RGB
+    metal: RGB  # Color of the post.
 
     def cast_shadow(self, canvas: Canvas) -> None:
         """Darkens a streak on the ground."""
@@ -256,25 +237,15 @@ def _cast_streak(canvas: Canvas, lateral: float, depth: float, height: float) ->
 
 @dataclass(frozen=True)
 class Model:
-    """A kind of prop.
+    """A kind of prop."""
 
-    Args:
-        tag: What it counts as.
-        heights: Meters above the ground, rising, at which the width is given.
-        halves: Half of the width at these heights, meters.
-        length: Meters along the road.
-        colors: One of which the prop has.
-        band: Lower and upper height in meters of a band in another color.
-        band_rgb: Its color.
-    """
-
-    tag: Tag
-    heights: tuple[float, ...]
-    halves: tuple[float, ...]
-    length: float
-    colors: tuple[RGB, ...]
-    band: tuple[float, float]
-    band_rgb: RGB
+    tag: Tag  # What it counts as.
+    heights: tuple[float, ...]  # Meters above the ground, rising, at which the width is given.
+    halves: tuple[float, ...]  # Half of the width at these heights, meters.
+    length: float  # Meters along the road.
+    colors: tuple[RGB, ...]  # One of which the prop has.
+    band: tuple[float, float]  # Lower and upper height in meters of a band in another color.
+    band_rgb: RGB  # Its color.
 
 
 _GRAY: RGB = (0.5, 0.5, 0.5)

@@ -26,16 +26,12 @@ _HAIR: tuple[RGB, ...] = ((0.1, 0.08, 0.07), (0.4, 0.28, 0.15), (0.6, 0.58, 0.55
 
 @dataclass(frozen=True)
 class Pedestrian:
-    """A pedestrian.
-
-    Args:
-        stride: Meters between the feet, across the line of sight.
-    """
+    """A pedestrian."""
 
     lateral: float
     depth: float
     height: float
-    stride: float
+    stride: float  # Meters between the feet, across the line of sight.
     clothes: RGB
     trousers: RGB
     skin: RGB
@@ -121,32 +117,21 @@ _MIN_PIXELS = 7
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind of vehicle, its silhouettes as polylines.
-
-    Args:
-        end_heights: Meters above the ground, rising, at which the end's width is given.
-        end_halves: Half of the end's width at these heights, meters.
-        pane_heights: The same for the window in the end.
-        pane_halves: The same for the window in the end.
-        side: Shares of the length from the rear, rising, at which the side's height is given.
-        side_tops: Meters above the ground at these places.
-        side_pane: The same for the top edge of the side windows.
-        side_pane_tops: The same for the top edge of the side windows.
-        sill: Lower edge of the side windows, meters above the ground.
-        lights: Meters above the ground.
-    """
+    """A kind of vehicle, its silhouettes as polylines."""
 
     length: float
+    # Meters above the ground, rising, at which the end's width is given.
     end_heights: tuple[float, ...]
-    end_halves: tuple[float, ...]
-    pane_heights: tuple[float, ...]
-    pane_halves: tuple[float, ...]
+    end_halves: tuple[float, ...]  # Half of the end's width at these heights, meters.
+    pane_heights: tuple[float, ...]  # The same for the window in the end.
+    pane_halves: tuple[float, ...]  # The same for the window in the end.
+    # Shares of the length from the rear, rising, at which the side's height is given.
     side: tuple[float, ...]
-    side_tops: tuple[float, ...]
-    side_pane: tuple[float, ...]
-    side_pane_tops: tuple[float, ...]
-    sill: float
-    lights: float
+    side_tops: tuple[float, ...]  # Meters above the ground at these places.
+    side_pane: tuple[float, ...]  # The same for the top edge of the side windows.
+    side_pane_tops: tuple[float, ...]  # The same for the top edge of the side windows.
+    sill: float  # Lower edge of the side windows, meters above the ground.
+    lights: float  # Meters above the ground.
 
 
 _SEDAN = Shape(
@@ -233,21 +218,13 @@ _SHAPE_WEIGHTS = (5.0, 4.0, 3.0, 1.4, 0.7, 0.5)
 
 @dataclass(frozen=True)
 class Vehicle:
-    """A vehicle driving along the road or parked beside it.
+    """A vehicle driving along the road or parked beside it."""
 
-    Args:
-        shape: Its kind.
-        lateral: Of its middle, meters.
-        depth: Of its near end, meters.
-        oncoming: bool. Its front is at the near end.
-        rgb: Color of the body.
-    """
-
-    shape: Shape
-    lateral: float
-    depth: float
-    oncoming: bool
-    rgb: RGB
+    shape: Shape  # Its kind.
+    lateral: float  # Of its middle, meters.
+    depth: float  # Of its near end, meters.
+    oncoming: bool  # Its front is at the near end.
+    rgb: RGB  # Color of the body.
 
     def cast_shadow(self, canvas: Canvas) -> None:
         """Darkens the ground below and beside the vehicle."""

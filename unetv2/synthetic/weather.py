@@ -9,41 +9,23 @@ from unetv2.synthetic.randomness import RGB, Chance
 
 @dataclass(frozen=True)
 class Weather:
-    """The sky, the air, and the light on surfaces.
+    """The sky, the air, and the light on surfaces."""
 
-    Args:
-        weight: How often this weather is drawn.
-        zenith: Color of the sky high above.
-        low_sky: Color of the sky at the horizon, and of the haze.
-        cloud: Color of the clouds.
-        cover: Fraction of the sky with clouds, 0 to 1.
-        light: Color that multiplies every surface's.
-        shadow: Fraction of the light that is lost in a shadow, 0 to 1.
-        visibility: Meters after which a color is 63 % haze.
-        wet: Reflectance of the road, 0 to 1.
-        rain: Brightness of the streaks, 0 for none.
-        grain: Standard deviation of the sensor's noise, of 255.
-        night: bool. Whether lamps, windows and headlights are lit.
-        sun: ``u`` and ``v`` of the sun.
-        sun_rgb: Color of the glow about the sun.
-        slant: Meters of shadow, to the right, for each meter of height.
-    """
-
-    weight: float
-    zenith: RGB
-    low_sky: RGB
-    cloud: RGB
-    cover: float
-    light: RGB
-    shadow: float
-    visibility: float
-    wet: float = 0.0
-    rain: float = 0.0
-    grain: float = 2.6
-    night: bool = False
-    sun: tuple[float, float] = (0.0, -1.0)
-    sun_rgb: RGB = (0.25, 0.22, 0.15)
-    slant: float = 0.0
+    weight: float  # How often this weather is drawn.
+    zenith: RGB  # Color of the sky high above.
+    low_sky: RGB  # Color of the sky at the horizon, and of the haze.
+    cloud: RGB  # Color of the clouds.
+    cover: float  # Fraction of the sky with clouds, 0 to 1.
+    light: RGB  # Color that multiplies every surface's.
+    shadow: float  # Fraction of the light that is lost in a shadow, 0 to 1.
+    visibility: float  # Meters after which a color is 63 % haze.
+    wet: float = 0.0  # Reflectance of the road, 0 to 1.
+    rain: float = 0.0  # Brightness of the streaks, 0 for none.
+    grain: float = 2.6  # Standard deviation of the sensor's noise, of 255.
+    night: bool = False  # Whether lamps, windows and headlights are lit.
+    sun: tuple[float, float] = (0.0, -1.0)  # ``u`` and ``v`` of the sun.
+    sun_rgb: RGB = (0.25, 0.22, 0.15)  # Color of the glow about the sun.
+    slant: float = 0.0  # Meters of shadow, to the right, for each meter of height.
 
     def facing(self, side: float) -> float:
         """Returns the brightness of a surface that faces left (-1), the camera (0) or right (1)."""
