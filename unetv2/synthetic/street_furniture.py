@@ -258,91 +258,46 @@ _PROP_BLUE: RGB = (0.16, 0.28, 0.5)
 _PROP_RED: RGB = (0.66, 0.14, 0.12)
 
 _STATIC = (
-    Model(
-        Tag.STATIC,
-        (0, 0.1, 0.95, 1.1),
-        (0.3, 0.34, 0.36, 0.2),
-        0.6,
-        (_PROP_GREEN, _DARK, _GRAY),
-        (0.8, 0.9),
-        _CREAM,
-    ),  # Trash can.
-    Model(
-        Tag.STATIC,
-        (0, 0.42, 0.43, 0.9),
-        (0.75, 0.75, 0.85, 0.85),
-        0.6,
-        (_BROWN, _GRAY, _DARK),
-        (0.5, 0.58),
-        _DARK,
-    ),  # Bench.
-    Model(
-        Tag.STATIC,
-        (0, 0.08, 0.6, 0.7),
-        (0.85, 0.9, 0.95, 1.0),
-        1.2,
-        (_GRAY, _BROWN, _CREAM),
-        (0.55, 0.7),
-        _PROP_GREEN,
-    ),  # Planter.
-    Model(
-        Tag.STATIC,
-        (0, 0.95, 1.0),
-        (1.0, 1.0, 1.0),
-        0.3,
-        (_ORANGE, _CREAM, _PROP_RED),
-        (0.35, 0.6),
-        _CREAM,
-    ),  # Construction barrier.
-    Model(
-        Tag.STATIC,
-        (0, 2.3, 2.35, 2.55),
-        (1.4, 1.4, 1.6, 1.6),
-        3.0,
-        (_GRAY, _PROP_BLUE, _PROP_GREEN),
-        (0.5, 2.1),
-        (0.45, 0.5, 0.53),
-    ),  # Bus shelter.
-)
+    # Trash can.
+    Model(Tag.STATIC, (0, 0.1, 0.95, 1.1), (0.3, 0.34, 0.36, 0.2), 0.6,
+          (_PROP_GREEN, _DARK, _GRAY), (0.8, 0.9), _CREAM),
+    # Bench.
+    Model(Tag.STATIC, (0, 0.42, 0.43, 0.9), (0.75, 0.75, 0.85, 0.85), 0.6,
+          (_BROWN, _GRAY, _DARK), (0.5, 0.58), _DARK),
+    # Planter.
+    Model(Tag.STATIC, (0, 0.08, 0.6, 0.7), (0.85, 0.9, 0.95, 1.0), 1.2,
+          (_GRAY, _BROWN, _CREAM), (0.55, 0.7), _PROP_GREEN),
+    # Construction barrier.
+    Model(Tag.STATIC, (0, 0.95, 1.0), (1.0, 1.0, 1.0), 0.3,
+          (_ORANGE, _CREAM, _PROP_RED), (0.35, 0.6), _CREAM),
+    # Bus shelter.
+    Model(Tag.STATIC, (0, 2.3, 2.35, 2.55), (1.4, 1.4, 1.6, 1.6), 3.0,
+          (_GRAY, _PROP_BLUE, _PROP_GREEN), (0.5, 2.1), (0.45, 0.5, 0.53)),
+)  # fmt: skip
 _DYNAMIC = (
-    Model(
-        Tag.DYNAMIC,
-        (0, 0.06, 0.07, 0.75),
-        (0.24, 0.24, 0.17, 0.03),
-        0.4,
-        (_ORANGE,),
-        (0.32, 0.5),
-        _CREAM,
-    ),  # Traffic cone.
-    Model(
-        Tag.DYNAMIC,
-        (0, 0.1, 0.95, 1.05),
-        (0.24, 0.27, 0.33, 0.35),
-        0.6,
-        (_PROP_GREEN, _PROP_BLUE, _DARK, _BROWN),
-        (0.92, 0.96),
-        _DARK,
-    ),  # Wheeled trash bin.
-    Model(
-        Tag.DYNAMIC, (0, 0.6), (0.4, 0.4), 0.6, ((0.62, 0.48, 0.32),), (0.27, 0.33), _CREAM
-    ),  # Cardboard box.
-    Model(
-        Tag.DYNAMIC,
-        (0, 0.2, 0.9, 1.0),
-        (0.3, 0.35, 0.4, 0.4),
-        0.9,
-        (_GRAY, _PROP_RED),
-        (0.5, 0.55),
-        _DARK,
-    ),  # Cart.
-)
+    # Traffic cone.
+    Model(Tag.DYNAMIC, (0, 0.06, 0.07, 0.75), (0.24, 0.24, 0.17, 0.03), 0.4,
+          (_ORANGE,), (0.32, 0.5), _CREAM),
+    # Wheeled trash bin.
+    Model(Tag.DYNAMIC, (0, 0.1, 0.95, 1.05), (0.24, 0.27, 0.33, 0.35), 0.6,
+          (_PROP_GREEN, _PROP_BLUE, _DARK, _BROWN), (0.92, 0.96), _DARK),
+    # Cardboard box.
+    Model(Tag.DYNAMIC, (0, 0.6), (0.4, 0.4), 0.6,
+          ((0.62, 0.48, 0.32),), (0.27, 0.33), _CREAM),
+    # Cart.
+    Model(Tag.DYNAMIC, (0, 0.2, 0.9, 1.0), (0.3, 0.35, 0.4, 0.4), 0.9,
+          (_GRAY, _PROP_RED), (0.5, 0.55), _DARK),
+)  # fmt: skip
 _OTHER = (
+    # Mailbox.
     Model(Tag.OTHER, (0, 0.3, 0.31, 1.2, 1.35), (0.1, 0.1, 0.27, 0.27, 0.15), 0.5,
-          (_PROP_RED, _PROP_BLUE, (0.9, 0.72, 0.12)), (0.9, 0.98), _DARK),  # Mailbox.
+          (_PROP_RED, _PROP_BLUE, (0.9, 0.72, 0.12)), (0.9, 0.98), _DARK),
+    # Kiosk.
     Model(Tag.OTHER, (0, 2.2, 2.25, 2.7), (0.9, 0.9, 1.15, 0.5), 2.0,
-          (_PROP_GREEN, _PROP_RED, _CREAM, _PROP_BLUE), (1.0, 1.9), (0.3, 0.32, 0.34)),  # Kiosk.
+          (_PROP_GREEN, _PROP_RED, _CREAM, _PROP_BLUE), (1.0, 1.9), (0.3, 0.32, 0.34)),
+    # Switch cabinet.
     Model(Tag.OTHER, (0, 1.5, 1.6), (0.5, 0.5, 0.45), 0.5,
-          (_GRAY, _CREAM), (0.7, 0.74), _DARK),  # Switch cabinet.
+          (_GRAY, _CREAM), (0.7, 0.74), _DARK),
 )  # fmt: skip
 
 
