@@ -87,7 +87,7 @@ def write_arrays(file: Any, arrays: Mapping[str, np.ndarray], *, compressed: boo
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads what :func:`write_arrays` wrote, by name.
+    """Returns the arrays that :func:`write_arrays` wrote, by name.
 
     Raises:
         OSError: If the file does not exist or may not be read.

@@ -2,7 +2,7 @@
 
 Everything is written under a temporary name in the folder of its target, flushed to the disk, and
 renamed into place. After a kill at any moment the target is the old one or the new one; the next
-process that writes into the folder removes what else is left. Any number of threads, processes and
+process that writes into the folder removes temporary files. Any number of threads, processes and
 machines may write the same target; the last one wins.
 
 A temporary name is ``.unetv2-<kernel>-<random>``, with the target's extension, as libraries choose
@@ -42,7 +42,7 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
-# What renaming over something else fails with, the last one on Windows.
+# Errors of renaming to an existing path, the last one on Windows.
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
 # Flags of Linux's renameat2 and macOS's renamex_np; paths are relative to the present folder.
 _EXCHANGE, _AT_FDCWD = 2, -100
@@ -64,12 +64,12 @@ _cleaned: set[str] = set()
 def explain_write_errors(
     path: Path, purpose: str = "to go on", advice: str = "try again"
 ) -> Iterator[None]:
-    """Raises errors of the block again, with the path and what to do.
+    """Raises an ``OSError`` of the block again, with the path and a remedy.
 
     Args:
-        path: What is written.
-        purpose: str. What for, beginning with "to".
-        advice: str. What to do once the cause is removed.
+        path: The file or folder that is written.
+        purpose: str. The purpose, beginning with "to".
+        advice: str. The next step once the cause is removed.
 
     Raises:
         OSError: If the block raises one.
@@ -99,7 +99,7 @@ def atomic_path(
 
     Args:
         path: The target. The temporary path has the same extension.
-        advice: str. What to do after an error, once its cause is removed.
+        advice: str. The next step after an error, once its cause is removed.
         within: The folder for the temporary file, on the same file system; None for that of
             ``path``.
         durable: bool. Whether the file is flushed to the disk before it is renamed.
@@ -141,8 +141,8 @@ def atomic_folder(
 
     Args:
         folder: The target; created if need be. Files of the same names are replaced, others stay.
-        purpose: str. What for, beginning with "to".
-        advice: str. What to do after an error, once its cause is removed.
+        purpose: str. The purpose, beginning with "to".
+        advice: str. The next step after an error, once its cause is removed.
 
     Raises:
         OSError: If it cannot be written; the old files stay.
@@ -160,7 +160,7 @@ def atomic_folder(
 
 
 def move_into_place(source: Path, target: Path) -> None:
-    """Flushes a file or folder to the disk and renames it to ``target``, replacing what is there.
+    """Flushes a file or folder to the disk and renames it to ``target``, which may exist.
 
     Args:
         source: In a temporary folder beside ``target``.
@@ -229,7 +229,7 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
 
 
 def clean_up(folder: Path, *, is_locked: bool = False) -> list[Path]:
-    """Removes or finishes what killed processes left in a folder, as far as permissions allow.
+    """Removes or finishes the leftovers of killed processes in a folder, if permissions allow.
 
     Args:
         folder: May be missing.
@@ -265,7 +265,7 @@ def clean_up(folder: Path, *, is_locked: bool = False) -> list[Path]:
 
 
 def recover(path: Path) -> None:
-    """Finishes what a killed process began to rename to ``path``, before it is read.
+    """Finishes the commit of a killed process to ``path``, before it is read.
 
     Args:
         path: The file or folder to read. If another process is just replacing it, this waits.
@@ -388,7 +388,7 @@ def _temporary_paths(folder: Path, suffix: str = "") -> Iterator[Path]:
         suffix = ""
     for _ in range(_ATTEMPTS):
         yield folder / f".unetv2-{_kernel()}-{secrets.token_hex(8)}{suffix}"
-    raise BlockingIOError(errno.EAGAIN, "other processes remove what is written")
+    raise BlockingIOError(errno.EAGAIN, "other processes remove the temporary files")
 
 
 def _close(work: Path, lock: Lock, *, is_locked: bool = False) -> None:
@@ -410,7 +410,7 @@ def _close(work: Path, lock: Lock, *, is_locked: bool = False) -> None:
 
 
 def _lock_leftover(path: Path) -> Lock | None:
-    """Locks what a process that has ended left; returns None where it may be alive."""
+    """Locks a leftover; returns None if its writer may be alive."""
     try:
         lock = Lock(path / _LOCK) if path.is_dir() else Lock(path, create=False)
     except BlockingIOError:

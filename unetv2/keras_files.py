@@ -122,7 +122,7 @@ def _checked(path: Path, name: str) -> Iterator[Path]:
 
 
 class _NotSavedByKerasError(Exception):
-    """What was received instead of a model's file, and what to do."""
+    """Describes the received file, and a remedy."""
 
 
 def _error(name: str, path: Path, found: str, advice: str) -> ValueError:

@@ -1,4 +1,4 @@
-"""Convolution and dropout, and what all blocks share.
+"""Convolution and dropout, and helpers of all blocks.
 
 All features are ``channels_last``, ``(batch, height, width, channels)``, whatever
 ``keras.config.image_data_format()`` is, since masks have one layout only.

@@ -324,7 +324,7 @@ class Overpass:
 
 
 def draw_barrier(chance: Chance, kind: Kind, lateral: float, near: float, far: float) -> Barrier:
-    """Draws a barrier of a kind at a place."""
+    """Draws a barrier of a kind at a position."""
     heights, spacing, colors = {
         Kind.GUARD_RAIL: ((0.72, 0.9), 4.0, _STEEL),
         Kind.WALL: ((0.85, 2.6), 4.0, _MASONRY),

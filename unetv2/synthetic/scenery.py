@@ -131,7 +131,7 @@ _MIN_STORY = 2.6
 class Building:
     """A block beside the road, one wall along it."""
 
-    lateral: float  # Where that wall stands, meters; negative to the left of the road.
+    lateral: float  # Position of that wall; negative to the left of the road.
     near: float
     far: float
     breadth: float  # Meters away from the road.
@@ -329,7 +329,7 @@ class Thicket:
     near: float
     far: float
     height: float
-    ragged: float  # How much the height varies, as a share of it.
+    ragged: float  # Variation of the height, as a fraction of it.
     rgb: RGB  # Color of the leaves.
     phase: float
 
@@ -366,7 +366,7 @@ class Thicket:
 
 
 def draw_hedge(chance: Chance, lateral: float, near: float, far: float) -> Thicket:
-    """Draws a trimmed hedge at a place."""
+    """Draws a trimmed hedge at a position."""
     height, rgb = chance.between(0.8, 1.7), chance.near(chance.choose(_SUMMER), 0.03)
     return Thicket(lateral, near, far, height, 0.14, rgb, chance.between(0, 512))
 
@@ -374,7 +374,7 @@ def draw_hedge(chance: Chance, lateral: float, near: float, far: float) -> Thick
 def draw_wood(
     chance: Chance, lateral: float, near: float, far: float, season: tuple[RGB, ...]
 ) -> Thicket:
-    """Draws the edge of a wood at a place."""
+    """Draws the edge of a wood at a position."""
     height, rgb = chance.between(5, 13), chance.near(chance.choose(season), 0.03)
     ragged = chance.between(0.4, 0.75)
     return Thicket(lateral, near, far, height, ragged, rgb, chance.between(0, 512))
@@ -383,7 +383,7 @@ def draw_wood(
 def draw_tree(
     chance: Chance, lateral: float, depth: float, season: tuple[RGB, ...], *, conifer: bool
 ) -> Tree:
-    """Draws a tree at a place."""
+    """Draws a tree at a position."""
     height = chance.between(4.5, 11)
     evergreen = conifer or chance.happens(0.1)
     rgb = chance.choose(_SUMMER) if evergreen else chance.choose(season)
@@ -400,7 +400,7 @@ def draw_tree(
 
 
 def draw_bush(chance: Chance, lateral: float, depth: float, season: tuple[RGB, ...]) -> Tree:
-    """Draws a bush at a place."""
+    """Draws a bush at a position."""
     height = chance.between(0.7, 2.2)
     return Tree(
         lateral=lateral,

@@ -171,7 +171,7 @@ class TrafficLight:
 def draw_post(
     chance: Chance, lateral: float, depth: float, *, wires: bool, like: Post | None
 ) -> Post:
-    """Draws a pole at a place, of the same make as ``like`` where one is given."""
+    """Draws a pole at a position, of the same kind as ``like`` if that is given."""
     if like is not None:
         return Post(lateral, depth, like.height, like.arm, like.wires, like.rgb)
     rgb = chance.near(chance.choose(_METALS), 0.03)
@@ -179,7 +179,7 @@ def draw_post(
 
 
 def draw_sign(chance: Chance, lateral: float, depth: float) -> Sign:
-    """Draws a traffic sign at a place."""
+    """Draws a traffic sign at a position."""
     board = chance.choose(tuple(Board))
     rim, face = chance.choose(_FACES[board])
     return Sign(
@@ -195,7 +195,7 @@ def draw_sign(chance: Chance, lateral: float, depth: float) -> Sign:
 
 
 def draw_traffic_light(chance: Chance, lateral: float, depth: float) -> TrafficLight:
-    """Draws a traffic light at a place, its arm reaching over the road."""
+    """Draws a traffic light at a position, its arm reaching over the road."""
     arm = chance.between(2.5, 5) if chance.happens(0.5) else 0.0
     return TrafficLight(
         lateral=lateral,
@@ -239,9 +239,9 @@ def _cast_streak(canvas: Canvas, lateral: float, depth: float, height: float) ->
 class Model:
     """A kind of prop."""
 
-    tag: Tag  # What it counts as.
-    heights: tuple[float, ...]  # Meters above the ground, rising, at which the width is given.
-    halves: tuple[float, ...]  # Half of the width at these heights, meters.
+    tag: Tag
+    heights: tuple[float, ...]  # Increasing, in meters above the ground.
+    halves: tuple[float, ...]  # Half of the widths at these heights.
     length: float  # Meters along the road.
     colors: tuple[RGB, ...]  # One of which the prop has.
     band: tuple[float, float]  # Lower and upper height in meters of a band in another color.
@@ -303,7 +303,7 @@ _OTHER = (
 
 @dataclass(frozen=True)
 class Prop:
-    """A small thing that stands somewhere."""
+    """A small object beside the road."""
 
     model: Model
     lateral: float

@@ -18,7 +18,7 @@ class Theme:
     Probabilities apply to each side of the road.
     """
 
-    weight: float  # How often this kind of place is drawn.
+    weight: float  # Probability of this theme.
     straight: bool  # Roads hardly bend or climb.
     own_lanes: Count  # Minimum and maximum number of lanes in the own direction.
     other_lanes: Count  # The same for the oncoming traffic.

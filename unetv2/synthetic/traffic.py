@@ -81,7 +81,7 @@ class Pedestrian:
 
 
 def draw_pedestrian(chance: Chance, lateral: float, depth: float) -> Pedestrian:
-    """Draws a pedestrian at a place."""
+    """Draws a pedestrian at a position."""
     return Pedestrian(
         lateral=lateral,
         depth=depth,
@@ -322,7 +322,7 @@ class Vehicle:
 
 
 def draw_vehicle(chance: Chance, lateral: float, depth: float, *, oncoming: bool) -> Vehicle:
-    """Draws a vehicle at a place."""
+    """Draws a vehicle at a position."""
     return Vehicle(
         shape=chance.choose_weighted(_SHAPES, _SHAPE_WEIGHTS),
         lateral=lateral,
