@@ -128,7 +128,7 @@ def test_a_changed_number_of_a_checkpoint_is_told(tmp_path, finished):
         arrays = dict(stored)
     arrays["model/000000"] = arrays["model/000000"] + 1
     np.savez(tmp_path / "checkpoint.npz", **arrays)
-    with pytest.raises(ValueError, match="checkpoint.npz' must be a checkpoint .* by their SHA-"):
+    with pytest.raises(ValueError, match="checkpoint.npz' must be a checkpoint .* their SHA-256"):
         State.load(tmp_path / "checkpoint.npz")
 
 

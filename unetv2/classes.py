@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unetv2.arguments import is_integer, require_ignore_class
-from unetv2.sealing import read_json, reason
+from unetv2.checksums import read_json
+from unetv2.text import error_summary
 
 # More than the longest table needs.
 _MOST_BYTES = 2**24
@@ -262,7 +263,7 @@ class ClassTable:
         try:
             return cls.from_dict(read_class_file(path))
         except (KeyError, TypeError, ValueError) as error:
-            said = f"{type(error).__name__}: {reason(error)}"
+            said = f"{type(error).__name__}: {error_summary(error)}"
             raise ValueError(
                 "A class table must hold `names` and `colors` (JSON) or the columns name, red, "
                 f"green and blue (CSV), in UTF-8. Received: '{path}', wrong by {said}."

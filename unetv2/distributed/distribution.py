@@ -9,7 +9,7 @@ import keras
 
 from unetv2.arguments import require_choice, require_number
 from unetv2.distributed.collectives import Crew
-from unetv2.precision import precision_of
+from unetv2.runtime import precision_of
 
 _GRADIENTS = ("auto", "float32", "bfloat16")
 

@@ -15,14 +15,14 @@ from typing import IO, Any
 import keras
 import numpy as np
 
-from unetv2 import files, keras_files
-from unetv2.keras_files import layers_of, unnumbered
+from unetv2 import keras_files
+from unetv2.checksums import add_checksum, read_arrays, read_json, verify_checksum, write_arrays
+from unetv2.files import Lock, atomic_path, clean_up, write_atomically
+from unetv2.keras_files import layer_configs, without_generated_names
 from unetv2.models.segmentation_model import SegmentationModel
-from unetv2.precision import precision_of
 from unetv2.preprocessing import Preprocessing
-from unetv2.scratch import hold, let_go, sweep
-from unetv2.sealing import read_arrays, read_json, reason, sealed, unsealed, write_arrays
-from unetv2.versions import versions
+from unetv2.runtime import precision_of, versions
+from unetv2.text import error_summary
 
 RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
 # The end of an epoch, which a failure goes back to, and a place within the next one.
@@ -38,12 +38,12 @@ _ADVICE = "call `train` again with resume=True; what was saved before is whole"
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Writes a file beside its place and renames it into it; an error says how to go on."""
-    files.write_whole(path, write, _ADVICE)
+    write_atomically(path, write, _ADVICE)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes JSON with a digest, whole or not at all."""
-    text = json.dumps(sealed(content), indent=2) + "\n"
+    text = json.dumps(add_checksum(content), indent=2) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
 
 
@@ -82,8 +82,8 @@ def save_model(model: keras.Model, path: Path, preprocessing: Preprocessing | No
     # The optimizer's state would treble the file; to go on there is the checkpoint.
     copy = same_layers(model, model.input_shape[1:])
     copy.preprocessing = preprocessing
-    with files.beside(path, _ADVICE) as beside:
-        copy.save(beside)
+    with atomic_path(path, _ADVICE) as temporary:
+        copy.save(temporary)
 
 
 def describe_run(
@@ -103,8 +103,10 @@ def describe_run(
         "data": dict(data),
         "class_weights": class_weights,
         "precision": precision_of(model).name,
-        "weights": [[unnumbered(weight.path), list(weight.shape)] for weight in model.weights],
-        "layers": layers_of(model),
+        "weights": [
+            [without_generated_names(weight.path), list(weight.shape)] for weight in model.weights
+        ],
+        "layers": layer_configs(model),
         "versions": versions(),
     }
     # As it will be read again: tuples become lists, keys strings.
@@ -153,17 +155,17 @@ def open_folder(
         _require_same(folder, description)
     folder.mkdir(parents=True, exist_ok=True)
     for one in (folder, folder / IMAGES):
-        sweep(one)
+        clean_up(one)
     write_json(folder / RUN, description)
     return there and (folder / STATE).exists()
 
 
 def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
     try:
-        before = unsealed(read_json((folder / RUN).read_bytes()))
+        before = verify_checksum(read_json((folder / RUN).read_bytes()))
     except ValueError as error:
         raise ValueError(
-            f"'{folder / RUN}' must describe the run. Received: {reason(error)}. "
+            f"'{folder / RUN}' must describe the run. Received: {error_summary(error)}. "
             "Pass overwrite=True to start again."
         ) from error
     found = list(differences(before, description))
@@ -340,7 +342,7 @@ class State:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"'{path}' must be a checkpoint of a training. Received: "
-                f"{path.stat().st_size} bytes that are none ({reason(error)}). "
+                f"{path.stat().st_size} bytes that are none ({error_summary(error)}). "
                 "Start again with overwrite=True; model.keras beside it holds the best weights."
             ) from error
 
@@ -366,7 +368,7 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _LOCK
     try:
-        held = hold(path)
+        lock = Lock(path)
     except BlockingIOError as error:
         holder = path.read_text(encoding="utf-8", errors="replace").strip()
         raise ValueError(
@@ -378,4 +380,4 @@ def locked(folder: Path) -> Iterator[None]:
         path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
     finally:
-        let_go(path, held)
+        lock.remove()

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import BmpImagePlugin, Image, ImageFile, UnidentifiedImageError
 
+from unetv2.checksums import LFS_POINTER
 from unetv2.data.io.containers import is_lossless_webp
 from unetv2.data.io.npy import MAGIC
 from unetv2.data.io.tiff import Tiff
-from unetv2.sealing import LFS_POINTER
 
 # As Pillow calls a JPEG, and one with others behind it.
 JPEGS = ("JPEG", "MPO")

@@ -21,7 +21,7 @@ from unetv2.data.io.pixels import MaskError
 from unetv2.data.labels import Labels
 from unetv2.data.notation import Stored
 from unetv2.data.validation.findings import ADVICE, ClassStatistics, Finding
-from unetv2.files import together
+from unetv2.files import atomic_folder
 from unetv2.text import counted, printable
 from unetv2.visualization.masks import colorize
 
@@ -47,7 +47,7 @@ def write_report(
     Raises:
         OSError: If it cannot be written.
     """
-    with together(folder, "to keep the report") as beside:
+    with atomic_folder(folder, "to keep the report") as beside:
         (beside / "report.txt").write_text(text + "\n", encoding="utf-8")
         (beside / "report.json").write_text(content + "\n", encoding="utf-8")
         (beside / "worst").mkdir()

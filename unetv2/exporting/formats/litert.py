@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from unetv2.checksums import read_member
 from unetv2.exporting.formats.base import DESCRIPTION, ExportFormat, Run
 from unetv2.exporting.graph import Graph, Outputs
-from unetv2.sealing import read_member
 
 
 class LiteRT(ExportFormat):
