@@ -1,4 +1,4 @@
-"""Masks for the data set's doctor, and what it says of them."""
+"""Masks for validation, and its findings."""
 
 from __future__ import annotations
 

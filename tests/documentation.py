@@ -1,4 +1,4 @@
-"""What the tests of the documentation read: pages, docstrings, and what is public."""
+"""Pages, docstrings and public names, for the tests of the documentation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECTION = re.compile(
     r"|Yields):$"
 )
 _DESCRIBED = re.compile(r"^(\*{0,2}\w+):(?:\s+(.*))?$")
-_DIRECTIVE = re.compile(r"^\.\. (auto\w+|data):: (\S+)$")
+_DIRECTIVE = re.compile(r"^\.\. (auto\w+|currentmodule|data):: (\S+)$")
 _OPTION = re.compile(r"^   :([\w-]+):\s*(.*)$")
 
 
@@ -71,7 +71,7 @@ def entries() -> dict[str, list[Entry]]:
             if match is None:
                 continue
             kind, name = match.groups()
-            if kind == "automodule":
+            if kind in ("automodule", "currentmodule"):
                 module = name
             elif not name.startswith("unetv2."):
                 name = f"{module}.{name}"
@@ -86,17 +86,17 @@ def entries() -> dict[str, list[Entry]]:
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """Yields every public name of the package and of its public modules, with what it is."""
+    """Yields the public names of the package and of its public modules, and their values."""
     for name in unetv2.__all__:
         thing = getattr(unetv2, name)
         yield f"unetv2.{name}", thing
         if inspect.ismodule(thing):
             for inner in thing.__all__:
-                yield f"{thing.__name__}.{inner}", getattr(thing, inner)
+                yield f"unetv2.{name}.{inner}", getattr(thing, inner)
 
 
 def is_ours(thing: Any) -> bool:
-    """Says whether a class or function is one of this package."""
+    """Returns whether a class or function belongs to this package."""
     return (getattr(thing, "__module__", None) or "").split(".")[0] == "unetv2"
 
 

@@ -27,7 +27,7 @@ class LabelFiles(LabelSource):
     def mask_header(self, pair):
         with open_file(pair.mask, MAX_PIXELS) as file:
             file.require_mask()
-            self.labels.require_notation(pair.mask, file)
+            self.labels.require_palette(pair.mask, file)
             return file.header
 
     def read_mask(self, pair):

@@ -119,7 +119,7 @@ def test_what_the_files_lack_is_said_at_once(tmp_path):
     (found[0] / "39.npy").unlink()
     save(np.zeros((2, 2, 3), np.uint8), found[0] / "39.png")
     message = r"`channels` must be 1 to 4 for image files. Received: channels=5 and '.*39.png'"
-    with pytest.raises(ValueError, match=f"{message}. Store images of more channels as .npy"):
+    with pytest.raises(ValueError, match=f"{message}. Store images with more channels as .npy"):
         unetv2.make_dataset(*found, channels=5)
     with pytest.raises(ValueError, match=message):
         decode_image(str(found[0] / "39.png"), channels=5)

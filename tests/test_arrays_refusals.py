@@ -14,20 +14,20 @@ from unetv2.data.labels import Labels
 
 
 @pytest.mark.parametrize(("array", "message"), [
-    (UINT8[..., :4], r"as many channels as `channels` says. Received: channels=5 and shape "
-     r"\(4, 6, 4\) in '.*a.npy'. Pass channels=4, or save the channels that you want"),
+    (UINT8[..., :4], r"`channels` channels. Received: channels=5 and shape "
+     r"\(4, 6, 4\) in '.*a.npy'. Pass channels=4"),
     (UINT8[..., 0], r"Received: channels=5 and shape \(4, 6\) in .* Pass channels=1"),
     (np.moveaxis(UINT8, 2, 0), r"shape \(5, 4, 6\) in .* Channels come last: save `np.moveaxis"),
     (UINT8.astype(np.float32), r"must be uint8 or uint16. Received: float32 in '.*a.npy'. Floats "
-     "have no range of their own. Bring the values of all images by one rule to 0 .. 255"),
-    (UINT8.astype(np.int16), "must be uint8 or uint16. Received: int16 in '.*a.npy'. Bring"),
+     "have no .* range. .* to 0 .. 255"),
+    (UINT8.astype(np.int16), "must be uint8 or uint16. Received: int16 in '.*a.npy'. Scale"),
     (UINT8.astype(bool), "must be uint8 or uint16. Received: bool in"),
     (UINT8.astype(object), "must be uint8 or uint16. Received: object in"),
     (np.zeros((4, 6), [("a", "u1")]), r"must be uint8 or uint16. Received: \[\('a', 'u1'\)\] in"),
     (np.zeros((4, 6), "M8[s]"), "must be uint8 or uint16. Received: datetime64"),
     (np.uint8(7), r"must be an array \(height, width\) or \(height, width, channels\), no side of "
-     r"0. Received: \(\). Save one image a file"),
-    (UINT8[np.newaxis], r"must be an array .* Received: \(1, 4, 6, 5\). Save one image a file"),
+     r"0. Received: \(\). Save one image"),
+    (UINT8[np.newaxis], r"must be an array .* Received: \(1, 4, 6, 5\). Save one image"),
     (UINT8[:0], r"must be an array .* Received: \(0, 6, 5\)"),
     (UINT8[..., :0], r"must be an array .* Received: \(4, 6, 0\)"),
 ])  # fmt: skip
@@ -69,13 +69,13 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    (b"", r"must be a NumPy array. Received: 0 bytes that are none \(EOF"),
-    (PNG, r"must be a NumPy array. Received: 48 bytes that are none .*PNG.*Write it with "
+    (b"", r"must be a NumPy array. Received: 0 bytes .*\(EOF"),
+    (PNG, r"must be a NumPy array. Received: 48 bytes .*PNG.*Write it with "
      "`np.save`; an image needs the extension of its format"),
-    (pickle.dumps([1, 2]), "must be a NumPy array. Received: .* bytes that are none"),
-    (stored(UINT8)[:60], "must be a NumPy array. Received: 60 bytes that are none .*EOF"),
-    (stored(UINT8)[:-1], "must be as long as its header says, 248 bytes. Received: 247 bytes. The"),
-    (stored(UINT8) + b"\0", "must be as long as its header says, 248 bytes. Received: 249 bytes"),
+    (pickle.dumps([1, 2]), "must be a NumPy array. Received: .* bytes "),
+    (stored(UINT8)[:60], "must be a NumPy array. Received: 60 bytes .*EOF"),
+    (stored(UINT8)[:-1], "header, 248 bytes. Received: 247 bytes. The"),
+    (stored(UINT8) + b"\0", "header, 248 bytes. Received: 249 bytes"),
     (stored(UINT8).replace(b"(4, 6, 5)", b"(-4,6,-5)"), r"no side of 0. Received: \(-4, 6, -5\)"),
     (stored(UINT8).replace(b"(4, 6, 5)", b"((((((((("), "must be a NumPy array. Received: 248"),
     (b"\x93NUMPY\x09\x00" + bytes(200), r"version \(9, 0\) of the format is unknown"),
@@ -144,7 +144,7 @@ def test_an_array_that_is_too_large_is_refused_from_its_header(tmp_path):
             read(str(path))
     # Within the limit, but the numbers are not there.
     path.write_bytes(stored(UINT8).replace(b"(4, 6, 5), }  ", b"(9000, 9000, 5)}"))
-    with pytest.raises(ValueError, match="as long as its header says, 405000128 bytes. Received: "):
+    with pytest.raises(ValueError, match="header, 405000128 bytes. Received: "):
         decode_image(str(path), channels=5)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
     with pytest.raises(ValueError, match="`max_pixels`=23 pixels. Received: 4x6 pixels by its hea"):

@@ -25,7 +25,7 @@ def test_the_same_seed_gives_the_same_images_and_another_seed_others():
         assert not np.array_equal(apply(everything(), images, masks, seed=other)[0], first[0])
 
 
-def test_images_of_a_batch_get_draws_of_their_own():
+def test_images_of_a_batch_are_transformed_differently():
     image, mask = batch(n=1)
     images, masks = apply(everything(), image.repeat(6, 0), mask.repeat(6, 0))
     for number in range(1, 6):
@@ -33,7 +33,7 @@ def test_images_of_a_batch_get_draws_of_their_own():
         assert not np.array_equal(masks[0], masks[number])
 
 
-def test_a_image_does_not_depend_on_the_rest_of_its_batch():
+def test_an_image_does_not_depend_on_the_rest_of_its_batch():
     images, masks = batch(n=6)
     whole = apply(everything(), images, masks)
     images[3:] = 0
@@ -51,7 +51,7 @@ def test_a_strength_changes_only_its_own_effect(name):
     np.testing.assert_array_equal(more[1], moved[1])
 
 
-def test_nothing_changes_when_all_is_off():
+def test_a_disabled_augmentation_changes_nothing():
     images, masks = batch()
     assert_equal(apply(Augmentation(), images, masks), (images, masks))
     assert_equal(apply(Augmentation(ignore_class=IGNORED), images, masks), (images, masks))

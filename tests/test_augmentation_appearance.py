@@ -10,7 +10,7 @@ from unetv2.data.augmentation import Augmentation
 
 
 @pytest.mark.parametrize("name", list(APPEARANCE))
-def test_what_changes_the_light_leaves_the_mask_alone(name):
+def test_appearance_does_not_change_masks(name):
     images, masks = batch()
     changed = apply(Augmentation(**{name: APPEARANCE[name]}, ignore_class=IGNORED), images, masks)
     assert not np.array_equal(changed[0], images)

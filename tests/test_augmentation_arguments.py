@@ -13,7 +13,7 @@ from augmenting import apply, batch
 from unetv2.data.augmentation import PRESETS, Augmentation, driving, get, light
 
 
-def test_a_preset_leaves_out_what_the_channels_cannot_have_and_an_own_one_is_an_error():
+def test_saturation_is_disabled_in_presets_and_an_error_elsewhere_without_three_channels():
     assert get("driving", channels=3) == get("driving") == driving()
     assert get("driving", channels=5) == dataclasses.replace(driving(), saturation=0)
     assert get("light", channels=5) == light()
@@ -29,7 +29,7 @@ def test_a_preset_leaves_out_what_the_channels_cannot_have_and_an_own_one_is_an_
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_go_by_name(name):
+def test_presets_are_found_by_name(name):
     preset = {"light": light, "driving": driving}[name]
     assert get(name) == preset()
     assert get(name, ignore_class=11) == preset(ignore_class=11)
@@ -57,7 +57,7 @@ def test_get_takes_augmentations_and_none():
 
 
 @pytest.mark.parametrize("value", ["heavy", 3, ["light"]])
-def test_unknown_names_are_answered_with_those_there_are(value):
+def test_unknown_names_are_errors_that_list_the_presets(value):
     message = (
         "`augmentation` must be one of 'light', 'driving', an `Augmentation` or None. "
         f"Received: augmentation={value!r}."
@@ -148,13 +148,13 @@ def test_batches_of_other_shapes_are_refused():
         ([[1, 2]], ValueError, r"shape \(1, 2\)"),
     ],
 )
-def test_seeds_that_are_none_are_refused(seed, error, received):
+def test_invalid_seeds_are_refused(seed, error, received):
     message = "`seed` must be an integer or a pair of integers. Received: seed of .*" + received
     with pytest.raises(error, match=message):
         Augmentation()(*batch(), seed)
 
 
-def test_what_is_printed_is_what_is_on():
+def test_the_representation_lists_enabled_transforms():
     assert repr(Augmentation()) == "Augmentation()"
     gray = get("driving", 255, channels=1)
     assert "saturation" not in repr(gray)

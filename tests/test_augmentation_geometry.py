@@ -111,7 +111,7 @@ def test_ids_never_change(ignore_class, seed):
         assert set(np.unique(after)) <= {*np.unique(before), ignore_class}
 
 
-def test_what_rotates_in_is_ignored():
+def test_pixels_from_outside_are_ignored_after_a_rotation():
     images, masks = batch(n=16, size=(33, 33))
     moved = apply(Augmentation(rotation=45, ignore_class=IGNORED), images, masks)[1]
     corners = moved[:, [0, 0, -1, -1], [0, -1, 0, -1], 0]
@@ -119,7 +119,7 @@ def test_what_rotates_in_is_ignored():
     assert not np.any(moved[:, 12:21, 12:21] == IGNORED)
 
 
-def test_what_zooms_in_is_ignored_and_the_image_stays_whole():
+def test_pixels_from_outside_are_ignored_after_zooming_out():
     images, masks = batch(n=16, size=(40, 40))
     moved = apply(Augmentation(scale=(0.5, 0.5), ignore_class=IGNORED), images, masks)[1]
     # Half as high and wide, so a quarter; a row or column less or more by rounding.
@@ -136,7 +136,7 @@ def test_scale_is_the_zoom_factor(scale, step):
     assert np.isclose(np.median(steps), step, atol=1e-3)
 
 
-def test_rotation_is_the_largest_angle_in_degrees():
+def test_rotation_is_the_maximum_angle_in_degrees():
     # The direction in which a ramp rises turns with it.
     ramp = np.broadcast_to(np.arange(65, dtype=np.float32) / 64, (64, 65, 65))[..., None]
     moved = apply(Augmentation(rotation=30), ramp, np.zeros((64, 65, 65, 1), np.int32))[0]
@@ -147,7 +147,7 @@ def test_rotation_is_the_largest_angle_in_degrees():
     assert 25 < angles.max() <= 30
 
 
-def test_translation_is_a_share_of_the_size():
+def test_translation_is_a_fraction_of_the_size():
     masks = np.zeros((64, 50, 80, 1), np.int32)
     images = np.zeros((64, 50, 80, 1), np.float32)
     moved = apply(Augmentation(translation=0.2, ignore_class=IGNORED), images, masks)[1][..., 0]

@@ -36,7 +36,7 @@ def load(folders, cache, **options):
     return collect(unetv2.make_dataset(*folders, cache=cache, **options))
 
 
-def test_a_second_run_reads_no_file_and_gives_the_same(write_pairs, tmp_path, reads):
+def test_a_second_run_reads_no_file_and_returns_the_same(write_pairs, tmp_path, reads):
     folders = write_pairs(40)
     first = load(folders, tmp_path / "cache")
     assert len(reads) == 40
@@ -80,7 +80,7 @@ def test_a_file_replaced_by_one_of_its_size_is_noticed(write_pairs, tmp_path):
     [{"image_size": (3, 4)}, {"interpolation": "nearest"}, {"channels": 1}, {"n_classes": 9},
      {"label_map": {1: 0, 0: 0}}, {"resize": "crop"}],
 )  # fmt: skip
-def test_another_preparation_is_another_entry(write_pairs, tmp_path, reads, options):
+def test_another_preprocessing_has_another_entry(write_pairs, tmp_path, reads, options):
     folders = write_pairs(2)
     load(folders, tmp_path / "cache")
     reads.clear()
@@ -109,7 +109,7 @@ def test_a_damaged_entry_is_read_again(write_pairs, tmp_path, reads):
     assert len(reads) == 2
 
 
-def test_a_failed_write_leaves_nothing_and_says_why(tmp_path):
+def test_a_failed_write_leaves_no_file_and_raises(tmp_path):
     path = str(save(np.zeros((2, 2), np.uint8), tmp_path / "a.png"))
     cache = FolderCache(tmp_path / "cache", "")
     with (
@@ -120,7 +120,7 @@ def test_a_failed_write_leaves_nothing_and_says_why(tmp_path):
     assert not [entry for entry in (tmp_path / "cache").rglob("*") if entry.is_file()]
 
 
-def test_a_full_disk_is_no_fault_of_the_pair(write_pairs, tmp_path):
+def test_a_full_disk_skips_no_pair(write_pairs, tmp_path):
     folders = write_pairs(3)
     with (
         full_disk(),
@@ -164,7 +164,7 @@ def test_no_file_is_read_within_a_tick_of_its_change(tmp_path, monkeypatch):
     assert waited == [2.0]
 
 
-def test_no_changed_byte_of_an_entry_becomes_a_pixel(write_pairs, tmp_path, reads):
+def test_a_changed_byte_invalidates_an_entry(write_pairs, tmp_path, reads):
     folders = write_pairs(1)
     expected = load(folders, tmp_path / "cache")
     (entry,) = (tmp_path / "cache").rglob("*.pair")
@@ -183,7 +183,7 @@ def test_no_changed_byte_of_an_entry_becomes_a_pixel(write_pairs, tmp_path, read
     assert entry.read_bytes() == whole
 
 
-def test_entries_are_of_the_dtype_and_shape_that_was_kept(tmp_path):
+def test_entries_keep_dtype_and_shape(tmp_path):
     path = str(save(np.zeros((2, 2), np.uint8), tmp_path / "a.png"))
     cache = FolderCache(tmp_path / "cache", "")
     for dtype, channels in ((np.uint8, 3), (np.uint16, 7)):
@@ -212,7 +212,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(write_pairs, tmp_pat
     assert (load((images, masks), tmp_path / "cache")[1] == 2).all()
 
 
-def test_a_file_is_no_folder(write_pairs, tmp_path):
+def test_the_cache_folder_must_not_be_a_file(write_pairs, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError, match="`cache` must be 'memory', None or a folder"):
         load(write_pairs(2), tmp_path / "file")
@@ -226,7 +226,7 @@ print("done", flush=True)
 """
 
 
-def test_a_kill_in_the_middle_leaves_whole_entries_only(write_pairs, tmp_path):
+def test_a_killed_process_leaves_complete_entries_only(write_pairs, tmp_path):
     folders = write_pairs(400, size=(60, 80))
     command = [sys.executable, "-c", FILL, *map(str, folders), str(tmp_path / "cache")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

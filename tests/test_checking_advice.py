@@ -1,4 +1,4 @@
-"""What the data set's doctor advises works when it is followed, and is never wrong."""
+"""Advice of the validation works when it is followed, and is never wrong."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ from PIL import Image
 
 import unetv2
 from unetv2.cli import main
-from unetv2.data.advice import advice_for, marking, number_instances
-from unetv2.data.labels import ENCODINGS, Labels, resolve_labels
+from unetv2.data.labels import (
+    ENCODINGS,
+    Labels,
+    advice_for,
+    number_instances,
+    resolve_labels,
+    unlabeled_ids,
+)
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
 
@@ -190,8 +196,8 @@ def test_cocos_instance_colors_are_no_table(write):
 
 def test_a_boundary_beside_the_void_is_no_smoothing(write):
     assert "antialiased" not in kinds(check(write(boundary())))
-    assert marking([0, 1, 254, 255]) == (255, 254)
-    assert marking([0, 1, 253, 254, 255]) == ()
+    assert unlabeled_ids([0, 1, 254, 255]) == (255, 254)
+    assert unlabeled_ids([0, 1, 253, 254, 255]) == ()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the data set's doctor finds in .npy files."""
+"""Findings of the validation in .npy files."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_problems_of_arrays_are_found_and_the_rest_is_checked(tmp_path):
         ("contradiction", "7"), ("duplicate", "7"), ("blank_image", "3"),
     ]  # fmt: skip
     messages = [problem.message for problem in report.problems]
-    assert "Pass channels=4, or save the channels that you want" in messages[0]
+    assert "Pass channels=4" in messages[0]
     assert "must be uint8 or uint16. Received: float32 in '2.npy'" in messages[1]
     assert "'8.npy' must be a NumPy array. Received: 0 bytes" in messages[2]
     assert "must be of integers or bool" in messages[3]
@@ -98,7 +98,7 @@ def test_masks_of_colors_in_arrays_are_read_and_drawn(tmp_path):
     wrong = np.where(colors == 200, 7, colors).astype(np.uint8)
     folders = write_arrays(tmp_path, bands(2, 3), [colors, wrong])
     report = check(folders, encoding="colors", classes=TABLE, output=tmp_path / "report")
-    assert only(report, "foreign_colors").startswith("colors outside the table: (0, 0, 7)")
+    assert only(report, "unknown_colors").startswith("colors outside the table: (0, 0, 7)")
     assert len(list((tmp_path / "report" / "worst").iterdir())) == 1
 
 

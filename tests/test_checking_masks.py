@@ -1,4 +1,4 @@
-"""What the data set's doctor finds in the ids and colors of masks."""
+"""Findings of the validation in the ids and colors of masks."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_colors_outside_the_table_are_errors_with_their_counts(write):
     good = colors.copy()
     colors[3, :4] = (1, 2, 3)
     report = check(write(colors, good), encoding="colors", classes=TABLE)
-    message = only(report, "foreign_colors")
+    message = only(report, "unknown_colors")
     assert message == "colors outside the table: (1, 2, 3) in 4 pixels"
     assert report.colors == (((1, 2, 3), 4),)
     assert [row.pixels for row in report.classes] == [2 * 192 - 4, 2 * 384, 2 * 192]
@@ -166,7 +166,7 @@ def test_a_mask_has_an_error_exactly_where_reading_raises(write, options):
         regions(0, 1, size=(24, 30)),
     )
     pairs = find_pairs(*folders)
-    labels = Labels(**options).settled([pair.mask for pair in pairs], 10_000)
+    labels = Labels(**options).with_format_of([pair.mask for pair in pairs], 10_000)
     refused = set()
     for pair in pairs:
         try:

@@ -1,4 +1,4 @@
-"""What the data set's doctor writes, draws and shows."""
+"""The saved, drawn and printed report of the validation."""
 
 from __future__ import annotations
 

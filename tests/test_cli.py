@@ -32,7 +32,7 @@ def test_json_is_all_that_stdout_gets(folders, capsys):
     assert json.loads(capsys.readouterr().out)["n_pairs"] == 3
 
 
-def test_every_option_reaches_the_doctor(folders, capsys, tmp_path):
+def test_every_option_reaches_the_validation(folders, capsys, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("name,red,green,blue\nsky,0,0,0\nroad,1,1,1\n")
     words = ["check", *folders, "--classes", str(table), "--ignore-class", "2", "--json"]
@@ -85,7 +85,7 @@ def test_tables_have_names(folders, capsys, name):
         (["--group-by", "("], "`--group-by` must be a regular expression"),
         (["--channels", "0"], "`--channels` must be a positive integer"),
         (["--max-pixels", "0"], "`--max-pixels` must be a positive integer"),
-        (["--split", "1", "1", "1"], "`--split` must be three shares"),
+        (["--split", "1", "1", "1"], "`--split` must be three "),
         (["--label-map", "1:0", "--label-map", "1:2"], "`--label-map` must name an id once"),
         (
             ["--label-map", "1:0", "--encoding", "binary"],

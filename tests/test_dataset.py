@@ -45,7 +45,7 @@ def numbers(dataset):
     width=st.integers(1, 20),
     shuffle=st.booleans(),
 )
-def test_batches_have_the_promised_shapes_dtypes_and_ranges(
+def test_batches_have_the_documented_shapes_dtypes_and_ranges(
     tmp_path_factory, write_pairs, n, batch_size, height, width, shuffle
 ):
     folders = write_pairs(n, directory=tmp_path_factory.mktemp("pairs"))
@@ -63,14 +63,14 @@ def test_batches_have_the_promised_shapes_dtypes_and_ranges(
     assert set(np.unique(masks)) <= {0, 1, 2}
 
 
-def test_the_defaults_are_the_references(write_pairs):
+def test_default_sizes_are_those_of_the_reference(write_pairs):
     (image, mask), *others = unetv2.make_dataset(*write_pairs(33))
     assert image.shape == (32, 96, 128, 3)
     assert mask.shape == (32, 96, 128, 1)
     assert len(others) == 1
 
 
-def test_images_arrive_as_they_are(write_pairs):
+def test_pixels_are_unchanged_at_the_same_size(write_pairs):
     images_dir, masks_dir = write_pairs(3, size=(6, 7))
     images, masks = collect(
         unetv2.make_dataset(images_dir, masks_dir, image_size=(6, 7), shuffle=False)
@@ -83,14 +83,14 @@ def test_images_arrive_as_they_are(write_pairs):
 
 
 @pytest.mark.parametrize("cache", ["memory", None])
-def test_every_epoch_has_every_pair_once_in_an_order_of_its_own(numbered, cache):
+def test_each_epoch_has_every_pair_once_in_another_order(numbered, cache):
     dataset = unetv2.make_dataset(*numbered, image_size=(1, 1), batch_size=4, cache=cache)
     epochs = [numbers(dataset) for _ in range(3)]
     assert all(sorted(epoch) == list(range(30)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_the_same_seed_gives_the_same_orders_whatever_the_global_seed(numbered):
+def test_orders_depend_on_the_seed_and_not_on_the_global_seed(numbered):
     def orders(seed, global_seed):
         tf.random.set_seed(global_seed)
         dataset = unetv2.make_dataset(*numbered, image_size=(1, 1), seed=seed)
@@ -99,7 +99,7 @@ def test_the_same_seed_gives_the_same_orders_whatever_the_global_seed(numbered):
     assert orders(1, 5) == orders(1, 6) != orders(2, 5)
 
 
-def test_validation_and_test_keep_their_order(numbered):
+def test_validation_and_test_are_not_shuffled(numbered):
     for subset, shuffled in (("train", True), ("validation", False), ("test", False)):
         dataset = unetv2.make_dataset(
             *numbered, image_size=(1, 1), subset=subset, split=(0.4, 0.3, 0.3)
@@ -107,7 +107,7 @@ def test_validation_and_test_keep_their_order(numbered):
         assert (numbers(dataset) != numbers(dataset)) == shuffled
 
 
-def test_the_subsets_share_no_pair_and_miss_none(numbered):
+def test_subsets_are_disjoint_and_complete(numbered):
     found = [
         numbers(unetv2.make_dataset(*numbered, image_size=(1, 1), subset=subset))
         for subset in ("train", "validation", "test")
@@ -115,7 +115,7 @@ def test_the_subsets_share_no_pair_and_miss_none(numbered):
     assert sorted(itertools.chain(*found)) == list(range(30))
 
 
-def test_files_are_read_once_with_a_cache_and_every_epoch_without(numbered):
+def test_files_are_read_once_with_a_cache_and_in_every_epoch_without(numbered):
     kept = unetv2.make_dataset(*numbered, image_size=(1, 1))
     read = unetv2.make_dataset(*numbered, image_size=(1, 1), cache=None)
     assert sorted(numbers(kept)) == sorted(numbers(read)) == list(range(30))
@@ -126,14 +126,14 @@ def test_files_are_read_once_with_a_cache_and_every_epoch_without(numbered):
         numbers(read)
 
 
-def test_a_first_pass_cut_off_leaves_the_cache_whole(numbered):
+def test_an_interrupted_first_epoch_keeps_the_cache_complete(numbered):
     dataset = unetv2.make_dataset(*numbered, image_size=(1, 1), batch_size=2)
     for _ in dataset.take(1):
         pass
     assert sorted(numbers(dataset)) == list(range(30))
 
 
-def test_ignore_class_arrives_as_it_is(tmp_path):
+def test_ignore_class_is_unchanged(tmp_path):
     save(np.zeros((2, 2, 3), np.uint8), tmp_path / "i" / "a.png")
     save(np.array([[0, 255], [1, 255]], np.uint8), tmp_path / "m" / "a.png")
     folders = (tmp_path / "i", tmp_path / "m")
@@ -143,7 +143,7 @@ def test_ignore_class_arrives_as_it_is(tmp_path):
         unetv2.make_dataset(*folders, n_classes=2, image_size=(2, 2))
 
 
-def test_what_is_wrong_with_the_first_pairs_is_said_at_once(write_pairs):
+def test_errors_of_the_first_pairs_are_raised_at_once(write_pairs):
     images, masks = write_pairs(5, n_classes=4)
     with pytest.raises(ValueError, match=r"Mask ids must be in \[0, 3\). Received: 3 in .*masks"):
         unetv2.make_dataset(images, masks, n_classes=3)
@@ -165,7 +165,7 @@ def test_headers_beyond_the_first_pairs_are_checked_at_once(write_pairs):
         unetv2.make_dataset(images, masks)
 
 
-def test_a_wrong_id_found_later_names_its_file_too(write_pairs):
+def test_a_later_error_names_the_file(write_pairs):
     images, masks = write_pairs(40, size=(2, 2), n_classes=2)
     save(np.full((2, 2), 77, np.uint8), masks / "0039.png")
     dataset = unetv2.make_dataset(images, masks, n_classes=2)
@@ -195,7 +195,7 @@ def test_numbers_and_choices_are_checked(write_pairs):
         unetv2.make_dataset(*folders, subset="training")
 
 
-def test_a_model_fits_on_it(write_pairs):
+def test_a_model_fits_on_a_data_set(write_pairs):
     dataset = unetv2.make_dataset(*write_pairs(), n_classes=3, image_size=(9, 13), batch_size=3)
     model = unetv2.build_unetv2((9, 13, 3), 3, filters=2, depth=2)
     history = model.fit(dataset, validation_data=dataset, shuffle=False, verbose=0).history
@@ -216,7 +216,7 @@ next(iterator)
 """
 
 
-def test_a_process_ends_in_the_middle_of_an_iteration(write_pairs):
+def test_a_process_exits_during_an_iteration(write_pairs):
     command = [sys.executable, "-c", CUT_OFF, *map(str, write_pairs(20, size=(200, 300)))]
     # The time limit only turns a hang into a failure.
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

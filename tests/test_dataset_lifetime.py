@@ -90,7 +90,7 @@ def test_a_deleted_data_set_leaves_no_memory(write_pairs, kept):
     assert all(image() is None for image in images)
 
 
-def test_a_data_set_that_is_cut_off_or_fails_leaves_nothing(write_pairs, kept):
+def test_an_interrupted_or_failed_data_set_leaves_nothing(write_pairs, kept):
     folders = write_pairs(40)
     iterator = iter(make(folders, repeat=True))
     next(iterator)
@@ -124,7 +124,7 @@ DERIVED = {
 
 
 @pytest.mark.parametrize("name", list(DERIVED))
-def test_what_is_derived_outlives_the_variable(write_pairs, kept, name):
+def test_a_derived_data_set_keeps_the_original_alive(write_pairs, kept, name):
     data = make(write_pairs(3))
     expected = list(data)
     derived = DERIVED[name](data)
@@ -137,7 +137,7 @@ def test_what_is_derived_outlives_the_variable(write_pairs, kept, name):
     kept.require_nothing()
 
 
-def test_a_workers_part_outlives_the_data_set_it_is_of(write_pairs, kept):
+def test_a_workers_part_keeps_the_data_set_alive(write_pairs, kept):
     data = make(write_pairs(5))
     expected = list(data)
     part = info_of(data).share(2, Share(0, 1, 1))
@@ -149,7 +149,7 @@ def test_a_workers_part_outlives_the_data_set_it_is_of(write_pairs, kept):
     kept.require_nothing()
 
 
-def test_a_model_fits_on_a_data_set_that_nobody_else_has(write_pairs, kept):
+def test_a_model_fits_on_a_temporary_data_set(write_pairs, kept):
     model = keras.Sequential([keras.layers.Conv2D(3, 1)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 

@@ -124,16 +124,16 @@ def test_a_mislabeled_file_is_read_by_what_it_is(tmp_path):
     (tmp_path / "a.png").write_bytes(save(gradient(8, 8), tmp_path / "b.bmp").read_bytes())
     np.testing.assert_array_equal(decode_image(str(tmp_path / "a.png")), gradient(8, 8))
     (tmp_path / "c.png").write_bytes(save(gradient(8, 8), tmp_path / "d.jpg").read_bytes())
-    with pytest.raises(ValueError, match="Masks must be stored without losses: JPEG changes"):
+    with pytest.raises(ValueError, match="Masks must be stored losslessly: JPEG changes"):
         decode_mask(str(tmp_path / "c.png"))
 
 
 def test_lossy_masks_are_refused(tmp_path):
     save(gradient(8, 8), tmp_path / "a.webp", lossless=False)
-    with pytest.raises(ValueError, match="Masks must be stored without losses: lossy WebP changes"):
+    with pytest.raises(ValueError, match="Masks must be stored losslessly: lossy WebP changes"):
         decode_mask(str(tmp_path / "a.webp"))
     save(gradient(8, 8), tmp_path / "a.tif", compression="jpeg")
-    with pytest.raises(ValueError, match="Masks must be stored without losses: TIFF with jpeg"):
+    with pytest.raises(ValueError, match="Masks must be stored losslessly: TIFF with jpeg"):
         decode_mask(str(tmp_path / "a.tif"))
 
 

@@ -172,7 +172,7 @@ def test_other_views_in_a_jpeg_are_refused_and_thumbnails_are_not(tmp_path):
     # Pillow writes a primary image and one of undefined kind, as phones do.
     assert read_header(str(path)).format == "JPEG"
     assert decode_image(str(path)).shape == PIXELS.shape
-    with pytest.raises(ValueError, match="Masks must be stored without losses: JPEG"):
+    with pytest.raises(ValueError, match="Masks must be stored losslessly: JPEG"):
         decode_mask(str(path))
     # Its index has 16 bytes an image, of which the first four say what it is.
     content = bytearray(path.read_bytes())
@@ -192,7 +192,7 @@ def test_lossless_webp_is_known_behind_any_metadata(tmp_path):
         if lossless:
             np.testing.assert_array_equal(decode_mask(str(path)), PIXELS)
         else:
-            with pytest.raises(ValueError, match="without losses: lossy WebP"):
+            with pytest.raises(ValueError, match="losslessly: lossy WebP"):
                 decode_mask(str(path))
 
 
@@ -237,7 +237,7 @@ def test_a_mask_in_a_bmp_of_five_bits_a_color_is_refused(tmp_path):
         b"BM" + struct.pack("<IHHI", 54 + 16, 0, 0, 54) + header + bytes(range(16))
     )
     assert decode_image(str(tmp_path / "a.bmp")).shape == (2, 4, 3)
-    with pytest.raises(ValueError, match="without losses: BMP of 16 bits"):
+    with pytest.raises(ValueError, match="losslessly: BMP of 16 bits"):
         decode_mask(str(tmp_path / "a.bmp"))
 
 

@@ -139,7 +139,7 @@ def test_an_image_that_is_turned_otherwise_than_its_mask_is_found(
         folder.mkdir()
         Image.fromarray(pixels).save(folder / "0.png", exif=exif_data(orientation))
     report = check(folders, n_classes=2)
-    assert ("orientations_differ" in kinds(report)) == ambiguous
+    assert ("orientation_mismatch" in kinds(report)) == ambiguous
     assert report.ok != ambiguous
     with caplog.at_level(logging.WARNING, "unetv2"):
         make_dataset(*folders, n_classes=2, image_size=None, batch_size=1)
@@ -147,8 +147,8 @@ def test_an_image_that_is_turned_otherwise_than_its_mask_is_found(
     assert len(found) == ambiguous
     if ambiguous:
         assert f"Received: 1 of 1 pairs that differ, such as '{folders[0]}" in found[0]
-        problem = next(p for p in report.problems if p.kind == "orientations_differ")
-        shown = f"{orientations[0]} of the image, {orientations[1]} of the mask"
+        problem = next(p for p in report.problems if p.kind == "orientation_mismatch")
+        shown = f"orientation {orientations[0]} of the image, {orientations[1]} of the mask"
         assert (problem.severity, problem.message) == ("error", shown)
 
 
@@ -161,8 +161,8 @@ def test_sizes_that_differ_by_turning_alone_get_advice_on_turning(tmp_path, orie
         folder.mkdir()
         Image.fromarray(pixels).save(folder / "0.png", exif=exif_data(orientation))
     (problem,) = check(folders, n_classes=2).problems
-    assert problem.kind == "orientations_differ"
-    assert "equal without turning" in problem.message
+    assert problem.kind == "orientation_mismatch"
+    assert "stored sizes are equal" in problem.message
     with pytest.raises(ValueError, match="must have the same height and width.*EXIF") as caught:
         make_dataset(*folders, n_classes=2, image_size=(8, 8))
     assert "Resize" not in str(caught.value)
@@ -174,7 +174,7 @@ def test_an_array_and_a_turned_image_differ_too(tmp_path):
         folder.mkdir()
     Image.fromarray(PIXELS).save(folders[0] / "0.jpg", exif=exif_data(3))
     np.save(folders[1] / "0.npy", np.zeros((24, 40), np.uint8))
-    assert "orientations_differ" in kinds(check(folders))
+    assert "orientation_mismatch" in kinds(check(folders))
 
 
 def test_evaluate_says_it_too(tmp_path, caplog):

@@ -110,9 +110,9 @@ def test_quotes_are_found():
         "`recipe` must be one of 'reference', 'fast'. Received: recipe='slow and sure'.",
         # What somebody else says, within a text within a text.
         "At most `max_skipped`=0.05 of the pairs may be skipped. Received: 1 of 12, the last one "
-        "since 'a.png' must be a readable image (PNG, JPEG, BMP, GIF, TIFF, WEBP). Received: 6 "
-        "bytes that are none (what Pillow says of it). Replace the file, or remove it together "
-        "with its partner. Fix the files or raise `max_skipped`.",
+        "because of: 'a.png' must be a readable image (PNG, JPEG, BMP, GIF, WEBP, TIFF). Received: "
+        "6 bytes that are not a valid image (what Pillow says of it). Replace the file, or remove "
+        "it together with its partner. Fix the files or raise `max_skipped`.",
     ],
 )
 def test_what_the_code_says_is_known(text):

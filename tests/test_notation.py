@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import unetv2
-from unetv2.data import notation
+from unetv2.data import mask_format
 from unetv2.data.labels import Labels
 
 LIMIT = 10_000
@@ -63,7 +63,7 @@ def test_ids_stored_as_colors_are_the_same_with_a_palette_in_any_order(
     mask[..., list(channels)] = ids[..., np.newaxis]
     path = reindexed(mask, order, extension, tmp_path / "m", **options)
     plain = str(save(mask, tmp_path / "plain.png"))
-    labels = Labels().settled([plain, path], LIMIT)
+    labels = Labels().with_format_of([plain, path], LIMIT)
     np.testing.assert_array_equal(labels.read(plain, LIMIT), ids)
     np.testing.assert_array_equal(labels.read(path, LIMIT), ids)
 
@@ -164,7 +164,7 @@ def test_colors_of_different_masks_never_share_an_id(tmp_path, colors, n_classes
     for path, color in zip(paths, colors, strict=True):
         image = Image.fromarray(colored(color))
         (image.quantize() if palette else image).save(path)
-    labels = Labels(n_classes=n_classes).settled(paths, LIMIT)
+    labels = Labels(n_classes=n_classes).with_format_of(paths, LIMIT)
     ids = []
     for path in paths:
         with contextlib.suppress(ValueError):
@@ -183,7 +183,7 @@ def test_one_color_a_mask_is_a_set_of_colors_from_any_cache(write, tmp_path, cac
     # Each is right by itself, and then kept.
     unetv2.make_dataset(*write(colored((200, 200, 200)), names="b"), **options)
     folders = write(colored((200, 0, 0)), names="a")
-    with pytest.raises(ValueError, match="must store ids in one way. .*in red alone|gray values"):
+    with pytest.raises(ValueError, match="ids in one format. .*in red alone|gray values"):
         unetv2.make_dataset(*folders, **options)
     assert "colors_for_ids" in kinds(check(folders))
 
@@ -201,9 +201,9 @@ def test_the_largest_channel_is_the_id_where_that_is_asked_for(tmp_path):
 def test_a_large_set_of_colors_is_refused_without_reading_all_of_it(write, monkeypatch):
     colors = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     folders = write(*[colors] * 100)
-    opened, open_file = [], notation.open_file
+    opened, open_file = [], mask_format.open_file
     monkeypatch.setattr(
-        notation, "open_file", lambda *given: opened.append(given) or open_file(*given)
+        mask_format, "open_file", lambda *given: opened.append(given) or open_file(*given)
     )
     with pytest.raises(ValueError, match="Masks must hold class ids"):
         unetv2.make_dataset(*folders)

@@ -33,7 +33,7 @@ def test_files_are_paired_by_name_without_extension_never_by_order(tmp_path):
             assert Path(path).stem == pair.key
 
 
-def test_hidden_and_foreign_files_and_folders_are_left_aside(tmp_path):
+def test_hidden_and_other_files_and_folders_are_ignored(tmp_path):
     images = touch(tmp_path / "i", "a.png", ".b.png", "notes.txt", "Thumbs.db")
     (images / "c.png").mkdir()
     masks = touch(tmp_path / "m", "a.png", ".DS_Store")
@@ -41,7 +41,7 @@ def test_hidden_and_foreign_files_and_folders_are_left_aside(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["with space", "quote'\"", "straße", "日本", "line\nbreak", "a.b"])
-def test_odd_names_are_names(tmp_path, name):
+def test_unusual_names_are_paired(tmp_path, name):
     images, masks = touch(tmp_path / "i", f"{name}.jpg"), touch(tmp_path / "m", f"{name}.png")
     assert [pair.key for pair in find_pairs(images, masks)] == [name]
 
@@ -78,7 +78,7 @@ def test_missing_and_empty_folders_are_named(tmp_path):
         find_pairs(images, empty)
 
 
-def test_one_folder_for_both_is_refused(tmp_path):
+def test_the_same_folder_for_both_is_an_error(tmp_path):
     images = touch(tmp_path / "i", "a.png")
     with pytest.raises(ValueError, match="`mask_dir` must be another folder than `image_dir`"):
         find_pairs(images, images / ".." / "i")
@@ -94,13 +94,13 @@ def test_the_subsets_are_disjoint_and_cover_all(n, seed):
 
 
 @given(seed=st.integers(0, 99))
-def test_adding_files_moves_none(seed):
+def test_adding_files_changes_no_subset(seed):
     before = split_pairs(made_up(500), "validation", seed=seed)
     after = split_pairs(made_up(900), "validation", seed=seed)
     assert [pair for pair in after if int(pair.key) < 500] == before
 
 
-def test_the_shares_are_met_on_average():
+def test_fractions_of_the_split_hold_on_average():
     pairs = made_up(20_000)
     shares = [len(split_pairs(pairs, name, split=(0.7, 0.2, 0.1))) / 20_000 for name in SUBSETS]
     assert shares == pytest.approx([0.7, 0.2, 0.1], abs=0.01)
@@ -113,11 +113,11 @@ def test_the_split_is_the_same_everywhere():
     assert chosen != [pair.key for pair in split_pairs(made_up(40), "test", seed=1)]
 
 
-def test_no_subset_means_all():
+def test_without_a_subset_all_pairs_are_returned():
     assert split_pairs(made_up(9), None) == made_up(9)
 
 
-def test_an_empty_subset_says_what_to_do():
+def test_an_empty_subset_is_an_error():
     with pytest.raises(
         ValueError, match="`subset` must hold at least one pair. .*subset='test'.*2 pairs.*seed=0"
     ):
@@ -137,7 +137,7 @@ def test_subset_and_seed_are_checked():
         split_pairs(made_up(9), "train", seed=-1)
 
 
-def test_suffixes_are_no_part_of_the_name(tmp_path):
+def test_suffixes_are_not_part_of_the_key(tmp_path):
     images = touch(tmp_path / "i" / "aachen", "a_000_leftImg8bit.png", "b_000_leftImg8bit.png")
     masks = touch(
         tmp_path / "m" / "aachen",
@@ -153,7 +153,7 @@ def test_suffixes_are_no_part_of_the_name(tmp_path):
 
 
 @pytest.mark.parametrize("suffixes", [("", "_mask"), ("_image", ""), ("_image", "_mask")])
-def test_one_folder_may_hold_both_where_a_suffix_tells_them_apart(tmp_path, suffixes):
+def test_one_folder_may_hold_both_with_a_suffix(tmp_path, suffixes):
     names = [f"{stem}{suffix}.png" for stem in ("a", "b") for suffix in suffixes]
     both = touch(tmp_path / "both", *names)
     found = find_pairs(both, both, image_suffix=suffixes[0], mask_suffix=suffixes[1])
@@ -162,7 +162,7 @@ def test_one_folder_may_hold_both_where_a_suffix_tells_them_apart(tmp_path, suff
     assert found[0].image.endswith(f"a{suffixes[0]}.png")
 
 
-def test_folders_in_folders_are_paired_by_their_path(tmp_path):
+def test_subfolders_are_paired_by_path(tmp_path):
     for side in ("i", "m"):
         for folder in ("day", "night/rain"):
             touch(tmp_path / side / folder, "0.png")
@@ -171,7 +171,7 @@ def test_folders_in_folders_are_paired_by_their_path(tmp_path):
     assert [pair.key for pair in found] == ["day/0", "night/rain/0"]
 
 
-def test_links_that_go_in_circles_are_followed_once(tmp_path):
+def test_circular_links_are_followed_once(tmp_path):
     for side in ("i", "m"):
         folder = touch(tmp_path / side / "real", "0.png")
         (folder / "loop").symlink_to(tmp_path / side, target_is_directory=True)
@@ -180,7 +180,7 @@ def test_links_that_go_in_circles_are_followed_once(tmp_path):
     assert [pair.key for pair in found] == ["other/0", "real/0"]
 
 
-def test_both_lists_of_images_alone_are_reported(tmp_path):
+def test_images_and_masks_without_a_partner_are_reported(tmp_path):
     images = touch(tmp_path / "i", "a.png", "b.png", "c.png")
     masks = touch(tmp_path / "m", "b.png", "d.png")
     found = match_images(images, masks)
@@ -190,7 +190,7 @@ def test_both_lists_of_images_alone_are_reported(tmp_path):
 
 
 @given(seed=st.integers(0, 50), by_function=st.booleans())
-def test_no_group_is_on_two_sides(seed, by_function):
+def test_no_group_is_in_two_subsets(seed, by_function):
     pairs = [Pair(f"seq{n // 7:03d}_{n:05d}", "i", "m") for n in range(700)]
     group_by = (lambda key: key[:6]) if by_function else r"^(seq\d+)_"
     sides = [

@@ -28,7 +28,7 @@ def problems(*folders, **options):
 
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
-def test_a_name_is_the_same_in_every_form_of_unicode(tmp_path, forms):
+def test_names_are_equal_in_every_unicode_form(tmp_path, forms):
     image, mask = (form(one, "Größe/café_") for one in forms)
     for side, name, suffix in (("i", image, form(forms[1], "ä")), ("m", mask, "")):
         path = tmp_path / side / f"{name}{suffix}.png"
@@ -39,7 +39,7 @@ def test_a_name_is_the_same_in_every_form_of_unicode(tmp_path, forms):
     assert Path(pair.mask).exists()
 
 
-def test_the_split_does_not_depend_on_the_form_of_unicode(tmp_path):
+def test_the_split_does_not_depend_on_the_unicode_form(tmp_path):
     keys = []
     for one in ("NFC", "NFD"):
         names = [form(one, f"café{number}.png") for number in range(40)]
@@ -48,7 +48,7 @@ def test_the_split_does_not_depend_on_the_form_of_unicode(tmp_path):
     assert keys[0] == keys[1]
 
 
-def test_two_files_of_one_name_in_two_forms_are_an_error(tmp_path):
+def test_the_same_name_in_two_unicode_forms_is_an_error(tmp_path):
     names = {form(one, "café.png") for one in ("NFC", "NFD")}
     images = touch(tmp_path / "i", *names)
     if len(list(images.iterdir())) < 2:
@@ -72,22 +72,22 @@ def unread(tmp_path):
     return tmp_path / "i", tmp_path / "m"
 
 
-def test_files_of_formats_that_are_not_read_are_counted_and_named(unread):
+def test_files_of_unsupported_formats_are_reported(unread):
     found = {(problem.kind, problem.message) for problem in problems(*unread, n_classes=2)}
     count = "4 files (2 .heic, 1 .jp2, 1 .ppm) among the images, such as '"
-    assert any(kind == "unread_files" and message.startswith(count) for kind, message in found)
+    assert any(kind == "unsupported_files" and message.startswith(count) for kind, message in found)
     count = "2 files (1 .json, 1 .pgm) among the masks, such as '"
-    assert any(kind == "unread_files" and message.startswith(count) for kind, message in found)
-    assert ("mask_alone", "its image 'c.jp2' is of a format that is not read") in found
-    assert ("image_alone", "its mask 'd.json' is of a format that is not read") in found
+    assert any(kind == "unsupported_files" and message.startswith(count) for kind, message in found)
+    assert ("missing_image", "the format of its image 'c.jp2' is not supported") in found
+    assert ("missing_mask", "the format of its mask 'd.json' is not supported") in found
 
 
-def test_a_partner_of_a_format_that_is_not_read_is_named(unread):
+def test_a_partner_of_an_unsupported_format_is_named(unread):
     with pytest.raises(ValueError, match=r"without a mask.*'d\.png'.*'c\.jp2', 'd\.json'.*PNG"):
         find_pairs(*unread)
 
 
-def test_what_is_left_aside_is_logged(unread, caplog):
+def test_ignored_files_are_logged(unread, caplog):
     for side, name in ((0, "d.png"), (1, "c.png")):
         (unread[side] / name).unlink()
     with caplog.at_level(logging.WARNING, "unetv2"):
@@ -97,7 +97,7 @@ def test_what_is_left_aside_is_logged(unread, caplog):
     assert "2 files (1 .json, 1 .pgm)" in caplog.messages[1]
 
 
-def test_a_folder_without_a_format_that_is_read_says_which_there_are(tmp_path):
+def test_a_folder_of_unsupported_formats_is_an_error_that_lists_them(tmp_path):
     images = touch(tmp_path / "i", "a.heic", "b.heic", "c")
     masks = touch(tmp_path / "m", "a.png")
     message = r"`image_dir` .*, but 3 files \(2 .heic, 1 without extension\)"
@@ -105,7 +105,7 @@ def test_a_folder_without_a_format_that_is_read_says_which_there_are(tmp_path):
         find_pairs(images, masks)
 
 
-def test_predicting_a_folder_names_what_is_left_aside(tmp_path, caplog):
+def test_predicting_a_folder_logs_ignored_files(tmp_path, caplog):
     images = touch(tmp_path / "i", "b.jp2")
     save(np.zeros((16, 16, 3), np.uint8), images / "a.png")
     model = unetv2.build_unetv2((16, 16, 3), 2, filters=1, depth=2)
@@ -117,7 +117,7 @@ def test_predicting_a_folder_names_what_is_left_aside(tmp_path, caplog):
 
 @pytest.mark.parametrize("deep", ["masks", "labels/masks"])
 @pytest.mark.parametrize("swapped", [False, True])
-def test_a_folder_within_the_other_is_not_mixed_with_it(tmp_path, deep, swapped):
+def test_a_subfolder_of_the_other_folder_is_listed_separately(tmp_path, deep, swapped):
     outer = touch(tmp_path / "data", "a.png", "b.png")
     touch(outer / "more", "a.png")
     inner = touch(outer / deep, "a.png", "b.png")
@@ -160,7 +160,7 @@ def keys(names):
 
 
 @pytest.mark.parametrize("name", list(SUFFIXES))
-def test_suffixes_that_pair_nearly_all_are_proposed_and_do(tmp_path, name):
+def test_suffixes_that_pair_nearly_all_are_proposed(tmp_path, name):
     folders = write(tmp_path, *SUFFIXES[name])
     proposal = propose(*map(keys, SUFFIXES[name]))
     assert proposal.kind == "suffix"
@@ -173,7 +173,7 @@ def test_suffixes_that_pair_nearly_all_are_proposed_and_do(tmp_path, name):
         for argument, value in options.items():
             assert (f"{argument}={value!r}" in str(error.value)) == bool(value)
     first = problems(*folders)[0]
-    assert first.kind == "no_pair"
+    assert first.kind == "no_pairs"
     assert f"mask_suffix={proposal.masks[0]!r}" in first.message
 
 
@@ -226,7 +226,7 @@ RENAMES = {
 
 
 @pytest.mark.parametrize("name", list(RENAMES))
-def test_other_differences_that_pair_all_are_named_and_do(tmp_path, name):
+def test_other_differences_that_pair_all_are_proposed(tmp_path, name):
     images, masks = RENAMES[name]
     proposal = propose(*map(keys, RENAMES[name]))
     with pytest.raises(ValueError, match="which pairs 20 images") as error:
@@ -257,7 +257,7 @@ def test_other_frames_are_never_proposed_as_partners(images, masks):
     assert propose(keys(map(str, images)), keys(map(str, masks))) is None
 
 
-def test_where_most_have_a_partner_the_names_are_not_to_blame(tmp_path):
+def test_nothing_is_proposed_where_most_have_a_partner(tmp_path):
     folders = write(tmp_path, [*NUMBERS, "a"], [*NUMBERS, "a_mask"])
     assert match_images(*folders).advice == ""
 

@@ -185,7 +185,7 @@ def test_invalid_image_files_raise(tmp_path):
     for name, message in (
         ("text.png", "text.png' must be a readable image"),
         ("floats.npy", "An image's array must be uint8 or uint16. Received: float64"),
-        ("gray.npy", "must have as many channels as `channels` says. Received: channels=3"),
+        ("gray.npy", "must have `channels` channels. Received: channels=3"),
     ):
         with pytest.raises(ValueError, match=message):
             unetv2.predict(MODEL, tmp_path / name)

@@ -38,13 +38,13 @@ FULL = Preprocessing(
     label_map=st.none() | st.dictionaries(st.integers(0, 300), st.integers(-1, 255), max_size=4),
     low=st.floats(-300, -0.01), high=st.floats(0, 300),
 )  # fmt: skip
-def test_json_brings_back_what_it_was(low, high, **values):
+def test_json_round_trips(low, high, **values):
     preprocessing = Preprocessing(**values, value_range=(low, high))
     text = json.dumps(preprocessing.as_dict())
     assert Preprocessing.from_dict(json.loads(text)) == preprocessing
 
 
-def test_what_a_later_version_adds_is_left_out():
+def test_fields_of_a_later_version_are_ignored():
     values = FULL.as_dict() | {"stain": "eosin"}
     values["classes"]["shapes"] = []
     assert Preprocessing.from_dict(values) == FULL
@@ -76,7 +76,7 @@ def test_a_class_table_comes_back_from_the_file_it_describes(tmp_path):
         ({"classes": "carla"}, TypeError, "`classes` must be a ClassTable or None"),
     ],
 )
-def test_nonsense_is_refused(values, error, message):
+def test_invalid_values_are_refused(values, error, message):
     with pytest.raises(error, match=message):
         Preprocessing(**values)
     if values != {"classes": "carla"}:
@@ -92,7 +92,7 @@ NATIVE = {"image_size": None, "channels": 3}
     [None, [1], {}, {"image_size": [4, 4]}, NATIVE | {"classes": "carla"},
      NATIVE | {"classes": {"names": []}}],
 )  # fmt: skip
-def test_a_description_of_something_else_is_refused(values):
+def test_other_dicts_are_refused(values):
     assert Preprocessing.from_dict(NATIVE) == Preprocessing()
     with pytest.raises(ValueError, match="`preprocessing` must be what `Preprocessing.as_dict` re"):
         Preprocessing.from_dict(values)
@@ -102,7 +102,7 @@ def small(**options):
     return unetv2.build_unetv2((16, 24, 3), N_CLASSES, filters=2, depth=1, **options)
 
 
-def test_fit_takes_it_from_the_data_set(write_pairs):
+def test_fit_stores_the_preprocessing_of_the_data_set(write_pairs):
     model = small(ignore_class=255)
     assert model.preprocessing is None
     table = unetv2.ClassTable.numbered(N_CLASSES, ignore_class=255)
@@ -120,7 +120,7 @@ def test_fit_takes_it_from_the_data_set(write_pairs):
     assert model.preprocessing.interpolation == "nearest"
 
 
-def test_what_masks_hold_and_how_files_are_named_is_kept(write_pairs):
+def test_encoding_and_suffixes_are_stored(write_pairs):
     images, masks = write_pairs(n_classes=3)
     for path in list(masks.iterdir()):
         path.rename(masks / f"{path.stem}_label.png")
@@ -178,7 +178,7 @@ def test_the_model_stays_a_functional_one():
     assert "encoder_0" in "\n".join(lines)
 
 
-def test_copies_keep_it():
+def test_copies_keep_the_preprocessing():
     model = small()
     model.preprocessing = FULL
     for copy in (
@@ -203,7 +203,7 @@ def test_an_exported_model_gives_the_same_logits(tmp_path):
 
 
 @pytest.mark.parametrize("make", [small, network, lambda: keras.Sequential(network().layers)])
-def test_train_writes_it_whatever_the_model_is(tmp_path, write_pairs, make):
+def test_train_stores_the_preprocessing_of_any_model(tmp_path, write_pairs, make):
     data = unetv2.make_dataset(
         *write_pairs(size=(40, 40)), n_classes=N_CLASSES, image_size=(16, 24), resize="crop",
         shuffle=False,
@@ -235,7 +235,7 @@ def test_train_on_other_data_keeps_what_the_model_knew(tmp_path):
         ((None, 24, 4), None, "images at their own size, with values divided by 255, in [0, 1]"),
     ],
 )
-def test_what_a_model_does_not_tell_is_assumed_and_said_once(caplog, shape, image_size, text):
+def test_unknown_preprocessing_is_assumed_and_logged_once(caplog, shape, image_size, text):
     image = keras.Input(shape)
     model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
     with caplog.at_level(logging.WARNING, "unetv2"):
@@ -251,12 +251,12 @@ def test_what_a_model_does_not_tell_is_assumed_and_said_once(caplog, shape, imag
     assert not caplog.messages
 
 
-def test_a_model_takes_nothing_else():
+def test_a_model_accepts_only_a_preprocessing():
     with pytest.raises(TypeError, match="`preprocessing` must be a Preprocessing or None. Rec"):
         small().preprocessing = (96, 128)
 
 
-def test_the_table_that_masks_are_drawn_in_is_the_models_or_a_numbered_one():
+def test_masks_are_drawn_with_the_models_table_or_a_numbered_one():
     table = unetv2.ClassTable(("soil", "crop"), ((9, 9, 9), (0, 99, 0)), ignore_class=255)
     known = Preprocessing(classes=table, ignore_class=255)
     assert class_table(known, 2) is table

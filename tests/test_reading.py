@@ -212,11 +212,11 @@ def test_a_mask_of_colors_is_no_mask_of_ids(tmp_path):
 def test_a_jpeg_is_no_mask(tmp_path):
     pair = write_pair(tmp_path, gray((8, 8)), np.zeros((8, 8), np.uint8), mask_name="m/a.jpg")
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
-        with pytest.raises(ValueError, match="Masks must be stored without losses: JPEG .*a.jpg"):
+        with pytest.raises(ValueError, match="Masks must be stored losslessly: JPEG .*a.jpg"):
             read(pair)
 
 
-def test_image_and_mask_must_have_one_size(tmp_path):
+def test_image_and_mask_must_have_the_same_size(tmp_path):
     pair = write_pair(tmp_path, gray((8, 8)), np.zeros((8, 9), np.uint8))
     message = "must have the same height and width. Received: 8x8 in '.*i/a.png' and 8x9 in '.*m/"
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
@@ -225,7 +225,7 @@ def test_image_and_mask_must_have_one_size(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a" * 2])
-def test_a_file_that_is_no_image_is_named(tmp_path, content):
+def test_an_invalid_image_is_named(tmp_path, content):
     pair = write_pair(tmp_path, content, np.zeros((8, 8), np.uint8))
     message = rf"'.*i/a.png' must be a readable image .*Received: {len(content)} bytes"
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):

@@ -19,7 +19,7 @@ SIZES = st.tuples(SIDES, SIDES)
     source=SIZES, size=SIZES, resize=st.sampled_from(RESIZES), channels=st.integers(1, 9),
     interpolation=st.sampled_from(INTERPOLATIONS), dtype=st.sampled_from(["uint8", "uint16"]),
 )  # fmt: skip
-def test_every_way_ends_at_the_size_and_keeps_the_dtype(
+def test_resizing_has_the_requested_size_and_keeps_the_dtype(
     source, size, resize, channels, interpolation, dtype
 ):
     rng = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def test_every_way_ends_at_the_size_and_keeps_the_dtype(
 
 
 @given(value=st.integers(0, 255), source=SIZES, size=SIZES, method=st.sampled_from(INTERPOLATIONS))
-def test_a_plain_image_stays_plain(value, source, size, method):
+def test_a_uniform_image_stays_uniform(value, source, size, method):
     image = np.full((*source, 3), value, np.uint8)
     resized = resize_image(image, Geometry.plan(source, size, "stretch"), method)
     assert (resized == value).all()
@@ -117,7 +117,7 @@ def test_channels_are_resized_each_for_itself(source, size, interpolation):
 
 
 @given(source=SIZES, size=SIZES, resize=st.sampled_from(["pad", "crop"]))
-def test_a_kept_aspect_ratio_is_rounded_to_the_nearest_pixel_and_halves_up(source, size, resize):
+def test_sides_are_rounded_to_the_nearest_pixel_and_halves_up(source, size, resize):
     choose = min if resize == "pad" else max
     ratio = choose(Fraction(want, have) for want, have in zip(size, source, strict=True))
     expected = tuple(max(1, math.floor(side * ratio + Fraction(1, 2))) for side in source)

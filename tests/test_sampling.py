@@ -42,7 +42,7 @@ def test_repeating_goes_through_the_same_epochs_without_end():
     height=st.integers(1, 20), width=st.integers(1, 20), draw=st.integers(0, 999),
     balanced=st.booleans(), data=st.data(),
 )  # fmt: skip
-def test_image_and_mask_are_cut_alike(height, width, draw, balanced, data):
+def test_image_and_mask_have_the_same_crop(height, width, draw, balanced, data):
     size = (data.draw(st.integers(1, height)), data.draw(st.integers(1, width)))
     ids = np.random.default_rng(0).integers(0, 4, (height, width, 1))
     image = np.concatenate([ids, np.arange(height * width).reshape(height, width, 1)], -1)
@@ -54,14 +54,14 @@ def test_image_and_mask_are_cut_alike(height, width, draw, balanced, data):
     np.testing.assert_array_equal(cut_image, again)
 
 
-def test_every_part_may_be_drawn():
+def test_every_crop_is_possible():
     image = np.arange(12).reshape(3, 4, 1)
     options = {"balanced": False, "ignore_class": None}
     parts = [random_crop(image, image, (2, 2), draw=draw, **options)[0] for draw in range(200)]
     assert {int(part[0, 0, 0]) for part in parts} == {0, 1, 2, 4, 5, 6}
 
 
-def test_a_balanced_crop_holds_rare_classes_as_often_as_others():
+def test_balanced_crops_contain_rare_classes_as_often_as_others():
     mask = np.zeros((60, 80, 1), np.uint8)
     mask[30, 50] = 1
     mask[:5] = 255
@@ -76,7 +76,7 @@ def test_a_balanced_crop_holds_rare_classes_as_often_as_others():
     assert share(balanced=False) < 0.05
 
 
-def test_crops_come_from_the_files_own_size_and_change_by_epoch(tmp_path):
+def test_crops_have_the_files_resolution_and_differ_by_epoch(tmp_path):
     rng = np.random.default_rng(0)
     for number, size in enumerate([(20, 30), (40, 25)]):
         save(rng.integers(0, 256, (*size, 3), dtype=np.uint8), tmp_path / f"i/{number}.png")
@@ -128,7 +128,7 @@ def test_broken_pairs_are_skipped_and_logged_once(broken_pairs, caplog):
     assert "0045.png" in messages[1]
 
 
-def test_more_than_a_share_is_not_skipped(broken_pairs):
+def test_more_than_max_skipped_is_an_error(broken_pairs):
     dataset = unetv2.make_dataset(
         *broken_pairs, n_classes=3, image_size=(4, 4), on_error="skip", max_skipped=0.03
     )
@@ -139,7 +139,7 @@ def test_more_than_a_share_is_not_skipped(broken_pairs):
         collect(dataset)
 
 
-def test_sixteen_bits_scale_by_their_range(tmp_path):
+def test_sixteen_bit_images_are_scaled_by_their_range(tmp_path):
     pixels = np.array([[0, 1, 65535], [32768, 257, 300]], np.uint16)
     save(pixels, tmp_path / "i" / "a.png")
     save(np.full((2, 3, 3), 128, np.uint8), tmp_path / "i" / "b.png")
@@ -162,7 +162,7 @@ def test_padding_needs_an_ignore_class(write_pairs):
     assert (masks[:, 2:14] < 3).all()
 
 
-def test_a_table_gives_what_is_left_open(tmp_path):
+def test_a_class_table_provides_defaults(tmp_path):
     table = unetv2.CAMVID
     ids = np.array([[0, 10, 3]])
     colors = unetv2.visualization.colorize(ids, table)
@@ -185,7 +185,7 @@ def images_of_two_sizes(tmp_path):
     return tmp_path / "i", tmp_path / "m"
 
 
-def test_a_image_that_does_not_fit_is_named_at_once_or_skipped(images_of_two_sizes):
+def test_an_image_of_another_size_is_an_error_or_skipped(images_of_two_sizes):
     folders = images_of_two_sizes
     for options, message in (
         ({"crop_size": (16, 16)}, "`crop_size` must fit into every image.*10x24 in '.*2.png'"),
@@ -201,7 +201,7 @@ def test_a_image_that_does_not_fit_is_named_at_once_or_skipped(images_of_two_siz
     assert sorted(mask.shape[1] for _, mask in one_by_one) == [10, 20, 20, 20]
 
 
-def test_options_that_would_change_nothing_are_refused(write_pairs):
+def test_options_without_effect_are_errors(write_pairs):
     folders = write_pairs(2)
     with pytest.raises(ValueError, match="`balanced` must come with a `crop_size`"):
         unetv2.make_dataset(*folders, balanced=True)

@@ -14,7 +14,8 @@ def two_folders_to_a_deployed_model(images: Path, masks: Path, work: Path) -> fl
     if not report.ok:
         raise SystemExit(str(report))
     train = unetv2.make_dataset(images, masks, classes=unetv2.CARLA, subset="train")
-    validation = unetv2.make_dataset(images, masks, classes=unetv2.CARLA, subset="validation")
+    data = unetv2.SegmentationDataset.from_folders(images, masks, classes=unetv2.CARLA)
+    validation = data.batches(subset="validation", batch_size=8)
     recipe: unetv2.recipes.Recipe = unetv2.recipes.get("fast", batch_size=4)
     model = recipe.build((96, 128, 3), 23)
     training: unetv2.Training = unetv2.train(

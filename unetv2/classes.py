@@ -1,36 +1,74 @@
-"""Class tables: what the ids in a mask mean, and how they are drawn."""
+"""Class tables, and the range of class ids."""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from unetv2.arguments import is_integer, require_ignore_class
 from unetv2.checksums import read_json
 from unetv2.text import error_summary
 
+Color = tuple[int, int, int]
+_N_COLORS = 2**24
 # More than the longest table needs.
-_MOST_BYTES = 2**24
+_MAX_FILE_BYTES = 2**24
+_MAX_LISTED = 8
 
 
-def read_class_file(path: Path) -> Any:
-    """Returns what a file says of classes, as ``ClassTable.from_dict`` takes it.
+def require_class_ids(
+    ids: np.ndarray,
+    n_classes: int,
+    ignore_class: int | None,
+    *,
+    source: str,
+    advice: str | Callable[[np.ndarray], str],
+) -> None:
+    """Raises a ValueError unless all ids of a mask are classes or ignored.
 
     Args:
-        path: A ``.json`` or ``.csv`` file in UTF-8, with or without a byte order mark.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is no JSON or CSV, or its columns are others.
+        ids: Integers of any shape.
+        n_classes: int. Ids in ``[0, n_classes)`` are classes.
+        ignore_class: int or None. Another valid id.
+        source: str. What holds the ids, for the message.
+        advice: str. What to do, or a function of the different invalid ids that returns it.
     """
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+    if ids.dtype.kind not in "biu":
+        raise ValueError(
+            f"Masks must hold integer ids. Received: {ids.dtype} in {source}. "
+            "Cast them, as by `tf.cast(mask, tf.int32)`."
+        )
+    # True for nearly all masks, and faster than a comparison with a temporary array.
+    if not ids.size or (ids.max() < n_classes and (ids.dtype.kind != "i" or ids.min() >= 0)):
+        return
+    is_invalid = (ids < 0) | (ids >= n_classes)
+    allowed = f"[0, {n_classes})"
+    if ignore_class is not None:
+        is_invalid &= ids != ignore_class
+        allowed += f" or `ignore_class` ({ignore_class})"
+    if not is_invalid.any():
+        return
+    invalid = np.unique(ids[is_invalid])
+    listed = ", ".join(str(value) for value in invalid[:_MAX_LISTED])
+    listed += ", ..." if len(invalid) > _MAX_LISTED else ""
+    raise ValueError(
+        f"Mask ids must be in {allowed}. Received: {listed} in {int(is_invalid.sum())} of "
+        f"{ids.size} pixels of {source}. {advice if isinstance(advice, str) else advice(invalid)}"
+    )
+
+
+def _read_class_file(path: Path) -> Any:
+    """Reads a ``.json`` or ``.csv`` file, UTF-8 with or without a byte order mark."""
+    if path.stat().st_size > _MAX_FILE_BYTES:
+        raise ValueError(f"it has more than {_MAX_FILE_BYTES} bytes")
     content = path.read_bytes()
     if path.suffix.lower() == ".json":
         return read_json(content)
@@ -41,7 +79,7 @@ def read_class_file(path: Path) -> Any:
         raise ValueError(str(error)) from error
     columns = table.fieldnames or []
     if len(set(columns)) < len(columns) or any(None in row for row in rows):
-        raise ValueError("a column has no name, or another one's")
+        raise ValueError("a column has no name, or the name of another one")
     if not rows:
         raise ValueError("no row")
     return {
@@ -50,19 +88,14 @@ def read_class_file(path: Path) -> Any:
     }
 
 
-def read_label_map(content: Mapping[str, Any]) -> dict[int, Any]:
-    """Returns a label map, whose keys are strings in JSON.
-
-    Raises:
-        TypeError: If it is no object.
-        ValueError: If a key is no integer, or two are the same one.
-    """
+def _read_label_map(content: Mapping[str, Any]) -> dict[int, Any]:
+    """Returns a label map, whose keys are strings in JSON."""
     named = content.get("label_map", {})
     if not isinstance(named, Mapping):
         raise TypeError(f"`label_map` must be an object. Received: {named!r}")
     label_map = {int(key): value for key, value in named.items()}
     if len(label_map) < len(named):
-        raise ValueError(f"`label_map` must name an id once. Received: {', '.join(named)}")
+        raise ValueError(f"`label_map` must contain an id once. Received: {', '.join(named)}")
     if not all(map(is_integer, label_map.values())):
         raise TypeError(f"`label_map` must map ids to ids, integers both. Received: {named!r}")
     return label_map
@@ -73,11 +106,7 @@ Value = TypeVar("Value")
 
 
 class FrozenMapping(Mapping[Key, Value]):
-    """A copy of a mapping that cannot be changed; unlike ``MappingProxyType`` it can be pickled.
-
-    Args:
-        items: A mapping.
-    """
+    """An immutable copy of a mapping, which can be pickled unlike ``MappingProxyType``."""
 
     __slots__ = ("_items",)
 
@@ -101,26 +130,22 @@ class FrozenMapping(Mapping[Key, Value]):
         return repr(self._items)
 
 
-Color = tuple[int, int, int]
-_COLORS = 2**24
-
-
 @dataclass(frozen=True)
 class ClassTable:
     """Names and colors of the classes of a data set.
 
     Args:
-        names: One name for each id, from 0 up.
-        colors: One ``(red, green, blue)`` for each id, integers in [0, 255].
-        ignore_class: int or None. Id of the pixels that have no label.
+        names: A name for each id, from 0 up.
+        colors: A ``(red, green, blue)`` for each id, integers in [0, 255].
+        ignore_class: int or None. Id of unlabeled pixels.
         ignore_color: ``(red, green, blue)`` or None. Their color in masks of colors.
-        label_map: Where the files hold other ids than these, integers to integers: file id -> id
-            here. Empty where they do not.
+        label_map: Maps the ids in the files to those of the table, integers to integers. Empty if
+            the files hold the ids of the table.
 
     Raises:
-        ValueError: If there is not one color for each name, a color is none, or
-            ``ignore_color`` comes without ``ignore_class``.
-        TypeError: If a name is no string, or an id no integer.
+        ValueError: If there is not one color for each name, a color is invalid, or
+            ``ignore_color`` is given without ``ignore_class``.
+        TypeError: If a name is not a string, or an id not an integer.
 
     Example:
         >>> table = unetv2.ClassTable(("background", "cell"), ((0, 0, 0), (255, 0, 0)))
@@ -135,7 +160,7 @@ class ClassTable:
     label_map: Mapping[int, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        """Checks the table."""
+        """Validates the arguments."""
         if len(self.names) != len(self.colors):
             raise ValueError(
                 "`colors` must hold one color for each name. "
@@ -154,37 +179,37 @@ class ClassTable:
         if ignored and self.ignore_class is None:
             raise ValueError(
                 "`ignore_color` must come with an `ignore_class`. "
-                f"Received: ignore_color={self.ignore_color}. Pass the id that it stands for."
+                f"Received: ignore_color={self.ignore_color}. Pass the id of unlabeled pixels."
             )
-        # A copy that cannot be changed: tables are shared.
+        # Immutable, as tables are shared.
         object.__setattr__(self, "label_map", FrozenMapping(self.label_map))
 
     def __len__(self) -> int:
-        """Returns the number of classes, without the ignored one."""
+        """Returns the number of classes; ``ignore_class`` is not counted."""
         return len(self.names)
 
     @classmethod
     def numbered(cls, n_classes: int, ignore_class: int | None = None) -> ClassTable:
-        """Returns a table for classes of which only the number is known.
+        """Returns a table with names and colors for a number of classes.
 
         Args:
-            n_classes: int. How many.
-            ignore_class: int or None. Id of the pixels that have no label.
+            n_classes: int. Number of classes.
+            ignore_class: int or None. Id of unlabeled pixels.
 
         Returns:
-            ClassTable. ``class 0``, ``class 1``, ..., in colors of which those of neighboring ids
-            are far apart; an id has the same color in a table of any length.
+            ClassTable. ``class 0``, ``class 1``, ... with dissimilar colors for neighboring ids;
+            an id has the same color in a table of any length.
 
         Raises:
-            ValueError: If there are more classes than colors of 24 bits.
+            ValueError: If there are more classes than 24-bit colors.
 
         Example:
             >>> unetv2.ClassTable.numbered(2).names
             ('class 0', 'class 1')
         """
-        if n_classes > _COLORS:
+        if n_classes > _N_COLORS:
             raise ValueError(
-                f"`n_classes` must be at most {_COLORS}, the number of colors. "
+                f"`n_classes` must be at most {_N_COLORS}, the number of colors. "
                 f"Received: n_classes={n_classes}."
             )
         # Steps of the golden ratio: neighboring ids get hues far apart.
@@ -196,9 +221,10 @@ class ClassTable:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the table, of types that JSON knows.
+        """Returns the table as a dictionary of JSON types.
 
-        :meth:`from_dict` takes it, and :meth:`from_file` once it is in a ``.json`` file.
+        It is the argument of :meth:`from_dict`, and the content of a ``.json`` file for
+        :meth:`from_file`.
         """
         return {
             "names": list(self.names),
@@ -211,18 +237,18 @@ class ClassTable:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> ClassTable:
-        """Returns the table that :meth:`as_dict` described.
+        """Creates a table from the result of :meth:`as_dict`.
 
         Args:
-            content: Its result; everything but ``names`` and ``colors`` may be left out.
+            content: All entries but ``names`` and ``colors`` are optional.
 
         Returns:
             ClassTable.
 
         Raises:
             KeyError: If names or colors are missing.
-            TypeError: If it holds something else besides, or a value of another type.
-            ValueError: If a value is out of its range.
+            TypeError: If it has an unknown entry, or a value of another type.
+            ValueError: If a value is out of range.
         """
         if not isinstance(content, Mapping) or isinstance(content.get("names"), str):
             raise TypeError("a table must be an object with lists `names` and `colors`")
@@ -233,7 +259,7 @@ class ClassTable:
                 "names": tuple(content["names"]),
                 "colors": tuple(tuple(color) for color in content["colors"]),
                 "ignore_color": None if ignore_color is None else tuple(ignore_color),
-                "label_map": read_label_map(content),
+                "label_map": _read_label_map(content),
             }
         )
 
@@ -242,7 +268,7 @@ class ClassTable:
         """Reads a table from a JSON or CSV file.
 
         A CSV file has the header ``name,red,green,blue`` and a row for each id, from 0 up. A
-        JSON file has ``{"names": [...], "colors": [[r, g, b], ...]}`` and, if wanted,
+        JSON file has ``{"names": [...], "colors": [[r, g, b], ...]}`` and, optionally,
         ``"ignore_class"``, ``"ignore_color"`` and ``"label_map"``.
 
         Args:
@@ -252,8 +278,8 @@ class ClassTable:
             ClassTable.
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If it holds something else.
+            FileNotFoundError: If the file does not exist.
+            ValueError: If its content is invalid.
         """
         path = Path(path)
         if path.suffix.lower() not in (".json", ".csv"):
@@ -261,12 +287,12 @@ class ClassTable:
                 f"A class table must be a .json or .csv file. Received: '{path}'. Convert it."
             )
         try:
-            return cls.from_dict(read_class_file(path))
+            return cls.from_dict(_read_class_file(path))
         except (KeyError, TypeError, ValueError) as error:
-            said = f"{type(error).__name__}: {error_summary(error)}"
             raise ValueError(
                 "A class table must hold `names` and `colors` (JSON) or the columns name, red, "
-                f"green and blue (CSV), in UTF-8. Received: '{path}', wrong by {said}."
+                f"green and blue (CSV), in UTF-8. Received: '{path}' ({type(error).__name__}: "
+                f"{error_summary(error)}). Fix the file."
             ) from error
 
 
@@ -324,7 +350,7 @@ CAMVID = _table(
 """The 11 classes of CamVid."""
 
 # Cordts et al., "The Cityscapes Dataset", CVPR 2016; ids and train ids of cityscapesScripts'
-# labels.py. Files hold the ids 0 to 33; those that do not count in the benchmark are ignored.
+# labels.py. Files hold the ids 0 to 33; those without a train id are ignored.
 _CITYSCAPES_TRAIN_IDS = (
     7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33,
 )  # fmt: skip

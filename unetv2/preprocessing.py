@@ -1,4 +1,4 @@
-"""How images were prepared and masks read in training: a value that travels with the model."""
+"""Preprocessing of a model's images and masks, which is stored with the model."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ _log = logging.getLogger("unetv2")
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How images were prepared for a model in training, and so must be to predict.
+    """Preprocessing of images in training, which prediction repeats.
 
-    It also holds how the masks were read, which :func:`unetv2.evaluate` on two folders goes by
-    unless told otherwise.
+    It also describes the masks: :func:`unetv2.evaluate` reads masks of two folders in the same way
+    unless options are passed.
 
-    A model takes it from the data set of :func:`unetv2.make_dataset` that it is fitted to, and
-    keeps it as ``model.preprocessing``, in its ``.keras`` file too. Set it yourself where the
-    images came from elsewhere.
+    A model gets it from the data set of :func:`unetv2.make_dataset` that it is fitted to, as
+    ``model.preprocessing``, and stores it in its ``.keras`` file. Set it yourself if the images
+    come from elsewhere.
 
     Args:
-        image_size: ``(height, width)`` that whole images were resized to. None: they kept
-            their own, native scale.
+        image_size: ``(height, width)`` to which whole images were resized. None: their own size.
         resize: ``"stretch"``, ``"pad"`` or ``"crop"``; see :func:`unetv2.make_dataset`.
         interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
             ``"lanczos3"``.
         channels: int, at least 1. Channels of the images.
-        crop_size: ``(height, width)`` of the parts that the model saw, or None for whole
-            images. Larger images are then predicted in windows of that size.
-        value_range: Two numbers: what the darkest and the brightest value that an image can
-            hold became. ``make_dataset`` makes them 0 and 1.
-        ignore_class: int or None. Id of pixels without a label.
-        classes: ClassTable or None. Names and colors of the ids.
-        encoding: str. What the mask files hold: ``"ids"``, ``"colors"`` of ``classes``,
-            ``"binary"`` or ``"max_channel"``; see :func:`unetv2.make_dataset`, as for those that
-            follow.
-        label_map: Mapping of ids in the files to ids, kept as pairs; None for that of ``classes``.
-        image_suffix: str. What the images' names end with, before the extension.
-        mask_suffix: str. What the masks' names end with.
+        crop_size: ``(height, width)`` of the crops in training, or None for whole images. Larger
+            images are predicted in windows of that size.
+        value_range: Two numbers, to which the smallest and the largest possible pixel value were
+            mapped. ``make_dataset`` maps them to 0 and 1.
+        ignore_class: int or None. Id of unlabeled pixels.
+        classes: ClassTable or None. Names and colors of the classes.
+        encoding: str. Encoding of the masks: ``"ids"``, ``"colors"`` of ``classes``,
+            ``"binary"`` or ``"max_channel"``; see :func:`unetv2.make_dataset` for this and the
+            following.
+        label_map: Mapping of ids in the files to class ids, stored as pairs; None for that of
+            ``classes``.
+        image_suffix: str. Suffix of image names, before the extension.
+        mask_suffix: str. Suffix of mask names.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -99,7 +99,7 @@ class Preprocessing:
                 "`classes` must be a ClassTable or None. "
                 f"Received: classes={self.classes!r}. Make one by `unetv2.ClassTable(...)`."
             )
-        # Which encodings there are is known further up, where masks are read.
+        # The encodings themselves are defined further up, where masks are read.
         for name in ("encoding", "image_suffix", "mask_suffix"):
             value = getattr(self, name)
             if not isinstance(value, str):
@@ -113,15 +113,15 @@ class Preprocessing:
         *,
         value_range: tuple[float, float] = (0.0, 1.0),
     ) -> Preprocessing:
-        """Returns what is most likely for a model of which only the input is known.
+        """Returns the most probable preprocessing for an input shape.
 
         Args:
             input_shape: ``(batch, height, width, channels)``.
-            value_range: Two numbers, as of the class.
+            value_range: Two numbers, as for the class.
 
         Returns:
-            Preprocessing. Whole images stretched to a fixed height and width, as
-            ``make_dataset`` does; native scale where one of them is open.
+            Preprocessing. Whole images stretched to height and width, as by ``make_dataset``; their
+            own size if one of the two is None.
         """
         _, height, width, channels = input_shape
         image_size = None if height is None or width is None else (height, width)
@@ -133,28 +133,27 @@ class Preprocessing:
 
     @property
     def input_size(self) -> tuple[int, int] | None:
-        """``(height, width)`` of what the model was fed with, or None for any."""
+        """``(height, width)`` of the model's input in training, or None for any."""
         return self.crop_size or self.image_size
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the values, of types that JSON knows."""
+        """Returns the values, of JSON types."""
         values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
         return values | {"classes": None if self.classes is None else self.classes.as_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
-        """Returns what :meth:`as_dict` described.
+        """Creates an instance from the result of :meth:`as_dict`.
 
         Args:
-            values: Its result. Names that are unknown, as of a later version, are left out;
-                those that are missing have their defaults, but ``image_size`` and ``channels``
-                must be there.
+            values: The result. Unknown names, as of a later version, are ignored; missing ones
+                have their defaults, but ``image_size`` and ``channels`` are required.
 
         Returns:
             Preprocessing.
 
         Raises:
-            ValueError: If it describes something else.
+            ValueError: If the values are not valid.
         """
         try:
             known = {
@@ -230,14 +229,14 @@ def _fits(spec: Any, preprocessing: Preprocessing) -> bool:
 
 
 def class_table(known: Preprocessing | None, n_classes: int) -> ClassTable:
-    """Returns the table in whose colors masks of a model are drawn, wherever they are.
+    """Returns the class table with which a model's masks are drawn.
 
     Args:
-        known: How its images were prepared, or None.
-        n_classes: int. The model's.
+        known: Preprocessing of the model, or None.
+        n_classes: int. Number of classes of the model.
 
     Returns:
-        ClassTable. The model's own, or a numbered one where it has none of so many classes.
+        ClassTable. The model's own, or a numbered one if it has none with this number of classes.
     """
     if known is not None and known.classes is not None and len(known.classes) == n_classes:
         return known.classes
@@ -269,7 +268,7 @@ def _require_pairs(label_map: Any) -> tuple[tuple[int, int], ...] | None:
         ids = tuple((old, new) for old, new in pairs)
     except (TypeError, ValueError):
         ids = ((None, None),)
-    if any(isinstance(one, bool) or not isinstance(one, Integral) for pair in ids for one in pair):
+    if any(isinstance(id_, bool) or not isinstance(id_, Integral) for pair in ids for id_ in pair):
         raise TypeError(
             "`label_map` must map ids to ids, integers both, or be None. "
             f"Received: label_map={label_map!r}. Pass such as {{7: 0}}."
@@ -278,8 +277,8 @@ def _require_pairs(label_map: Any) -> tuple[tuple[int, int], ...] | None:
 
 
 def _plain(value: Any) -> Any:
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _hashable(value: Any) -> Any:
-    return tuple(_hashable(one) for one in value) if isinstance(value, list) else value
+    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value

@@ -270,7 +270,7 @@ class SegmentationDataset:
         )
         return validate(
             source.matching,
-            source.settled_labels,
+            source.labels_with_format,
             subsets,
             folders=(source.image_dir, source.mask_dir),
             channels=self.preprocessing.channels,
@@ -485,13 +485,16 @@ def make_dataset(
 ) -> tf.data.Dataset:
     """Makes batches of images and masks from two folders.
 
-    Image and mask belong together by path and name without extension. Masks hold class ids: as
-    gray values, as indices of a palette of colors, or in red alone, as in CARLA's files, all
-    masks of the folder in one of these ways; or, by ``encoding``, colors or black and white.
-    Ids are never interpolated.
+    It is ``SegmentationDataset.from_folders(...).batches(...)``, see
+    :class:`unetv2.SegmentationDataset`.
 
-    The headers of the first 10,000 pairs and all of the first 32 pairs are checked here;
-    everything else when it is read, in the first epoch. An error then is a
+    An image and its mask have the same path and name, apart from the extension. All masks of the
+    folder hold class ids in the same way: as gray values, as indices of a color palette, or in red
+    alone, as in CARLA's files; or, by ``encoding``, colors or black and white. Ids are never
+    interpolated.
+
+    The headers of the first 10,000 pairs are checked, and the first 32 pairs are read. All others
+    are checked when they are read, in the first epoch: then an error is a
     ``tf.errors.InvalidArgumentError`` with the same text.
 
     Args:
@@ -500,51 +503,52 @@ def make_dataset(
             ``(height, width)``.
         mask_dir: Folder of the masks, in a lossless format or as ``.npy``: integers or bool
             ``(height, width)`` or ``(height, width, 1)``, colors uint8 ``(height, width, 3)``.
-        n_classes: int, 2 to 65,536, or None. Number of classes; another id in a mask is an error.
-            None takes the number of ``classes``, 2 for ``encoding="binary"``, or any id.
-        ignore_class: int or None. Id of pixels that have no label, allowed besides. None takes
-            that of ``classes``.
-        classes: ClassTable or None. Gives what the three arguments around it leave open.
-        encoding: ``"ids"``, which refuses colors; ``"colors"`` of ``classes``, exactly;
-            ``"binary"``, 0 and 255; ``"max_channel"``, the largest of red, green and blue, so
-            that different colors may give one id.
-        label_map: Other ids for those in the files, integers to integers; what it does not list
-            stays, but must not be one that others are mapped to. None takes that of ``classes``.
-        image_size: ``(height, width)`` to which both are resized. None keeps every image's
-            own; they must then be of one size, or ``crop_size`` or ``batch_size=1`` be given.
-        resize: ``"stretch"``; ``"pad"``, keeping the aspect ratio, padded with black and
-            ``ignore_class``; ``"crop"``, keeping it, cropped around the middle.
-        interpolation: For images. ``"area"``: along a side that shrinks the mean over an output
-            pixel's area, along one that grows bilinear; or ``"nearest"``, ``"bilinear"``,
-            ``"bicubic"`` or ``"lanczos3"``. The reference has ``"nearest"``.
+        n_classes: int, 2 to 65,536, or None. Number of classes; other ids in a mask are errors.
+            None takes the number of ``classes``, 2 for ``encoding="binary"``, or allows any id.
+        ignore_class: int or None. Id of unlabeled pixels, which is allowed too. None takes that of
+            ``classes``.
+        classes: ClassTable or None. Names and colors; the default of ``n_classes``,
+            ``ignore_class`` and ``label_map``.
+        encoding: ``"ids"``, for which colors are errors; ``"colors"`` of ``classes``, exactly;
+            ``"binary"``, 0 and 255; ``"max_channel"``, the maximum of red, green and blue, so
+            that different colors may have the same id.
+        label_map: Mapping of ids in the files to class ids. Other ids stay unchanged, and must not
+            be the target of a mapped one. None takes that of ``classes``.
+        image_size: ``(height, width)`` to which both are resized. None keeps the size of each
+            image; then all must have the same, or pass ``crop_size`` or ``batch_size=1``.
+        resize: ``"stretch"``; ``"pad"``, which keeps the aspect ratio and pads with black and
+            ``ignore_class``; ``"crop"``, which keeps it and crops around the center.
+        interpolation: Interpolation of images. ``"area"``: the mean over an output pixel's area
+            along a side that shrinks, bilinear along one that grows; or ``"nearest"``,
+            ``"bilinear"``, ``"bicubic"`` or ``"lanczos3"``. The reference has ``"nearest"``.
         channels: int, at least 1. Channels of the images. Image files are converted: 1 gray, 2
-            with alpha, 3 RGB, 4 with alpha. Arrays must have exactly as many, any number.
-        crop_size: ``(height, width)`` or None. A random part of that size, another in each
-            epoch, after resizing. Images must be as large; it must fit into ``image_size``.
-        balanced: bool. Whether that part is drawn to hold a class drawn first, each of the
-            image's classes with the same chance.
+            gray with alpha, 3 RGB, 4 RGB with alpha. Arrays must have this number of channels.
+        crop_size: ``(height, width)`` or None. Size of random crops after resizing, different ones
+            in each epoch. It must fit into ``image_size`` and every image.
+        balanced: bool. Whether a crop must contain a class that is drawn first, with the same
+            probability for each class of the image.
         augmentation: ``"light"``, ``"driving"``, an
-            :class:`~unetv2.augmentation.Augmentation`, or None. A name's saturation is left
-            out unless there are 3 channels; an augmentation with one is then an error.
+            :class:`~unetv2.augmentation.Augmentation`, or None. Unless there are 3 channels, the
+            saturation of a name is disabled, and an augmentation with one is an error.
         batch_size: int, at least 1. Pairs in a batch; the last one of an epoch may be smaller.
         subset: ``"train"``, ``"validation"`` or ``"test"``; None takes all pairs.
-        split: Shares of the three subsets, the sum 1. A pair's subset follows from its name and
-            ``seed`` alone.
-        group_by: str, function or None. Keeps what belongs together in one subset: a regular
-            expression whose first group names it, or a function from the name to it.
-        shuffle: bool or None. Whether every epoch has another order; None shuffles all but
+        split: Fractions of the three subsets, with the sum 1. A pair's subset follows from its
+            name and ``seed`` alone.
+        group_by: str, function or None. Group of a pair, which is never split over subsets: a
+            regular expression whose first group is the key, or a function of the name.
+        shuffle: bool or None. Whether each epoch has a random order; None shuffles all subsets but
             ``"validation"`` and ``"test"``.
-        repeat: bool. Whether one iteration goes on for ever, epoch after epoch.
+        repeat: bool. Whether one iteration never ends, epoch after epoch.
         seed: int, at least 0. Seed of the split, the order, the crops and the augmentation.
-        cache: ``"memory"`` keeps the prepared images, 4 bytes a pixel of RGB; a folder
-            keeps them for later runs too; None reads the files again in every epoch.
-        image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
-        mask_suffix: str. What masks' names end with, such as ``"_gtFine_labelIds"``.
-        on_error: ``"raise"``, or ``"skip"`` to go on without pairs that cannot be used, each
+        cache: ``"memory"`` keeps the prepared images, 4 bytes per RGB pixel; a folder keeps them
+            for later runs too; None reads the files in every epoch.
+        image_suffix: str. Suffix of image names, such as ``"_leftImg8bit"``.
+        mask_suffix: str. Suffix of mask names, such as ``"_gtFine_labelIds"``.
+        on_error: ``"raise"``, or ``"skip"`` to continue without pairs that are not valid, each
             logged once by the logger ``unetv2``. Their batches are smaller, and ``len`` of the
             data set is unknown.
-        max_skipped: float in [0, 1). Share of pairs that may be skipped.
-        max_pixels: int, at least 1. Images of more pixels are refused from their header.
+        max_skipped: float in [0, 1). Fraction of pairs that may be skipped.
+        max_pixels: int, at least 1. Images with more pixels are refused by their header.
 
     Returns:
         tf.data.Dataset of ``(image, mask)``: float32 ``(batch, height, width, channels)`` in
@@ -552,9 +556,9 @@ def make_dataset(
 
     Raises:
         FileNotFoundError: If a folder does not exist.
-        NotADirectoryError: If it is a file.
-        ValueError: If images have no partner, are none, differ in size from their
-            partner, or hold no labels; or an argument is out of its range.
+        NotADirectoryError: If a folder is a file.
+        ValueError: If an image or a mask has no partner or is not valid, their sizes differ, or an
+            argument is out of its range.
         TypeError: If an argument is of the wrong type.
         OSError: If a folder cannot be read, or ``cache`` cannot be written.
 
@@ -619,44 +623,45 @@ def check_dataset(
     output: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> DatasetReport:
-    """Reads every pair of two folders and reports all that is wrong with them.
+    """Validates all images and masks of two folders and reports every problem.
 
-    :func:`unetv2.make_dataset` stops at the first error; this goes through everything, broken
-    files too, and also finds what is no error but spoils a training: images that lie in two
-    subsets, masks that were smoothed, classes that never occur. Nothing but counts and hashes
-    is kept of an image.
+    :func:`unetv2.make_dataset` stops at the first error. This function continues after errors, and
+    also reports problems that raise no error but impair training or its scores: images in two
+    subsets, smoothed masks, classes that never occur. Only counts and hashes of images are kept in
+    memory.
 
     Args:
-        image_dir: Folder of the images, images or ``.npy`` arrays, as in
+        image_dir: Folder of the images, image files or ``.npy`` arrays, as for
             :func:`unetv2.make_dataset`.
-        mask_dir: Folder of the masks, likewise.
-        n_classes: int, 2 to 65,536, or None. Number of classes; other ids are errors. None takes
-            the number of ``classes``, or any id.
-        ignore_class: int or None. Id of pixels without a label. None takes that of ``classes``.
+        mask_dir: Folder of the masks.
+        n_classes: int, 2 to 65,536, or None. Number of classes; other ids are errors. None uses
+            the number of ``classes``, or allows any id.
+        ignore_class: int or None. Id of unlabeled pixels. None uses that of ``classes``.
         classes: ClassTable or None. Names and colors.
-        encoding: ``"ids"``, ``"colors"``, ``"binary"`` or ``"max_channel"``, as in
+        encoding: ``"ids"``, ``"colors"``, ``"binary"`` or ``"max_channel"``, as for
             :func:`unetv2.make_dataset`.
-        label_map: Other ids for those in the files. None takes that of ``classes``.
+        label_map: Maps ids in the files to class ids. None uses that of ``classes``.
         channels: int, at least 1. Channels of the images: 1 to 4 for image files, which are
             converted; any number for arrays, which must have exactly as many.
-        image_suffix: str. What images' names end with, such as ``"_leftImg8bit"``.
-        mask_suffix: str. What masks' names end with.
-        split: Shares of train, validation and test, the sum 1, to find images that lie in two.
-        group_by: str, function or None. What belongs together, as in
+        image_suffix: str. Suffix of the images' names, such as ``"_leftImg8bit"``.
+        mask_suffix: str. Suffix of the masks' names.
+        split: Fractions of train, validation and test, with the sum 1, to find images that are in
+            two subsets.
+        group_by: str, function or None. Groups that stay in one subset, as for
             :func:`unetv2.make_dataset`.
         seed: int, at least 0. Seed of the split.
-        max_pixels: int, at least 1. Images of more pixels are not decoded.
+        max_pixels: int, at least 1. Images with more pixels are not decoded.
         output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
-        progress: bool. Whether stderr shows how far it is.
+        progress: bool. Whether to report progress on stderr.
 
     Returns:
         DatasetReport.
 
     Raises:
         FileNotFoundError: If a folder does not exist.
-        NotADirectoryError: If it is a file.
-        ValueError: If a folder holds no image or two of one name, or an argument is out of
-            its range.
+        NotADirectoryError: If a folder is a file.
+        ValueError: If a folder holds no image or two images of the same name, or an argument is
+            out of range.
         TypeError: If an argument is of the wrong type.
         OSError: If ``output`` cannot be written.
 
@@ -669,8 +674,8 @@ def check_dataset(
 
     References:
         - Eigen & Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common
-          Multi-Scale Convolutional Architecture", ICCV 2015: a class's weight is the median of
-          all frequencies over its own, the share it has of the images in which it occurs.
+          Multi-Scale Convolutional Architecture", ICCV 2015: the weight of a class is the median of
+          all frequencies divided by its own, its fraction of the pixels of the images with it.
     """
     data = SegmentationDataset.from_folders(
         image_dir,
@@ -701,24 +706,23 @@ def split_pairs(
 ) -> list[Pair]:
     """Returns the pairs of a subset.
 
-    A pair's subset follows from its key and the seed alone, by a hash: it does not depend
-    on the order of the files nor on what else lies beside them, and adding files moves none.
-    Shares are therefore met on average, not to the file.
+    A pair's subset follows from a hash of its key and the seed: it does not depend on other files,
+    and adding files moves none. Fractions therefore hold on average, not exactly.
 
     Args:
         pairs: All pairs of the data set.
         subset: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs.
-        split: Shares of train, validation and test; their sum is 1.
-        seed: int. Another seed, another split.
-        group_by: Keeps what belongs together, as the frames of a sequence, in one subset: a
-            regular expression searched in the key, whose first group (or whole match) names
-            the group; or a function from the key to the group's name.
+        split: Fractions of train, validation and test, with the sum 1.
+        seed: int. Seed of the hash.
+        group_by: Keeps a group, such as the frames of a video, in one subset: a regular expression
+            that is searched in the key and whose first group (or whole match) is the group's name,
+            or a function from key to name.
 
     Returns:
         list of Pair, in the order of ``pairs``.
 
     Raises:
-        ValueError: If ``subset``, ``split`` or ``group_by`` is wrong, or the subset is empty.
+        ValueError: If ``subset``, ``split`` or ``group_by`` is not valid, or the subset is empty.
     """
     require_choice("subset", subset, (*SUBSETS, None))
     pairs = list(pairs)
@@ -783,7 +787,7 @@ def _group_function(group_by: GroupBy | None) -> Callable[[str], str]:
 
 
 def _hash_position(key: str, seed: int) -> float:
-    """Returns a number in [0, 1) that follows from key and seed, the same on every machine."""
+    """Maps key and seed to a number in [0, 1), the same on every machine."""
     salt = seed.to_bytes(blake2b.SALT_SIZE, "little")
     digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8, salt=salt).digest()
     return int.from_bytes(digest, "little") / 2**64

@@ -1,143 +1,51 @@
-"""What a mask's numbers mean: ids, colors of a table, or black and white."""
+"""How the values stored in masks become class ids, and advice on ids that are not classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 
 import numpy as np
 
 from unetv2.arguments import require_choice, require_ignore_class, require_n_classes
-from unetv2.classes import ClassTable, Color
-from unetv2.data.advice import advice_for
-from unetv2.data.io.open import ArrayFile, open_file
-from unetv2.data.io.pillow import ImageFile
-from unetv2.data.io.pixels import MaskError, for_callers
-from unetv2.data.notation import (
-    Notation,
-    Stored,
+from unetv2.classes import ClassTable, Color, require_class_ids
+from unetv2.data.io.base import MaskError, mask_errors_as_value_errors
+from unetv2.data.io.open import ImageFile, open_file
+from unetv2.data.mask_format import (
+    DARK,
+    MaskFormat,
+    StoredMask,
     binary_ids,
-    is_gray,
+    find_mask_format,
     max_channel,
-    notation_of,
-    palette_notation,
+    palette_format,
     read_ids,
-    stored_in,
 )
 from unetv2.text import counted
 
-_SHOWN = 8
-
-
-def ids_of_colors(path: str, colors: np.ndarray, known: Mapping[Color, int]) -> np.ndarray:
-    """Returns the ids of the colors in a mask.
-
-    Args:
-        path: str. The file, for messages.
-        colors: uint8 ``(height, width, 3)``.
-        known: The id of each color.
-
-    Returns:
-        np.ndarray. Integers ``(height, width)``.
-
-    Raises:
-        MaskError: If a color is not known.
-    """
-    codes = _codes(colors)
-    keys = _codes(np.array(list(known), np.uint8))
-    order = np.argsort(keys)
-    place = np.clip(np.searchsorted(keys[order], codes), 0, len(keys) - 1)
-    foreign = keys[order][place] != codes
-    if foreign.any():
-        _raise_foreign_colors(path, colors, foreign)
-    return np.array(list(known.values()))[order][place]
-
-
-def _codes(colors: np.ndarray) -> np.ndarray:
-    red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
-    return (red << 16) | (green << 8) | blue
-
-
-def _raise_foreign_colors(path: str, colors: np.ndarray, foreign: np.ndarray) -> None:
-    found, counts = np.unique(colors[foreign], axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_SHOWN]
-    shown = ", ".join(
-        f"{tuple(found[place].tolist())} in {counted(int(counts[place]), 'pixel')}"
-        for place in order
-    )
-    shown += ", ..." if len(found) > _SHOWN else ""
-    raise MaskError(
-        "foreign_colors",
-        f"A mask's colors must be those of `classes`. Received: {shown} of {foreign.size} in "
-        f"'{path}'. Add them to the table, or make the mask again if they are mixtures at edges.",
-        "colors outside the table",
-        foreign,
-    )
-
-
-def remapped_ids(
-    path: str, ids: np.ndarray, label_map: Mapping[int, int], classes: ClassTable | None
-) -> np.ndarray:
-    """Returns other ids for those in a file.
-
-    Args:
-        path: str. The file, for messages.
-        ids: Integers.
-        label_map: The other ids; what it does not list stays.
-        classes: ClassTable or None. The table, which may have a map of its own.
-
-    Returns:
-        np.ndarray. Integers of the same shape.
-
-    Raises:
-        MaskError: If an id that stays is one that others are mapped to.
-    """
-    if not label_map:
-        return ids
-    remapped = ids.astype(np.int32)
-    for old, new in label_map.items():
-        remapped[ids == old] = new
-    for target in sorted(set(label_map.values()) - label_map.keys()):
-        where = ids == target
-        if where.any():
-            _raise_collision(path, target, where, classes is None or classes.label_map != label_map)
-    return remapped
-
-
-def _raise_collision(path: str, target: int, where: np.ndarray, own: bool) -> None:
-    advice = f"Add {target}: {target} to `label_map` if it means the same, or map it to another id."
-    if not own:
-        # Such as Cityscapes' _labelTrainIds, read with the table for _labelIds.
-        advice = (
-            "If masks hold the ids of `classes` already, pass label_map={0: 0}, which maps nothing."
-        )
-    raise MaskError(
-        "label_map_collision",
-        "An id that `label_map` maps others to must be in it as well, where masks hold it. "
-        f"Received: {target} in {counted(int(where.sum()), 'pixel')} of '{path}'. {advice}",
-        f"id {target}, which `label_map` maps others to, is not in it",
-        where,
-    )
-
-
 ENCODINGS = ("ids", "colors", "binary", "max_channel")
+
+_MAX_LISTED = 8
+# Ids of unlabeled pixels in common data sets.
+_MARKERS = (255, 65_535)
+_WHITE = ({255}, {65_535})
+_MIN_INSTANCE_ID = 1_000
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Turns what a mask file holds into class ids.
+    """Reads class ids from mask files.
 
     Args:
-        encoding: ``"ids"``, as gray, in one channel, or as indices of a palette; ``"colors"`` of
-            the table; ``"binary"``, 0 and 255 (or 0 and 1); ``"max_channel"``, the largest of
-            red, green and blue, whatever the color.
-        n_classes: int or None. Ids from here on are an error; None takes any.
-        ignore_class: int or None. An id allowed besides.
-        label_map: Other ids for those in the file; what it does not list stays.
+        encoding: ``"ids"``, stored as gray, in one channel, or as indices of a palette;
+            ``"colors"`` of the table; ``"binary"``, 0 and 255 (or 0 and 1); ``"max_channel"``, the
+            largest of red, green and blue.
+        n_classes: int or None. Ids from ``n_classes`` on are an error; None allows any.
+        ignore_class: int or None. Another valid id, of unlabeled pixels.
+        label_map: Maps ids in the files to class ids; ids that it does not list stay.
         classes: ClassTable or None. The table of the colors.
-        notation: Notation or None. How the masks of the set store ids; None takes each mask by
-            itself.
+        mask_format: MaskFormat or None. How all masks store ids; None reads each mask by itself.
     """
 
     encoding: str = "ids"
@@ -145,20 +53,20 @@ class Labels:
     ignore_class: int | None = None
     label_map: Mapping[int, int] = field(default_factory=dict)
     classes: ClassTable | None = None
-    notation: Notation | None = None
+    mask_format: MaskFormat | None = None
 
     def __post_init__(self) -> None:
-        """Checks what depends on each other."""
+        """Validates the arguments."""
         require_choice("encoding", self.encoding, ENCODINGS)
-        if self.encoding == "colors" and self.classes is None:
-            raise ValueError(
-                "`classes` must be a class table where masks hold colors. "
-                "Received: encoding='colors' and classes=None. Pass one: built in, or read from "
-                "a .csv file with the columns name, red, green and blue."
-            )
+        if self.encoding == "colors":
+            if self.classes is None:
+                raise ValueError(
+                    "`classes` must be a class table where masks hold colors. "
+                    "Received: encoding='colors' and classes=None. Pass one: built in, or read "
+                    "from a .csv file with the columns name, red, green and blue."
+                )
+            _require_unique_colors(self.classes)
         require_ignore_class(self.ignore_class)
-        if self.encoding == "colors" and self.classes is not None:
-            _require_unique(self.classes)
         for pair in self.label_map.items():
             if not all(isinstance(number, Integral) for number in pair):
                 raise TypeError(
@@ -168,45 +76,40 @@ class Labels:
 
     @property
     def color_ids(self) -> dict[Color, int]:
-        """The id of each color of the table, and of the one that is ignored."""
+        """The id of each color of the table, including the ignored one."""
         if self.classes is None:
             return {}
-        known = dict(zip(self.classes.colors, range(len(self.classes)), strict=True))
+        ids = dict(zip(self.classes.colors, range(len(self.classes)), strict=True))
         if self.classes.ignore_color is not None and self.ignore_class is not None:
-            known[self.classes.ignore_color] = self.ignore_class
-        return known
+            ids[self.classes.ignore_color] = self.ignore_class
+        return ids
 
     @property
     def table(self) -> ClassTable | None:
-        """The table of the ids in the files, which a map makes others of."""
+        """The table of the ids in the files; unknown where ``label_map`` changes them."""
         return None if self.label_map else self.classes
 
-    def settled(self, paths: Sequence[str], max_pixels: int) -> Labels:
-        """Returns the same labels, with the notation of a set of masks.
+    def with_format_of(self, paths: Sequence[str], max_pixels: int) -> Labels:
+        """Returns the labels with ``mask_format`` set to that of a set of masks.
 
         Args:
-            paths: The masks of the set.
-            max_pixels: int. Larger images are passed over.
+            paths: All masks of the set.
+            max_pixels: int. Larger images are skipped.
 
         Returns:
-            Labels. For other encodings than ``"ids"`` they stay as they are.
+            Labels. The same ones for encodings other than ``"ids"``.
         """
         if self.encoding != "ids":
             return self
-        return replace(self, notation=notation_of(paths, self.table, max_pixels))
+        return replace(self, mask_format=find_mask_format(paths, self.table, max_pixels))
 
-    def require_notation(self, path: str, file: ImageFile | ArrayFile) -> None:
-        """Raises a ValueError if a mask's palette, as its header has it, is not that of the set.
-
-        Args:
-            path: str. The file, for messages.
-            file: What :func:`unetv2.data.io.open.open_file` opens.
-        """
-        if self.encoding == "ids" and self.notation is not None:
-            found = palette_notation(path, file.palette(), self.table)
+    def require_palette(self, path: str, file: ImageFile) -> None:
+        """Raises a ValueError if a mask's palette is not that of the set, without decoding it."""
+        if self.encoding == "ids" and self.mask_format is not None:
+            found = palette_format(path, file.palette(), self.table)
             if found is not None:
-                with for_callers():
-                    self.notation.require(found)
+                with mask_errors_as_value_errors():
+                    self.mask_format.require(found)
 
     def read(self, path: str, max_pixels: int) -> np.ndarray:
         """Reads a mask file.
@@ -216,89 +119,99 @@ class Labels:
             max_pixels: int. Larger images are refused.
 
         Returns:
-            np.ndarray. Class ids, ``(height, width)``, the smallest of uint8, uint16 and
-            int32 that holds them.
+            np.ndarray. Class ids, ``(height, width)``, the smallest of uint8, uint16 and int32
+            that holds them.
 
         Raises:
-            ValueError: If it is no image, or holds something else than labels.
+            ValueError: If it is not an image, or does not hold class ids.
         """
-        with for_callers():
+        with mask_errors_as_value_errors():
             with open_file(path, max_pixels) as file:
-                stored = self.stored(file)
+                stored = self.decode(file)
             if self.encoding == "colors":
-                ids = ids_of_colors(path, stored.values, self.color_ids)
+                ids = _ids_of_colors(path, stored.values, self.color_ids)
             else:
-                ids = self.meaning(path, stored)
-        self._require_in_range(path, ids, stored)
-        return _smallest(ids)
+                ids = self.to_ids(path, stored)
+        if self.n_classes is not None:
+            require_class_ids(
+                ids,
+                self.n_classes,
+                self.ignore_class,
+                source=f"'{path}'",
+                advice=lambda invalid: advice_for(
+                    invalid.tolist(),
+                    np.unique(ids).tolist(),
+                    self.n_classes or 0,
+                    gray=stored.is_gray,
+                    ignored=self.ignore_class,
+                ),
+            )
+        return _smallest_dtype(ids)
 
-    def meaning(self, path: str, stored: Stored) -> np.ndarray:
-        """Returns the ids that stored numbers mean, whether in range or not.
+    def decode(self, file: ImageFile) -> StoredMask:
+        """Decodes a mask; its values are not interpreted.
+
+        Returns:
+            StoredMask. With colors where ``encoding`` is ``"colors"``, also those of a palette.
+
+        Raises:
+            ValueError: If the file cannot be a mask.
+        """
+        if self.encoding == "colors":
+            return StoredMask(file.colors(), np.zeros((0, 3), np.uint8), 8)
+        return StoredMask.read(file)
+
+    def to_ids(self, path: str, stored: StoredMask) -> np.ndarray:
+        """Returns the ids of stored values, in range or not; not for ``encoding="colors"``.
 
         Args:
             path: str. The file, for messages.
-            stored: What it holds, or each different value of it once.
+            stored: Its content, or each different value of it once.
 
         Returns:
             np.ndarray. Integers ``(height, width)``.
 
         Raises:
-            MaskError: If they mean none.
+            MaskError: If the values are not ids.
         """
         if self.encoding == "binary":
             return binary_ids(path, stored)
         if self.encoding == "max_channel":
             ids = max_channel(path, stored)
         else:
-            ids, notation = read_ids(path, stored, self.table)
-            if notation is not None and self.notation is not None:
-                self.notation.require(notation)
-        return remapped_ids(path, ids, self.label_map, self.classes)
+            ids, mask_format = read_ids(path, stored, self.table)
+            if mask_format is not None and self.mask_format is not None:
+                self.mask_format.require(mask_format)
+        return self._apply_label_map(path, ids)
 
-    def stored(self, file: ImageFile | ArrayFile) -> Stored:
-        """Decodes a mask without asking what its numbers mean.
-
-        Args:
-            file: What :func:`unetv2.data.io.open.open_file` opens.
-
-        Returns:
-            Stored. Colors where masks hold colors, also of a palette.
-
-        Raises:
-            ValueError: If it is no mask.
-        """
-        if self.encoding == "colors":
-            return Stored(file.colors(), np.zeros((0, 3), np.uint8), 8)
-        return stored_in(file)
-
-    def _require_in_range(self, path: str, ids: np.ndarray, stored: Stored) -> None:
-        if self.n_classes is None or not ids.size:
-            return
-        # Nearly always; without a temporary array, which costs more than the comparison.
-        if ids.max() < self.n_classes and (ids.dtype.kind == "u" or ids.min() >= 0):
-            return
-        wrong = (ids < 0) | (ids >= self.n_classes)
-        if self.ignore_class is not None:
-            wrong &= ids != self.ignore_class
-        if not wrong.any():
-            return
-        foreign = np.unique(ids[wrong])
-        shown = ", ".join(str(value) for value in foreign[:_SHOWN])
-        shown += ", ..." if len(foreign) > _SHOWN else ""
-        allowed = f"[0, {self.n_classes})"
-        if self.ignore_class is not None:
-            allowed += f" or `ignore_class` ({self.ignore_class})"
-        raise ValueError(
-            f"Mask ids must be in {allowed}. Received: {shown} in {int(wrong.sum())} of "
-            f"{ids.size} pixels of '{path}'. "
-            + advice_for(
-                foreign.tolist(),
-                np.unique(ids).tolist(),
-                self.n_classes,
-                gray=is_gray(stored),
-                ignored=self.ignore_class,
+    def _apply_label_map(self, path: str, ids: np.ndarray) -> np.ndarray:
+        if not self.label_map:
+            return ids
+        mapped = ids.astype(np.int32)
+        for old, new in self.label_map.items():
+            mapped[ids == old] = new
+        for target in sorted(set(self.label_map.values()) - self.label_map.keys()):
+            where = ids == target
+            if not where.any():
+                continue
+            advice = (
+                f"Add {target}: {target} to `label_map` if it means the same, or map it to "
+                "another id."
             )
-        )
+            if self.classes is not None and self.classes.label_map == self.label_map:
+                # Such as Cityscapes' _labelTrainIds, read with the table for _labelIds.
+                advice = (
+                    "If masks hold the ids of `classes` already, pass label_map={0: 0}, which "
+                    "changes nothing."
+                )
+            raise MaskError(
+                "label_map_collision",
+                "An id that `label_map` maps others to must be in it as well, where masks hold it. "
+                f"Received: {target} in {counted(int(where.sum()), 'pixel')} of '{path}'. {advice}",
+                f"id {target}, which `label_map` maps others to, is not in it",
+                where,
+            )
+        return mapped
 
 
 def resolve_labels(
@@ -308,17 +221,9 @@ def resolve_labels(
     encoding: str,
     label_map: Mapping[int, int] | None,
 ) -> Labels:
-    """Returns what masks hold, what is left open taken from the table.
+    """Returns the labels for arguments of :func:`unetv2.make_dataset`.
 
-    Args:
-        n_classes: int or None. See :func:`unetv2.make_dataset`, as for the others.
-        ignore_class: int or None.
-        classes: ClassTable or None.
-        encoding: str.
-        label_map: Other ids, or None for the table's.
-
-    Returns:
-        Labels.
+    What is None is taken from ``classes``.
 
     Raises:
         ValueError: If the arguments contradict each other or are out of range.
@@ -326,12 +231,12 @@ def resolve_labels(
     if n_classes is not None:
         n_classes = require_n_classes(n_classes)
     if encoding == "binary":
-        found = n_classes if classes is None else len(classes)
-        if found not in (None, 2):
+        given = n_classes if classes is None else len(classes)
+        if given not in (None, 2):
             name = "n_classes" if classes is None else "len(classes)"
             raise ValueError(
                 "`encoding` must be another one than 'binary' for more than two classes, "
-                f"background and foreground. Received: encoding='binary' and {name}={found}. "
+                f"background and foreground. Received: encoding='binary' and {name}={given}. "
                 "Pass encoding='ids' or encoding='colors', or leave the other out."
             )
         n_classes = 2
@@ -354,17 +259,46 @@ def resolve_labels(
     return Labels(encoding, n_classes, ignore_class, dict(label_map or {}), classes)
 
 
-def _require_unique(classes: ClassTable) -> None:
+def _require_unique_colors(classes: ClassTable) -> None:
     colors = [*classes.colors, *([classes.ignore_color] if classes.ignore_color else [])]
-    twice = [color for number, color in enumerate(colors) if color in colors[:number]]
-    if twice:
+    repeated = [color for index, color in enumerate(colors) if color in colors[:index]]
+    if repeated:
         raise ValueError(
-            "`classes` must have a color of its own for each class, and for what is ignored, "
-            f"where masks hold colors. Received: {twice[0]} twice. Change one of the two."
+            "`classes` must have a color of its own for each class, and for `ignore_class`, "
+            f"where masks hold colors. Received: {repeated[0]} twice. Change one of the two."
         )
 
 
-def _smallest(ids: np.ndarray) -> np.ndarray:
+def _ids_of_colors(path: str, colors: np.ndarray, color_ids: Mapping[Color, int]) -> np.ndarray:
+    """Returns the ids of uint8 ``(height, width, 3)``; raises a MaskError for unknown colors."""
+    codes = _color_codes(colors)
+    known = _color_codes(np.array(list(color_ids), np.uint8))
+    order = np.argsort(known)
+    index = np.clip(np.searchsorted(known[order], codes), 0, len(known) - 1)
+    is_unknown = known[order][index] != codes
+    if not is_unknown.any():
+        return np.array(list(color_ids.values()))[order][index]
+    unknown, counts = np.unique(colors[is_unknown], axis=0, return_counts=True)
+    listed = ", ".join(
+        f"{tuple(unknown[n].tolist())} in {counted(int(counts[n]), 'pixel')}"
+        for n in np.argsort(-counts, kind="stable")[:_MAX_LISTED]
+    )
+    listed += ", ..." if len(unknown) > _MAX_LISTED else ""
+    raise MaskError(
+        "unknown_colors",
+        f"A mask's colors must be those of `classes`. Received: {listed} of {is_unknown.size} in "
+        f"'{path}'. Add them to the table, or create the mask again if edges are smoothed.",
+        "colors outside the table",
+        is_unknown,
+    )
+
+
+def _color_codes(colors: np.ndarray) -> np.ndarray:
+    red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
+    return (red << 16) | (green << 8) | blue
+
+
+def _smallest_dtype(ids: np.ndarray) -> np.ndarray:
     for dtype in (np.uint8, np.uint16):
         if ids.dtype == dtype:
             return ids
@@ -372,3 +306,97 @@ def _smallest(ids: np.ndarray) -> np.ndarray:
         if not ids.size or (ids.min() >= limits.min and ids.max() <= limits.max):
             return ids.astype(dtype)
     return ids.astype(np.int32)
+
+
+def unlabeled_ids(ids: Collection[int]) -> tuple[int, ...]:
+    """Returns those of all ids in masks that mark unlabeled pixels, the most common one first.
+
+    These are 255 or 65535, and 254 or 65534 beside it, as for boundaries; and negative ids.
+    """
+    negative = tuple(sorted((number for number in ids if number < 0), reverse=True))
+    for marker in _MARKERS:
+        if marker in ids and max(ids) == marker:
+            has_second = marker - 1 in ids and marker - 2 not in ids
+            below = marker - (2 if has_second else 1)
+            if below not in ids and any(0 <= number < below for number in ids):
+                found = [marker, marker - 1] if has_second else [marker]
+                return (*found, *negative)
+    return negative
+
+
+def look_black_and_white(ids: Collection[int]) -> bool:
+    """Returns whether ids are the values of black and white masks."""
+    return set(ids) - {0} in _WHITE
+
+
+def look_colored(ids: Collection[int]) -> bool:
+    """Returns whether ids, stored in one channel, are more likely tones of one color."""
+    tones = set(ids) - {0, 255}
+    return max(tones) >= DARK if tones else 255 in ids
+
+
+def number_instances(ids: Collection[int]) -> bool:
+    """Returns whether ids number instances: few of them, and large."""
+    markers = unlabeled_ids(ids)
+    labels = [number for number in ids if number not in markers]
+    return bool(labels) and max(labels) >= max(_MIN_INSTANCE_ID, 10 * len(labels))
+
+
+def options_to_ignore(
+    markers: Sequence[int], ignored: int | None = None
+) -> tuple[int, dict[int, int]]:
+    """Returns the ``ignore_class`` and the ``label_map`` that ignore several ids.
+
+    Args:
+        markers: Ids of unlabeled pixels, at least one.
+        ignored: int or None. The current ``ignore_class``, which is kept.
+    """
+    first = markers[0] if ignored is None else ignored
+    mapped = sorted({*markers, first})
+    return first, dict.fromkeys(mapped, first) if len(mapped) > 1 else {}
+
+
+def advice_for(
+    invalid: Collection[int],
+    found: Collection[int],
+    n_classes: int,
+    *,
+    gray: bool,
+    ignored: int | None = None,
+) -> str:
+    """Returns what to do about invalid ids, one or two sentences.
+
+    Args:
+        invalid: The ids that are not classes.
+        found: All ids of the mask.
+        n_classes: int. The number of classes.
+        gray: bool. Whether a viewer shows gray values only.
+        ignored: int or None. The current ``ignore_class``.
+    """
+    if not gray and look_colored(found):
+        return (
+            "Raise `n_classes` if these are ids; pass encoding='colors' with `classes` if the "
+            "mask holds colors."
+        )
+    if n_classes == 2 and look_black_and_white(found):
+        (white,) = invalid
+        return (
+            f"Pass encoding='binary' if {white} is the foreground of a black and white mask, or "
+            f"ignore_class={white} if it marks unlabeled pixels."
+        )
+    if number_instances(found):
+        return (
+            "Such large ids number instances: use the masks of class ids, such as Cityscapes' "
+            "_labelIds instead of _instanceIds."
+        )
+    markers = unlabeled_ids({*found} if ignored is None else {*found, ignored})
+    if markers and set(invalid) <= set(markers):
+        used = [number for number in markers if number in invalid]
+        marker, label_map = options_to_ignore(used, ignored)
+        passed = [] if marker == ignored else [f"ignore_class={marker}"]
+        passed += [f"label_map={label_map}"] if label_map else []
+        return f"Pass {' and '.join(passed)} for unlabeled pixels."
+    return (
+        "Raise `n_classes`, pass the id of unlabeled pixels as `ignore_class`, other ids in "
+        "`label_map`, or encoding='colors' with `classes` if the mask holds colors."
+    )

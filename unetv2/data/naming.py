@@ -1,4 +1,4 @@
-"""What images and masks would be paired by, where their names differ."""
+"""Finds how to pair images and masks whose names differ."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from unetv2.text import counted
 
-# Of the fewer images or masks, so many must get a partner.
-_SHARE = 0.9
-# How many images are looked at, with how many masks each, how many ends of theirs, and how many of
-# all these ideas are tried.
-_IMAGES, _MASKS, _ENDS, _IDEAS = 8, 6, 3, 16
+# Fraction of the images or masks, whichever are fewer, that must get a partner.
+_MIN_PAIRED = 0.9
+# Candidates come from this number of images, with masks near in order, and endings of each two
+# names; the most frequent candidates are tried.
+_N_IMAGES, _N_MASKS, _N_ENDINGS, _N_CANDIDATES = 8, 6, 3, 16
 _WORDS = re.compile(r"[^\W\d_]+|\d+|[\W_]")
 _LETTER = re.compile(r"[^\W\d_]")
+
+_Names = Collection[str]
+# Position of a word, the word in images, and the word in masks.
+_Replacements = tuple[tuple[int, str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,11 @@ class Proposal:
 
     Attributes:
         kind: str. ``"suffix"``, ``"prefix"``, ``"words"`` within the names, or ``"case"``.
-        image: str. What images' names have; of words and case, an image's name.
-        masks: tuple of str. What masks' names have instead: each would pair as many.
-        pairs: int. How many would be paired.
-        one_folder: bool. Whether one folder holds both, so that names do not tell which are which.
+        image: str. Suffix or prefix of the images; for words and case, an example of a name.
+        masks: tuple of str. The same of the masks; several if each would pair as many.
+        pairs: int. Number of images that would be paired.
+        one_folder: bool. Whether one folder holds both, so that images and masks cannot be
+            distinguished.
     """
 
     kind: str
@@ -38,24 +44,24 @@ class Proposal:
     one_folder: bool = False
 
     def advice(self, image_suffix: str = "", mask_suffix: str = "") -> str:
-        """Returns what to do, in a sentence.
+        """Returns a sentence for an error message.
 
         Args:
-            image_suffix: str. What is no part of images' names already.
-            mask_suffix: str. What is no part of masks' names already.
+            image_suffix: str. Suffix that was already removed from the images' names.
+            mask_suffix: str. Suffix that was already removed from the masks' names.
         """
         effect = f"which pairs {counted(self.pairs, 'image')}"
         if self.one_folder:
-            ends = sorted({self.image, *self.masks})
-            if ends[0]:
-                listed = ", ".join(map(repr, ends))
+            endings = sorted({self.image, *self.masks})
+            if endings[0]:
+                listed = ", ".join(map(repr, endings))
                 return (
                     f"Pass two of {listed}, that of the images as `image_suffix` and that of the "
                     f"masks as `mask_suffix`, {effect}."
                 )
             return (
-                f"Pass mask_suffix={ends[1]!r} if that marks the masks, or "
-                f"image_suffix={ends[1]!r} if it marks the images, {effect}."
+                f"Pass mask_suffix={endings[1]!r} if that marks the masks, or "
+                f"image_suffix={endings[1]!r} if it marks the images, {effect}."
             )
         if self.kind == "suffix":
             image = f"image_suffix={self.image + image_suffix!r}"
@@ -76,124 +82,131 @@ class Proposal:
 
 
 def propose(images: Collection[str], masks: Collection[str]) -> Proposal | None:
-    """Finds what nearly all images and masks would be paired by.
+    """Finds a difference of names that would pair nearly all images and masks.
 
     Args:
-        images: The images' names, with their folders before a ``/`` and without extension.
-        masks: Likewise; the same names, where one folder holds both.
+        images: Names of the images, with subfolders and without extension.
+        masks: Names of the masks; the same if one folder holds both.
 
     Returns:
-        Proposal, or None where no difference pairs nine of ten, or more than are paired already.
+        Proposal, or None if no difference pairs nine of ten and more than are paired already.
     """
     if not images or not masks:
         return None
     one_folder = images == masks
-    least = _SHARE * (len(images) / 2 if one_folder else min(len(images), len(masks)))
+    min_pairs = _MIN_PAIRED * (len(images) / 2 if one_folder else min(len(images), len(masks)))
     if not one_folder:
-        least = max(least, len(set(images) & set(masks)) + 1)
-    found = _by_suffix(images, masks, least)
+        min_pairs = max(min_pairs, len(set(images) & set(masks)) + 1)
+    suffix = _by_suffix(images, masks, min_pairs)
     if one_folder:
-        return found and replace(found, one_folder=True)
+        return suffix and replace(suffix, one_folder=True)
     return (
-        found
-        or _by_case(images, masks, least)
-        or _by_prefix(images, masks, least)
-        or _by_words(images, masks, least)
+        suffix
+        or _by_case(images, masks, min_pairs)
+        or _by_prefix(images, masks, min_pairs)
+        or _by_words(images, masks, min_pairs)
     )
 
 
-def _by_suffix(images: Collection[str], masks: Collection[str], least: float) -> Proposal | None:
-    ideas: Counter[tuple[str, str]] = Counter()
-    ordered, candidates = sorted(images), sorted(masks)
-    for image in ordered[:: max(1, len(ordered) // _IMAGES)][:_IMAGES]:
-        place = bisect_left(candidates, image)
-        for mask in candidates[max(0, place - _MASKS) : place + _MASKS]:
-            ideas.update(set(_ends(image, mask)))
-    found = {}
-    for ends, _ in ideas.most_common(_IDEAS):
-        pairs = len(_without(images, ends[0]) & _without(masks, ends[1]))
-        if pairs >= least:
-            found[ends] = pairs
-    if not found:
+def _by_suffix(images: _Names, masks: _Names, min_pairs: float) -> Proposal | None:
+    counts: Counter[tuple[str, str]] = Counter()
+    sorted_images, sorted_masks = sorted(images), sorted(masks)
+    for image in _sample(sorted_images):
+        position = bisect_left(sorted_masks, image)
+        for mask in sorted_masks[max(0, position - _N_MASKS) : position + _N_MASKS]:
+            counts.update(set(_endings(image, mask)))
+    n_pairs = {}
+    for endings, _ in counts.most_common(_N_CANDIDATES):
+        pairs = len(_remove_suffix(images, endings[0]) & _remove_suffix(masks, endings[1]))
+        if pairs >= min_pairs:
+            n_pairs[endings] = pairs
+    if not n_pairs:
         return None
-    best = max(found, key=lambda ends: (found[ends], *map(_begins_a_word, ends), -len(ends[0])))
-    others = tuple(sorted(mask for image, mask in found if image == best[0] and _like(mask, best)))
-    return Proposal("suffix", best[0], others, found[best])
-
-
-def _by_prefix(images: Collection[str], masks: Collection[str], least: float) -> Proposal | None:
-    found = _by_suffix(
-        [_from_the_end(name) for name in images], [_from_the_end(name) for name in masks], least
+    image, mask = best = max(
+        n_pairs,
+        key=lambda endings: (n_pairs[endings], *map(_is_separated, endings), -len(endings[0])),
     )
-    if found is None:
+    equivalent = sorted(
+        other_mask
+        for other_image, other_mask in n_pairs
+        if other_image == image and _is_separated(other_mask) == _is_separated(mask)
+    )
+    return Proposal("suffix", image, tuple(equivalent), n_pairs[best])
+
+
+def _sample(names: Sequence[str]) -> Sequence[str]:
+    return names[:: max(1, len(names) // _N_IMAGES)][:_N_IMAGES]
+
+
+def _by_prefix(images: _Names, masks: _Names, min_pairs: float) -> Proposal | None:
+    suffix = _by_suffix(_reverse(images), _reverse(masks), min_pairs)
+    if suffix is None:
         return None
-    beginnings = tuple(text[::-1] for text in found.masks)
-    return Proposal("prefix", found.image[::-1], beginnings, found.pairs)
+    prefixes = tuple(text[::-1] for text in suffix.masks)
+    return Proposal("prefix", suffix.image[::-1], prefixes, suffix.pairs)
 
 
-def _like(mask: str, best: tuple[str, str]) -> bool:
-    return _begins_a_word(mask) == _begins_a_word(best[1])
-
-
-def _ends(image: str, mask: str) -> Iterator[tuple[str, str]]:
-    """Yields ways to see two names as one with different ends."""
-    both = enumerate(zip(image, mask, strict=False))
-    shared = next((place for place, pair in both if len(set(pair)) > 1), min(len(image), len(mask)))
-    left = _ENDS
+def _endings(image: str, mask: str) -> Iterator[tuple[str, str]]:
+    """Yields endings by which two names differ."""
+    equal = takewhile(lambda pair: pair[0] == pair[1], zip(image, mask, strict=False))
+    shared = len(list(equal))
+    left = _N_ENDINGS
     for length in range(shared, 0, -1):
-        ends = image[length:], mask[length:]
-        if ends == ("", "") or "/" in ends[0] + ends[1] or not left:
+        endings = image[length:], mask[length:]
+        if endings == ("", "") or "/" in endings[0] + endings[1] or not left:
             return
-        if length == shared or _boundary(image, length):
+        if length == shared or _is_boundary(image, length):
             left -= 1
-            if all(_is_affix(end, image[length - 1]) for end in ends):
-                yield ends
+            if all(_is_affix(end, image[length - 1]) for end in endings):
+                yield endings
 
 
 def _is_affix(end: str, before: str) -> bool:
-    """Returns whether names may end so without being other frames: numbers tell frames apart."""
+    """Returns whether an ending can be a suffix: numbers distinguish frames."""
     if end and end[0].isdigit() and before.isdigit():
         return False
     return not any(map(str.isdigit, end)) or bool(_LETTER.search(end))
 
 
-def _boundary(name: str, length: int) -> bool:
-    both = name[length - 1 : length + 1]
-    return len({(character.isdigit(), character.isalpha()) for character in both}) > 1
+def _is_boundary(name: str, length: int) -> bool:
+    around = name[length - 1 : length + 1]
+    return len({(character.isdigit(), character.isalpha()) for character in around}) > 1
 
 
-def _begins_a_word(end: str) -> bool:
+def _is_separated(end: str) -> bool:
     return not end[:1].isalnum()
 
 
-def _without(names: Collection[str], end: str) -> set[str]:
+def _remove_suffix(names: Collection[str], end: str) -> set[str]:
     return {name[: len(name) - len(end)] for name in names if name.endswith(end)}
 
 
-def _from_the_end(name: str) -> str:
-    folder, slash, stem = name.rpartition("/")
-    return folder + slash + stem[::-1]
+def _reverse(names: _Names) -> list[str]:
+    """Reverses the characters of each name, but not of its folders."""
+    parts = (name.rpartition("/") for name in names)
+    return [folder + slash + stem[::-1] for folder, slash, stem in parts]
 
 
-def _by_words(images: Collection[str], masks: Collection[str], least: float) -> Proposal | None:
-    """Finds words that images have and masks have others for."""
+def _by_words(images: _Names, masks: _Names, min_pairs: float) -> Proposal | None:
+    """Finds words that differ at the same position of the names."""
     by_numbers: dict[tuple[str, ...], list[str]] = {}
     for mask in masks:
         by_numbers.setdefault(_numbers(mask), []).append(mask)
-    ideas: Counter[tuple[tuple[int, str, str], ...]] = Counter()
-    examples: dict[tuple[tuple[int, str, str], ...], tuple[str, str]] = {}
-    ordered = sorted(images)
-    for image in ordered[:: max(1, len(ordered) // _IMAGES)][:_IMAGES]:
-        for mask in by_numbers.get(_numbers(image), [])[:_MASKS]:
-            both = list(zip(_WORDS.findall(image), _WORDS.findall(mask), strict=False))
-            idea = tuple((place, *words) for place, words in enumerate(both) if len(set(words)) > 1)
-            if idea and len(_WORDS.findall(image)) == len(_WORDS.findall(mask)):
-                ideas[idea] += 1
-                examples.setdefault(idea, (image, mask))
-    for idea, _ in ideas.most_common(_IDEAS):
-        pairs = len({_exchanged(image, idea) for image in images} & set(masks))
-        if pairs >= least:
-            image, mask = examples[idea]
+    counts: Counter[_Replacements] = Counter()
+    examples: dict[_Replacements, tuple[str, str]] = {}
+    for image in _sample(sorted(images)):
+        for mask in by_numbers.get(_numbers(image), [])[:_N_MASKS]:
+            image_words, mask_words = _WORDS.findall(image), _WORDS.findall(mask)
+            if len(image_words) != len(mask_words) or image_words == mask_words:
+                continue
+            words = enumerate(zip(image_words, mask_words, strict=True))
+            replacements = tuple((at, old, new) for at, (old, new) in words if old != new)
+            counts[replacements] += 1
+            examples.setdefault(replacements, (image, mask))
+    for replacements, _ in counts.most_common(_N_CANDIDATES):
+        pairs = len({_replace_words(image, replacements) for image in images} & set(masks))
+        if pairs >= min_pairs:
+            image, mask = examples[replacements]
             return Proposal("words", image, (mask,), pairs)
     return None
 
@@ -202,20 +215,20 @@ def _numbers(name: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\d+", name))
 
 
-def _exchanged(name: str, idea: Sequence[tuple[int, str, str]]) -> str | None:
+def _replace_words(name: str, replacements: _Replacements) -> str | None:
     words = _WORDS.findall(name)
-    for place, old, new in idea:
-        if place >= len(words) or words[place] != old:
+    for position, old, new in replacements:
+        if position >= len(words) or words[position] != old:
             return None
-        words[place] = new
+        words[position] = new
     return "".join(words)
 
 
-def _by_case(images: Collection[str], masks: Collection[str], least: float) -> Proposal | None:
+def _by_case(images: _Names, masks: _Names, min_pairs: float) -> Proposal | None:
     folded = {mask.casefold(): mask for mask in masks}
-    both = [(image, folded[image.casefold()]) for image in images if image.casefold() in folded]
-    other = [(image, mask) for image, mask in both if image != mask]
-    if len(both) < least or not other:
+    pairs = [(image, folded[image.casefold()]) for image in images if image.casefold() in folded]
+    different = [(image, mask) for image, mask in pairs if image != mask]
+    if len(pairs) < min_pairs or not different:
         return None
-    image, mask = min(other)
-    return Proposal("case", image, (mask,), len(both))
+    image, mask = min(different)
+    return Proposal("case", image, (mask,), len(pairs))

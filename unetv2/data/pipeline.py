@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.data.cache import CacheError, FolderCache, Images
-from unetv2.data.io.header import is_turn_ambiguous
+from unetv2.data.io.base import is_orientation_ambiguous
 from unetv2.data.pairs import LabelSource, Pair
 from unetv2.data.preprocess import check_headers, read_pair, warn_of_orientations
 from unetv2.preprocessing import Preprocessing
@@ -387,7 +387,7 @@ class Loader:
                 continue
             if image.bits == 16:
                 self.pixel_dtype = np.dtype(np.uint16)
-            if is_turn_ambiguous(image, mask):
+            if is_orientation_ambiguous(image, mask):
                 ambiguous.append(pair)
         warn_of_orientations(ambiguous, len(checked))
 

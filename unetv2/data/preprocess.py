@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.data.io.open import Header, open_file, read_header
-from unetv2.data.io.pixels import as_image, is_pillows
+from unetv2.data.io.pillow import as_pillow, fits_pillow
 from unetv2.data.pairs import LabelSource, Pair
 from unetv2.preprocessing import Preprocessing
 
@@ -120,7 +120,7 @@ def _resized(
     divides = source[0] % size[0] == 0 and source[1] % size[1] == 0
     if interpolation == "nearest" or source == size:
         return np.ascontiguousarray(_nearest(image, size)[..., :channels])
-    if interpolation == "area" and divides and is_pillows(image):
+    if interpolation == "area" and divides and fits_pillow(image):
         reduced = _reduced(image, (source[0] // size[0], source[1] // size[1]))
         return np.ascontiguousarray(reduced[..., :channels])
     resized = image[np.newaxis, ..., :channels]
@@ -142,7 +142,7 @@ def _resized(
 
 def _reduced(image: np.ndarray, factors: tuple[int, int]) -> np.ndarray:
     """Returns the mean over blocks of ``factors`` pixels down and across."""
-    reduced = np.asarray(as_image(image).reduce(factors[::-1]))
+    reduced = np.asarray(as_pillow(image).reduce(factors[::-1]))
     return reduced.reshape(*reduced.shape[:2], image.shape[2])
 
 
@@ -235,7 +235,7 @@ def read_pair(
     with open_file(pair.image, max_pixels) as file:
         file.require_image(preprocessing.channels)
         _require_same_size(pair, file.header.size, size)
-        image = file.image(preprocessing.channels, at_least=at_least, spare=True)
+        image = file.image(preprocessing.channels, at_least=at_least, keep_alpha=True)
     padding = preprocessing.ignore_class if preprocessing.resize == "pad" else 0
     return (
         resize_image(image, geometry, preprocessing.interpolation, preprocessing.channels),

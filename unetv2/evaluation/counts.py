@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unetv2.arguments import require_integer, require_number
+from unetv2.classes import require_class_ids
 from unetv2.metrics import scores as formulas
 
 Counts = npt.NDArray[np.int64]
@@ -24,8 +25,6 @@ BINS = 15
 CONFIDENCE_UNIT = 2.0**-24
 # Tolerance at the edge of a bin.
 _EDGE = 1e-5
-# Invalid ids in an error message.
-_LISTED = 8
 _TOLERANCE_ADVICE = (
     "Pass pixels as an integer, such as 2, or a share of the diagonal below 1, such as 0.0075."
 )
@@ -121,7 +120,14 @@ def count_image(
     mask = mask.astype(np.int64)
     valid = np.ones(mask.shape, bool) if ignore_class is None else mask != ignore_class
     actual_ids, predicted_ids = mask[valid], predicted[valid].astype(np.int64)
-    _require_ids(actual_ids, n_classes, ignore_class)
+    require_class_ids(
+        actual_ids,
+        n_classes,
+        ignore_class,
+        source="the mask",
+        advice="Pass a class table with `ignore_class` for unlabeled pixels, or a model with more "
+        "classes.",
+    )
     confidences = confidence[valid].astype(np.float64)
     if not np.isfinite(confidences).all():
         raise ValueError(
@@ -135,21 +141,6 @@ def count_image(
     boundaries = boundary_counts(mask, predicted, valid, n_classes, tolerance)
     calibration = _calibration_counts(confidences, actual_ids == predicted_ids)
     return confusion, ImageCounts((name,), pixels[None], boundaries[None], calibration[None])
-
-
-def _require_ids(ids: np.ndarray, n_classes: int, ignore_class: int | None) -> None:
-    invalid = (ids < 0) | (ids >= n_classes)
-    if not invalid.any():
-        return
-    values = np.unique(ids[invalid])
-    listed = ", ".join(str(value) for value in values[:_LISTED])
-    listed += ", ..." if len(values) > _LISTED else ""
-    ignored = "" if ignore_class is None else f" or `ignore_class` ({ignore_class})"
-    raise ValueError(
-        f"Mask ids must be in [0, {n_classes}){ignored}. "
-        f"Received: {listed} in {int(invalid.sum())} pixels. Pass a class table with "
-        "`ignore_class` if they are unlabeled, or a model with more classes if they are a class."
-    )
 
 
 def _calibration_counts(confidence: np.ndarray, correct: np.ndarray) -> Counts:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from unetv2.classes import ClassTable
 from unetv2.data.dataset import SegmentationDataset
 from unetv2.data.dataset_info import DatasetInfo, info_of
-from unetv2.data.io.header import is_turn_ambiguous
+from unetv2.data.io.base import is_orientation_ambiguous
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import SPLIT, GroupBy, Pair
@@ -212,7 +212,9 @@ class FileCases:
         pairs = self._pairs[:_HEADERS_CHECKED]
         headers = [check_headers(self._data.source, pair, **options) for pair in pairs]
         ambiguous = [
-            pair for pair, both in zip(pairs, headers, strict=True) if is_turn_ambiguous(*both)
+            pair
+            for pair, both in zip(pairs, headers, strict=True)
+            if is_orientation_ambiguous(*both)
         ]
         warn_of_orientations(ambiguous, len(pairs))
 

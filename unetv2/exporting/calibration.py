@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from unetv2.data.io.open import MAX_PIXELS
+from unetv2.data.io.open import EXTENSIONS, MAX_PIXELS
 from unetv2.exporting.exported_model import to_uint8
 from unetv2.inference.inputs import InputImage
 from unetv2.preprocessing import Preprocessing
 
 # The ranges of activations do not change with more images.
 MAX_IMAGES = 300
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 
 
 def calibration_images(calibration: Any, preprocessing: Preprocessing) -> list[np.ndarray]:
@@ -75,7 +74,7 @@ def _list_images(folder: Path) -> list[Path]:
             f"`calibration` must be a folder. Received: '{folder}', which does not exist or is a "
             "file. Check the path."
         )
-    return sorted(one for one in folder.rglob("*") if one.suffix.lower() in _SUFFIXES)
+    return sorted(one for one in folder.rglob("*") if one.suffix.lower() in EXTENSIONS)
 
 
 def _from_files(images: Sequence[Any], preprocessing: Preprocessing) -> Iterator[np.ndarray]:

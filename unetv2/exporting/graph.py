@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.data.io.pixels import PILLOWS_CHANNELS
+from unetv2.data.io.pillow import PILLOW_CHANNELS
 from unetv2.data.preprocess import ROUND_UP, Geometry, resize_image
 from unetv2.inference.network import SMALLEST_PROBABILITY
 from unetv2.preprocessing import Preprocessing
@@ -246,7 +246,7 @@ def shrink(
     batch = known[0] or sizes[0]
     values = tf.matmul(rows, tf.reshape(values, (batch, source[0], source[1] * channels)))
     values = tf.matmul(columns, tf.reshape(values, (batch, size[0], source[1], channels)))
-    if interpolation == "area" and channels in PILLOWS_CHANNELS:
+    if interpolation == "area" and channels in PILLOW_CHANNELS:
         tiles = _all(source[axis] % side == 0 for axis, side in enumerate(placement[2:]))
         count = (source[0] // placement.height) * (source[1] // placement.width)
         rounded = _select(tiles, _as_pillow(values, count), tf.floor(values + ROUND_UP))

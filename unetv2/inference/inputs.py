@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from unetv2.arguments import require_image_size
-from unetv2.data.io.npy import ArrayHeader, array_header, array_image, is_array
+from unetv2.data.io.npy import ArrayHeader, array_header, is_array
 from unetv2.data.io.open import decode_image, read_header
 from unetv2.data.preprocess import Geometry, pixels_needed, resize_image
 from unetv2.inference.network import Network
@@ -120,7 +120,7 @@ class InputImage:
 
 def _stored(path: str, header: ArrayHeader, channels: int) -> Pixels:
     if header.fortran:
-        return array_image(path, _ANY, channels)
+        return decode_image(path, channels=channels, max_pixels=_ANY)
     return StoredRows(path, (*header.size, header.channels), header.dtype, header.offset)
 
 

@@ -15,13 +15,8 @@ import numpy as np
 from PIL import Image
 
 from unetv2.checksums import read_json
-from unetv2.data.sources.folders import (
-    EXTENSIONS,
-    composed,
-    list_images,
-    require_folder,
-    take_shard,
-)
+from unetv2.data.io.open import EXTENSIONS
+from unetv2.data.sources.folders import composed, list_images, require_folder, take_shard
 from unetv2.files import atomic_path, clean_up, explain_write_errors
 from unetv2.inference.mask_file import encode, png_note, read_note
 from unetv2.inference.prediction import Prediction

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_choice, require_n_classes
+from unetv2.classes import require_class_ids
 from unetv2.data.dataset_info import info_of
-from unetv2.text import counted
 
 METHODS = ("median_frequency", "sqrt_median_frequency", "effective_number")
 
@@ -109,20 +109,15 @@ def weights_of(pixels: np.ndarray, method: str) -> list[float]:
 
 def _counted(mask: np.ndarray, n_classes: int, ignore_class: int | None) -> np.ndarray:
     ids = mask.reshape(-1)
-    if not np.issubdtype(ids.dtype, np.integer):
-        raise ValueError(
-            f"Masks must hold integer ids. Received: {ids.dtype}. "
-            "Cast them, as by `tf.cast(mask, tf.int32)`."
-        )
+    require_class_ids(
+        ids,
+        n_classes,
+        ignore_class,
+        source="a mask",
+        advice="Raise `n_classes`, or pass the id of unlabeled pixels as `ignore_class`.",
+    )
     if ignore_class is not None:
         ids = ids[ids != ignore_class]
-    if ids.size and not 0 <= ids.min() <= ids.max() < n_classes:
-        foreign = ids[(ids < 0) | (ids >= n_classes)]
-        raise ValueError(
-            f"Masks must hold ids in [0, {n_classes}) or `ignore_class` ({ignore_class}). "
-            f"Received: {int(foreign[0])} in {counted(len(foreign), 'pixel')} of a mask. "
-            "Raise `n_classes`, or pass the id of unlabeled pixels as `ignore_class`."
-        )
     return np.bincount(ids, minlength=n_classes).astype(np.float64)
 
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from unetv2.classes import require_class_ids
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
 from unetv2.data.dataset_info import DatasetInfo, info_of
@@ -342,7 +343,13 @@ def _first_batch(
         raise ValueError(f"`{name}` must hold a batch. Received: an empty data set.")
     images, masks = (np.asarray(part) for part in batch)
     _require_shapes(name, images.shape, masks.shape, model)
-    _require_ids(name, masks, n_classes, ignore_class, told=origin is not None)
+    require_class_ids(
+        masks,
+        n_classes,
+        ignore_class,
+        source=f"the first batch of `{name}`",
+        advice=lambda invalid: _advice(invalid, told=origin is not None),
+    )
     # A little beyond is no mistake of the scale.
     if images.size and not -0.5 <= images.min() <= images.max() <= 1.5:
         raise ValueError(
@@ -372,41 +379,21 @@ def _require_shapes(
         )
 
 
-def _require_ids(
-    name: str, masks: np.ndarray, n_classes: int, ignore_class: int | None, *, told: bool
-) -> None:
-    if not np.issubdtype(masks.dtype, np.integer):
-        raise ValueError(
-            f"Masks in `{name}` must hold integer ids. Received: {masks.dtype}. "
-            "Cast them, as by `tf.cast(mask, tf.int32)`."
-        )
-    foreign = (masks < 0) | (masks >= n_classes)
-    if ignore_class is not None:
-        foreign &= masks != ignore_class
-    if foreign.any():
-        raise ValueError(
-            f"Masks in `{name}` must hold ids in [0, {n_classes}) or `ignore_class` "
-            f"({ignore_class}). Received: {masks[foreign].flat[0]} in {int(foreign.sum())} pixels "
-            f"of the first batch. {_advice(masks[foreign], told)}"
-        )
-
-
-def _advice(foreign: np.ndarray, told: bool) -> str:
-    """Returns what to do about ids out of range.
+def _advice(invalid: np.ndarray, told: bool) -> str:
+    """Returns what to do about invalid ids.
 
     Args:
-        foreign: These.
+        invalid: Each of them once.
         told: bool. Whether the data set has its ``ignore_class`` with it.
     """
     if told:
         return "Build the model with more classes, or pass `ignore_class` to `make_dataset`."
-    found = np.unique(foreign)
-    if len(found) > 1:
+    if len(invalid) > 1:
         return "Build the model with more classes, or map these ids to one that is ignored."
     # What `make_dataset` knows is lost by `map` and others.
     return (
         "The data set does not carry an `ignore_class`, even if `make_dataset` had one before "
-        f"`map` or another method. Pass `ignore_class={found[0]}` to the model, by "
+        f"`map` or another method. Pass `ignore_class={invalid[0]}` to the model, by "
         "`build_unetv2(...)`, or build the model with more classes if it is a class."
     )
 

@@ -1,101 +1,60 @@
-"""One file to the numbers that it holds, or an error that names it."""
+"""Opens and decodes image and mask files of all kinds.
+
+To add a kind of file, write a module with a :class:`~unetv2.data.io.base.FileKind` and register it
+in ``KINDS``.
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 import numpy as np
 
-from unetv2.data.io.header import MAX_PIXELS as MAX_PIXELS
-from unetv2.data.io.header import Header as Header
-from unetv2.data.io.npy import array_colors, array_header, array_ids, array_image, is_array
-from unetv2.data.io.pillow import ImageFile, open_image
+from unetv2.data.io.base import MAX_PIXELS as MAX_PIXELS
+from unetv2.data.io.base import Header as Header
+from unetv2.data.io.base import ImageFile as ImageFile
+from unetv2.data.io.npy import NPY
+from unetv2.data.io.pillow import PILLOW
+from unetv2.data.io.tiff import TIFF
+
+# The first match opens a file; Pillow matches all.
+KINDS = (NPY, TIFF, PILLOW)
+EXTENSIONS = tuple(extension for kind in reversed(KINDS) for extension in kind.extensions)
+
+_START_BYTES = 16
 
 
-class ArrayFile:
-    """An array's file, asked as a :class:`~unetv2.data.io.pillow.ImageFile` is.
-
-    Args:
-        path: str. The file.
-        max_pixels: int. Larger arrays are refused.
-    """
-
-    def __init__(self, path: str, max_pixels: int) -> None:
-        self._path = path
-        self._max_pixels = max_pixels
-
-    @property
-    def header(self) -> Header:
-        """What the file says of itself."""
-        array = array_header(self._path, self._max_pixels)
-        return Header("NPY", array.mode, array.size, array.bits)
-
-    def require_image(self, channels: int) -> None:
-        """Raises a ValueError unless the array is an image of so many channels."""
-        array_header(self._path, self._max_pixels, channels=channels)
-
-    def require_mask(self) -> None:
-        """Raises a ValueError unless the array is a mask, of ids or colors."""
-        array_header(self._path, self._max_pixels, mask=True)
-
-    def image(
-        self, channels: int, *, at_least: tuple[int, int] | None = None, spare: bool = False
-    ) -> np.ndarray:
-        """Returns an image, whole and with its own channels."""
-        return array_image(self._path, self._max_pixels, channels)
-
-    def mask(self, *, spare: bool = False) -> np.ndarray:
-        """Returns the ids of a mask."""
-        return array_ids(self._path, self._max_pixels)
-
-    def colors(self) -> np.ndarray:
-        """Returns the colors of a mask."""
-        return array_colors(self._path, self._max_pixels)
-
-    gray_bits = 8
-
-    def palette(self) -> np.ndarray:
-        """Returns no colors: an array has no palette."""
-        return np.zeros((0, 3), np.uint8)
-
-
-def open_file(
-    path: str, max_pixels: int = MAX_PIXELS
-) -> AbstractContextManager[ImageFile | ArrayFile]:
-    """Opens an image or an array, for those who want its header and what it holds.
+def open_file(path: str, max_pixels: int = MAX_PIXELS) -> AbstractContextManager[ImageFile]:
+    """Opens an image or mask file, to read its header and decode its pixels.
 
     Args:
         path: str. The file.
-        max_pixels: int. Larger images are refused from their header.
+        max_pixels: int. Larger images are refused by their header.
 
     Returns:
-        Context manager of a :class:`~unetv2.data.io.pillow.ImageFile`, or of an
-        :class:`ArrayFile`, which does the same.
+        Context manager of an :class:`~unetv2.data.io.base.ImageFile`.
 
     Raises:
-        ValueError: If it is none or too large. Pillow's errors in the block become one too.
+        ValueError: If it is not an image or too large. Errors of decoders in the block are
+            converted to one, too.
     """
-    if is_array(path):
-        return nullcontext(ArrayFile(path, max_pixels))
-    return open_image(path, max_pixels)
+    with open(path, "rb") as file:
+        start = file.read(_START_BYTES)
+    for kind in KINDS:
+        by_extension = not kind.signatures and path.lower().endswith(kind.extensions)
+        if by_extension or start.startswith(kind.signatures):
+            return kind.open(path, max_pixels)
+    raise AssertionError("Pillow matches all files.")
 
 
 def read_header(
     path: str, max_pixels: int = MAX_PIXELS, *, lossless: bool = False, channels: int | None = None
 ) -> Header:
-    """Reads what an image or an array says of itself, without decoding it.
-
-    Args:
-        path: str. The file.
-        max_pixels: int. Larger images are refused.
-        lossless: bool. Whether formats that lose something are refused too, as for a mask.
-        channels: int or None. The channels of an image, to refuse a file that cannot give them.
-
-    Returns:
-        Header.
+    """Reads the header of an image or mask file.
 
     Raises:
-        ValueError: If it is no image, too large, stored with losses, or without the channels.
+        ValueError: If it is not an image, too large, lossy although ``lossless`` is required, or
+            cannot provide the ``channels``.
     """
     with open_file(path, max_pixels) as file:
         if channels is not None:
@@ -108,69 +67,56 @@ def read_header(
 def decode_image(
     path: str,
     *,
-    channels: int = 3,
+    channels: int | None = 3,
     max_pixels: int = MAX_PIXELS,
     at_least: tuple[int, int] | None = None,
-    spare: bool = False,
+    keep_alpha: bool = False,
 ) -> np.ndarray:
-    """Decodes an image, turned as its EXIF data says.
+    """Decodes an image and applies its EXIF orientation.
 
     Args:
         path: str. The file.
-        channels: int. 1 for gray, 2 for gray and alpha, 3 for RGB, 4 for RGB and alpha; the
-            file's own are converted. An array must have exactly as many, any number.
+        channels: int or None. 1 for gray, 2 for gray and alpha, 3 for RGB, 4 for RGB and alpha;
+            image files are converted. An array must have exactly as many, any number. None
+            returns all channels of an array, and RGB of an image file.
         max_pixels: int. Larger images are refused.
-        at_least: ``(height, width)`` or None. A JPEG may be decoded at a half, a quarter or
-            an eighth, but not smaller than this.
-        spare: bool. Whether RGB may come with the alpha channel of the file, as a fourth that
-            nobody asked for: to take it out takes time.
+        at_least: ``(height, width)`` or None. A JPEG may be decoded at a half, a quarter or an
+            eighth of its size, but not smaller than this.
+        keep_alpha: bool. Whether the file's alpha may be returned as a fourth channel although
+            ``channels`` is 3: removing it takes time.
 
     Returns:
         np.ndarray. uint8, or uint16 where the file has 16 bits, ``(height, width, channels)``;
-        maybe read-only.
+        it may be read-only.
 
     Raises:
-        ValueError: If it is no image, too large, or of a kind that has no such channels; if it
-            holds several images, or numbers that are not read as they are stored.
+        ValueError: If it is not an image, too large, cannot provide the channels, holds several
+            images, or values that cannot be read as stored.
     """
     with open_file(path, max_pixels) as file:
-        return file.image(channels, at_least=at_least, spare=spare)
+        return file.image(channels, at_least=at_least, keep_alpha=keep_alpha)
 
 
-def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS, spare: bool = False) -> np.ndarray:
-    """Decodes a mask: exactly the numbers in the file, nothing scaled or converted.
+def decode_mask(path: str, *, max_pixels: int = MAX_PIXELS, keep_alpha: bool = False) -> np.ndarray:
+    """Decodes the stored values of a mask, without scaling or conversion.
 
     Args:
         path: str. The file.
         max_pixels: int. Larger images are refused.
-        spare: bool. Whether colors may come with the file's alpha channel, as a fourth that
-            means nothing: to take it out takes time.
+        keep_alpha: bool. Whether the file's alpha may be returned as a fourth channel.
 
     Returns:
-        np.ndarray. uint8, uint16 or int32 ``(height, width)`` for one channel or a palette,
-        where it holds the indices; uint8 or uint16 ``(height, width, 3)`` for colors. Maybe
-        read-only.
+        np.ndarray. uint8, uint16 or int32 ``(height, width)`` for one channel, or for the indices
+        of a palette; uint8 or uint16 ``(height, width, 3)`` for colors. It may be read-only.
 
     Raises:
-        ValueError: If it is no image, too large, or stored with losses; if it holds several
-            images, or numbers that are not read as they are stored.
+        ValueError: As for :func:`decode_image`, and if the file is lossy.
     """
     with open_file(path, max_pixels) as file:
-        return file.mask(spare=spare)
+        return file.mask(keep_alpha=keep_alpha)
 
 
 def decode_colors(path: str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decodes a mask of colors, those of a palette included.
-
-    Args:
-        path: str. The file.
-        max_pixels: int. Larger images are refused.
-
-    Returns:
-        np.ndarray. uint8 ``(height, width, 3)``.
-
-    Raises:
-        ValueError: If it is no image, too large, stored with losses, or of 16 bits.
-    """
+    """Decodes a mask of colors, also those of a palette, to uint8 ``(height, width, 3)``."""
     with open_file(path, max_pixels) as file:
         return file.colors()

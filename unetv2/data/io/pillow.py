@@ -1,4 +1,8 @@
-"""An image file, opened once: first what it says of itself, then the numbers in it."""
+"""Image files that Pillow opens: PNG, JPEG, BMP, GIF and WebP.
+
+Pillow converts some pixel formats, or reads them incompletely; those are decoded here by other
+means, or refused.
+"""
 
 from __future__ import annotations
 
@@ -9,52 +13,43 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import BmpImagePlugin, Image, UnidentifiedImageError
+from PIL import ImageFile as PillowImageFile
 
-from unetv2.data.io.containers import png_orientation, require_few_scans, require_intact_png
-from unetv2.data.io.header import Header, is_sideways, orientation_of, turned
-from unetv2.data.io.pixels import (
-    JPEGS,
-    as_stored,
-    convert_16_bit,
-    converted,
-    correct_bmp,
-    gray_bits,
-    gray_stretch,
-    is_16_bit,
-    is_plain_png,
-    palette_of,
-    png_pixels,
-    raw_mode,
-    require_channels,
-    require_colors_vary,
-    require_lossless,
-    require_one_image,
-    require_palette_varies,
-    shrink_jpeg,
-    what_it_is,
+from unetv2.checksums import LFS_POINTER
+from unetv2.data.io.base import FileKind, Header, ImageFile, MaskError, swaps_sides, upright
+from unetv2.data.io.containers import (
+    exif_orientation,
+    is_lossless_webp,
+    png_orientation,
+    require_few_scans,
+    require_intact_png,
 )
-from unetv2.data.io.tiff import Tiff, UnsupportedError, is_tiff, read_tiff, require_intact_tiff
+from unetv2.data.io.npy import MAGIC
 
-PNG = b"\x89PNG"
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+# Pillow's names of a JPEG, and of one with further images in it.
+_JPEGS = ("JPEG", "MPO")
+_PNG = b"\x89PNG"
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_MPO_INDEX = 0xB002
+# Pillow stretches five or six bits per color to eight.
+_STRETCHED_BMPS = ("BGR;15", "BGR;16")
 
-_IMAGE_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+# Pillow's modes for channels that it takes as they are; in "RGBA" it multiplies colors by alpha.
+_PLAIN_MODES = {1: "L", 3: "RGB", 4: "RGBX"}
+PILLOW_CHANNELS = tuple(_PLAIN_MODES)
 
 
-class ImageFile:
-    """An open image file. What it holds is asked for once: Pillow then knows less of the file.
+class PillowFile(ImageFile):
+    """An image file opened by Pillow.
 
     Args:
-        path: str. Its path, for messages.
-        file: The file, open.
-        image: What Pillow makes of it, not loaded yet.
-        orientation: int. How it is to be turned, 1 to 8.
-        tiff: Tiff or None. What a TIFF's tags say.
-
-    Attributes:
-        header: Header. What the file says of itself.
-        gray_bits: int. Bits of a gray value in the file, 8 also for what has more.
+        path: str. Its path.
+        file: The open file.
+        image: Pillow's image, not loaded yet.
+        orientation: int. The EXIF orientation, 1 to 8.
+        mode: str or None. The header's mode, if it is not Pillow's.
     """
 
     def __init__(
@@ -63,147 +58,157 @@ class ImageFile:
         file: BinaryIO,
         image: Image.Image,
         orientation: int,
-        tiff: Tiff | None,
+        mode: str | None = None,
     ) -> None:
-        self._path = path
+        self.path = path
         self._file = file
         self._image = image
         self._orientation = orientation
-        self._tiff = tiff
-        self._deep = is_16_bit(image)
-        self.gray_bits = gray_bits(image)
+        self._raw_mode = _raw_mode(image)
+        # BGR;16 is 16 bits per pixel.
+        self._is_16_bit = (
+            ";16" in self._raw_mode and self._raw_mode != "BGR;16"
+        ) or image.mode.startswith("I;16")
+        # Pillow multiplies gray values of 2 and 4 bits by this.
+        name = self._raw_mode.removesuffix("R").removesuffix("I")
+        self._gray_factor = {"L;2": 85, "L;4": 17}.get(name, 1)
+        self.gray_bits = 1 if image.mode == "1" else {85: 2, 17: 4}.get(self._gray_factor, 8)
         height, width = image.height, image.width
-        if is_sideways(self._orientation):
+        if swaps_sides(orientation):
             height, width = width, height
-        mode = image.mode
-        if self._has_no_range():
-            assert tiff is not None
-            mode = tiff.dtype.name
-        name = "JPEG" if image.format in JPEGS else image.format or ""
-        bits = 16 if self._deep else 8
-        self.header = Header(name, mode, (height, width), bits, orientation)
+        name = "JPEG" if image.format in _JPEGS else image.format or ""
+        bits = 16 if self._is_16_bit else 8
+        self.header = Header(name, mode or image.mode, (height, width), bits, orientation)
 
     def require_image(self, channels: int) -> None:
-        """Raises a ValueError unless the file can give an image of so many channels."""
-        require_channels(self._path, channels)
-        image = self._image
-        if image.mode in ("I", "F", "LAB", "HSV") or self._has_no_range():
+        """Raises a ValueError unless the file can provide an image with so many channels."""
+        if channels > max(_MODES):
+            raise ValueError(
+                f"`channels` must be 1 to {max(_MODES)} for image files. "
+                f"Received: channels={channels} and '{self.path}'. "
+                "Store images with more channels as .npy arrays, (height, width, channels)."
+            )
+        if self._image.mode in ("LAB", "HSV") or not self._is_unsigned():
             raise ValueError(
                 "Images must be gray, RGB or CMYK, of up to 16 bits. "
-                f"Received: mode '{self.header.mode}' in '{self._path}'. Convert it."
+                f"Received: mode '{self.header.mode}' in '{self.path}'. Convert it."
             )
 
     def require_mask(self) -> None:
-        """Raises a ValueError if the file loses something, as no mask may."""
-        require_lossless(self._path, self._image, self._file)
-        if self._tiff is not None and self._tiff.converted:
-            self._refuse_mask()
+        """Raises a ValueError if the file's compression loses something."""
+        lossy = self._lossy_compression()
+        if lossy is not None:
+            raise ValueError(
+                f"Masks must be stored losslessly: {lossy} changes ids at every edge. "
+                f"Received: '{self.path}'. Create it again from its source, as PNG."
+            )
 
     def image(
-        self, channels: int, *, at_least: tuple[int, int] | None = None, spare: bool = False
+        self,
+        channels: int | None,
+        *,
+        at_least: tuple[int, int] | None = None,
+        keep_alpha: bool = False,
     ) -> np.ndarray:
-        """Returns an image; see :func:`unetv2.data.io.open.decode_image`."""
+        """Decodes an image; see :func:`unetv2.data.io.open.decode_image`."""
         image = self._image
+        channels = 3 if channels is None else channels
         self.require_image(channels)
         self._require_intact()
-        if self._deep:
-            return self._seen(convert_16_bit(self._pixels_16_bit(stretched=True), channels))
-        if is_plain_png(image) and (channels >= 3 or (channels, image.mode) == (1, "L")):
-            stored = spare and (channels, image.mode) == (3, "RGBA")
-            return self._upright(png_pixels(self._path, 0 if stored else channels, tf.uint8))
+        if self._is_16_bit:
+            return self._visible(_convert_16_bit(self._pixels_16_bit(for_image=True), channels))
+        if self._is_plain_png() and (channels >= 3 or (channels, image.mode) == (1, "L")):
+            as_is = keep_alpha and (channels, image.mode) == (3, "RGBA")
+            return self._upright(_decode_png(self.path, 0 if as_is else channels, tf.uint8))
         if at_least is not None:
-            sideways = is_sideways(self._orientation)
-            shrink_jpeg(image, at_least[::-1] if sideways else at_least)
-        pixels = np.asarray(converted(image, _IMAGE_MODES[channels]))
-        return self._seen(pixels[..., np.newaxis] if channels == 1 else pixels)
+            self._shrink_jpeg(at_least[::-1] if swaps_sides(self._orientation) else at_least)
+        pixels = np.asarray(_convert(image, _MODES[channels]))
+        return self._visible(pixels[..., np.newaxis] if channels == 1 else pixels)
 
-    def mask(self, *, spare: bool = False) -> np.ndarray:
-        """Returns the numbers in a mask; see :func:`unetv2.data.io.open.decode_mask`."""
+    def mask(self, *, keep_alpha: bool = False) -> np.ndarray:
+        """Decodes the values of a mask; see :func:`unetv2.data.io.open.decode_mask`."""
         self.require_mask()
         self._require_intact()
-        if self._image.mode in ("RGB", "RGBA", "LA") and self._deep:
+        is_plain = self._is_plain_png()
+        if self._image.mode in ("RGB", "RGBA", "LA") and self._is_16_bit:
             values = self._pixels_16_bit()
-        elif is_plain_png(self._image):
-            values = png_pixels(self._path, 0, tf.uint8)
+        elif is_plain:
+            values = _decode_png(self.path, 0, tf.uint8)
         else:
-            values = self._plain_values()
-        if values.ndim == 3:
-            channels = values.shape[2]
-            if channels in (2, 4):
-                pixels = values.reshape(-1, channels)
-                require_colors_vary(self._path, pixels[:, :-1], pixels[:, -1])
-            # Alpha is no label.
-            if channels < 3:
-                values = values[..., 0]
-            elif not (spare and is_plain_png(self._image)):
-                values = values[..., :3]
-        else:
-            require_palette_varies(self._path, self._image, values)
+            values = self._mask_values()
+        if values.ndim == 2:
+            self._require_varying_palette(values)
+            return self._upright(values)
+        channels = values.shape[2]
+        if channels in (2, 4):
+            pixels = values.reshape(-1, channels)
+            _require_varying_colors(self.path, pixels[:, :-1], pixels[:, -1])
+        if channels < 3:
+            values = values[..., 0]
+        elif not (keep_alpha and is_plain):
+            values = values[..., :3]
         return self._upright(values)
 
     def colors(self) -> np.ndarray:
-        """Returns a mask's colors; see :func:`unetv2.data.io.open.decode_colors`."""
+        """Decodes the colors of a mask; see :func:`unetv2.data.io.open.decode_colors`."""
         self.require_mask()
         self._require_intact()
-        if self._deep or self._has_no_range():
+        if self._is_16_bit or not self._is_unsigned():
             raise ValueError(
-                f"Masks of colors must have 8 bits. Received: '{self._path}'. Convert it."
+                f"Masks of colors must have 8 bits. Received: '{self.path}'. Convert it."
             )
         image = self._image
         if image.mode in ("P", "PA", "LA", "RGBA") or "transparency" in image.info:
-            pixels = np.asarray(converted(image, "RGBA"))
-            require_colors_vary(self._path, pixels[..., :3].reshape(-1, 3), pixels[..., 3].ravel())
-            return self._upright(pixels[..., :3])
-        return self._upright(np.asarray(converted(image, "RGB")))
+            pixels = np.asarray(_convert(image, "RGBA"))
+            colors, alpha = pixels[..., :3], pixels[..., 3]
+            _require_varying_colors(self.path, colors.reshape(-1, 3), alpha.ravel())
+            return self._upright(colors)
+        return self._upright(np.asarray(_convert(image, "RGB")))
 
     def palette(self) -> np.ndarray:
-        """Returns the colors of the indices that :meth:`mask` gives, uint8 ``(n, 3)``.
+        """Returns the colors of the indices that :meth:`mask` returns, uint8 ``(n, 3)``.
 
-        Empty where it gives something else.
+        ``n`` is 0 where it does not return indices.
         """
-        return palette_of(self._image)
+        palette = self._image.palette
+        if self._image.mode not in ("P", "PA") or palette is None:
+            return np.zeros((0, 3), np.uint8)
+        # Pillow converts a palette to RGB only when it decodes the pixels; here it is one pixel.
+        converter = Image.new("P", (1, 1))
+        converter.putpalette(palette.palette, palette.rawmode or palette.mode)
+        return np.array(converter.getpalette("RGB"), np.uint8).reshape(-1, 3)
 
-    def _upright(self, pixels: np.ndarray) -> np.ndarray:
-        return turned(pixels, self._orientation)
+    def _is_unsigned(self) -> bool:
+        """Returns whether values are unsigned, of up to 16 bits."""
+        return self._image.mode not in ("I", "F")
 
-    def _seen(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns an image upright, white the largest number, with its alpha as it is."""
-        if self._tiff is not None and self._tiff.white_is_zero:
-            alpha = pixels.shape[2] in (2, 4)
-            inverted = np.iinfo(pixels.dtype).max - pixels
-            if alpha:
-                inverted[..., -1] = pixels[..., -1]
-            pixels = inverted
-        return self._upright(pixels)
-
-    def _has_no_range(self) -> bool:
-        """Returns whether numbers are signed, floats, or of more than 16 bits."""
-        if self._tiff is None:
-            return self._image.mode in ("I", "F")
-        return self._tiff.dtype.kind != "u" or self._tiff.dtype.itemsize > 2
+    def _lossy_compression(self) -> str | None:
+        if self._image.format in _JPEGS:
+            return "JPEG"
+        if self._image.format == "WEBP" and not is_lossless_webp(self._file):
+            return "lossy WebP"
+        return "BMP of 16 bits per pixel" if self._raw_mode in _STRETCHED_BMPS else None
 
     def _require_intact(self) -> None:
-        """Raises if the file is damaged, or takes more time than its pixels are worth."""
-        # Pillow reads on where it was.
-        place = self._file.tell()
+        """Raises if the file is damaged, or takes more time than its pixels justify."""
+        # Pillow continues to read at this position.
+        position = self._file.tell()
         if self._image.format == "PNG":
             require_intact_png(self._file)
-        elif self._image.format in JPEGS:
+        elif self._image.format in _JPEGS:
             require_few_scans(self._file)
-        elif self._tiff is not None:
-            require_intact_tiff(self._file, self._tiff)
-        self._file.seek(place)
+        self._file.seek(position)
 
-    def _refuse_mask(self) -> NoReturn:
-        raise ValueError(
-            "Masks must be gray, palette, RGB or RGBA. "
-            f"Received: mode '{self._image.mode}' in '{self._path}'. Convert it."
-        )
+    def _upright(self, pixels: np.ndarray) -> np.ndarray:
+        return upright(pixels, self._orientation)
 
-    def _plain_values(self) -> np.ndarray:
-        """Returns the numbers in a mask that Pillow reads, ``(height, width[, channels])``."""
+    def _visible(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns decoded pixels as a viewer shows them: upright, white the largest value."""
+        return self._upright(pixels)
+
+    def _mask_values(self) -> np.ndarray:
+        """Returns the values of a mask that Pillow decodes, ``(height, width[, channels])``."""
         image = self._image
-        stretch = gray_stretch(image)
         image.load()
         if image.mode == "PA":
             return np.asarray(image.getchannel("P"))
@@ -212,61 +217,103 @@ class ImageFile:
         if image.mode not in ("L", "LA", "P", "I", "I;16", "I;16B", "RGB", "RGBA"):
             self._refuse_mask()
         values = np.asarray(image)
-        if self._tiff is not None and values.ndim == 2:
-            return as_stored(self._path, values, self._tiff) // stretch
-        return values // stretch if stretch > 1 else values
+        return values // self._gray_factor if self._gray_factor > 1 else values
 
-    def _pixels_16_bit(self, *, stretched: bool = False) -> np.ndarray:
-        """Decodes 16 bits a channel, ``(height, width, channels)``; 12 bits stretched to them."""
+    def _refuse_mask(self) -> NoReturn:
+        raise ValueError(
+            "Masks must be gray, palette, RGB or RGBA. "
+            f"Received: mode '{self._image.mode}' in '{self.path}'. Convert it."
+        )
+
+    def _pixels_16_bit(self, *, for_image: bool = False) -> np.ndarray:
+        """Decodes 16 bits per channel, ``(height, width, channels)``."""
         image = self._image
         if image.mode.startswith("I;16"):
-            pixels = np.asarray(image).astype(np.uint16)[..., np.newaxis]
-            twelve = self._tiff is not None and self._tiff.bits == 12
-            return pixels << 4 | pixels >> 8 if stretched and twelve else pixels
+            return np.asarray(image).astype(np.uint16)[..., np.newaxis]
         if image.format != "PNG":
             raise ValueError(
                 "Color images of 16 bits must be PNG. Received: a "
-                f"{image.format} of mode '{raw_mode(image)}', '{self._path}'. Convert it."
+                f"{image.format} of mode '{self._raw_mode}', '{self.path}'. Convert it."
             )
         # Pillow drops the lower eight bits of colors.
-        return png_pixels(self._path, 0, tf.uint16)
+        return _decode_png(self.path, 0, tf.uint16)
+
+    def _is_plain_png(self) -> bool:
+        """Returns whether TensorFlow, which is faster than Pillow, decodes the same values."""
+        image = self._image
+        return (
+            image.format == "PNG"
+            and image.mode in ("L", "LA", "RGB", "RGBA")
+            and self._raw_mode == image.mode
+            and "transparency" not in image.info
+        )
+
+    def _shrink_jpeg(self, at_least: tuple[int, int]) -> None:
+        """Has a JPEG decoded at a fraction of its size where that shifts nothing."""
+        image, (height, width) = self._image, at_least
+        if image.format not in _JPEGS:
+            return
+        for scale in (8, 4, 2):
+            fits = image.height >= scale * height and image.width >= scale * width
+            # Otherwise the last row or column would cover a smaller area than the others.
+            if fits and image.height % scale == 0 and image.width % scale == 0:
+                image.draft(image.mode, (image.width // scale, image.height // scale))
+                return
+
+    def _require_varying_palette(self, indices: np.ndarray) -> None:
+        """Raises a MaskError if palette indices differ only by their transparency."""
+        image = self._image
+        colors, opacity = self.palette(), image.info.get("transparency")
+        if image.mode == "PA" and indices.max() < len(colors):
+            alpha = np.asarray(image.getchannel("A"))
+            _require_varying_colors(self.path, colors[indices].reshape(-1, 3), alpha.ravel())
+        if image.mode != "P" or opacity is None:
+            return
+        # Either one index is transparent, or each has its own opacity.
+        alphas = np.full(256, 255, np.uint8)
+        if isinstance(opacity, bytes):
+            alphas[: len(opacity)] = np.frombuffer(opacity, np.uint8)
+        else:
+            alphas[opacity] = 0
+        used = np.unique(indices)
+        if used[-1] < len(colors):
+            _require_varying_colors(self.path, colors[used], alphas[used])
 
 
 @contextmanager
-def open_image(path: str, max_pixels: int) -> Iterator[ImageFile]:
-    """Opens an image; whatever Pillow makes of a broken one becomes one clear error.
+def open_pillow(path: str, max_pixels: int) -> Iterator[ImageFile]:
+    """Opens an image file; see :class:`unetv2.data.io.base.FileKind`."""
+    # Given a name, Pillow would map uncompressed files, and misplace the pixels of some.
+    with image_errors(path, max_pixels), open(path, "rb") as file:
+        is_png = file.read(len(_PNG)) == _PNG
+        orientation = png_orientation(file) if is_png else None
+        with pillow_image(file, FORMATS, max_pixels) as image:
+            _require_one_image(path, image)
+            _correct_bmp(file, image)
+            yield PillowFile(path, file, image, orientation or exif_orientation(image))
 
-    Args:
-        path: str. The file.
-        max_pixels: int. Larger images are refused from their header.
 
-    Yields:
-        ImageFile.
+# Pillow recognizes its formats itself.
+PILLOW = FileKind((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"), (b"",), open_pillow)
 
-    Raises:
-        ValueError: If it is no image or too large, or shows to be broken in the block.
-    """
+
+@contextmanager
+def pillow_image(
+    file: BinaryIO, formats: tuple[str, ...], max_pixels: int
+) -> Iterator[Image.Image]:
+    """Opens an image of limited size with Pillow."""
+    file.seek(0)
+    with Image.open(file, formats=formats) as image:
+        if image.width * image.height > max_pixels:
+            raise Image.DecompressionBombError(f"{image.height}x{image.width} pixels by its header")
+        yield image
+
+
+@contextmanager
+def image_errors(path: str, max_pixels: int) -> Iterator[None]:
+    """Converts errors of decoders to a ValueError that names the file."""
     try:
-        # By its name Pillow would map uncompressed files, and misplace the pixels of some.
-        with open(path, "rb") as file:
-            start = file.read(4)
-            tiff = read_tiff(file) if is_tiff(start) else None
-            orientation = tiff.orientation if tiff else 1
-            if start == PNG:
-                orientation = png_orientation(file)
-            source = tiff.file if tiff else file
-            source.seek(0)
-            formats = ["TIFF"] if tiff else [name for name in FORMATS if name != "TIFF"]
-            with Image.open(source, formats=formats) as image:
-                if image.width * image.height > max_pixels:
-                    raise Image.DecompressionBombError(
-                        f"{image.height}x{image.width} pixels by its header"
-                    )
-                require_one_image(path, image)
-                correct_bmp(path, image)
-                if not tiff and start != PNG:
-                    orientation = orientation_of(image)
-                yield ImageFile(path, file, image, orientation, tiff)
+        yield
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -275,17 +322,139 @@ def open_image(path: str, max_pixels: int) -> Iterator[ImageFile]:
             f"Received: {error}. Raise `max_pixels` if the image is meant to be that large; "
             "beyond 178956970 pixels raise `PIL.Image.MAX_IMAGE_PIXELS` as well."
         ) from error
-    except UnsupportedError as error:
-        raise ValueError(
-            f"'{path}' must be a TIFF of one image whose numbers are read as they are stored. "
-            f"Received: {error}."
-        ) from error
-    # What a broken file makes of decoders has no end; and errors that name the file are ours.
+    # Damaged files raise any exception in decoders.
     except Exception as error:
         if isinstance(error, ValueError) and f"'{path}'" in str(error):
             raise
         raise ValueError(
-            f"'{path}' must be a readable image ({', '.join(FORMATS)}). "
-            f"Received: {os.path.getsize(path)} bytes that are none "
-            f"({str(error) or type(error).__name__}). {what_it_is(path)}"
+            f"'{path}' must be a readable image ({', '.join((*FORMATS, 'TIFF'))}). "
+            f"Received: {os.path.getsize(path)} bytes that are not a valid image "
+            f"({str(error) or type(error).__name__}). {_advice_for_unreadable(path)}"
         ) from error
+
+
+def _advice_for_unreadable(path: str) -> str:
+    with open(path, "rb") as file:
+        start = file.read(len(LFS_POINTER))
+    if start.startswith(MAGIC):
+        return "It is a NumPy array: give it the extension .npy."
+    if start == LFS_POINTER:
+        return "It is a pointer of Git LFS: run `git lfs pull`."
+    return "Replace the file, or remove it together with its partner."
+
+
+def fits_pillow(pixels: np.ndarray) -> bool:
+    """Returns whether :func:`as_pillow` takes ``(height, width, channels)``."""
+    return pixels.dtype == np.uint8 and pixels.shape[2] in _PLAIN_MODES
+
+
+def as_pillow(pixels: np.ndarray) -> Image.Image:
+    """Returns uint8 ``(height, width, channels)`` as Pillow's image, without a copy if it can."""
+    height, width, channels = pixels.shape
+    mode = _PLAIN_MODES[channels]
+    content = np.ascontiguousarray(pixels)
+    return Image.frombuffer(mode, (width, height), content, "raw", mode, 0, 1)
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Returns the pixel format in the file, from which Pillow's mode may differ."""
+    if not isinstance(image, PillowImageFile.ImageFile) or not image.tile:
+        return image.mode
+    arguments = image.tile[0][3]
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+
+
+def _decode_png(path: str, channels: int, dtype: tf.DType) -> np.ndarray:
+    """Decodes a PNG, ``(height, width, channels)``, read-only; 0 keeps the file's channels."""
+    try:
+        # TensorFlow reads the file too: Python's bytes would be copied twice. Converting the name
+        # to a tensor inside `read_file` would take longer than reading a small file.
+        data = tf.io.read_file(tf.constant(os.fsencode(path)))
+        pixels = tf.io.decode_png(data, channels=channels, dtype=dtype)
+    except tf.errors.InvalidArgumentError as error:
+        raise OSError("broken or truncated PNG data") from error
+    # The tensor's own memory; `numpy()` would copy it.
+    return np.asarray(memoryview(pixels))
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode in ("P", "PA"):
+        # Directly from a palette, Pillow loses transparency with a warning.
+        image = image.convert("RGBA")
+    return image.convert(mode)
+
+
+def _convert_16_bit(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Converts between gray and color, with and without alpha."""
+    present = pixels.shape[2]
+    alpha = pixels[..., -1:] if present in (2, 4) else np.full_like(pixels[..., :1], 65535)
+    color = pixels[..., :-1] if present in (2, 4) else pixels
+    if channels <= 2 and color.shape[2] == 3:
+        # ITU-R 601-2 luma, as Pillow for 8 bits.
+        luma = color.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+        color = np.rint(luma)[..., np.newaxis].astype(np.uint16)
+    elif channels >= 3 and color.shape[2] == 1:
+        color = np.repeat(color, 3, axis=2)
+    return np.concatenate([color, alpha], axis=2) if channels in (2, 4) else color
+
+
+def _require_varying_colors(path: str, colors: np.ndarray, alpha: np.ndarray) -> None:
+    """Raises a MaskError if a mask is drawn in the alpha channel alone.
+
+    Args:
+        path: str. The file.
+        colors: One row for each pixel or used palette index, ``(n, channels)``.
+        alpha: Its opacity, ``(n,)``.
+    """
+    # In nearly all masks the first sample differs already.
+    for sample in (slice(None, None, max(1, len(colors) // 64)), slice(None)):
+        if (colors[sample] != colors[0]).any():
+            return
+    if (alpha == alpha[0]).all():
+        return
+    color = tuple(colors[0].tolist())
+    summary = f"alpha from {alpha.min()} to {alpha.max()}, and {color} everywhere"
+    raise MaskError(
+        "alpha_mask",
+        "A mask must hold its labels in its gray or color channels. Received: "
+        f"{summary} in '{path}', drawn in the alpha channel alone. Save that channel as the mask.",
+        summary,
+    )
+
+
+def _require_one_image(path: str, image: Image.Image) -> None:
+    """Raises for a file of several images or frames, of which Pillow reads the first."""
+    count = 1
+    if image.format == "MPO":
+        # Thumbnails and gain maps belong to the first image; other views and angles do not.
+        kinds = [entry["Attribute"]["MPType"] for entry in getattr(image, "mpinfo", {})[_MPO_INDEX]]
+        count += sum(kind.startswith("Multi-Frame") for kind in kinds[1:])
+    elif getattr(image, "is_animated", False):
+        count = getattr(image, "n_frames", 2)
+    if count > 1:
+        raise ValueError(
+            f"'{path}' must hold one image. Received: {count} frames. "
+            "Split it into files of one image each."
+        )
+
+
+def _correct_bmp(file: BinaryIO, image: Image.Image) -> None:
+    """Corrects Pillow's bits per pixel of a BMP with a palette of grays, or raises.
+
+    Pillow assumes 1 bit for black and white and 8 for other grays, whatever the header says.
+    """
+    if not isinstance(image, BmpImagePlugin.BmpImageFile) or image.mode not in ("1", "L"):
+        return
+    position = file.tell()
+    file.seek(0)
+    start = file.read(30)
+    file.seek(position)
+    # The oldest header has shorter sizes.
+    offset = 24 if start[14] == 12 else 28
+    bits = int.from_bytes(start[offset : offset + 2], "little")
+    if bits == (1 if image.mode == "1" else 8):
+        return
+    (tile,) = image.tile
+    if bits != 8 or tile.codec_name != "raw" or not isinstance(tile.args, tuple):
+        raise UnidentifiedImageError(f"a palette of grays, and {bits} bits per pixel")
+    image.tile = [tile._replace(args=("1;8", *tile.args[1:]))]

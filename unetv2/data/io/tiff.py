@@ -1,10 +1,9 @@
-"""TIFF: what its tags say of the numbers in it, decided before anything is decoded.
+"""TIFF: Pillow decodes the pixels, and this module decides what they mean.
 
-Pillow decodes the strips and tiles, but it inverts some files, reads signed numbers as unsigned
-ones, drops channels, and ignores all pages but the first. So the tags are read here, what cannot be
-read as it is stored is refused by name, and Pillow gets a directory of its own: only the tags that
-decoding needs, with values under which it changes no number. What is left to do, such as the sign,
-is returned in :class:`Tiff`.
+Pillow inverts some files, reads signed values as unsigned ones, drops channels, and ignores all
+pages but the first. So the tags are read here, files whose stored values cannot be recovered are
+refused with a reason, and Pillow reads a replaced directory: only the tags that decoding needs,
+with values under which it changes no pixel. Sign, byte order and inversion are applied afterwards.
 
 References:
     - Adobe, TIFF Revision 6.0, 1992, and the TIFF Technical Notes; the BigTIFF design of libtiff.
@@ -16,510 +15,465 @@ import io
 import os
 import struct
 import zlib
-from typing import BinaryIO, NamedTuple, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
 
 import numpy as np
+from PIL import Image
+from PIL.ExifTags import Base as Tag
 
-from unetv2.data.io.header import ORIENTATION, from_xmp
+from unetv2.data.io.base import FileKind, ImageFile
+from unetv2.data.io.containers import valid_orientation, xmp_orientation
+from unetv2.data.io.pillow import PillowFile, image_errors, pillow_image
+from unetv2.text import counted
 
-# The directories of a TIFF: tags with their values, one directory a page.
-#
-# References:
-#     - Adobe, TIFF Revision 6.0, 1992; the BigTIFF design of libtiff.
+# `struct` letters of the integer types, and bytes of all types, by type number.
+_INTEGER_LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
+               16: 8, 17: 8, 18: 8}  # fmt: skip
+_MAX_TAGS, _MAX_PAGES = 4096, 4096
+_INFLATE_BYTES = 1 << 20
+# Besides the tags that `_Layout.tags_for_pillow` replaces: data, compression, palette, JPEG, YCbCr.
+_COPIED_TAGS = (
+    Tag.FillOrder, Tag.StripOffsets, Tag.RowsPerStrip, Tag.StripByteCounts, Tag.T4Options,
+    Tag.T6Options, Tag.Predictor, Tag.ColorMap, Tag.TileWidth, Tag.TileLength, Tag.TileOffsets,
+    Tag.TileByteCounts, Tag.JPEGTables, *range(512, 522), Tag.YCbCrCoefficients,
+    Tag.YCbCrSubSampling, Tag.YCbCrPositioning, Tag.ReferenceBlackWhite,
+)  # fmt: skip
 
-# Letters of the types that integers come in, and bytes of all types.
-_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
-          16: 8, 17: 8, 18: 8}  # fmt: skip
-_MOST_TAGS = 4096
+# Values of tags.
+_UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
+_FORMAT_NAMES = {_UNSIGNED: "unsigned", _SIGNED: "signed", _FLOAT: "floating-point"}
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_UNCOMPRESSED, _OLD_JPEG, _JPEG, _WEBP = 1, 6, 7, 50001
+_DEFLATE = (8, 32946)
+# CCITT, LZW, JPEG, deflate, PackBits, LZMA, Zstandard, WebP.
+_COMPRESSIONS = (
+    _UNCOMPRESSED, 2, 3, 4, 5, _OLD_JPEG, _JPEG, *_DEFLATE, 32773, 34925, 50000, _WEBP,
+)  # fmt: skip
+_LOSSY_NAMES = {_OLD_JPEG: "tiff_jpeg", _JPEG: "jpeg", _WEBP: "webp"}
+_UNSPECIFIED, _PREMULTIPLIED_ALPHA, _ALPHA = 0, 1, 2
+_REDUCED_SIZE, _TRANSPARENCY_MASK = 1, 4
+
+_COLOR_CHANNELS = {
+    _WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3,
+}  # fmt: skip
+_GRAY_KINDS = {(bits, _UNSIGNED) for bits in (1, 2, 4, 8, 12, 16, 32)}
+_GRAY_KINDS |= {(8, _SIGNED), (16, _SIGNED), (32, _SIGNED), (32, _FLOAT)}
+_UINT8 = {(8, _UNSIGNED)}
+_UINT8_OR_16 = _UINT8 | {(16, _UNSIGNED)}
+# (PhotometricInterpretation, has alpha) -> supported (bits, SampleFormat). 16-bit colors and floats
+# are opened so that later errors can name them.
+_SUPPORTED = {
+    (_WHITE_IS_ZERO, False): _GRAY_KINDS,
+    (_BLACK_IS_ZERO, False): _GRAY_KINDS,
+    (_WHITE_IS_ZERO, True): _UINT8,
+    (_BLACK_IS_ZERO, True): _UINT8,
+    (_RGB, False): _UINT8_OR_16,
+    (_RGB, True): _UINT8_OR_16,
+    (_PALETTE, False): {(bits, _UNSIGNED) for bits in (1, 2, 4, 8)},
+    (_PALETTE, True): _UINT8,
+    (_CMYK, False): _UINT8_OR_16,
+    (_YCBCR, False): _UINT8,
+    (_LAB, False): _UINT8,
+}
+# Where Pillow supports separate planes, and bits in reversed order.
+_PLANAR = (_RGB, _CMYK)
+_REVERSIBLE_BITS = {
+    _WHITE_IS_ZERO: {1, 2, 4, 8, 16}, _BLACK_IS_ZERO: {1, 2, 4, 8, 16}, _RGB: {8},
+    _PALETTE: {1, 2, 4, 8},
+}  # fmt: skip
+
+_CONVERT = "Convert it, or store it as a .npy array, (height, width, channels)"
+_SPLIT = "Split it into files of one page each, or store the pages as .npy arrays"
 
 
-class Directories:
-    """The directories of a file, one a page."""
+class TiffFile(PillowFile):
+    """An open TIFF.
+
+    Args:
+        path: str. Its path.
+        file: The open file.
+        image: Pillow's image, read through :class:`_ReplacedDirectory`.
+        layout: How its pixels are stored.
+    """
+
+    def __init__(self, path: str, file: BinaryIO, image: Image.Image, layout: _Layout) -> None:
+        self._layout = layout
+        mode = None if self._is_unsigned() else layout.dtype.name
+        super().__init__(path, file, image, layout.orientation, mode)
+
+    def require_mask(self) -> None:
+        """Raises a ValueError if compression or color conversion changes values."""
+        super().require_mask()
+        if self._layout.photometric in (_CMYK, _YCBCR, _LAB):
+            self._refuse_mask()
+
+    def _is_unsigned(self) -> bool:
+        dtype = self._layout.dtype
+        return dtype.kind == "u" and dtype.itemsize <= 2
+
+    def _lossy_compression(self) -> str | None:
+        name = _LOSSY_NAMES.get(self._layout.compression)
+        return f"TIFF with {name} compression" if name else None
+
+    def _require_intact(self) -> None:
+        """Raises an OSError if deflated data is damaged: libtiff reads no checksum."""
+        for offset, length in self._layout.deflated:
+            self._file.seek(offset)
+            rest, inflater = self._file.read(length), zlib.decompressobj()
+            try:
+                while rest and not inflater.eof:
+                    inflater.decompress(rest, _INFLATE_BYTES)
+                    rest = inflater.unconsumed_tail
+            except zlib.error as error:
+                raise OSError(f"broken TIFF data at byte {offset}: {error}") from error
+
+    def _visible(self, pixels: np.ndarray) -> np.ndarray:
+        if self._layout.photometric == _WHITE_IS_ZERO:
+            inverted = np.iinfo(pixels.dtype).max - pixels
+            if pixels.shape[2] in (2, 4):
+                inverted[..., -1] = pixels[..., -1]
+            pixels = inverted
+        return self._upright(pixels)
+
+    def _pixels_16_bit(self, *, for_image: bool = False) -> np.ndarray:
+        pixels = super()._pixels_16_bit(for_image=for_image)
+        # Images of 12 bits are stretched to 16.
+        return pixels << 4 | pixels >> 8 if for_image and self._layout.bits == 12 else pixels
+
+    def _mask_values(self) -> np.ndarray:
+        values = super()._mask_values()
+        if values.ndim > 2 or self._image.mode == "1":
+            return values
+        # Pillow's values have as many bytes as the stored ones.
+        values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+        values = values.byteswap() if self._layout.is_swapped else values
+        values = values.view(self._layout.dtype)
+        if values.dtype in (np.uint8, np.uint16):
+            return values
+        limit = np.iinfo(np.int32).max
+        if values.dtype == np.uint32 and values.max() > limit:
+            raise ValueError(
+                f"Mask ids must be in [0, {limit}]. Received: {values.max()} in '{self.path}'. "
+                "Number the classes from 0."
+            )
+        return values.astype(np.int32)
+
+
+@contextmanager
+def open_tiff(path: str, max_pixels: int) -> Iterator[ImageFile]:
+    """Opens a TIFF; see :class:`unetv2.data.io.base.FileKind`."""
+    with image_errors(path, max_pixels), open(path, "rb") as file:
+        reader = _Reader(file)
+        page = reader.page(reader.first_offset)
+        layout = _Layout(page)
+        reason = next(_unsupported(layout, page), None) or _unsupported_pages(reader)
+        if reason:
+            raise ValueError(
+                f"'{path}' must be a TIFF of one image whose values can be read as stored. "
+                f"Received: {reason}."
+            )
+        copied = {tag: page.entries[tag] for tag in _COPIED_TAGS if tag in page.entries}
+        # It has all methods that Pillow calls.
+        replaced = cast("BinaryIO", _ReplacedDirectory(reader, layout.tags_for_pillow(), copied))
+        with pillow_image(replaced, ("TIFF",), max_pixels) as image:
+            yield TiffFile(path, file, image, layout)
+
+
+# TIFF and BigTIFF, each in both byte orders.
+TIFF = FileKind((".tif", ".tiff"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), open_tiff)
+
+
+class _Reader:
+    """Reads the directories of a TIFF, one per page."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.length = file.seek(0, os.SEEK_END)
-        self.start = self.read(0, 4)
-        self.order = "<" if self.start[:2] == b"II" else ">"
-        self.big = b"+" in self.start
-        # Bytes of an offset, of a directory's count, and of an entry; letters of the first two.
-        self.room, self._counting, self.entry = (8, 8, 20) if self.big else (4, 2, 12)
-        self.offset = self.unpack(self.read(self.room, self.room))
+        start = self.read(0, 4)
+        self.is_big_endian = start[:2] == b"MM"
+        self.is_big_tiff = b"+" in start
+        self.order = ">" if self.is_big_endian else "<"
+        # Bytes of an offset, of a directory's tag count, and of an entry.
+        self.offset_bytes, self._count_bytes, self._entry_bytes = (
+            (8, 8, 20) if self.is_big_tiff else (4, 2, 12)
+        )
+        self.first_offset = self.unpack(self.read(self.offset_bytes, self.offset_bytes))
 
     def unpack(self, data: bytes) -> int:
-        """Returns an integer in the file's byte order."""
-        return int.from_bytes(data, "little" if self.order == "<" else "big")
+        return int.from_bytes(data, "big" if self.is_big_endian else "little")
 
     def read(self, offset: int, length: int) -> bytes:
-        """Returns bytes of the file."""
         if offset + length > self.length:
             raise OSError("a TIFF that ends within its tags")
         self.file.seek(offset)
         return self.file.read(length)
 
-    def page(self, offset: int) -> Page:
-        """Reads a directory."""
-        count = self.unpack(self.read(offset, self._counting))
-        if not 0 < count <= _MOST_TAGS:
+    def page(self, offset: int) -> _Page:
+        count = self.unpack(self.read(offset, self._count_bytes))
+        if not 0 < count <= _MAX_TAGS:
             raise OSError(f"a TIFF directory of {count} tags")
-        content = self.read(offset + self._counting, count * self.entry)
+        offset += self._count_bytes
+        content = self.read(offset, count * self._entry_bytes)
         entries: dict[int, bytes] = {}
-        for start in range(0, len(content), self.entry):
-            raw = content[start : start + self.entry]
-            entries.setdefault(self.unpack(raw[:2]), raw)
-        behind = offset + self._counting + len(content)
-        return Page(self, entries, self.unpack(self.read(behind, self.room)))
-
-    def written(self, tags: dict[int, int], copied: dict[int, bytes]) -> bytes:
-        """Returns a directory, the last one, of single values and of copied entries."""
-        letters = self.order + ("HHQIxxxx" if self.big else "HHII")
-        entries = {tag: struct.pack(letters, tag, 4, 1, value) for tag, value in tags.items()}
-        entries |= copied
-        count = struct.pack(self.order + ("Q" if self.big else "H"), len(entries))
-        return count + b"".join(entries[tag] for tag in sorted(entries)) + bytes(self.room)
+        for start in range(0, len(content), self._entry_bytes):
+            entry = content[start : start + self._entry_bytes]
+            entries.setdefault(self.unpack(entry[:2]), entry)
+        next_offset = self.unpack(self.read(offset + len(content), self.offset_bytes))
+        return _Page(self, entries, next_offset)
 
 
-class Page:
-    """A directory: tags, and where the next directory is."""
+class _Page:
+    """The tags of a page, and the offset of the next page's directory."""
 
-    def __init__(self, directories: Directories, entries: dict[int, bytes], following: int) -> None:
-        self.directories = directories
+    def __init__(self, reader: _Reader, entries: dict[int, bytes], next_offset: int) -> None:
+        self.reader = reader
         self.entries = entries
-        self.next = following
-        # Tags may all point to the same bytes, and so stand for any amount of them.
-        lengths = (self._location(tag)[2] for tag in entries)
-        declared = sum(length for length in lengths if length > directories.room)
-        if declared > directories.length:
-            raise OSError(f"{declared} bytes of TIFF tags in a file of {directories.length}")
+        self.next_offset = next_offset
+        # Many tags may refer to the same bytes, so that together they exceed any memory.
+        lengths = (self._type_count_bytes(tag)[2] for tag in entries)
+        total = sum(length for length in lengths if length > reader.offset_bytes)
+        if total > reader.length:
+            raise OSError(f"{total} bytes of TIFF tags in a file of {reader.length}")
 
-    def _location(self, tag: int) -> tuple[int, int, int]:
-        """Returns a tag's type, the number of its values, and of their bytes."""
-        directories, raw = self.directories, self.entries[tag]
-        kind = directories.unpack(raw[2:4])
-        count = directories.unpack(raw[4 : 4 + directories.room])
-        return kind, count, _SIZES.get(kind, 0) * count
+    def _type_count_bytes(self, tag: int) -> tuple[int, int, int]:
+        entry, reader = self.entries[tag], self.reader
+        kind = reader.unpack(entry[2:4])
+        count = reader.unpack(entry[4 : 4 + reader.offset_bytes])
+        return kind, count, _TYPE_BYTES.get(kind, 0) * count
 
     def content(self, tag: int) -> bytes:
-        """Returns the bytes of a tag, empty if there is none."""
+        """Returns the bytes of a tag's values, empty without the tag."""
         if tag not in self.entries:
             return b""
-        length = self._location(tag)[2]
-        place = self.entries[tag][4 + self.directories.room :]
-        if length <= len(place):
-            return place[:length]
-        return self.directories.read(self.directories.unpack(place), length)
+        length = self._type_count_bytes(tag)[2]
+        inline = self.entries[tag][4 + self.reader.offset_bytes :]
+        if length <= len(inline):
+            return inline[:length]
+        return self.reader.read(self.reader.unpack(inline), length)
 
     def count(self, tag: int) -> int:
-        """Returns how many values a tag has."""
-        return self._location(tag)[1] if tag in self.entries else 0
+        """Returns the number of a tag's values."""
+        return self._type_count_bytes(tag)[1] if tag in self.entries else 0
 
     def integers(self, tag: int) -> tuple[int, ...]:
-        """Returns the values of a tag, none if there is no such tag."""
+        """Returns the values of a tag, none without the tag."""
         if tag not in self.entries:
             return ()
-        kind, count, _ = self._location(tag)
-        if kind not in _INTEGERS or not count:
-            raise OSError(f"the TIFF tag {tag} is no integer")
-        return struct.unpack(f"{self.directories.order}{count}{_INTEGERS[kind]}", self.content(tag))
+        kind, count, _ = self._type_count_bytes(tag)
+        if kind not in _INTEGER_LETTERS or not count:
+            raise OSError(f"the TIFF tag {tag} is not an integer")
+        letters = f"{self.reader.order}{count}{_INTEGER_LETTERS[kind]}"
+        return struct.unpack(letters, self.content(tag))
 
     def integer(self, tag: int, default: int) -> int:
         """Returns the first value of a tag."""
         return (*self.integers(tag), default)[0]
 
 
-class Redirected(io.RawIOBase):
-    """A TIFF whose header leads to another directory, behind its end."""
+class _Layout:
+    """How the pixels of a page are stored."""
 
-    def __init__(self, directories: Directories, directory: bytes) -> None:
-        self._file, self._length = directories.file, directories.length
-        # Directories begin at even offsets.
-        behind = self._length + self._length % 2
-        if not directories.big and behind + len(directory) > 1 << 32:
-            raise OSError("a TIFF of more than 4 GB that is no BigTIFF")
-        offset = struct.pack(directories.order + ("Q" if directories.big else "I"), behind)
-        self._start = directories.read(0, directories.room) + offset
-        self._end = bytes(self._length % 2) + directory
-        self._place = 0
-
-    def readable(self) -> bool:
-        """Returns True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Returns True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Goes to a place."""
-        base = {os.SEEK_CUR: self._place, os.SEEK_END: self._length + len(self._end)}
-        self._place = base.get(whence, 0) + offset
-        return self._place
-
-    def tell(self) -> int:
-        """Returns the place."""
-        return self._place
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Returns the bytes from the place on."""
-        place, start, length = self._place, self._start, self._length
-        rest = max(0, length + len(self._end) - place)
-        stop = place + (rest if size is None or size < 0 else min(size, rest))
-        parts = [start[place:stop]]
-        if stop > len(start) and place < length:
-            self._file.seek(max(place, len(start)))
-            parts.append(self._file.read(min(stop, length) - max(place, len(start))))
-        parts.append(self._end[max(0, place - length) : max(0, stop - length)])
-        self._place = stop
-        return b"".join(parts)
-
-
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
-_FILL_ORDER, _STRIPS, _SAMPLES, _STRIP_ROWS, _PLANES = 266, 273, 277, 278, 284
-_TILE_WIDTH, _TILE_HEIGHT, _TILES, _INK_SET, _EXTRA, _FORMAT = 322, 323, 324, 332, 338, 339
-_SUBSAMPLING = 530
-# What decoders need besides: byte counts, options of the compressions, predictor, palette, JPEG
-# tables, YCbCr.
-COPIED = (
-    _FILL_ORDER, _STRIPS, _STRIP_ROWS, 279, 292, 293, 317, 320, _TILE_WIDTH, _TILE_HEIGHT, _TILES,
-    325, 347, *range(512, 522), 529, _SUBSAMPLING, 531, 532,
-)  # fmt: skip
-
-_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
-_FORMATS = {_UNSIGNED: "unsigned", _SIGNED: "signed", _FLOAT: "floating-point"}
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
-_COLORS = {
-    _WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3,
-}  # fmt: skip
-# The combinations that are read: photometric interpretation and whether there is alpha, then
-# (bits, sample format). Sixteen bits of colors and floats are opened so that images and masks can
-# say what they are.
-_GREY = {(bits, _UNSIGNED) for bits in (1, 2, 4, 8, 12, 16, 32)}
-_GREY |= {(8, _SIGNED), (16, _SIGNED), (32, _SIGNED), (32, _FLOAT)}
-_BYTES = {(8, _UNSIGNED)}
-_DEEP = _BYTES | {(16, _UNSIGNED)}
-_READ = {
-    (_WHITE_IS_ZERO, False): _GREY,
-    (_BLACK_IS_ZERO, False): _GREY,
-    (_WHITE_IS_ZERO, True): _BYTES,
-    (_BLACK_IS_ZERO, True): _BYTES,
-    (_RGB, False): _DEEP,
-    (_RGB, True): _DEEP,
-    (_PALETTE, False): {(bits, _UNSIGNED) for bits in (1, 2, 4, 8)},
-    (_PALETTE, True): _BYTES,
-    (_CMYK, False): _DEEP,
-    (_YCBCR, False): _BYTES,
-    (_LAB, False): _BYTES,
-}
-# One channel behind the other, of 8 bits: where Pillow knows them.
-_IN_PLANES = {_RGB, _CMYK}
-# Bits from the lowest on: where Pillow knows them.
-_REVERSED = {
-    _WHITE_IS_ZERO: {1, 2, 4, 8, 16}, _BLACK_IS_ZERO: {1, 2, 4, 8, 16}, _RGB: {8},
-    _PALETTE: {1, 2, 4, 8},
-}  # fmt: skip
-_UNCOMPRESSED = 1
-_OLD_JPEG = 6
-# CCITT, LZW, JPEG, deflate, PackBits, deflate again, LZMA, Zstandard, WebP.
-_COMPRESSIONS = {
-    _UNCOMPRESSED, 2, 3, 4, 5, _OLD_JPEG, 7, 8, 32773, 32946, 34925, 50000, 50001,
-}  # fmt: skip
-_UNSPECIFIED, _PREMULTIPLIED, _ALPHA = 0, 1, 2
-CONVERT = "Convert it, or store it as a .npy array, (height, width, channels)"
-
-
-class UnsupportedError(ValueError):
-    """A property of a file that is not read, in words; the caller adds the file."""
-
-
-class Layout:
-    """How the numbers of a page are stored."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self.height, self.width = page.integer(_HEIGHT, 0), page.integer(_WIDTH, 0)
-        self.compression = page.integer(_COMPRESSION, _UNCOMPRESSED)
-        colors = 3 if self.compression == _OLD_JPEG else 1
-        self.samples = page.integer(_SAMPLES, colors)
-        # Required, and missing in some files; libtiff's tools take these.
-        default = {1: _BLACK_IS_ZERO, 3: _RGB}.get(self.samples, -1)
-        self.photometric = page.integer(_PHOTOMETRIC, default)
-        if self.compression == _OLD_JPEG:
-            self.photometric = _YCBCR if self.samples == 3 else _BLACK_IS_ZERO
-        self.extra = page.integers(_EXTRA)
-        self.planes = page.integer(_PLANES, 1) if self.samples > 1 else 1
-        # Some writers give more values than channels.
-        self._depths = set(page.integers(_BITS)[: self.samples] or (1,))
-        formats = set(page.integers(_FORMAT)[: self.samples] or (_UNSIGNED,))
-        # 4 is "undefined", which all take for unsigned.
-        self._formats = {_UNSIGNED if value == 4 else value for value in formats}
-        self._reversed = page.integer(_FILL_ORDER, 1) == 2
-        self._big_endian = page.directories.order == ">"
-
-    @property
-    def bits(self) -> int:
-        """Bits of a number."""
-        return max(self._depths)
-
-    @property
-    def format(self) -> int:
-        """Sample format of the numbers."""
-        return max(self._formats)
+    def __init__(self, page: _Page) -> None:
+        self.is_big_endian = page.reader.is_big_endian
+        self.height = page.integer(Tag.ImageLength, 0)
+        self.width = page.integer(Tag.ImageWidth, 0)
+        self.compression = page.integer(Tag.Compression, _UNCOMPRESSED)
+        is_old_jpeg = self.compression == _OLD_JPEG
+        self.channels = page.integer(Tag.SamplesPerPixel, 3 if is_old_jpeg else 1)
+        # Some files lack this required tag; libtiff's tools assume these.
+        default = {1: _BLACK_IS_ZERO, 3: _RGB}.get(self.channels, -1)
+        self.photometric = page.integer(Tag.PhotometricInterpretation, default)
+        if is_old_jpeg:
+            self.photometric = _YCBCR if self.channels == 3 else _BLACK_IS_ZERO
+        self.planar = page.integer(Tag.PlanarConfiguration, 1) if self.channels > 1 else 1
+        self.is_reversed = page.integer(Tag.FillOrder, 1) == 2
+        # Some writers store more values than channels.
+        depths = set(page.integers(Tag.BitsPerSample)[: self.channels] or (1,))
+        formats = set(page.integers(Tag.SampleFormat)[: self.channels] or (_UNSIGNED,))
+        formats = {_UNSIGNED if value == _UNDEFINED else value for value in formats}
+        self.bits, self.format = max(depths), max(formats)
+        self.is_mixed = len(depths) > 1 or len(formats) > 1
+        self.extra_channels = self.channels - _COLOR_CHANNELS.get(self.photometric, self.channels)
+        # Pillow and others use a fourth channel of RGB as alpha where no tag defines it.
+        default = _ALPHA if self.photometric == _RGB else _UNSPECIFIED
+        self.extra = page.integer(Tag.ExtraSamples, default) if self.extra_channels else -1
+        # libtiff returns the machine's byte order, which Pillow expects for 16 bits only.
+        self.is_swapped = (
+            self.is_big_endian and self.bits == 32 and self.compression != _UNCOMPRESSED
+        )
+        orientation = page.integer(Tag.Orientation, 1) if Tag.Orientation in page.entries else None
+        if orientation is None:
+            orientation = xmp_orientation(page.content(Tag.XMLPacket))
+        self.orientation = valid_orientation(orientation) or 1
+        # Offset and length of each deflated strip or tile.
+        self.deflated: list[tuple[int, int]] = []
+        if self.compression in _DEFLATE:
+            strips = page.integers(Tag.StripOffsets), page.integers(Tag.StripByteCounts)
+            tiles = page.integers(Tag.TileOffsets), page.integers(Tag.TileByteCounts)
+            self.deflated = list(zip(*(strips if strips[0] else tiles), strict=False))
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """What a number is."""
-        size = max(1, 1 << (self.bits - 1).bit_length() >> 3)
-        return np.dtype(f"{'_uif'[self.format]}{size}")
+        """Type of the stored values."""
+        n_bytes = max(1, 1 << (self.bits - 1).bit_length() >> 3)
+        return np.dtype(f"{'_uif'[self.format]}{n_bytes}")
 
-    @property
-    def white_is_zero(self) -> bool:
-        """Whether larger numbers are darker."""
-        return self.photometric == _WHITE_IS_ZERO
-
-    @property
-    def converted(self) -> bool:
-        """Whether decoding converts the colors."""
-        return self.photometric in (_CMYK, _YCBCR, _LAB)
-
-    @property
-    def alpha(self) -> int:
-        """Kind of the channel behind the colors, -1 where there is none."""
-        behind = self.samples - _COLORS.get(self.photometric, self.samples)
-        # Pillow and others take a fourth channel of RGB for alpha where no tag says what it is.
-        default = _ALPHA if self.photometric == _RGB else _UNSPECIFIED
-        return (*self.extra, default)[0] if behind else -1
-
-    @property
-    def shown_format(self) -> int:
-        """Sample format for Pillow, of as many bytes."""
-        # It knows 32 bits signed in both byte orders, and 8 and 16 unsigned.
-        if self.format == _FLOAT:
-            return _FLOAT
-        return _SIGNED if self.bits == 32 else _UNSIGNED
-
-    @property
-    def swapped(self) -> bool:
-        """Whether Pillow takes the bytes of numbers in the wrong order."""
-        # libtiff returns them in the machine's, which Pillow minds for 16 bits alone.
-        return self._big_endian and self.bits == 32 and self.compression != _UNCOMPRESSED
-
-    def shown(self) -> dict[int, int]:
-        """Returns the tags under which Pillow changes no number."""
-        photometric = self.photometric
-        tags = {
-            _WIDTH: self.width,
-            _HEIGHT: self.height,
-            _BITS: self.bits,
-            _COMPRESSION: self.compression,
-            _PHOTOMETRIC: _BLACK_IS_ZERO if photometric == _WHITE_IS_ZERO else photometric,
-            _SAMPLES: self.samples,
-            _PLANES: self.planes,
-            _FORMAT: self.shown_format,
+    def tags_for_pillow(self) -> dict[int, int]:
+        """Returns tags under which Pillow changes no value, and reads as many bytes."""
+        inverts = self.photometric == _WHITE_IS_ZERO
+        # Pillow reads 32 bits as signed, 8 and 16 as unsigned.
+        format = _FLOAT if self.format == _FLOAT else _SIGNED if self.bits == 32 else _UNSIGNED
+        tags: dict[int, int] = {
+            Tag.ImageWidth: self.width,
+            Tag.ImageLength: self.height,
+            Tag.BitsPerSample: self.bits,
+            Tag.Compression: self.compression,
+            Tag.PhotometricInterpretation: _BLACK_IS_ZERO if inverts else self.photometric,
+            Tag.SamplesPerPixel: self.channels,
+            Tag.PlanarConfiguration: self.planar,
+            Tag.SampleFormat: format,
         }
-        # It would divide colors by a premultiplied alpha.
-        return tags | ({_EXTRA: _ALPHA} if self.alpha >= 0 else {})
-
-    def require_support(self) -> None:
-        """Raises unless all of the numbers are read, as they are stored."""
-        if self.width < 1 or self.height < 1:
-            raise OSError(f"a TIFF of {self.height}x{self.width} pixels")
-        if self.compression not in _COMPRESSIONS:
-            raise UnsupportedError(f"Compression={self.compression}. {CONVERT}")
-        if self.photometric < 0:
-            raise UnsupportedError(
-                f"{self._channels()} without PhotometricInterpretation. {CONVERT}"
-            )
-        if self.photometric not in _COLORS:
-            raise UnsupportedError(f"PhotometricInterpretation={self.photometric}. {CONVERT}")
-        self._require_channels()
-        if len(self._depths) > 1 or len(self._formats) > 1:
-            raise UnsupportedError(f"channels of different depth or sign. {CONVERT}")
-        kind = _READ.get((self.photometric, self.alpha >= 0), set())
-        if (self.bits, self.format) not in kind:
-            word = _FORMATS.get(self.format, f"SampleFormat={self.format}")
-            raise UnsupportedError(
-                f"{self._channels()} of {self.bits} bits, {word}, with "
-                f"PhotometricInterpretation={self.photometric}. {CONVERT}"
-            )
-        if self.planes != 1 and (self.bits != 8 or self.photometric not in _IN_PLANES):
-            raise UnsupportedError(
-                f"{self._channels()} of {self.bits} bits in planes (PlanarConfiguration="
-                f"{self.planes}). {CONVERT}"
-            )
-        known = _REVERSED.get(self.photometric, set()) - ({16} if self._big_endian else set())
-        if self._reversed and self.bits not in known:
-            raise UnsupportedError(f"FillOrder=2 with {self.bits} bits. {CONVERT}")
-        if self.bits == 12 and self._big_endian:
-            raise UnsupportedError(f"numbers of 12 bits in a big-endian file. {CONVERT}")
-        self._require_subsampling()
-        self._require_data()
-
-    def _channels(self) -> str:
-        return f"{self.samples} channel{'s' if self.samples > 1 else ''}"
-
-    def _require_channels(self) -> None:
-        behind = self.samples - _COLORS[self.photometric]
-        if behind < 0:
-            raise OSError(
-                f"a TIFF of {self._channels()} with PhotometricInterpretation={self.photometric}"
-            )
-        if behind > 1 or (behind and self.alpha not in (_PREMULTIPLIED, _ALPHA)):
-            kinds = ",".join(map(str, self.extra)) or "missing"
-            raise UnsupportedError(
-                f"{self._channels()}, of which {behind} behind the colors and no alpha "
-                f"(ExtraSamples={kinds}), such as near infrared. {CONVERT}"
-            )
-        if self.photometric == _CMYK and self._page.integer(_INK_SET, 1) != 1:
-            raise UnsupportedError(f"inks other than CMYK. {CONVERT}")
-
-    def _require_subsampling(self) -> None:
-        if self.photometric != _YCBCR or self.compression != _UNCOMPRESSED:
-            return
-        if (self._page.integers(_SUBSAMPLING) or (2, 2)) != (1, 1):
-            raise UnsupportedError(f"uncompressed YCbCr of reduced resolution. {CONVERT}")
-
-    def _require_data(self) -> None:
-        """Raises if strips or tiles are missing, or the file is too short to hold them."""
-        page = self._page
-        if _STRIPS in page.entries:
-            rows = page.integer(_STRIP_ROWS, self.height)
-            across, found = 1, page.count(_STRIPS)
-        else:
-            rows, across = page.integer(_TILE_HEIGHT, 0), page.integer(_TILE_WIDTH, 0)
-            found = page.count(_TILES)
-            across = -(-self.width // across) if across else 0
-        planes = self.samples if self.planes == 2 else 1
-        expected = across * -(-self.height // rows) * planes if rows > 0 else 0
-        # Decoders leave the rest black. In one place old JPEG keeps all of it.
-        if self.compression != _OLD_JPEG and (found < expected or not expected):
-            raise OSError(f"{found} of {expected} strips or tiles")
-        line = -(-self.width * self.samples * self.bits // 8)
-        length = page.directories.length
-        if self.compression == _UNCOMPRESSED and line * self.height > length:
-            raise OSError(f"{length} bytes, too few for {self.height}x{self.width} pixels")
+        # Pillow would divide colors by a premultiplied alpha.
+        return tags | ({Tag.ExtraSamples: _ALPHA} if self.extra >= 0 else {})
 
 
-_SUBFILE, _XMP = 254, 700
-# Offsets and lengths of strips, and of tiles.
-_DATA = ((273, 279), (324, 325))
-_DEFLATE = (8, 32946)
-_INFLATED_AT_ONCE = 1 << 20
-_MOST_PAGES = 4096
-# Of a page's subfile type: a smaller version of another page, or its transparency.
-_REDUCED, _TRANSPARENCY = 1, 4
-_SPLIT = "Split it into files of one page each, or store the pages as .npy arrays"
+def _unsupported(layout: _Layout, page: _Page) -> Iterator[str]:
+    """Yields why the stored values cannot be recovered; raises an OSError for damaged files."""
+    photometric = f"PhotometricInterpretation={layout.photometric}"
+    channels = counted(layout.channels, "channel")
+    values = f"{channels} of {layout.bits} bits"
+    has_extra = layout.extra_channels > 0
+    if layout.width < 1 or layout.height < 1:
+        raise OSError(f"a TIFF of {layout.height}x{layout.width} pixels")
+    if layout.compression not in _COMPRESSIONS:
+        yield f"Compression={layout.compression}. {_CONVERT}"
+    if layout.photometric < 0:
+        yield f"{channels} without PhotometricInterpretation. {_CONVERT}"
+    if layout.photometric not in _COLOR_CHANNELS:
+        yield f"{photometric}. {_CONVERT}"
+    if layout.extra_channels < 0:
+        raise OSError(f"a TIFF of {channels} with {photometric}")
+    if layout.extra_channels > 1 or (
+        has_extra and layout.extra not in (_PREMULTIPLIED_ALPHA, _ALPHA)
+    ):
+        kinds = ",".join(map(str, page.integers(Tag.ExtraSamples))) or "missing"
+        yield (
+            f"{channels}, of which {layout.extra_channels} in addition to the colors and not alpha "
+            f"(ExtraSamples={kinds}), such as near infrared. {_CONVERT}"
+        )
+    if layout.photometric == _CMYK and page.integer(Tag.InkSet, 1) != 1:
+        yield f"inks other than CMYK. {_CONVERT}"
+    if layout.is_mixed:
+        yield f"channels of different depth or sign. {_CONVERT}"
+    if (layout.bits, layout.format) not in _SUPPORTED.get((layout.photometric, has_extra), set()):
+        kind = _FORMAT_NAMES.get(layout.format, f"SampleFormat={layout.format}")
+        yield f"{values}, {kind}, with {photometric}. {_CONVERT}"
+    if layout.planar != 1 and (layout.bits != 8 or layout.photometric not in _PLANAR):
+        yield f"{values} in planes (PlanarConfiguration={layout.planar}). {_CONVERT}"
+    reversible = _REVERSIBLE_BITS.get(layout.photometric, set())
+    if layout.is_big_endian:
+        reversible = reversible - {16}
+    if layout.is_reversed and layout.bits not in reversible:
+        yield f"FillOrder=2 with {layout.bits} bits. {_CONVERT}"
+    if layout.bits == 12 and layout.is_big_endian:
+        yield f"values of 12 bits in a big-endian file. {_CONVERT}"
+    is_subsampled = (page.integers(Tag.YCbCrSubSampling) or (2, 2)) != (1, 1)
+    is_raw_ycbcr = layout.photometric == _YCBCR and layout.compression == _UNCOMPRESSED
+    if is_raw_ycbcr and is_subsampled:
+        yield f"uncompressed YCbCr of reduced resolution. {_CONVERT}"
+    _require_all_data(layout, page)
 
 
-class Tiff(NamedTuple):
-    """What the tags of a TIFF say.
-
-    Attributes:
-        file: The TIFF for Pillow, which reads from it the numbers as they are stored.
-        orientation: int. How the image is to be turned, 1 to 8.
-        dtype: np.dtype. What a number in the file is; Pillow's is of as many bytes.
-        bits: int. Bits of a number.
-        swapped: bool. Whether Pillow takes its bytes in the wrong order.
-        white_is_zero: bool. Whether white is 0 in an image.
-        converted: bool. Whether decoding converts the colors, as from YCbCr.
-        deflated: Offset and length of each strip or tile of a file that is compressed by deflate.
-    """
-
-    file: BinaryIO
-    orientation: int
-    dtype: np.dtype[np.generic]
-    bits: int
-    swapped: bool
-    white_is_zero: bool
-    converted: bool
-    deflated: tuple[tuple[int, int], ...]
+def _require_all_data(layout: _Layout, page: _Page) -> None:
+    """Raises an OSError if strips or tiles are missing, or the file is too short for them."""
+    if Tag.StripOffsets in page.entries:
+        rows, across = page.integer(Tag.RowsPerStrip, layout.height), 1
+        found = page.count(Tag.StripOffsets)
+    else:
+        rows, columns = page.integer(Tag.TileLength, 0), page.integer(Tag.TileWidth, 0)
+        across = -(-layout.width // columns) if columns else 0
+        found = page.count(Tag.TileOffsets)
+    planes = layout.channels if layout.planar == 2 else 1
+    expected = across * -(-layout.height // rows) * planes if rows > 0 else 0
+    # Decoders leave missing parts black. Old-style JPEG may be stored as one stream.
+    if layout.compression != _OLD_JPEG and (found < expected or not expected):
+        raise OSError(f"{found} of {expected} strips or tiles")
+    row_bytes = -(-layout.width * layout.channels * layout.bits // 8)
+    if layout.compression == _UNCOMPRESSED and row_bytes * layout.height > page.reader.length:
+        size = f"{layout.height}x{layout.width}"
+        raise OSError(f"{page.reader.length} bytes, too few for {size} pixels")
 
 
-def is_tiff(start: bytes) -> bool:
-    """Returns whether the first four bytes are those of a TIFF."""
-    return start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+def _unsupported_pages(reader: _Reader) -> str | None:
+    """Returns why the pages of a file cannot be read as one image."""
+    if reader.is_big_tiff and reader.is_big_endian:
+        # Pillow takes it for a TIFF with short offsets.
+        return f"a BigTIFF of big-endian byte order. {_CONVERT}"
+    count, seen, offset = 0, set[int](), reader.first_offset
+    # A directory that refers to an earlier one ends the file, as for libtiff.
+    while offset and offset not in seen:
+        if len(seen) >= _MAX_PAGES:
+            return f"more than {_MAX_PAGES} pages. {_SPLIT}"
+        seen.add(offset)
+        page = reader.page(offset)
+        # The first page is the one to read, whatever it is.
+        belongs_to_another = page.integer(Tag.NewSubfileType, 0) & (
+            _REDUCED_SIZE | _TRANSPARENCY_MASK
+        )
+        count += len(seen) == 1 or not belongs_to_another
+        offset = page.next_offset
+    return None if count == 1 else f"{count} pages. {_SPLIT}"
 
 
-def read_tiff(file: BinaryIO) -> Tiff:
-    """Reads the tags of a TIFF.
+class _ReplacedDirectory(io.RawIOBase):
+    """A view of a TIFF with another directory, which is appended to the file.
 
     Args:
-        file: The file, open; it must stay open.
-
-    Returns:
-        Tiff.
-
-    Raises:
-        UnsupportedError: If the file holds several pages, or numbers that are not read as they are
-            stored.
-        OSError: If it is damaged.
+        reader: The file.
+        tags: Integer values by tag.
+        entries: Entries by tag, copied from the file's directory.
     """
-    directories = Directories(file)
-    if directories.big and directories.order == ">":
-        # Pillow takes it for a TIFF with short offsets.
-        raise UnsupportedError(f"a BigTIFF of big-endian byte order. {CONVERT}")
-    page = directories.page(directories.offset)
-    layout = Layout(page)
-    layout.require_support()
-    pages = _pages(directories)
-    if pages != 1:
-        raise UnsupportedError(f"{pages} pages. {_SPLIT}")
-    copied = {tag: page.entries[tag] for tag in COPIED if tag in page.entries}
-    return Tiff(
-        # It has all that Pillow asks of a file.
-        file=cast("BinaryIO", Redirected(directories, directories.written(layout.shown(), copied))),
-        orientation=_orientation(page),
-        dtype=layout.dtype,
-        bits=layout.bits,
-        swapped=layout.swapped,
-        white_is_zero=layout.white_is_zero,
-        converted=layout.converted,
-        deflated=_locations(page) if layout.compression in _DEFLATE else (),
-    )
 
+    def __init__(self, reader: _Reader, tags: dict[int, int], entries: dict[int, bytes]) -> None:
+        self._file, self._length, big = reader.file, reader.length, reader.is_big_tiff
+        entry = struct.Struct(reader.order + ("HHQIxxxx" if big else "HHII"))
+        entries = {tag: entry.pack(tag, 4, 1, value) for tag, value in tags.items()} | entries
+        directory = struct.pack(reader.order + ("Q" if big else "H"), len(entries))
+        directory += b"".join(entries[tag] for tag in sorted(entries)) + bytes(reader.offset_bytes)
+        # Directories begin at even offsets.
+        padding = self._length % 2
+        if not big and self._length + padding + len(directory) > 1 << 32:
+            raise OSError("a TIFF of more than 4 GB that is not a BigTIFF")
+        offset = struct.pack(reader.order + ("Q" if big else "I"), self._length + padding)
+        self._start = reader.read(0, reader.offset_bytes) + offset
+        self._end = bytes(padding) + directory
+        self._position = 0
 
-def require_intact_tiff(file: BinaryIO, tiff: Tiff) -> None:
-    """Raises an OSError if what is compressed by deflate does not fit its checksums.
+    def readable(self) -> bool:
+        return True
 
-    libtiff stops behind the pixels and reads no checksum.
-    """
-    for offset, length in tiff.deflated:
-        file.seek(offset)
-        rest, inflater = file.read(length), zlib.decompressobj()
-        try:
-            while rest and not inflater.eof:
-                inflater.decompress(rest, _INFLATED_AT_ONCE)
-                rest = inflater.unconsumed_tail
-        except zlib.error as error:
-            raise OSError(f"broken TIFF data at byte {offset}: {error}") from error
+    def seekable(self) -> bool:
+        return True
 
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_CUR: self._position, os.SEEK_END: self._length + len(self._end)}
+        self._position = base.get(whence, 0) + offset
+        return self._position
 
-def _locations(page: Page) -> tuple[tuple[int, int], ...]:
-    for offsets, lengths in _DATA:
-        found = page.integers(offsets)
-        if found:
-            return tuple(zip(found, page.integers(lengths), strict=False))
-    return ()
+    def tell(self) -> int:
+        return self._position
 
-
-def _pages(directories: Directories) -> int:
-    """Returns how many pages hold an image of their own."""
-    count, seen, offset = 0, set[int](), directories.offset
-    # A directory that leads back ends the file, as for libtiff.
-    while offset and offset not in seen:
-        if len(seen) >= _MOST_PAGES:
-            raise UnsupportedError(f"more than {_MOST_PAGES} pages. {_SPLIT}")
-        seen.add(offset)
-        page = directories.page(offset)
-        # The first one is what is read, whatever it is.
-        part_of_another = page.integer(_SUBFILE, 0) & (_REDUCED | _TRANSPARENCY)
-        count += len(seen) == 1 or not part_of_another
-        offset = page.next
-    return count
-
-
-def _orientation(page: Page) -> int:
-    if ORIENTATION in page.entries:
-        found = page.integer(ORIENTATION, 1)
-        return found if found in range(1, 9) else 1
-    return from_xmp(page.content(_XMP)) or 1
+    def read(self, size: int | None = -1) -> bytes:
+        first, start, length = self._position, self._start, self._length
+        available = max(0, length + len(self._end) - first)
+        last = first + (available if size is None or size < 0 else min(size, available))
+        parts = [start[first:last]]
+        if last > len(start) and first < length:
+            self._file.seek(max(first, len(start)))
+            parts.append(self._file.read(min(last, length) - max(first, len(start))))
+        parts.append(self._end[max(0, first - length) : max(0, last - length)])
+        self._position = last
+        return b"".join(parts)

@@ -15,13 +15,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from unetv2.arguments import require_integer
-from unetv2.data.io.open import MAX_PIXELS, Header, open_file
+from unetv2.data.io.open import EXTENSIONS, MAX_PIXELS, Header, open_file
 from unetv2.data.labels import Labels
 from unetv2.data.naming import propose
 from unetv2.data.pairs import LabelSource, Pair
 from unetv2.text import counted, printable
-
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 
 # Files often found beside images that contain none: notes, class lists, georeferences.
 _NO_DATA = (
@@ -128,17 +126,19 @@ class FolderSource(LabelSource):
         return tuple(self.matching.pairs)
 
     @cached_property
-    def settled_labels(self) -> Labels:
-        """Labels with the notation of ids that the first masks use.
+    def labels_with_format(self) -> Labels:
+        """Labels with the format of ids that the masks use.
 
         It is determined from the masks of all subsets, so that all subsets are read alike.
         """
-        return self.labels.settled([pair.mask for pair in self.matching.pairs], self.max_pixels)
+        return self.labels.with_format_of(
+            [pair.mask for pair in self.matching.pairs], self.max_pixels
+        )
 
     @property
     def description(self) -> str:
-        """The labels with their notation, so that the folders may be moved."""
-        return repr(self.settled_labels)
+        """The labels with the masks' format, so that the folders may be moved."""
+        return repr(self.labels_with_format)
 
     def files(self, pair: Pair) -> tuple[str, ...]:
         """Returns the paths of image and mask."""
@@ -148,12 +148,12 @@ class FolderSource(LabelSource):
         """Returns the header of a mask file."""
         with open_file(pair.mask, self.max_pixels) as file:
             file.require_mask()
-            self.settled_labels.require_notation(pair.mask, file)
+            self.labels_with_format.require_palette(pair.mask, file)
             return file.header
 
     def read_mask(self, pair: Pair) -> np.ndarray:
         """Reads the class ids of a mask file."""
-        return self.settled_labels.read(pair.mask, self.max_pixels)
+        return self.labels_with_format.read(pair.mask, self.max_pixels)
 
 
 def match_images(

@@ -1,4 +1,4 @@
-"""What one mask holds, and what is wrong with it."""
+"""Checks of one mask: its ids, colors, and smoothed edges."""
 
 from __future__ import annotations
 
@@ -9,174 +9,39 @@ from hashlib import blake2b
 import numpy as np
 
 from unetv2.classes import Color
-from unetv2.data.io.pixels import MaskError, only_red
+from unetv2.data.io.base import MaskError
 from unetv2.data.labels import Labels
-from unetv2.data.notation import Stored, palette_kind
+from unetv2.data.mask_format import StoredMask, only_red, palette_kind
 from unetv2.text import counted
 
 DIGEST_BYTES = 16
 
+_MAX_LISTED = 5
+_MAX_COLORS = 64
+# Problems of masks whose colors are reported.
+_COLOR_PROBLEMS = ("colors_for_ids", "not_binary", "mixed_masks")
 
-@dataclass(frozen=True)
-class Runs:
-    """Runs of equal values, row after row.
+# Measured on CamVid and driving scenes, as ids and as colors, whole and resized to 96x128 or by
+# 1.5: `in_between` is at most 0.15 of the edges in clean masks; in smoothed ones it is at least
+# 0.18 of the edges and 0.52 of the triples.
+_MIN_FRACTION_OF_EDGES = 0.17
+_MIN_FRACTION_OF_TRIPLES = 0.5
+_MIN_IN_BETWEEN = 8
 
-    Args:
-        mask: The mask itself, ``(height, width)``.
-        values: The value of each run, as numbers in ``found``.
-        starts: int64. Where each run starts in the flat mask.
-        lengths: int64. Pixels of each run.
-        found: Every value that occurs, once, sorted.
-    """
-
-    mask: np.ndarray
-    values: np.ndarray
-    starts: np.ndarray
-    lengths: np.ndarray
-    found: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """``(height, width)``."""
-        return self.mask.shape
-
-    @classmethod
-    def of(cls, mask: np.ndarray) -> Runs:
-        """Returns the runs of an integer mask ``(height, width)``."""
-        mask = np.ascontiguousarray(mask)
-        flat = mask.ravel()
-        starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-        values = flat[starts]
-        if values.dtype == np.uint8:
-            # Without sorting them.
-            occurs = np.bincount(values, minlength=256) > 0
-            found = np.flatnonzero(occurs).astype(np.uint8)
-            places = (np.cumsum(occurs) - 1)[values]
-        else:
-            found, places = np.unique(values, return_inverse=True)
-        return cls(mask, places, starts, np.diff(starts, append=flat.size), found)
-
-    def counts(self) -> np.ndarray:
-        """Returns the pixels of every value in ``found``, int64."""
-        # Weighted counts are floats, exact up to 2**53 pixels.
-        counts = np.bincount(self.values, weights=self.lengths, minlength=len(self.found))
-        return counts.astype(np.int64)
-
-    def digest(self, meaning: np.ndarray) -> bytes:
-        """Returns a hash of the mask that depends on what its values mean alone.
-
-        Args:
-            meaning: Integer for each value in ``found``. Two values of one meaning are one.
-        """
-        meanings, numbers = np.unique(meaning.astype(np.int64), return_inverse=True)
-        # In as few bytes as shape and number of meanings ask for: there is less to hash.
-        meant = numbers.astype(np.min_scalar_type(len(meanings)))[self.values]
-        ends = (self.starts + self.lengths).astype(np.min_scalar_type(self.mask.size))
-        last = np.append(meant[1:] != meant[:-1], True)
-        hashed = blake2b(repr((self.shape, meanings.tolist())).encode(), digest_size=DIGEST_BYTES)
-        hashed.update(meant[last].tobytes() + ends[last].tobytes())
-        return hashed.digest()
-
-
-# Over CamVid and driving scenes, as ids and as colors, whole and resized to 96x128 or by 1.5:
-# clean masks have at most 0.15 of the first, smoothed ones at least 0.18 and 0.52 of the two.
-_SHARE_OF_EDGES = 0.17
-_SHARE_IN_BETWEEN = 0.5
-_FEWEST = 8
-
-# Values of three pixels each, and how many triples have different ends.
+# Severity, kind and message.
+Problem = tuple[str, str, str]
+# The values of three neighboring pixels each, and the number of triples with different ends.
 _Triples = tuple[tuple[np.ndarray, np.ndarray, np.ndarray], int]
 
 
-def looks_smoothed(runs: Runs, values: np.ndarray) -> bool:
-    """Tells whether a mask's edges hold mixtures of the values on their two sides.
-
-    Three pixels in a row or column, all different, are a thin object or a smoothed edge. In a
-    smoothed edge the one in the middle lies between its neighbors, colors along the line from
-    one neighbor to the other; in a thin object only by chance. A mask is suspected where at
-    least half of such triples are so, and these are at least 8 and 17 % of all triples with
-    different ends.
-
-    Args:
-        runs: The mask.
-        values: The id or color behind each of ``runs.found``, ``(n, 1)`` or ``(n, 3)``.
-    """
-    # Differences of unsigned integers wrap around.
-    values = values.astype(float)
-    across, edges_across = _across(runs)
-    down, edges_down = _down(runs)
-    first, middle, last = (
-        values[np.concatenate(parts)] for parts in zip(across, down, strict=True)
-    )
-    length = ((last - first) ** 2).sum(axis=1)
-    along = ((middle - first) * (last - first)).sum(axis=1)
-    between = int(np.count_nonzero((along > 0) & (along < length)))
-    return (
-        between >= _FEWEST
-        and between >= _SHARE_OF_EDGES * (edges_across + edges_down)
-        and between >= _SHARE_IN_BETWEEN * len(length)
-    )
-
-
-def _across(runs: Runs) -> _Triples:
-    """Returns the triples in rows of which all differ: around the runs of one pixel."""
-    width = runs.shape[1]
-    columns = runs.starts % width
-    inside = (columns > 0) & (columns < width - 1)
-    alone = np.flatnonzero(inside & (runs.lengths == 1))
-    first, middle, last = (runs.values[alone + step] for step in (-1, 0, 1))
-    # A run starts where two pixels differ, the first two or the last two of a triple.
-    return _counted(
-        (first, middle, last), int(np.count_nonzero(inside)) + int(np.count_nonzero(columns > 1))
-    )
-
-
-def _down(runs: Runs) -> _Triples:
-    """Returns the triples in columns of which all differ."""
-    mask, width = runs.mask, runs.shape[1]
-    changes = mask[1:] != mask[:-1]
-    # Flat, as np.nonzero of two axes takes twenty times as long.
-    places = np.flatnonzero(changes[:-1] & changes[1:])
-    flat = mask.ravel()
-    first, middle, last = (
-        np.searchsorted(runs.found, flat[places + step * width]) for step in (0, 1, 2)
-    )
-    # All changes are the first of a triple but for those at the bottom, and the last of one but
-    # for those at the top.
-    at_border = int(np.count_nonzero(changes[:1])) + int(np.count_nonzero(changes[-1:]))
-    return _counted((first, middle, last), 2 * int(np.count_nonzero(changes)) - at_border)
-
-
-def _counted(triples: tuple[np.ndarray, np.ndarray, np.ndarray], changes: int) -> _Triples:
-    """Leaves out triples with equal ends, and counts all that have different ones.
-
-    Args:
-        triples: Those with two changes.
-        changes: int. Pairs of different neighbors, counted in each triple that they are in.
-    """
-    first, middle, last = triples
-    differ = first != last
-    # One change makes the ends differ, two may lead back.
-    edges = changes - 2 * len(differ) + int(np.count_nonzero(differ))
-    return (first[differ], middle[differ], last[differ]), edges
-
-
-_SHOWN = 5
-_COLORS_OF_A_MASK = 64
-# Problems with colors, which are then counted as such.
-_OF_COLORS = ("colors_for_ids", "not_binary", "mixed_masks")
-
-Problem = tuple[str, str, str]
-
-
 @dataclass(frozen=True)
-class MaskFacts:
-    """What one mask holds.
+class MaskStatistics:
+    """Content and problems of one mask.
 
     Args:
-        ids: Pixels by class id; empty where the mask cannot be read as ids.
-        colors: Pixels by color, where it holds colors; the most frequent.
-        problems: Tuples ``(severity, kind, message)``.
+        ids: Number of pixels by class id; empty if the mask cannot be read as ids.
+        colors: Number of pixels by color, the most frequent ones, if it holds colors.
+        problems: The problems found.
         digest: bytes. Hash of its ids.
     """
 
@@ -186,154 +51,275 @@ class MaskFacts:
     digest: bytes
 
 
-def examine_mask(stored: Stored, labels: Labels, path: str) -> MaskFacts:
-    """Returns what a decoded mask holds.
+@dataclass(frozen=True)
+class Runs:
+    """Run-length encoding of a mask, row by row.
 
     Args:
-        stored: What :meth:`unetv2.data.labels.Labels.stored` returns.
-        labels: How it is meant.
+        mask: The mask, ``(height, width)``.
+        values: The value of each run, as an index into ``found``.
+        starts: int64. Index of each run's first pixel in the flat mask.
+        lengths: int64. Number of pixels of each run.
+        found: All different values, sorted.
+    """
+
+    mask: np.ndarray
+    values: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    found: np.ndarray
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Runs:
+        """Encodes an integer mask ``(height, width)``."""
+        mask = np.ascontiguousarray(mask)
+        flat = mask.ravel()
+        starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+        values = flat[starts]
+        if values.dtype == np.uint8:
+            # Faster than sorting.
+            occurs = np.bincount(values, minlength=256) > 0
+            found = np.flatnonzero(occurs).astype(np.uint8)
+            indices = (np.cumsum(occurs) - 1)[values]
+        else:
+            found, indices = np.unique(values, return_inverse=True)
+        return cls(mask, indices, starts, np.diff(starts, append=flat.size), found)
+
+    def counts(self) -> np.ndarray:
+        """Returns the number of pixels of each value in ``found``, int64."""
+        # Weighted counts are floats, exact up to 2**53 pixels.
+        counts = np.bincount(self.values, weights=self.lengths, minlength=len(self.found))
+        return counts.astype(np.int64)
+
+    def digest(self, ids: np.ndarray) -> bytes:
+        """Returns a hash of the mask's ids.
+
+        Args:
+            ids: The id of each value in ``found``; several values may have the same id.
+        """
+        different, indices = np.unique(ids.astype(np.int64), return_inverse=True)
+        # The smallest dtypes, as there is less to hash.
+        id_of_run = indices.astype(np.min_scalar_type(len(different)))[self.values]
+        ends = (self.starts + self.lengths).astype(np.min_scalar_type(self.mask.size))
+        is_last = np.append(id_of_run[1:] != id_of_run[:-1], True)
+        hashed = blake2b(
+            repr((self.mask.shape, different.tolist())).encode(), digest_size=DIGEST_BYTES
+        )
+        hashed.update(id_of_run[is_last].tobytes() + ends[is_last].tobytes())
+        return hashed.digest()
+
+
+def looks_smoothed(runs: Runs, values: np.ndarray) -> bool:
+    """Returns whether a mask's edges contain mixtures of the values on both sides.
+
+    Three neighboring pixels in a row or column, all different, are a thin object or a smoothed
+    edge. In a smoothed edge the one in the middle is between its neighbors, colors on the line from
+    one neighbor to the other; in a thin object only by chance. A mask is suspected where this holds
+    for at least half of such triples, and for at least 8 and 17 % of all triples with different
+    ends.
+
+    Args:
+        runs: The mask.
+        values: The id or color of each value in ``runs.found``, ``(n, 1)`` or ``(n, 3)``.
+    """
+    # Differences of unsigned integers would wrap around.
+    values = values.astype(float)
+    in_rows, edges_in_rows = _triples_in_rows(runs)
+    in_columns, edges_in_columns = _triples_in_columns(runs)
+    first, middle, last = (
+        values[np.concatenate(parts)] for parts in zip(in_rows, in_columns, strict=True)
+    )
+    length = ((last - first) ** 2).sum(axis=1)
+    projection = ((middle - first) * (last - first)).sum(axis=1)
+    in_between = int(np.count_nonzero((projection > 0) & (projection < length)))
+    return (
+        in_between >= _MIN_IN_BETWEEN
+        and in_between >= _MIN_FRACTION_OF_EDGES * (edges_in_rows + edges_in_columns)
+        and in_between >= _MIN_FRACTION_OF_TRIPLES * len(length)
+    )
+
+
+def _triples_in_rows(runs: Runs) -> _Triples:
+    """Returns the triples in rows with three different pixels: around the runs of one pixel."""
+    width = runs.mask.shape[1]
+    columns = runs.starts % width
+    inside = (columns > 0) & (columns < width - 1)
+    single = np.flatnonzero(inside & (runs.lengths == 1))
+    triples = tuple(runs.values[single + step] for step in (-1, 0, 1))
+    # A run starts where two pixels differ, the first two or the last two of a triple.
+    n_changes = int(np.count_nonzero(inside)) + int(np.count_nonzero(columns > 1))
+    return _with_different_ends(triples, n_changes)
+
+
+def _triples_in_columns(runs: Runs) -> _Triples:
+    """Returns the triples in columns with three different pixels."""
+    mask, width = runs.mask, runs.mask.shape[1]
+    changes = mask[1:] != mask[:-1]
+    # On flat arrays, as np.nonzero of two axes takes twenty times as long.
+    top = np.flatnonzero(changes[:-1] & changes[1:])
+    flat = mask.ravel()
+    triples = tuple(np.searchsorted(runs.found, flat[top + step * width]) for step in (0, 1, 2))
+    # Each change is the first of a triple except at the bottom, and the last except at the top.
+    at_border = int(np.count_nonzero(changes[:1])) + int(np.count_nonzero(changes[-1:]))
+    return _with_different_ends(triples, 2 * int(np.count_nonzero(changes)) - at_border)
+
+
+def _with_different_ends(triples: tuple[np.ndarray, ...], n_changes: int) -> _Triples:
+    """Removes triples with equal ends, and counts all triples with different ends.
+
+    Args:
+        triples: First, middle and last values of the triples with two changes.
+        n_changes: int. Pairs of different neighbors, counted in each triple that contains them.
+    """
+    first, middle, last = triples
+    differ = first != last
+    # A triple with one change has different ends, one with two changes may have equal ones.
+    n_edges = n_changes - 2 * len(differ) + int(np.count_nonzero(differ))
+    return (first[differ], middle[differ], last[differ]), n_edges
+
+
+def check_mask(stored: StoredMask, labels: Labels, path: str) -> MaskStatistics:
+    """Checks a decoded mask.
+
+    Args:
+        stored: The result of :meth:`unetv2.data.labels.Labels.decode`.
+        labels: How masks are read.
         path: str. The file.
     """
     values, palette, _ = stored
-    channels = 1 if values.ndim == 2 else 3
-    runs, codes = _runs(values)
-    parts = _unpacked(codes, channels, values.dtype)
-    read = _read_colors if labels.encoding == "colors" else _read_numbers
-    meaning, known, colors, problems = read(
-        stored._replace(values=parts), runs.counts(), labels, path
-    )
-    ids = _summed(meaning[known], runs.counts()[known])
-    problems += _out_of_range(ids, labels)
-    # A palette's indices have no order that smoothing could follow; its colors may be the ids.
-    ordered = not len(palette) or palette_kind(palette, labels.table) != "palette"
-    if len(palette) and ordered:
+    runs, codes = _encode(values)
+    counts = runs.counts()
+    # Each different value or color of the mask once: (n, 1) or (n, 3).
+    parts = _unpack(codes, 1 if values.ndim == 2 else 3, values.dtype)
+    read = _read_colors if labels.encoding == "colors" else _read_ids
+    ids, is_known, colors, problems = read(stored._replace(values=parts), counts, labels, path)
+    pixels = _count_pixels(ids[is_known], counts[is_known])
+    problems += _check_range(pixels, labels)
+    # Palette indices have no order; but the colors of a palette may be the ids.
+    has_order = not len(palette) or palette_kind(palette, labels.table) != "palette"
+    if len(palette) and has_order:
         parts = palette[np.minimum(parts, len(palette) - 1)].max(axis=2)
-    if ordered and looks_smoothed(runs, _without_boundary(parts)):
+    if has_order and looks_smoothed(runs, _merge_markers(parts)):
         problems.append(("warning", "antialiased", "values in between along the edges"))
     if not problems:
-        problems += _monotony(ids, labels)
-    digest = runs.digest(np.where(known, meaning, -1 - codes.astype(np.int64)))
-    return MaskFacts(ids, colors, problems, digest)
+        problems += _check_variety(pixels, labels)
+    digest = runs.digest(np.where(is_known, ids, -1 - codes.astype(np.int64)))
+    return MaskStatistics(pixels, colors, problems, digest)
 
 
+# Ids, which of them are known, pixels by color, and problems.
 _Reading = tuple[np.ndarray, np.ndarray, dict[Color, int], list[Problem]]
 
 
-def _read_numbers(stored: Stored, counts: np.ndarray, labels: Labels, path: str) -> _Reading:
-    """Reads each different value once, as the mask itself is read."""
+def _read_ids(stored: StoredMask, counts: np.ndarray, labels: Labels, path: str) -> _Reading:
     parts, palette, _ = stored
     column = parts[:, np.newaxis] if parts.shape[1] > 1 else parts
     try:
-        meaning = labels.meaning(path, stored._replace(values=column))
+        ids = labels.to_ids(path, stored._replace(values=column))
     except MaskError as error:
         where = np.ones(len(parts), bool) if error.where is None else error.where[:, 0]
         if len(palette):
             parts = palette[np.minimum(parts[:, 0], len(palette) - 1)]
-        in_color = parts.shape[1] > 1 and error.kind in _OF_COLORS
-        found = _histogram(parts, counts) if in_color else {}
-        numbers = _summed(parts.max(axis=1)[where], counts[where])
-        message = f"{error.summary}: {_listed(found.items() or numbers.items())}"
-        nothing = np.full(len(parts), -1), np.zeros(len(parts), bool)
-        return *nothing, found, [("error", error.kind, message)]
-    # Ids here may be colors, as other masks of the set show.
-    colors = _histogram(parts, counts) if parts.shape[1] > 1 and labels.encoding == "ids" else {}
-    return meaning[:, 0].astype(np.int64), np.ones(len(parts), bool), colors, []
+        is_colored = parts.shape[1] > 1 and error.kind in _COLOR_PROBLEMS
+        colors = _count_colors(parts, counts) if is_colored else {}
+        numbers = _count_pixels(parts.max(axis=1)[where], counts[where])
+        message = f"{error.summary}: {_list_counts(colors.items() or numbers.items())}"
+        unknown = np.full(len(parts), -1), np.zeros(len(parts), bool)
+        return *unknown, colors, [("error", error.kind, message)]
+    # Other masks of the set may show that these ids are colors.
+    may_be_colors = parts.shape[1] > 1 and labels.encoding == "ids"
+    colors = _count_colors(parts, counts) if may_be_colors else {}
+    return ids[:, 0].astype(np.int64), np.ones(len(parts), bool), colors, []
 
 
-def _without_boundary(parts: np.ndarray) -> np.ndarray:
-    """Returns ids with 254 and 65534, next to which the last one is, as that one."""
-    if parts.shape[1] > 1:
-        return parts
-    for last in (255, 65_535):
-        parts = (
-            np.where(parts == last - 1, parts.dtype.type(last), parts) if last in parts else parts
-        )
-    return parts
-
-
-def _read_colors(stored: Stored, counts: np.ndarray, labels: Labels, _: str) -> _Reading:
+def _read_colors(stored: StoredMask, counts: np.ndarray, labels: Labels, _: str) -> _Reading:
     parts = stored.values
     table = labels.color_ids
-    ids = [table.get(_color(color)) for color in parts]
-    known = np.array([number is not None for number in ids])
-    meaning = np.array([-1 if number is None else number for number in ids], np.int64)
-    foreign = _histogram(parts[~known], counts[~known])
-    if not foreign:
-        return meaning, known, {}, []
-    message = f"colors outside the table: {_listed(foreign.items())}"
-    return meaning, known, foreign, [("error", "foreign_colors", message)]
+    found = [table.get(_color(color)) for color in parts]
+    is_known = np.array([number is not None for number in found])
+    ids = np.array([-1 if number is None else number for number in found], np.int64)
+    unknown = _count_colors(parts[~is_known], counts[~is_known])
+    if not unknown:
+        return ids, is_known, {}, []
+    message = f"colors outside the table: {_list_counts(unknown.items())}"
+    return ids, is_known, unknown, [("error", "unknown_colors", message)]
 
 
-def _out_of_range(ids: dict[int, int], labels: Labels) -> list[Problem]:
+def _check_range(pixels: dict[int, int], labels: Labels) -> list[Problem]:
     if labels.n_classes is None:
         return []
-    allowed = {*range(labels.n_classes), labels.ignore_class}
-    foreign = {number: count for number, count in ids.items() if number not in allowed}
-    if not foreign:
+    valid = {*range(labels.n_classes), labels.ignore_class}
+    invalid = {number: count for number, count in pixels.items() if number not in valid}
+    if not invalid:
         return []
-    message = f"ids outside [0, {labels.n_classes}): {_listed(foreign.items())}"
+    message = f"ids outside [0, {labels.n_classes}): {_list_counts(invalid.items())}"
     return [("error", "out_of_range", message)]
 
 
-def _monotony(ids: dict[int, int], labels: Labels) -> list[Problem]:
-    labeled = ids.keys() - {labels.ignore_class}
+def _check_variety(pixels: dict[int, int], labels: Labels) -> list[Problem]:
+    labeled = pixels.keys() - {labels.ignore_class}
     if not labeled:
         return [("warning", "empty_mask", "every pixel is ignored")]
-    if labeled == {0}:
-        return [("warning", "empty_mask", f"only id 0{_named(labels, 0)}")]
-    if len(labeled) == 1:
-        (only,) = labeled
-        return [("warning", "single_class", f"only id {only}{_named(labels, only)}")]
-    return []
+    if len(labeled) > 1:
+        return []
+    (only,) = labeled
+    name = ""
+    if labels.classes is not None and 0 <= only < len(labels.classes):
+        name = f" ({labels.classes.names[only]})"
+    return [("warning", "empty_mask" if only == 0 else "single_class", f"only id {only}{name}")]
 
 
-def _named(labels: Labels, number: int) -> str:
-    if labels.classes is None or not 0 <= number < len(labels.classes):
-        return ""
-    return f" ({labels.classes.names[number]})"
+def _merge_markers(parts: np.ndarray) -> np.ndarray:
+    """Returns ids with 254 and 65534 replaced by 255 and 65535, as both may mark boundaries."""
+    if parts.shape[1] > 1:
+        return parts
+    for marker in (255, 65_535):
+        if marker in parts:
+            parts = np.where(parts == marker - 1, parts.dtype.type(marker), parts)
+    return parts
 
 
-def _runs(values: np.ndarray) -> tuple[Runs, np.ndarray]:
-    """Returns a mask's runs, and for each value found the number that :func:`_packed` makes."""
+def _encode(values: np.ndarray) -> tuple[Runs, np.ndarray]:
+    """Returns a mask's runs, and the packed integer of each value found."""
     red = only_red(values)
     if red is None:
-        runs = Runs.of(_packed(values))
+        runs = Runs.of(_pack(values))
         return runs, runs.found
-    # Of the bytes alone, as fewer are faster.
+    # Faster on fewer bytes.
     runs = Runs.of(red)
     return runs, runs.found.astype(np.int32) << 16
 
 
-def _packed(values: np.ndarray) -> np.ndarray:
-    """Returns one integer for each pixel, colors with their channels side by side."""
+def _pack(values: np.ndarray) -> np.ndarray:
+    """Returns one integer for each pixel; colors are packed into one."""
     if values.ndim == 2:
         return values
     bits = 8 * values.dtype.itemsize
     packed = values[..., 0].astype(np.int32 if bits == 8 else np.int64)
     for channel in (1, 2):
-        # In place: arrays of this size cost more to get from the system than to fill.
+        # In place: allocating arrays of this size takes longer than filling them.
         np.left_shift(packed, bits, out=packed)
         np.bitwise_or(packed, values[..., channel], out=packed)
     return packed
 
 
-def _unpacked(codes: np.ndarray, channels: int, dtype: np.dtype[np.generic]) -> np.ndarray:
+def _unpack(codes: np.ndarray, channels: int, dtype: np.dtype[np.generic]) -> np.ndarray:
     if channels == 1:
         return codes.reshape(-1, 1)
     bits = 8 * dtype.itemsize
     return np.stack([codes >> bits * shift & (1 << bits) - 1 for shift in (2, 1, 0)], axis=1)
 
 
-def _summed(numbers: np.ndarray, counts: np.ndarray) -> dict[int, int]:
-    summed: dict[int, int] = {}
-    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-        summed[number] = summed.get(number, 0) + count
-    return dict(sorted(summed.items()))
+def _count_pixels(ids: np.ndarray, counts: np.ndarray) -> dict[int, int]:
+    different, indices = np.unique(ids, return_inverse=True)
+    sums = np.zeros(len(different), np.int64)
+    np.add.at(sums, indices, counts)
+    return dict(zip(different.tolist(), sums.tolist(), strict=True))
 
 
-def _histogram(colors: np.ndarray, counts: np.ndarray) -> dict[Color, int]:
-    order = np.argsort(-counts, kind="stable")[:_COLORS_OF_A_MASK]
-    return {_color(colors[place]): int(counts[place]) for place in order}
+def _count_colors(colors: np.ndarray, counts: np.ndarray) -> dict[Color, int]:
+    order = np.argsort(-counts, kind="stable")[:_MAX_COLORS]
+    return {_color(colors[index]): int(counts[index]) for index in order}
 
 
 def _color(parts: np.ndarray) -> Color:
@@ -341,7 +327,9 @@ def _color(parts: np.ndarray) -> Color:
     return red, green, blue
 
 
-def _listed(counts: Iterable[tuple[object, int]]) -> str:
+def _list_counts(counts: Iterable[tuple[object, int]]) -> str:
     ordered = sorted(counts, key=lambda entry: -entry[1])
-    shown = ", ".join(f"{what} in {counted(count, 'pixel')}" for what, count in ordered[:_SHOWN])
-    return shown + (", ..." if len(ordered) > _SHOWN else "")
+    listed = ", ".join(
+        f"{value} in {counted(count, 'pixel')}" for value, count in ordered[:_MAX_LISTED]
+    )
+    return listed + (", ..." if len(ordered) > _MAX_LISTED else "")

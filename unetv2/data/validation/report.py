@@ -1,4 +1,4 @@
-"""The doctor's report: figures, problems, and how they read."""
+"""The validation report: statistics, findings, and their presentation."""
 
 from __future__ import annotations
 
@@ -15,134 +15,119 @@ import numpy as np
 from PIL import Image
 
 from unetv2.classes import ClassTable, Color
-from unetv2.data.io.npy import array_image, is_array
-from unetv2.data.io.open import MAX_PIXELS, decode_image, open_file
-from unetv2.data.io.pixels import MaskError
+from unetv2.data.io.base import MaskError
+from unetv2.data.io.open import decode_image, open_file
 from unetv2.data.labels import Labels
-from unetv2.data.notation import Stored
-from unetv2.data.validation.findings import ADVICE, ClassStatistics, Finding
+from unetv2.data.mask_format import StoredMask
 from unetv2.files import atomic_folder
 from unetv2.text import counted, printable
 from unetv2.visualization.masks import colorize
 
-_IMAGES = 8
+_FILES_LISTED = 3
+_COUNTS_LISTED = 8
+# Examples saved as images.
+_MAX_EXAMPLES = 8
 _LONGEST_SIDE = 640
 # Of 16-bit masks.
-_LARGEST_ID = 65535
+_MAX_ID = 65535
 _NAME_LENGTH = 40
 
+ADVICE = {
+    "no_pairs": "Pass `image_suffix` or `mask_suffix` where names carry one.",
+    "missing_mask": "Add the mask or remove the image; names must match, extensions aside.",
+    "missing_image": "Add the image or remove the mask; names must match, extensions aside.",
+    "unreadable_image": "Replace the file, or remove it together with its mask.",
+    "unreadable_mask": "Replace the file, or remove it together with its image.",
+    "lossy_mask": "Create it again from its source, as PNG.",
+    "size_mismatch": "Resize the mask by nearest neighbor, or find the one that belongs to it.",
+    "orientation_mismatch": "Their EXIF orientations differ. Save the image upright if its mask "
+    "is upright; if the mask fits the stored pixels, remove the orientation tag.",
+    "alpha_mask": "Save the alpha channel as the mask.",
+    "mixed_masks": "Save all masks in one format, or pass encoding='colors' with `classes`.",
+    "label_map_collision": "Add that id to `label_map`: to itself, or to another one.",
+    "out_of_range": "Raise `n_classes`, or pass `ignore_class`, `label_map` or `encoding`.",
+    "colors_for_ids": "Pass encoding='colors' with `classes`, or encoding='max_channel' if the "
+    "largest channel is the id.",
+    "unknown_colors": "Add them to the table, or create the mask again if edges are smoothed.",
+    "not_binary": "Create the mask again without smoothing, or pass encoding='ids' or "
+    "encoding='colors'.",
+    "instance_ids": "Use the masks of class ids, such as Cityscapes' _labelIds.",
+    "binary_masks": "Pass encoding='binary'.",
+    "unsupported_files": "Convert them to a supported format, such as PNG, or move them away.",
+    "leakage": "Remove one of the two, or keep them together with `group_by`.",
+    "contradiction": "Keep the pair whose mask is right.",
+    "duplicate": "Remove one of the two.",
+    "antialiased": "Create the mask again without smoothing; resize by nearest neighbor only.",
+    "empty_mask": "Check that it is meant to be empty.",
+    "single_class": "Check that it is meant to hold one class.",
+    "blank_image": "Check the recording.",
+    "absent_class": "Add images with it, or exclude it from the scores.",
+}
+"""All kinds of findings, the most severe first, with advice."""
 
-def write_report(
-    folder: Path, text: str, content: str, problems: Sequence[Finding], labels: Labels
-) -> None:
-    """Writes ``report.txt``, ``report.json`` and ``worst/`` to a folder.
 
-    Args:
-        folder: Where; made if it does not exist.
-        text: str. The report to read.
-        content: str. The report as JSON.
-        problems: What was found.
-        labels: How masks are read.
+@dataclass(frozen=True)
+class Finding:
+    """One problem of a data set.
 
-    Raises:
-        OSError: If it cannot be written.
+    Attributes:
+        severity: str. ``"error"`` if training fails or its scores are wrong, else ``"warning"``.
+        kind: str. A key of the table in the documentation, such as ``"out_of_range"``.
+        path: str or None. The file; None for the whole data set.
+        message: str. A description.
+        image: str or None. Path of the pair's image.
+        mask: str or None. Path of the pair's mask.
+
+    Example:
+        >>> from unetv2.data.validation import Finding
+        >>> Finding("warning", "blank_image", "a.png", "all pixels are equal").severity
+        'warning'
     """
-    with atomic_folder(folder, "to keep the report") as beside:
-        (beside / "report.txt").write_text(text + "\n", encoding="utf-8")
-        (beside / "report.json").write_text(content + "\n", encoding="utf-8")
-        (beside / "worst").mkdir()
-        for number, (problem, image) in enumerate(_worst(problems, labels), start=1):
-            # File systems take names of 255 bytes; a letter may have four.
-            name = re.sub(r"[^\w.-]", "_", Path(problem.path or "").stem)[:_NAME_LENGTH]
-            image.save(beside / "worst" / f"{number}_{problem.kind}_{name}.png")
+
+    severity: str
+    kind: str
+    path: str | None
+    message: str
+    image: str | None = None
+    mask: str | None = None
 
 
-def _worst(problems: Sequence[Finding], labels: Labels) -> Iterator[tuple[Finding, Image.Image]]:
-    """Yields images of the pairs with problems that can be decoded."""
-    drawn: set[str] = set()
-    for problem in _every_kind_first(problems):
-        if problem.image is None or problem.mask is None or problem.image in drawn:
-            continue
-        try:
-            image = _image(problem.image, problem.mask, labels)
-        # What decoders raise on broken files has no end; those are in the report by name.
-        except Exception:
-            continue
-        drawn.add(problem.image)
-        yield problem, image
-        if len(drawn) == _IMAGES:
-            return
+@dataclass(frozen=True)
+class ClassStatistics:
+    """Frequency of one class id.
 
+    Attributes:
+        id: int. The class id, after ``label_map``.
+        name: str. Its name in the table, ``"ignored"``, ``"ignored?"`` for a guess, or empty.
+        pixels: int. Number of pixels with that id.
+        share: float in [0, 1]. Fraction of all pixels.
+        images: int. Number of images with that id.
+        weight: float or None. Median-frequency weight; None for ids that are not classes.
+        root_weight: float or None. Its square root, for moderate weights of rare classes.
 
-def _every_kind_first(problems: Sequence[Finding]) -> list[Finding]:
-    seen: dict[str, int] = {}
-    ranked = []
-    for problem in problems:
-        ranked.append((seen.get(problem.kind, 0), problem))
-        seen[problem.kind] = seen.get(problem.kind, 0) + 1
-    return [problem for _, problem in sorted(ranked, key=lambda entry: entry[0])]
+    Example:
+        >>> from unetv2.data.validation import ClassStatistics
+        >>> ClassStatistics(1, "road", 30, 0.3, 2, 4.0, 2.0).root_weight
+        2.0
+    """
 
-
-def _image(image_path: str, mask_path: str, labels: Labels) -> Image.Image:
-    """Draws an image beside itself under its mask."""
-    image = Image.fromarray(_rgb(image_path))
-    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-    with open_file(mask_path) as file:
-        mask = Image.fromarray(_painted(labels.stored(file), labels))
-    mask = mask.resize(image.size, Image.Resampling.NEAREST)
-    both = Image.new("RGB", (2 * image.width, image.height))
-    both.paste(image, (0, 0))
-    both.paste(Image.blend(image, mask, 0.6), (image.width, 0))
-    return both
-
-
-def _rgb(path: str) -> np.ndarray:
-    """Returns an image's colors; of an array its first three channels, or the first as gray."""
-    if is_array(path):
-        pixels = array_image(path, MAX_PIXELS, None)
-        pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
-    else:
-        pixels = decode_image(path)
-    eight_bits = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
-    return np.ascontiguousarray(eight_bits)
-
-
-def _painted(stored: Stored, labels: Labels) -> np.ndarray:
-    """Returns a mask's colors: its own, or those of its ids."""
-    try:
-        if labels.encoding != "colors":
-            ids = labels.meaning("", stored)
-            return colorize(ids, labels.classes or _numbered(ids, labels))
-    except MaskError:
-        pass
-    values, palette, _ = stored
-    if len(palette):
-        values = palette[np.minimum(values, len(palette) - 1)]
-    if values.ndim == 2:
-        values = values[..., np.newaxis].repeat(3, axis=2)
-    # Alpha is no label.
-    return values[..., :3].astype(np.uint8)
-
-
-def _numbered(values: np.ndarray, labels: Labels) -> ClassTable:
-    """Returns the table of ids without one, as they are drawn everywhere else."""
-    # More ids than that are no classes; they are white.
-    largest = int(np.clip(values, 0, _LARGEST_ID).max(initial=1))
-    return ClassTable.numbered(largest + 1, labels.ignore_class)
-
-
-_FILES_SHOWN = 3
-_COLORS_SHOWN = 8
+    id: int
+    name: str
+    pixels: int
+    share: float
+    images: int
+    weight: float | None
+    root_weight: float | None
 
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What :func:`unetv2.check_dataset` found. ``print`` shows it.
+    """Result of :func:`unetv2.check_dataset`; ``print`` shows it as text.
 
     Args:
         image_dir: str. Folder of the images.
         mask_dir: str. Folder of the masks.
-        n_pairs: int. Pairs examined.
+        n_pairs: int. Number of pairs.
         subsets: Number of pairs in ``"train"``, ``"validation"`` and ``"test"``.
         image_formats: Number of images by format and mode, such as ``"PNG RGB"``.
         mask_formats: Number of masks by format and mode.
@@ -151,14 +136,15 @@ class DatasetReport:
         mean: Mean of each channel in [0, 1]; None without images.
         std: Standard deviation of each over all pixels; None without images.
         classes: A :class:`~unetv2.data.validation.ClassStatistics` for each id found.
-        colors: Tuples ``(color, pixels)``, the most frequent first, where masks hold colors
-            that are no ids; of each mask its 64 most frequent count.
-        suggested_n_classes: int or None. What the ids need.
-        suggested_ignore_class: int or None. An id that seems to mark unlabeled pixels.
-        suggested_label_map: The ids that seem to mark such pixels, each mapped to that one, if
+        colors: Tuples ``(color, pixels)``, the most frequent first, if masks hold colors that are
+            not ids; the 64 most frequent colors of each mask are counted.
+        suggested_n_classes: int or None. The number of classes for the ids found.
+        suggested_ignore_class: int or None. An id that probably marks unlabeled pixels.
+        suggested_label_map: Maps the ids that probably mark unlabeled pixels to one of them, if
             there are several.
         suggested_encoding: str or None. ``"binary"`` for black and white masks read as ids.
-        problems: A :class:`~unetv2.data.validation.Finding` for each problem, the gravest first.
+        problems: A :class:`~unetv2.data.validation.Finding` for each problem, the most severe
+            first.
         labels: How masks were read.
 
     Example:
@@ -190,12 +176,12 @@ class DatasetReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error; warnings may be."""
+        """Whether there are no errors; there may be warnings."""
         return not any(problem.severity == "error" for problem in self.problems)
 
     @property
     def suggested(self) -> dict[str, Any]:
-        """Everything suggested, as arguments of :func:`unetv2.make_dataset`."""
+        """All suggestions, as arguments of :func:`unetv2.make_dataset`."""
         values = {
             "n_classes": self.suggested_n_classes,
             "ignore_class": self.suggested_ignore_class,
@@ -206,7 +192,7 @@ class DatasetReport:
 
     @property
     def class_weights(self) -> dict[int, float]:
-        """Weights by median frequency, of the classes that occur."""
+        """Median-frequency weights of the classes that occur."""
         return {row.id: row.weight for row in self.classes if row.weight is not None}
 
     def __str__(self) -> str:
@@ -227,32 +213,40 @@ class DatasetReport:
         return json.dumps(content, indent=2)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``report.txt``, ``report.json`` and ``worst/``, replacing older ones.
+        """Writes ``report.txt``, ``report.json`` and ``worst/``, and replaces older ones.
 
-        ``worst/`` holds up to 8 pairs with problems that can be decoded, every kind of problem
-        first: the image, and the image under its mask; of an array its first three channels,
-        or the first where it has fewer. Each entry appears whole or not at all.
+        ``worst/`` contains up to 8 pairs with problems that can be decoded, first one of each kind
+        of problem: the image, and the image with its mask as an overlay; of an array the first
+        three channels, or the first one. Files are complete even if the process is killed.
 
         Args:
-            folder: Where; made if it does not exist.
+            folder: The folder, created if it does not exist.
 
         Raises:
             OSError: If it cannot be written.
         """
-        write_report(Path(folder), str(self), self.to_json(), self.problems, self.labels)
+        with atomic_folder(Path(folder), "to keep the report") as temporary:
+            (temporary / "report.txt").write_text(f"{self}\n", encoding="utf-8")
+            (temporary / "report.json").write_text(self.to_json() + "\n", encoding="utf-8")
+            (temporary / "worst").mkdir()
+            examples = _examples(self.problems, self.labels)
+            for number, (problem, image) in enumerate(examples, start=1):
+                # File systems limit names to 255 bytes; a letter may have four.
+                name = re.sub(r"[^\w.-]", "_", Path(problem.path or "").stem)[:_NAME_LENGTH]
+                image.save(temporary / "worst" / f"{number}_{problem.kind}_{name}.png")
 
     def _images(self) -> str:
         rows = [
             ("images", self.image_dir),
-            ("", _counted(self.image_formats)),
-            ("", _counted(self.image_sizes)),
+            ("", _list_counts(self.image_formats)),
+            ("", _list_counts(self.image_sizes)),
         ]
         if self.value_range and self.mean and self.std:
             rows.append(("values", f"{self.value_range[0]:.3f} to {self.value_range[1]:.3f}"))
             rows.append(("mean", ", ".join(f"{value:.3f}" for value in self.mean)))
             rows.append(("deviation", ", ".join(f"{value:.3f}" for value in self.std)))
-        rows += [("masks", self.mask_dir), ("", _counted(self.mask_formats))]
-        rows.append(("pairs", f"{self.n_pairs}: {_counted(self.subsets)}"))
+        rows += [("masks", self.mask_dir), ("", _list_counts(self.mask_formats))]
+        rows.append(("pairs", f"{self.n_pairs}: {_list_counts(self.subsets)}"))
         return _aligned(rows)
 
     def _classes(self) -> str:
@@ -261,28 +255,19 @@ class DatasetReport:
         rows: list[tuple[str, ...]] = [("class", "", "pixels", "share", "images", "weight", "root")]
         for row in self.classes:
             weights = [f"{x:.3g}" if x is not None else "-" for x in (row.weight, row.root_weight)]
-            share = f"{row.share:.2%}"
-            rows.append(
-                (
-                    str(row.id),
-                    printable(row.name),
-                    str(row.pixels),
-                    share,
-                    str(row.images),
-                    *weights,
-                )
-            )
+            counts = str(row.pixels), f"{row.share:.2%}", str(row.images)
+            rows.append((str(row.id), printable(row.name), *counts, *weights))
         return _aligned(rows, right=(0, 2, 3, 4, 5, 6))
 
     def _colors(self) -> str:
         if not self.colors:
             return ""
-        shown = [(str(color), str(pixels)) for color, pixels in self.colors[:_COLORS_SHOWN]]
-        more = [("...", "")] if len(self.colors) > _COLORS_SHOWN else []
+        shown = [(str(color), str(pixels)) for color, pixels in self.colors[:_COUNTS_LISTED]]
+        more = [("...", "")] if len(self.colors) > _COUNTS_LISTED else []
         return _aligned([("color", "pixels"), *shown, *more], right=(1,))
 
     def _suggestions(self) -> str:
-        # Without commas: the command shows them as options to be copied.
+        # Without commas: `unetv2 check` prints them as options to be copied.
         known = [f"{name}={value!r}" for name, value in self.suggested.items()]
         return f"suggested: {' '.join(known)}" if known else ""
 
@@ -294,18 +279,18 @@ class DatasetReport:
             groups.setdefault((problem.severity, problem.kind), []).append(problem)
         for (severity, kind), group in groups.items():
             lines.append(f"{severity}: {kind} ({len(group)}). {ADVICE[kind]}")
-            for problem in group[:_FILES_SHOWN]:
+            for problem in group[:_FILES_LISTED]:
                 where = f"{problem.path}: " if problem.path else ""
                 lines.append(f"  {printable(where + problem.message)}")
-            if len(group) > _FILES_SHOWN:
-                lines.append(f"  ... and {len(group) - _FILES_SHOWN} more")
+            if len(group) > _FILES_LISTED:
+                lines.append(f"  ... and {len(group) - _FILES_LISTED} more")
         return "\n".join(lines)
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def _list_counts(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda entry: -entry[1])
-    shown = ", ".join(f"{count} {what}" for what, count in ordered[:_COLORS_SHOWN])
-    return shown + (", ..." if len(ordered) > _COLORS_SHOWN else "")
+    shown = ", ".join(f"{count} {what}" for what, count in ordered[:_COUNTS_LISTED])
+    return shown + (", ..." if len(ordered) > _COUNTS_LISTED else "")
 
 
 def _aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -318,3 +303,66 @@ def _aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def _examples(problems: Sequence[Finding], labels: Labels) -> Iterator[tuple[Finding, Image.Image]]:
+    """Yields drawings of pairs with problems, first one of each kind."""
+    number_of_kind: dict[str, int] = {}
+    ranks = []
+    for problem in problems:
+        ranks.append(number_of_kind.get(problem.kind, 0))
+        number_of_kind[problem.kind] = ranks[-1] + 1
+    drawn: set[str] = set()
+    for index in sorted(range(len(problems)), key=ranks.__getitem__):
+        problem = problems[index]
+        if problem.image is None or problem.mask is None or problem.image in drawn:
+            continue
+        try:
+            image = _draw_pair(problem.image, problem.mask, labels)
+        # Damaged files raise any exception in decoders.
+        except Exception:
+            continue
+        drawn.add(problem.image)
+        yield problem, image
+        if len(drawn) == _MAX_EXAMPLES:
+            return
+
+
+def _draw_pair(image_path: str, mask_path: str, labels: Labels) -> Image.Image:
+    """Draws an image, and beside it the image with its mask as an overlay."""
+    image = Image.fromarray(_rgb(image_path))
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    with open_file(mask_path) as file:
+        mask = Image.fromarray(_mask_colors(labels.decode(file), labels))
+    mask = mask.resize(image.size, Image.Resampling.NEAREST)
+    both = Image.new("RGB", (2 * image.width, image.height))
+    both.paste(image, (0, 0))
+    both.paste(Image.blend(image, mask, 0.6), (image.width, 0))
+    return both
+
+
+def _rgb(path: str) -> np.ndarray:
+    """Reads an image as RGB: the first three channels of an array, or the first one as gray."""
+    pixels = decode_image(path, channels=None)
+    pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
+    return np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
+
+
+def _mask_colors(stored: StoredMask, labels: Labels) -> np.ndarray:
+    """Returns the colors of a mask's ids, or its own colors."""
+    try:
+        if labels.encoding != "colors":
+            ids = labels.to_ids("", stored)
+            # Larger ids are not classes; they are drawn white.
+            n_classes = int(np.clip(ids, 0, _MAX_ID).max(initial=1)) + 1
+            table = labels.classes or ClassTable.numbered(n_classes, labels.ignore_class)
+            return colorize(ids, table)
+    except MaskError:
+        pass
+    values, palette, _ = stored
+    if len(palette):
+        values = palette[np.minimum(values, len(palette) - 1)]
+    if values.ndim == 2:
+        values = values[..., np.newaxis].repeat(3, axis=2)
+    # Without alpha.
+    return values[..., :3].astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The dataset doctor: reads every pair and reports all that it finds."""
+"""Validates a data set: checks every pair, and the data set as a whole."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from unetv2.data.advice import number_instances
-from unetv2.data.labels import Labels
-from unetv2.data.notation import MOST_COLORS
+from unetv2.data.labels import Labels, number_instances
+from unetv2.data.mask_format import MAX_COLORS
 from unetv2.data.pairs import SUBSETS, Pair
 from unetv2.data.sources.folders import Matching, count_by_format
-from unetv2.data.validation.checks import Examination, examine_pair
-from unetv2.data.validation.findings import ADVICE, Finding
-from unetv2.data.validation.report import DatasetReport
-from unetv2.data.validation.suggestions import (
-    Suggestion,
-    class_statistics,
-    looks_binary,
-    looks_colored,
+from unetv2.data.validation.checks import PairResult, check_pair
+from unetv2.data.validation.report import ADVICE, DatasetReport, Finding
+from unetv2.data.validation.statistics import (
+    DatasetStatistics,
+    are_probably_binary,
+    are_probably_colors,
     suggest,
 )
-from unetv2.data.validation.tally import Tally
 from unetv2.progress import Progress
 from unetv2.text import counted
 
-_COLORS_REPORTED = 64
-_OF_COLORS = ("colors_for_ids", "mixed_masks", "foreign_colors", "not_binary")
-_UNREAD = ("colors_for_ids", "mixed_masks", "alpha_mask", "label_map_collision")
-# Enough that no thread waits for the next pair; more would pile up results.
-_PAIRS_AHEAD_PER_THREAD = 4
+_MAX_COLORS_REPORTED = 64
+_COLOR_PROBLEMS = ("colors_for_ids", "mixed_masks", "unknown_colors", "not_binary")
+_UNREADABLE_IDS = ("colors_for_ids", "mixed_masks", "alpha_mask", "label_map_collision")
+# So that no thread waits for its next pair; more would accumulate results.
+_QUEUED_PAIRS_PER_THREAD = 4
 
 
 def validate(
@@ -48,7 +44,7 @@ def validate(
 
     Args:
         matching: Pairs, and files without a partner.
-        labels: How masks are read, with the masks' notation.
+        labels: How masks are read, with the masks' format.
         subsets: The subset of each pair's key.
         folders: The folders of images and masks, for the report.
         channels: int. Channels of the images.
@@ -56,133 +52,136 @@ def validate(
         output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
         progress: bool. Whether to report progress on stderr.
     """
-    found = matching
     if output is not None:
-        # A folder that cannot be made is better known now than after the work.
+        # Fails before the work instead of after it.
         os.makedirs(output, exist_ok=True)
-    tally = Tally(subsets, channels)
-    tally.findings += _alone(found)
-    shown = Progress(len(found.pairs), "pairs", shown=progress)
-    examinations = _examined(found.pairs, labels, max_pixels, channels)
-    for done, examined in enumerate(examinations, start=1):
-        tally.add(examined)
-        shown.update(done, counted(len(tally.findings), "problem"))
-    counts = {name: list(subsets.values()).count(name) for name in SUBSETS}
-    report = _report(folders, len(found.pairs), counts, tally, labels)
+    statistics = DatasetStatistics(subsets, channels)
+    statistics.findings += _unpaired(matching)
+    reporter = Progress(len(matching.pairs), "pairs", shown=progress)
+    results = _check_pairs(matching.pairs, labels, max_pixels, channels)
+    for done, result in enumerate(results, start=1):
+        statistics.add(result)
+        reporter.update(done, counted(len(statistics.findings), "problem"))
+    report = _report(folders, subsets, statistics, labels)
     if output is not None:
         report.save(output)
     return report
 
 
-def _alone(found: Matching) -> list[Finding]:
-    findings = [
-        Finding("error", "image_alone", path, _missing("mask", path, found), image=path)
-        for path in found.images_alone
-    ]
-    findings += [
-        Finding("error", "mask_alone", path, _missing("image", path, found), mask=path)
-        for path in found.masks_alone
-    ]
-    if found.advice or not found.pairs:
-        message = "no image has a mask of its name" if not found.pairs else "most have no partner"
-        findings.append(
-            Finding("error", "no_pair", None, f"{message}. {found.advice}".removesuffix(". "))
-        )
-    for what, unread in (("images", found.unsupported_images), ("masks", found.unsupported_masks)):
-        if unread:
-            example = os.path.basename(next(iter(unread.values())))
-            message = f"{count_by_format(unread)} among the {what}, such as '{example}'"
-            findings.append(Finding("warning", "unread_files", None, message))
-    return findings
+def _unpaired(matching: Matching) -> Iterator[Finding]:
+    """Yields findings about files without a partner, and files of unsupported formats."""
+    for path in matching.images_alone:
+        message = _missing("mask", path, matching)
+        yield Finding("error", "missing_mask", path, message, image=path)
+    for path in matching.masks_alone:
+        message = _missing("image", path, matching)
+        yield Finding("error", "missing_image", path, message, mask=path)
+    if matching.advice or not matching.pairs:
+        problem = "most files have no partner"
+        if not matching.pairs:
+            problem = "no image has a mask of its name"
+        message = f"{problem}. {matching.advice}".removesuffix(". ")
+        yield Finding("error", "no_pairs", None, message)
+    for what, files in (
+        ("images", matching.unsupported_images),
+        ("masks", matching.unsupported_masks),
+    ):
+        if files:
+            example = os.path.basename(next(iter(files.values())))
+            message = f"{count_by_format(files)} among the {what}, such as '{example}'"
+            yield Finding("warning", "unsupported_files", None, message)
 
 
-def _missing(what: str, path: str, found: Matching) -> str:
-    partner = found.unsupported_partners.get(path)
+def _missing(what: str, path: str, matching: Matching) -> str:
+    partner = matching.unsupported_partners.get(path)
     if partner is None:
         return f"no {what} of that name"
-    return f"its {what} '{os.path.basename(partner)}' is of a format that is not read"
+    return f"the format of its {what} '{os.path.basename(partner)}' is not supported"
 
 
-def _examined(
+def _check_pairs(
     pairs: Sequence[Pair], labels: Labels, max_pixels: int, channels: int
-) -> Iterator[Examination]:
-    """Yields what every pair holds, in order, read by twice as many threads as cores."""
-    threads = 2 * _cores()
-    waiting: deque[Future[Examination]] = deque()
-    with ThreadPoolExecutor(threads) as executor:
+) -> Iterator[PairResult]:
+    """Yields the results of all pairs in order, checked by twice as many threads as cores."""
+    n_threads = 2 * _n_cores()
+    queue: deque[Future[PairResult]] = deque()
+    with ThreadPoolExecutor(n_threads) as executor:
         try:
             for pair in pairs:
-                waiting.append(executor.submit(examine_pair, pair, labels, max_pixels, channels))
-                if len(waiting) >= _PAIRS_AHEAD_PER_THREAD * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                queue.append(executor.submit(check_pair, pair, labels, max_pixels, channels))
+                if len(queue) >= _QUEUED_PAIRS_PER_THREAD * n_threads:
+                    yield queue.popleft().result()
+            while queue:
+                yield queue.popleft().result()
         finally:
             executor.shutdown(cancel_futures=True)
 
 
-def _cores() -> int:
-    # A container may be given fewer cores than the machine has.
+def _n_cores() -> int:
+    # A container may have fewer cores than the machine.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _report(
-    folders: tuple[str, str], n_pairs: int, subsets: dict[str, int], tally: Tally, labels: Labels
+    folders: tuple[str, str],
+    subsets: Mapping[str, str],
+    statistics: DatasetStatistics,
+    labels: Labels,
 ) -> DatasetReport:
-    # Ids of masks that cannot be read as they are meant suggest nothing about the others.
-    unread = any(finding.kind in _UNREAD for finding in tally.findings)
-    suggested = Suggestion(labels.n_classes) if unread else suggest(tally.pixels, labels)
-    guess = suggested.ignore_class
-    ignored = labels.ignore_class if guess is None else guess
-    figures = tally.mean_and_std()
-    rows = class_statistics(tally, labels, labels.n_classes or suggested.n_classes, ignored)
+    # The ids of masks that were not read as intended suggest nothing.
+    is_misread = any(finding.kind in _UNREADABLE_IDS for finding in statistics.findings)
+    options = {"n_classes": labels.n_classes} if is_misread else suggest(statistics.pixels, labels)
+    ignored = options.get("ignore_class")
+    if ignored is None:
+        ignored = labels.ignore_class
+    mean, std = statistics.mean_and_std() or (None, None)
     kinds = list(ADVICE)
-    problems = [*tally.findings, *_about_all(tally, labels, unread)]
-    colored = any(finding.kind in _OF_COLORS for finding in problems)
-    findings = sorted(
-        problems,
-        key=lambda finding: (finding.severity != "error", kinds.index(finding.kind)),
-    )
+    findings = [*statistics.findings, *_check_all(statistics, labels, is_misread=is_misread)]
+    findings.sort(key=lambda finding: (finding.severity != "error", kinds.index(finding.kind)))
+    has_colors = any(finding.kind in _COLOR_PROBLEMS for finding in findings)
     return DatasetReport(
         image_dir=folders[0],
         mask_dir=folders[1],
-        n_pairs=n_pairs,
-        subsets=subsets,
-        image_formats=dict(tally.image_formats),
-        mask_formats=dict(tally.mask_formats),
-        image_sizes=dict(tally.image_sizes),
-        value_range=None if figures is None else (tally.low, tally.high),
-        mean=None if figures is None else figures[0],
-        std=None if figures is None else figures[1],
-        classes=rows,
-        colors=tuple(tally.colors.most_common(_COLORS_REPORTED)) if colored else (),
-        suggested_n_classes=suggested.n_classes,
-        suggested_ignore_class=guess,
-        suggested_label_map=suggested.label_map,
-        suggested_encoding=suggested.encoding,
+        n_pairs=len(subsets),
+        subsets={name: list(subsets.values()).count(name) for name in SUBSETS},
+        image_formats=dict(statistics.image_formats),
+        mask_formats=dict(statistics.mask_formats),
+        image_sizes=dict(statistics.image_sizes),
+        value_range=None if mean is None else (statistics.low, statistics.high),
+        mean=mean,
+        std=std,
+        classes=statistics.classes(labels, labels.n_classes or options.get("n_classes"), ignored),
+        colors=tuple(statistics.colors.most_common(_MAX_COLORS_REPORTED)) if has_colors else (),
+        suggested_n_classes=options.get("n_classes"),
+        suggested_ignore_class=options.get("ignore_class"),
+        suggested_label_map=options.get("label_map", {}),
+        suggested_encoding=options.get("encoding"),
         problems=tuple(findings),
         labels=labels,
     )
 
 
-def _about_all(tally: Tally, labels: Labels, unread: bool) -> Iterator[Finding]:
-    """Yields what is wrong with the data set as a whole."""
-    if number_instances(tally.pixels):
-        message = f"{len(tally.pixels)} ids, up to {max(tally.pixels)}"
+def _check_all(
+    statistics: DatasetStatistics, labels: Labels, *, is_misread: bool
+) -> Iterator[Finding]:
+    """Yields findings about the data set as a whole."""
+    pixels = statistics.pixels
+    if number_instances(pixels):
+        message = f"{len(pixels)} ids, up to {max(pixels)}"
         yield Finding("warning", "instance_ids", None, message)
-    if unread and len(tally.colors) > MOST_COLORS:
-        message = f"{len(tally.colors)} colors and more, too many for classes"
+    if is_misread and len(statistics.colors) > MAX_COLORS:
+        message = f"at least {len(statistics.colors)} colors, too many for classes"
         yield Finding("warning", "instance_ids", None, message)
-    if looks_colored(tally.pixels, labels) and not unread:
-        message = f"one color of {counted(len(tally.pixels.keys() - {0}), 'tone')} beside black"
+    if are_probably_colors(pixels, labels) and not is_misread:
+        message = f"black and {counted(len(pixels.keys() - {0}), 'tone')} of one color"
         yield Finding("warning", "colors_for_ids", None, message)
-    elif looks_binary(tally.pixels, labels) and not unread:
-        yield Finding("warning", "binary_masks", None, f"all ids are 0 or {max(tally.pixels)}")
-    if labels.n_classes is None or not tally.pixels:
+    elif are_probably_binary(pixels, labels) and not is_misread:
+        yield Finding("warning", "binary_masks", None, f"all ids are 0 or {max(pixels)}")
+    if labels.n_classes is None or not pixels:
         return
-    absent = [number for number in range(labels.n_classes) if number not in tally.pixels]
+    absent = [number for number in range(labels.n_classes) if number not in pixels]
     if absent:
         names = labels.classes.names if labels.classes is not None else range(labels.n_classes)
         listed = ", ".join(str(names[number]) for number in absent)

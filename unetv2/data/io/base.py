@@ -1,0 +1,155 @@
+"""What all kinds of image files have in common: the header, the interface, the errors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+# Pillow's own limit, above which it warns of a decompression bomb.
+MAX_PIXELS = 89_478_485
+
+
+class Header(NamedTuple):
+    """The properties of an image file that are known without decoding its pixels.
+
+    Attributes:
+        format: str. ``"PNG"``, ``"JPEG"``, ...
+        mode: str. Pillow's name of the pixel format; dtype and channels of an array.
+        size: ``(height, width)`` of the upright image.
+        bits: int. 16 for channels of 9 to 16 bits, 8 for all others.
+        orientation: int. The EXIF orientation, 1 to 8, which ``size`` already takes into account.
+    """
+
+    format: str
+    mode: str
+    size: tuple[int, int]
+    bits: int
+    orientation: int = 1
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """``(height, width)`` in the file, before the EXIF orientation is applied."""
+        return self.size[::-1] if swaps_sides(self.orientation) else self.size
+
+
+class ImageFile(ABC):
+    """An open image or mask file. Decode its pixels once: decoders consume the file.
+
+    Attributes:
+        path: str. Its path, for messages.
+        header: Header. What is known before decoding.
+        gray_bits: int. Bits of a gray value in the file: 1, 2, 4, or 8 also for what has more.
+    """
+
+    path: str
+    header: Header
+    gray_bits: int = 8
+
+    @abstractmethod
+    def require_image(self, channels: int) -> None:
+        """Raises a ValueError unless the file can provide an image with so many channels."""
+
+    @abstractmethod
+    def require_mask(self) -> None:
+        """Raises a ValueError unless the file can hold a mask, such as by lossy compression."""
+
+    @abstractmethod
+    def image(
+        self,
+        channels: int | None,
+        *,
+        at_least: tuple[int, int] | None = None,
+        keep_alpha: bool = False,
+    ) -> np.ndarray:
+        """Decodes an image; see :func:`unetv2.data.io.open.decode_image`."""
+
+    @abstractmethod
+    def mask(self, *, keep_alpha: bool = False) -> np.ndarray:
+        """Decodes the values of a mask; see :func:`unetv2.data.io.open.decode_mask`."""
+
+    @abstractmethod
+    def colors(self) -> np.ndarray:
+        """Decodes the colors of a mask; see :func:`unetv2.data.io.open.decode_colors`."""
+
+    def palette(self) -> np.ndarray:
+        """Returns the colors of a palette, uint8 ``(n, 3)``; ``n`` is 0 without a palette."""
+        return np.zeros((0, 3), np.uint8)
+
+
+class FileKind(NamedTuple):
+    """A kind of file that images and masks are read from.
+
+    Attributes:
+        extensions: Its extensions, lower case with the dot.
+        signatures: First bytes of such files; empty if only the extension identifies them.
+        open: Function of path and ``max_pixels`` that returns a context manager of an
+            :class:`ImageFile`. It raises a ValueError that names the file if it is damaged or has
+            more pixels, also for errors inside the ``with`` block.
+    """
+
+    extensions: tuple[str, ...]
+    signatures: tuple[bytes, ...]
+    open: Callable[[str, int], AbstractContextManager[ImageFile]]
+
+
+class MaskError(ValueError):
+    """A mask that cannot be read as labels.
+
+    Args:
+        kind: str. The kind of problem, as :func:`unetv2.check_dataset` reports it.
+        message: str. The complete text, which names the file.
+        summary: str. The problem without file name and advice.
+        where: bool array or None. The affected pixels; None for all.
+    """
+
+    def __init__(
+        self, kind: str, message: str, summary: str, where: np.ndarray | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.summary = summary
+        self.where = where
+
+
+@contextmanager
+def mask_errors_as_value_errors() -> Iterator[None]:
+    """Converts a MaskError to the plain ValueError of the public functions."""
+    try:
+        yield
+    except MaskError as error:
+        raise ValueError(str(error)) from None
+
+
+def swaps_sides(orientation: int) -> bool:
+    """Returns whether an EXIF orientation exchanges height and width."""
+    return orientation in (5, 6, 7, 8)
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Applies an EXIF orientation to ``(height, width[, channels])``, without a copy."""
+    if swaps_sides(orientation):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def is_orientation_ambiguous(image: Header, mask: Header) -> bool:
+    """Returns whether image and mask differ in orientation, and their sizes match either way.
+
+    A mask drawn on the stored pixels and one drawn on the upright image have the same size where
+    the image is square, upside down or mirrored.
+    """
+    same_size = image.size == mask.size and image.stored_size == mask.stored_size
+    return image.orientation != mask.orientation and same_size
+
+
+def fits_as_stored(image: Header, mask: Header) -> bool:
+    """Returns whether image and mask differ in size only because of their orientations."""
+    return image.size != mask.size and image.stored_size == mask.stored_size
