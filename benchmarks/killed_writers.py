@@ -26,7 +26,7 @@ from unetv2.exporting import artifact as storage
 from unetv2.exporting import export as writing
 from unetv2.exporting.formats import FORMATS
 from unetv2.exporting.formats.base import get_format
-from unetv2.files import beside
+from unetv2.files import atomic_path, clean_up
 from unetv2.inference.mask_file import encode, mask_writer, read_note
 from unetv2.scratch import sweep
 from unetv2.training.checkpoint import TrainingState
@@ -73,7 +73,7 @@ def tree(folder: Path) -> dict[str, str]:
 def as_a_whole(folder: Path) -> dict[str, Any]:
     """Returns all files as one part, after the recovery by the next run."""
     for one in (folder, *folder.iterdir()):
-        sweep(one)
+        clean_up(one)
     found = tree(folder)
     return {"all files": found} if found else {}
 
@@ -145,7 +145,7 @@ def writers(data: Path) -> list[Writer]:
 
     def masks(folder: Path, version: int) -> None:
         for suffix in ("npy", "png", "tif"):
-            with beside(folder / f"small.{suffix}") as path:
+            with atomic_path(folder / f"small.{suffix}") as path:
                 encode(ids(version), path)
             with mask_writer(folder / f"large.{suffix}", (60, 80), np.dtype(np.uint8)) as write:
                 for row in range(0, 60, 20):
@@ -222,7 +222,7 @@ def writers(data: Path) -> list[Writer]:
             writing.move(written / "0", place)
 
     def renamed(folder: Path, version: int) -> None:
-        unetv2.scratch._exchanged = lambda *_: False  # As on systems that cannot.
+        unetv2.files._exchanged = lambda *_: False  # As on systems that cannot.
         swap(folder, version)
 
     def artifact(folder: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from killed_writers import Writer, prepare, writers
 
-from unetv2 import scratch
+from unetv2 import files
 
 # Python's audit events; flushing to the disk has none.
 OPERATIONS = {
@@ -210,7 +210,7 @@ def main(words: list[str] | None = None) -> int:
         for number, (writer, count) in enumerate(zip(chosen, kills, strict=True)):
             root = Path(folder) / str(number)
             root.mkdir()
-            scratch._swept.clear()
+            files._cleaned.clear()
             found = examine(writer, root, int(count), rng)
             total += found
             print(f"{writer.name:24}", *(f"{found[column]:11}" for column in COLUMNS), flush=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from unetv2.scratch import scratch_file
+from unetv2.files import temporary_file
 
 
 def left_behind(folder):
     """Returns an unfinished file that nobody holds."""
-    with scratch_file(folder, ".png") as path:
+    with temporary_file(folder, ".png") as path:
         pass
     path.write_bytes(b"half")
     return path

@@ -11,11 +11,12 @@ from small_encoders import FAMILIES, SMALLEST, build, random_images
 from small_networks import assert_kept_by_file_and_clone
 
 import unetv2
+from unetv2.models import encoders
 from unetv2.models.encoders import ENCODERS, ImageNetScaling
 
 
 def test_every_family_is_tested():
-    assert {ENCODERS[name] for name in FAMILIES} == set(ENCODERS.values())
+    assert all(set(names) & set(FAMILIES) for names in encoders.FAMILIES.values())
     assert all(hasattr(keras.applications, name) for name in ENCODERS)
 
 
@@ -189,7 +190,7 @@ def test_options_that_do_not_go_with_an_encoder_are_refused(options, message):
 def test_only_color_images_with_channels_last_have_an_encoder():
     message = (
         "`input_shape` must have three channels with an `encoder`, .* "
-        r"Received: input_shape=\(8, 8, 1\). Leave `encoder` out."
+        r"Received: input_shape=\(8, 8, 1\). Omit `encoder`."
     )
     with pytest.raises(ValueError, match=message):
         unetv2.build_unetv2((8, 8, 1), 3, encoder=SMALLEST)

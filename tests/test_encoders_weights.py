@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_encoders import FAMILIES, SMALLEST, build, network, random_images
 
-from unetv2.models.encoders import ENCODERS
+from unetv2.models import encoders
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -24,7 +24,8 @@ def test_a_file_of_weights_gives_what_the_network_makes_of_its_own_preprocessing
     original.save_weights(tmp_path / "encoder.weights.h5")
     model = build(name, size=(64, 64), encoder_weights=tmp_path / "encoder.weights.h5")
     images, _ = random_images(2, 64, 64)
-    preprocess_input = getattr(keras.applications, ENCODERS[name]).preprocess_input
+    (family,) = (one for one, names in encoders.FAMILIES.items() if name in names)
+    preprocess_input = getattr(keras.applications, family).preprocess_input
     expected = np.asarray(original(preprocess_input(255 * images)))
     scaled = model.get_layer("scaling")(images)
     found = np.asarray(model.get_layer("encoder")(scaled)[-1])
@@ -78,7 +79,7 @@ def test_weights_are_named_by_a_path(weights):
 def test_a_missing_file_is_named(tmp_path):
     message = (
         "`encoder_weights` must be None, 'imagenet' or the path of a file. Received: "
-        "encoder_weights='.*nowhere.h5', where there is no file. Check the path."
+        "encoder_weights='.*nowhere.h5', which does not exist. Check the path."
     )
     with pytest.raises(FileNotFoundError, match=message):
         build(encoder_weights=tmp_path / "nowhere.h5")

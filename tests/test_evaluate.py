@@ -11,8 +11,8 @@ import tensorflow as tf
 from conftest import save
 
 import unetv2
+from unetv2.checksums import add_checksum
 from unetv2.inference.network import network_of
-from unetv2.sealing import sealed
 
 SIZE = (12, 16)
 
@@ -81,7 +81,7 @@ def test_a_model_file_brings_the_settings_of_its_training(write_pairs, tmp_path)
     assert plain.settings["model"] == str(path)
     assert plain.settings["versions"]["keras"] == keras.__version__
     run = {"recipe": {"name": "fast"}, "seed": 3, "layers": [1, 2], "versions": {"keras": "3"}}
-    (path.parent / "run.json").write_text(json.dumps(sealed(run)), encoding="utf-8")
+    (path.parent / "run.json").write_text(json.dumps(add_checksum(run)), encoding="utf-8")
     evaluation = evaluate(path, batches(folders))
     assert evaluation.settings["training"] == {
         name: run[name] for name in ("recipe", "seed", "versions")
@@ -92,7 +92,7 @@ def test_a_model_file_brings_the_settings_of_its_training(write_pairs, tmp_path)
 def test_an_invalid_training_record_is_skipped_with_a_warning(write_pairs, tmp_path, caplog):
     small_model().save(tmp_path / "model.keras")
     data = batches(write_pairs(2))
-    for content in ("[1]", '{"seed": 3}', json.dumps({**sealed({"seed": 3}), "seed": 4})):
+    for content in ("[1]", '{"seed": 3}', json.dumps({**add_checksum({"seed": 3}), "seed": 4})):
         caplog.clear()
         (tmp_path / "run.json").write_text(content)
         evaluation = evaluate(tmp_path / "model.keras", data)

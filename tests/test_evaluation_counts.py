@@ -179,7 +179,9 @@ def test_a_class_can_be_ignored():
 
 
 def test_invalid_ids_raise():
-    message = r"Mask ids must be in \[0, 3\) or `ignore_class` \(9\). Received: -1, 3 in 3 of 4 pixels"
+    message = (
+        r"Mask ids must be in \[0, 3\) or `ignore_class` \(9\). Received: -1, 3 in 3 of 4 pixels"
+    )
     with pytest.raises(ValueError, match=message):
         count([[0, 3, 3, -1, 9]], [[0, 0, 0, 0, 0]], np.ones((1, 5)), ignore_class=9)
 

@@ -11,7 +11,7 @@ from exporting import recorded
 from full_disks import full_disk
 
 import unetv2
-from unetv2 import scratch as renaming
+from unetv2 import files as renaming
 from unetv2.exporting import artifact as storage
 from unetv2.exporting import export as writing
 from unetv2.exporting.formats.base import DESCRIPTION

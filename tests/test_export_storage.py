@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from raising import refusal
 
 import unetv2
+from unetv2.checksums import add_checksum, verify_checksum
 from unetv2.exporting.artifact import (
     Description,
     Parity,
@@ -24,7 +25,6 @@ from unetv2.exporting.artifact import (
     write_description,
 )
 from unetv2.exporting.formats.base import DESCRIPTION, get_format
-from unetv2.sealing import sealed, unsealed
 
 PARITY = Parity(
     agreement=1.0, max_difference=1e-6, mean_difference=1e-9, n_images=8, source="random images",
@@ -137,8 +137,8 @@ def test_other_files_are_refused(tmp_path):
 )
 def test_a_forged_description_is_refused(artifact, change, reason):
     path = artifact / DESCRIPTION
-    content = unsealed(json.loads(path.read_text()))
-    path.write_text(json.dumps(sealed({**content, **change})))
+    content = verify_checksum(json.loads(path.read_text()))
+    path.write_text(json.dumps(add_checksum({**content, **change})))
     refused(artifact, reason)
 
 

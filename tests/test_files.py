@@ -15,11 +15,17 @@ from full_disks import full_disk
 from leftovers import left_behind
 from test_house import sources
 
-from unetv2 import scratch
-from unetv2 import scratch as locks
-from unetv2 import scratch as renaming
-from unetv2.files import beside, publish, together, write_whole
-from unetv2.scratch import recover, scratch_file, scratch_folder, sweep
+from unetv2 import files
+from unetv2.files import (
+    atomic_folder,
+    atomic_path,
+    clean_up,
+    move_into_place,
+    recover,
+    temporary_file,
+    temporary_folder,
+    write_atomically,
+)
 
 LONGEST = 255
 
@@ -29,21 +35,21 @@ def names(folder):
 
 
 def write(path, text):
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def put_folder(path, text):
-    with scratch_folder(path.parent) as work:
+    with temporary_folder(path.parent) as work:
         (work / "0").mkdir()
         (work / "0" / "file").write_text(text)
-        publish(work / "0", path)
+        move_into_place(work / "0", path)
 
 
 @pytest.fixture(params=[True, False], ids=["exchanging", "renaming"])
 def _systems(request, monkeypatch):
     """Systems that can exchange two folders in one step, and others."""
     if not request.param:
-        monkeypatch.setattr(renaming, "_exchanged", lambda *_: False)
+        monkeypatch.setattr(files, "_exchanged", lambda *_: False)
 
 
 on_any_system = pytest.mark.usefixtures("_systems")
@@ -51,7 +57,7 @@ on_any_system = pytest.mark.usefixtures("_systems")
 
 def committed(folder, **files):
     """Returns what a process leaves that was killed while it renamed a set into place."""
-    with scratch_folder(folder) as work:
+    with temporary_folder(folder) as work:
         pass
     (work / "commit").mkdir(parents=True)
     (work / "lock").touch()
@@ -69,10 +75,10 @@ def test_what_fails_leaves_what_was_there(tmp_path):
         raise ValueError("half")
 
     def fail_together():
-        with together(tmp_path) as new:
+        with atomic_folder(tmp_path) as new:
             fail((new / "a.txt").open("wb"))
 
-    for function in (lambda: write_whole(tmp_path / "a.txt", fail), fail_together):
+    for function in (lambda: write_atomically(tmp_path / "a.txt", fail), fail_together):
         with pytest.raises(ValueError, match="half"):
             function()
     assert (tmp_path / "a.txt").read_text() == "old"
@@ -81,7 +87,7 @@ def test_what_fails_leaves_what_was_there(tmp_path):
 
 def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
     def write_both():
-        with together(tmp_path) as new:
+        with atomic_folder(tmp_path) as new:
             (new / "a.txt").write_text("new")
             (new / "b.txt").write_text("x" * 5000)
 
@@ -108,7 +114,7 @@ def test_a_folder_that_is_gone_is_named(tmp_path):
         folder.rmdir()
 
     with pytest.raises(FileNotFoundError, match=f"'{folder}/a.txt' must be written"):
-        write_whole(folder / "a.txt", remove)
+        write_atomically(folder / "a.txt", remove)
 
 
 def test_a_file_does_not_replace_a_folder(tmp_path):
@@ -126,7 +132,7 @@ def test_names_may_be_as_long_as_the_system_allows(tmp_path, name):
     assert len(name.encode()) == LONGEST
     write(tmp_path / name, "file")
     put_folder(tmp_path / "other", "folder")
-    with together(tmp_path) as new:
+    with atomic_folder(tmp_path) as new:
         (new / name).write_text("together")
         (new / "b").write_text("together")
     assert (tmp_path / name).read_text() == "together"
@@ -137,7 +143,7 @@ def test_names_may_be_as_long_as_the_system_allows(tmp_path, name):
 
 
 def test_scratch_names_keep_the_extension_and_are_hidden(tmp_path):
-    with beside(tmp_path / "a.b.keras") as other:
+    with atomic_path(tmp_path / "a.b.keras") as other:
         other.write_text("new")
         assert other.suffix == ".keras"
         assert other.name.startswith(".")
@@ -168,7 +174,7 @@ def test_any_number_of_threads_writes_one_target(tmp_path):
             for _ in range(10):
                 write(tmp_path / "alone", str(number))
                 put_folder(tmp_path / "folder", str(number))
-                with together(tmp_path) as new:
+                with atomic_folder(tmp_path) as new:
                     (new / "one").write_text(str(number))
                     (new / "two").write_text(str(number))
         except Exception as error:
@@ -190,10 +196,10 @@ def test_what_a_kill_left_is_removed_and_what_is_written_stays(tmp_path):
     mine = [tmp_path / ".unetv2-notes", tmp_path / ".7.a.png"]
     for path in mine:
         path.write_text("mine")
-    scratch._swept.clear()
-    with scratch_file(tmp_path) as file, scratch_folder(tmp_path) as folder:
+    files._cleaned.clear()
+    with temporary_file(tmp_path) as file, temporary_folder(tmp_path) as folder:
         write(tmp_path / "a.txt", "new")
-        sweep(tmp_path)
+        clean_up(tmp_path)
         assert file.exists()
         assert folder.exists()
         assert not any(path.exists() for path in left)
@@ -207,23 +213,23 @@ def test_where_locks_prove_nothing_leftovers_are_removed_after_an_hour(
     left = [left_behind(tmp_path), committed(tmp_path)]
     (left[1] / "commit").rmdir()
     if locked:
-        monkeypatch.setattr(scratch, "_kernel", lambda: "00000000")
+        monkeypatch.setattr(files, "_kernel", lambda: "00000000")
     else:
-        monkeypatch.setattr(locks, "fcntl", None)
-    sweep(tmp_path)
+        monkeypatch.setattr(files, "fcntl", None)
+    clean_up(tmp_path)
     assert all(path.exists() for path in left)
     before = time.time() - 4000
     for path in (left[0], left[1] / "lock", left[1]):
         os.utime(path, (before, before))
-    sweep(tmp_path)
+    clean_up(tmp_path)
     assert names(tmp_path) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="shows open files on Linux only")
 def test_no_file_is_open_as_it_is_renamed_where_there_are_no_locks(tmp_path, monkeypatch):
     # Windows, which has none, renames no open file.
-    monkeypatch.setattr(locks, "fcntl", None)
-    with scratch_file(tmp_path) as file, scratch_folder(tmp_path) as folder:
+    monkeypatch.setattr(files, "fcntl", None)
+    with temporary_file(tmp_path) as file, temporary_folder(tmp_path) as folder:
         file.write_bytes(b"new")
         opened = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
         assert not [path for path in opened if path.startswith((str(file), str(folder)))]
@@ -235,12 +241,12 @@ def test_what_has_no_locks_is_written_all_the_same(tmp_path, monkeypatch, system
         raise OSError(errno.ENOLCK, "No locks available")
 
     if system:
-        monkeypatch.setattr(locks.fcntl, "flock", flock)
+        monkeypatch.setattr(files.fcntl, "flock", flock)
     else:
-        monkeypatch.setattr(locks, "fcntl", None)
+        monkeypatch.setattr(files, "fcntl", None)
     write(tmp_path / "a.txt", "new")
     put_folder(tmp_path / "b", "new")
-    with together(tmp_path) as new:
+    with atomic_folder(tmp_path) as new:
         (new / "a.txt").write_text("newer")
         (new / "c.txt").write_text("newer")
     assert (tmp_path / "a.txt").read_text() == "newer"
@@ -276,7 +282,7 @@ def test_what_others_wrote_after_a_kill_stays(tmp_path):
     time.sleep(0.02)
     for name in ("one", "two"):
         write(tmp_path / name, "later")
-    sweep(tmp_path)
+    clean_up(tmp_path)
     assert names(tmp_path) == ["one", "two"]
     assert {(tmp_path / name).read_text() for name in names(tmp_path)} == {"later"}
 
@@ -288,21 +294,20 @@ def test_nothing_of_other_users_is_touched_where_all_may_write(tmp_path, monkeyp
     owner = os.geteuid()
     with monkeypatch.context() as patched:
         patched.setattr(os, "geteuid", lambda: owner + 1)
-        sweep(tmp_path)
+        clean_up(tmp_path)
         assert names(tmp_path) == sorted([work.name, left.name])
-    sweep(tmp_path)
+    clean_up(tmp_path)
     assert names(tmp_path) == ["mask"]
 
 
-def test_only_the_writer_renames_and_makes_temporary_files():
-    # What is in a scratch folder may be moved within it.
-    known = {"scratch", "renaming", "exporting.writing", "data.synthetic.writing"}
+def test_only_this_module_renames_and_makes_temporary_files():
+    # They move within a temporary folder; the lock of a training has its process's id.
+    others = {"exporting.export", "synthetic.scene", "training.checkpoint"}
     calls = {"rename", "renames", "mkstemp", "mkdtemp", "NamedTemporaryFile", "mktemp", "getpid"}
-    found = {
+    callers = {
         module
         for module, path in sources().items()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in calls
     }
-    # A lock says whose it is.
-    assert found - known == {"training.lock"}
+    assert callers - others == {"files"}

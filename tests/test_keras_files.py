@@ -55,9 +55,9 @@ def test_what_is_stored_and_what_is_compressed_is_loaded(saved, tmp_path):
     ("content", "found", "advice"),
     [
         (b"", "an empty file", "Copy it again"),
-        (b"some text", "9 bytes that are none", "Copy it again"),
-        (b"PK\x03\x04" + bytes(99), "103 bytes that are none", "Copy it again"),
-        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS", "lfs pull"),
+        (b"some text", "no ZIP archive", "Copy it again"),
+        (b"PK\x03\x04" + bytes(99), "no ZIP archive", "Copy it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer", "lfs pull"),
     ],
     ids=["empty", "text", "cut", "lfs"],
 )
@@ -71,7 +71,7 @@ def test_what_is_no_model_is_refused(tmp_path, content, found, advice, suffix):
 
 def test_other_suffixes_and_folders_are_refused(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
-    refused(tmp_path / "model.pt", "ends in neither .keras nor .h5")
+    refused(tmp_path / "model.pt", "ends with neither .keras nor .h5")
     (tmp_path / "folder.keras").mkdir()
     with pytest.raises(FileNotFoundError, match="`model` must be a file. .* a folder. Pass the"):
         load(tmp_path / "folder.keras")
@@ -100,7 +100,7 @@ def test_a_missing_member_is_named(saved, tmp_path, member):
 
 
 def test_documents_are_bounded(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(keras_files, "_MOST_JSON", 10_000)
+    monkeypatch.setattr(keras_files, "_MAX_JSON_BYTES", 10_000)
 
     def larger(name, content):
         return content + b" " * 100_000 if name == "config.json" else content

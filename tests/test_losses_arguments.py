@@ -132,7 +132,7 @@ def test_shapes_are_checked(mask, logits, message):
 )
 def test_weights_of_other_shapes_are_refused(kind, shape):
     with pytest.raises(
-        ValueError, match=r"`sample_weight` must be one weight an image, \(batch,\)"
+        ValueError, match=r"`sample_weight` must be .* Received: sample_weight of shape"
     ):
         kind(ignore_class=VOID)(*batch(0), np.ones(shape))
 

@@ -59,7 +59,7 @@ def test_input_shape_must_hold_integers(shape):
         (
             {"encoder_weights": "imagenet"},
             "`encoder_weights` must be None without an `encoder`. Received: "
-            "encoder_weights='imagenet'. Say which",
+            "encoder_weights='imagenet'.",
         ),
         (
             {"encoder_trainable": False},

@@ -19,9 +19,9 @@ from PIL import Image
 import unetv2
 from unetv2.data.io.open import decode_mask
 from unetv2.data.sources.folders import take_shard
+from unetv2.files import temporary_file
 from unetv2.prediction import directory
 from unetv2.prediction.output_files import write_outputs
-from unetv2.scratch import scratch_file
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_partial_files_are_ignored_and_removed(model, images, tmp_path):
     # As a killed process leaves them, and another shard that is alive.
     (tmp_path / "masks").mkdir()
     left_behind(tmp_path / "masks")
-    with scratch_file(tmp_path / "masks", ".png") as other:
+    with temporary_file(tmp_path / "masks", ".png") as other:
         assert len(predict(model, images, tmp_path / "masks").written) == len(MASKS)
         assert files(tmp_path / "masks") == sorted([*MASKS, other.name])
     left_behind(tmp_path / "masks")

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from unetv2.synthetic import driving_scene, write_driving_scenes, writing
+from unetv2.synthetic import driving_scene, scene, write_driving_scenes
 
 SIZE = (96, 128)
 # Per cent of the pixels of a recording in CARLA 0.9.11, by tag from 0 to 22.
@@ -174,7 +174,7 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch, error):
             raise error
         return driving_scene(index, **options)
 
-    monkeypatch.setattr(writing, "driving_scene", fail_at_the_third)
+    monkeypatch.setattr(scene, "driving_scene", fail_at_the_third)
     with pytest.raises(error):
         write_driving_scenes(tmp_path / "scenes", 5, image_size=(8, 8))
     assert names_in(tmp_path) == []
@@ -186,7 +186,7 @@ def test_of_two_writers_the_slower_finds_the_scenes_complete(tmp_path, monkeypat
         write_driving_scenes(tmp_path / "scenes", 1, image_size=(8, 8))
         return driving_scene(index, **options)
 
-    monkeypatch.setattr(writing, "driving_scene", outrun)
+    monkeypatch.setattr(scene, "driving_scene", outrun)
     image_dir, _ = write_driving_scenes(tmp_path / "scenes", 1, image_size=(8, 8))
     assert names_in(image_dir) == ["000000.png"]
     assert names_in(tmp_path) == ["scenes"]
@@ -198,15 +198,17 @@ def test_a_slower_writer_of_other_scenes_is_told(tmp_path, monkeypatch):
         write_driving_scenes(tmp_path / "scenes", 1, image_size=(8, 8), seed=1)
         return driving_scene(index, **options)
 
-    monkeypatch.setattr(writing, "driving_scene", outrun)
-    with pytest.raises(FileExistsError, match="`directory` must not hold anything yet"):
+    monkeypatch.setattr(scene, "driving_scene", outrun)
+    with pytest.raises(FileExistsError, match="`output_dir` must be a new or empty folder"):
         write_driving_scenes(tmp_path / "scenes", 1, image_size=(8, 8), seed=0)
     assert names_in(tmp_path) == ["scenes"]
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"must not hold anything yet\. Received: directory="):
+    with pytest.raises(
+        FileExistsError, match=r"must be a new or empty folder\. Received: output_dir="
+    ):
         write_driving_scenes(tmp_path, 1, image_size=(4, 4))
     with pytest.raises(FileExistsError, match="Pass another one, or delete it first"):
         write_driving_scenes(tmp_path / "notes.txt", 1, image_size=(4, 4))
@@ -239,6 +241,8 @@ def test_a_wrong_argument_is_named(options, error, text):
     ("n", "error"), [(0, ValueError), (-3, ValueError), (2.0, TypeError), (False, TypeError)]
 )
 def test_a_wrong_number_of_scenes_is_named(tmp_path, n, error):
-    with pytest.raises(error, match=rf"`n` must be a positive integer\. Received: n={n!r}\. Pass"):
+    with pytest.raises(
+        error, match=rf"`n_images` must be a positive integer\. Received: n_images={n!r}\. Pass"
+    ):
         write_driving_scenes(tmp_path / "scenes", n)
     assert names_in(tmp_path) == []

@@ -52,7 +52,6 @@ _PUBLIC = {
     "unetv2.models.convolution": ("ConvolutionBlock",),
     "unetv2.models.segmentation_model": ("SegmentationModel",),
     "unetv2.models.unet": ("build_unetv2",),
-    "unetv2.precision": ("automatic_precision",),
     "unetv2.prediction.directory": ("PredictedDirectory",),
     "unetv2.prediction.predictor": (
         "Predictor",
@@ -62,6 +61,7 @@ _PUBLIC = {
     ),
     "unetv2.prediction.video": ("PredictedVideo",),
     "unetv2.preprocessing": ("Preprocessing",),
+    "unetv2.runtime": ("automatic_precision",),
     "unetv2.training.class_weights": ("class_weights",),
     "unetv2.training.trainer": (
         "Training",
@@ -102,7 +102,6 @@ if TYPE_CHECKING:
     from unetv2.models.convolution import ConvolutionBlock as ConvolutionBlock
     from unetv2.models.segmentation_model import SegmentationModel as SegmentationModel
     from unetv2.models.unet import build_unetv2 as build_unetv2
-    from unetv2.precision import automatic_precision as automatic_precision
     from unetv2.prediction.directory import PredictedDirectory as PredictedDirectory
     from unetv2.prediction.predictor import Predictor as Predictor
     from unetv2.prediction.predictor import predict as predict
@@ -110,6 +109,7 @@ if TYPE_CHECKING:
     from unetv2.prediction.predictor import predict_video as predict_video
     from unetv2.prediction.video import PredictedVideo as PredictedVideo
     from unetv2.preprocessing import Preprocessing as Preprocessing
+    from unetv2.runtime import automatic_precision as automatic_precision
     from unetv2.training import recipes as recipes
     from unetv2.training.class_weights import class_weights as class_weights
     from unetv2.training.trainer import Training as Training

@@ -1,4 +1,4 @@
-"""Checks of a caller's arguments: early, and with a message that says what to do."""
+"""Checks of arguments, with errors that name the argument, the received value and a remedy."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
-# What ids of 16 bits can tell apart.
-MOST_CLASSES = 2**16
-# A matrix of all pairs of so many has 2 GiB.
-MOST_COUNTED = 2**14
+# Number of 16-bit ids.
+MAX_CLASSES = 2**16
+# A confusion matrix of 64-bit integers has 2 GiB then.
+MAX_COUNTED_CLASSES = 2**14
 
 
 def is_integer(value: object) -> bool:
@@ -18,20 +18,9 @@ def is_integer(value: object) -> bool:
 
 
 def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
-    """Returns ``value`` as an int, or says why it is none.
+    """Returns ``value`` as an int, or raises ``TypeError``, or ``ValueError`` below ``minimum``.
 
-    Args:
-        name: str. The argument's name, for the message.
-        value: What the caller passed. NumPy integers pass, booleans do not.
-        minimum: int. The smallest value allowed.
-        advice: str. What to do instead, a sentence.
-
-    Returns:
-        int. ``value``.
-
-    Raises:
-        TypeError: If ``value`` is no integer.
-        ValueError: If ``value`` is below ``minimum``.
+    ``advice`` is a sentence that ends the message. NumPy integers are accepted, booleans are not.
     """
     kind = {0: "a non-negative integer", 1: "a positive integer"}.get(
         minimum, f"an integer of at least {minimum}"
@@ -45,20 +34,8 @@ def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
     return number
 
 
-def require_n_classes(value: object, most: int = MOST_CLASSES) -> int:
-    """Returns a number of classes as an int, or says why it is none.
-
-    Args:
-        value: What the caller passed as ``n_classes``.
-        most: int. The largest number allowed.
-
-    Returns:
-        int. ``value``.
-
-    Raises:
-        TypeError: If ``value`` is no integer.
-        ValueError: If ``value`` is below 2 or above ``most``.
-    """
+def require_n_classes(value: object, most: int = MAX_CLASSES) -> int:
+    """Returns a number of classes from 2 to ``most`` as an int, or raises an error."""
     n_classes = require_integer(
         "n_classes", value, 2, "The background counts: a binary mask has 2 classes."
     )
@@ -71,20 +48,7 @@ def require_n_classes(value: object, most: int = MOST_CLASSES) -> int:
 
 
 def require_fraction(name: str, value: object, advice: str) -> float:
-    """Returns ``value`` as a float in [0, 1), or says why it is none.
-
-    Args:
-        name: str. The argument's name, for the message.
-        value: What the caller passed.
-        advice: str. What to do instead, a sentence.
-
-    Returns:
-        float. ``value``.
-
-    Raises:
-        TypeError: If ``value`` is no number.
-        ValueError: If ``value`` lies outside [0, 1).
-    """
+    """Returns ``value`` as a float in [0, 1), or raises an error that ends with ``advice``."""
     message = f"`{name}` must be a number in [0, 1). Received: {name}={value!r}. {advice}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(message)
@@ -94,19 +58,7 @@ def require_fraction(name: str, value: object, advice: str) -> float:
 
 
 def require_image_size(image_size: object, name: str = "image_size") -> tuple[int, int]:
-    """Returns ``image_size`` as two ints, or says why it is none.
-
-    Args:
-        image_size: What the caller passed.
-        name: str. The argument's name, for the message.
-
-    Returns:
-        tuple ``(height, width)``.
-
-    Raises:
-        TypeError: If a side is no integer.
-        ValueError: If there are not two sides, or one is below 1.
-    """
+    """Returns ``(height, width)`` as two ints of at least 1, or raises an error."""
     message = (
         f"`{name}` must be two positive integers. "
         f"Received: {name}={image_size!r}. "
@@ -122,14 +74,7 @@ def require_image_size(image_size: object, name: str = "image_size") -> tuple[in
 
 
 def require_ignore_class(ignore_class: object) -> None:
-    """Raises unless ``ignore_class`` is an integer or None.
-
-    Args:
-        ignore_class: What the caller passed.
-
-    Raises:
-        TypeError: If it is something else.
-    """
+    """Raises ``TypeError`` unless ``ignore_class`` is an integer or None."""
     if ignore_class is None:
         return
     if isinstance(ignore_class, bool) or not isinstance(ignore_class, Integral):
@@ -140,36 +85,16 @@ def require_ignore_class(ignore_class: object) -> None:
 
 
 def require_choice(name: str, value: object, choices: Collection[object]) -> None:
-    """Raises unless ``value`` is one of ``choices``.
-
-    Args:
-        name: str. The argument's name, for the message.
-        value: What the caller passed.
-        choices: The values allowed.
-
-    Raises:
-        ValueError: If ``value`` is none of them.
-    """
+    """Raises ``ValueError`` unless ``value`` is one of ``choices``."""
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value!r}.")
 
 
 def require_number(name: str, value: object, advice: str, *, positive: bool = False) -> float:
-    """Returns ``value`` as a finite float from 0 up, or says why it is none.
+    """Returns ``value`` as a finite float, at least 0, or above 0 if ``positive``.
 
-    Args:
-        name: str. The argument's name, for the message.
-        value: What the caller passed.
-        advice: str. What to do instead, a sentence.
-        positive: bool. Whether 0 is refused too.
-
-    Returns:
-        float. ``value``.
-
-    Raises:
-        TypeError: If ``value`` is no number.
-        ValueError: If ``value`` is below 0, infinite or NaN.
+    Other values raise an error that ends with ``advice``.
     """
     kind = "a positive finite number" if positive else "a non-negative finite number"
     message = f"`{name}` must be {kind}. Received: {name}={value!r}. {advice}"

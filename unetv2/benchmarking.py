@@ -28,15 +28,13 @@ from unetv2.evaluation.evaluate import evaluate
 from unetv2.exporting.artifact import is_artifact
 from unetv2.exporting.exported_model import ExportedModel, load_exported
 from unetv2.exporting.formats.base import get_format
-from unetv2.files import together, told
+from unetv2.files import atomic_folder, explain_write_errors, temporary_folder
 from unetv2.inference.network import network_of
 from unetv2.keras_files import load_model
 from unetv2.models.segmentation_model import preprocessing_of
-from unetv2.precision import precision_of
 from unetv2.progress import Progress
-from unetv2.scratch import scratch_folder
+from unetv2.runtime import precision_of, versions
 from unetv2.text import printable
-from unetv2.versions import versions
 from unetv2.visualization.plots import require_matplotlib, subplots
 
 JSON, TEXT, IMAGE = "benchmark.json", "benchmark.txt", "benchmark.png"
@@ -148,7 +146,7 @@ class Benchmark:
         """
         figure = _plot(self.rows)
         content = json.dumps(self.as_dict(), indent=2) + "\n"
-        with together(Path(folder), "to save the benchmark") as new:
+        with atomic_folder(Path(folder), "to save the benchmark") as new:
             (new / JSON).write_bytes(content.encode())
             (new / TEXT).write_bytes(f"{self}\n".encode())
             figure.savefig(new / IMAGE, format="png")
@@ -239,7 +237,7 @@ def benchmark(
     if output is not None:
         # Errors are raised before minutes of measuring.
         require_matplotlib()
-        with told(Path(output), "to save the benchmark"):
+        with explain_write_errors(Path(output), "to save the benchmark"):
             Path(output).mkdir(parents=True, exist_ok=True)
     mean_iou: dict[int, float] = {}
     for one in candidates if dataset is not None else ():
@@ -313,7 +311,7 @@ class _Candidate:
             "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
-        with scratch_folder(Path(tempfile.gettempdir())) as folder:
+        with temporary_folder(Path(tempfile.gettempdir())) as folder:
             file = self.file
             if file is None:
                 file = str(folder / "model.keras")

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from unetv2.arguments import is_integer, require_ignore_class
-from unetv2.sealing import read_json, reason
+from unetv2.checksums import read_json
+from unetv2.text import error_summary
 
 Color = tuple[int, int, int]
 _N_COLORS = 2**24
@@ -291,7 +292,7 @@ class ClassTable:
             raise ValueError(
                 "A class table must hold `names` and `colors` (JSON) or the columns name, red, "
                 f"green and blue (CSV), in UTF-8. Received: '{path}' ({type(error).__name__}: "
-                f"{reason(error)}). Fix the file."
+                f"{error_summary(error)}). Fix the file."
             ) from error
 
 

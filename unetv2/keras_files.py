@@ -1,4 +1,4 @@
-"""Loads what Keras saved; a file that is damaged, hostile or something else is refused by name."""
+"""Loads models and weights that Keras saved; damaged or malicious files raise clear errors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ import h5py  # Keras requires it.
 import keras
 import numpy as np
 
-from unetv2.sealing import LFS_POINTER, MOST_EXPANDED, reason, require_bounded, verify_member
+from unetv2.checksums import LFS_POINTER, MAX_EXPANDED_BYTES, check_archive, copy_member
+from unetv2.text import error_summary
 
 _ARCHIVE = ".keras"
-# Of a JSON document in an archive, where the largest networks need a few megabytes.
-_MOST_JSON = 2**25
+# Limit for a JSON document in an archive; the largest networks need a few megabytes.
+_MAX_JSON_BYTES = 2**25
 _DOCUMENTS = ("config.json", "metadata.json")
 _WEIGHTS = ("model.weights.h5", "model.weights.npz")
 _AGAIN = "Copy it again, or save it again."
@@ -37,10 +38,10 @@ _UNSAFE = (
 
 
 def load_model(path: str | os.PathLike[str], name: str = "model") -> keras.Model:
-    """Loads a model, without its compilation.
+    """Loads a model without compiling it.
 
-    Nothing in the file is run as code. An archive is checked before Keras reads it: the checksum of
-    every member, and that none expands to more than it may.
+    No code in the file is run. The checksum and the expanded size of each member of an archive are
+    checked before Keras reads it.
 
     Args:
         path: A ``.keras`` file, or an ``.h5`` file of earlier versions of Keras.
@@ -61,10 +62,10 @@ def load_model(path: str | os.PathLike[str], name: str = "model") -> keras.Model
 
 
 def load_weights(model: keras.Model, path: str | os.PathLike[str], name: str = "path") -> None:
-    """Loads the weights of a file into a model.
+    """Loads the weights in a file into a model.
 
     Args:
-        model: Of the same layers.
+        model: A model with the same layers.
         path: A ``.keras``, ``.weights.h5`` or ``.h5`` file.
         name: str. The argument's name, for messages.
 
@@ -78,12 +79,12 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str], name: str = "
 
 @contextlib.contextmanager
 def _checked(path: Path, name: str) -> Iterator[Path]:
-    """Gives a file that Keras can load with a bounded need of memory."""
+    """Yields the path of a checked file that Keras can load with bounded memory."""
     if not path.is_file():
         found = (
             "a folder. Pass the .keras file in it, such as the model.keras of a training"
             if path.is_dir()
-            else "where there is none. Check the path"
+            else "which does not exist. Check the path"
         )
         raise FileNotFoundError(f"`{name}` must be a file. Received: '{path}', {found}.")
     size = path.stat().st_size
@@ -91,35 +92,37 @@ def _checked(path: Path, name: str) -> Iterator[Path]:
         with path.open("rb") as file:
             start = file.read(len(LFS_POINTER))
         if start == LFS_POINTER:
-            raise _OtherFileError("a pointer of Git LFS in its place", "Run `git lfs pull`.")
+            raise _NotSavedByKerasError("a Git LFS pointer", "Run `git lfs pull`.")
         if path.suffix == _ARCHIVE:
             if not zipfile.is_zipfile(path):
-                raise _OtherFileError(
-                    f"{size} bytes that are none" if size else "an empty file", _AGAIN
+                raise _NotSavedByKerasError(
+                    "which is no ZIP archive" if size else "an empty file", _AGAIN
                 )
             with _archive(path, size) as checked:
                 yield checked
             return
         if path.suffix not in (".h5", ".hdf5"):
-            raise _OtherFileError("which ends in neither .keras nor .h5", "Pass another path.")
+            raise _NotSavedByKerasError(
+                "which ends with neither .keras nor .h5", "Pass another path."
+            )
         with h5py.File(path, "r") as weights:
             _require_stored(weights, size)
         yield path
-    except _OtherFileError as refused:
+    except _NotSavedByKerasError as refused:
         raise _error(name, path, *refused.args) from None
-    # What a damaged file raises, in zipfile, zlib, h5py and Keras, has no common base.
+    # The errors for damaged files, of zipfile, zlib, h5py and Keras, have no common base.
     except Exception as error:
-        said, advice = reason(error), _AGAIN
-        # Where Keras shows the whole configuration before.
+        summary, advice = error_summary(error), _AGAIN
+        # Keras shows the whole configuration before this sentence.
         if missing := _UNREGISTERED.search(str(error)):
-            said, advice = missing[0], _REGISTER
+            summary, advice = missing[0], _REGISTER
         elif "safe_mode" in str(error):
             advice = _UNSAFE
-        raise _error(name, path, f"which cannot be loaded: {said}", advice) from error
+        raise _error(name, path, f"which cannot be loaded: {summary}", advice) from error
 
 
-class _OtherFileError(Exception):
-    """What a file is in place of a model, and what to do."""
+class _NotSavedByKerasError(Exception):
+    """Describes the received file, and a remedy."""
 
 
 def _error(name: str, path: Path, found: str, advice: str) -> ValueError:
@@ -131,31 +134,31 @@ def _error(name: str, path: Path, found: str, advice: str) -> ValueError:
 
 @contextlib.contextmanager
 def _archive(path: Path, size: int) -> Iterator[Path]:
-    """Gives an archive of members that are whole and stored as they are, as Keras saves them."""
+    """Yields the path of an archive whose members are intact and stored without compression."""
     with zipfile.ZipFile(path) as archive:
-        require_bounded(archive, size)
+        check_archive(archive, size)
         members = {member.filename: member for member in archive.infolist()}
         for document in _DOCUMENTS:
             if document not in members:
                 raise ValueError(f"it has no member '{document}'")
-            if members[document].file_size > _MOST_JSON:
-                raise ValueError(f"its member '{document}' has more than {_MOST_JSON} bytes")
+            if members[document].file_size > _MAX_JSON_BYTES:
+                raise ValueError(f"its member '{document}' has more than {_MAX_JSON_BYTES} bytes")
         weights = next((one for one in _WEIGHTS if one in members), None)
         if weights is None:
             raise ValueError(f"it has no member '{_WEIGHTS[0]}'")
         if not any(member.compress_type for member in members.values()):
             for member in members.values():
-                verify_member(archive, member)
+                copy_member(archive, member)
             _require_weights(archive, members[weights])
             yield path
             return
-        # Keras would expand them whatever they expand to.
+        # Keras would expand them without a limit.
         with tempfile.TemporaryDirectory() as folder:
             unpacked = Path(folder) / path.name
             with zipfile.ZipFile(unpacked, "w") as stored:
                 for member in members.values():
                     with stored.open(member.filename, "w", force_zip64=True) as file:
-                        verify_member(archive, member, file)
+                        copy_member(archive, member, file)
             with zipfile.ZipFile(unpacked) as stored:
                 _require_weights(stored, stored.getinfo(weights))
             yield unpacked
@@ -177,42 +180,47 @@ def _require_stored(weights: Any, size: int) -> None:
             if found.external or found.is_virtual:
                 raise ValueError(f"its array '{name}' is in another file")
             total += found.nbytes
-        if total > max(4 * size, MOST_EXPANDED):
+        if total > max(4 * size, MAX_EXPANDED_BYTES):
             raise ValueError(f"its arrays are larger than its {size} bytes")
 
     weights.visititems(visit)
 
 
-def unnumbered(config: Any) -> Any:
-    """Returns a configuration without what a second, equal model has otherwise.
+def without_generated_names(config: Any) -> Any:
+    """Returns a configuration without seeds and the numbers that Keras appends to layers' names.
 
-    That is the seeds, and the numbers that Keras gives to layers without a name.
+    Two equal models differ in these.
     """
     if isinstance(config, str):
         return re.sub(r"_\d+(?=/|$)", "", config)
     if isinstance(config, Mapping):
-        return {name: unnumbered(value) for name, value in config.items() if name != "seed"}
+        return {
+            name: without_generated_names(value) for name, value in config.items() if name != "seed"
+        }
     if isinstance(config, list | tuple):
-        return [unnumbered(value) for value in config]
+        return [without_generated_names(value) for value in config]
     return config
 
 
-def layers_of(model: keras.Model) -> list[Any]:
-    """Returns name, type and configuration of a model's layers."""
+def layer_configs(model: keras.Model) -> list[Any]:
+    """Returns name, type and configuration of each layer of a model."""
     return [
-        unnumbered([layer.name, type(layer).__name__, layer.get_config()]) for layer in model.layers
+        without_generated_names([layer.name, type(layer).__name__, layer.get_config()])
+        for layer in model.layers
     ]
 
 
 def fingerprint(model: keras.Model) -> str:
     """Returns the SHA-256 of a model's layers and weights.
 
-    Layers whose configuration Keras cannot tell count by names, types and weights alone.
+    Layers without a serializable configuration contribute their names, types and weights only.
     """
     try:
-        layers = layers_of(model)
+        layers = layer_configs(model)
     except NotImplementedError:
-        layers = [unnumbered([layer.name, type(layer).__name__]) for layer in model.layers]
+        layers = [
+            without_generated_names([layer.name, type(layer).__name__]) for layer in model.layers
+        ]
     digest = hashlib.sha256(json.dumps(layers, default=str, sort_keys=True).encode())
     for weight in model.weights:
         values = np.ascontiguousarray(weight)

@@ -18,7 +18,7 @@ from unetv2.arguments import (
     require_integer,
 )
 from unetv2.classes import ClassTable
-from unetv2.sealing import reason
+from unetv2.text import error_summary
 
 INTERPOLATIONS = ("area", "nearest", "bilinear", "bicubic", "lanczos3")
 RESIZES = ("stretch", "pad", "crop")
@@ -171,7 +171,7 @@ class Preprocessing:
             shown = textwrap.shorten(repr(values), 300, placeholder=" ...")
             raise ValueError(
                 "`preprocessing` must be what `Preprocessing.as_dict` returns. "
-                f"Received: {shown}, wrong by: {reason(error)} Write it again."
+                f"Received: {shown}, wrong by: {error_summary(error)} Write it again."
             ) from error
 
 

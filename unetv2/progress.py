@@ -1,4 +1,8 @@
-"""How far a long work is: one line on a terminal, a line now and then elsewhere."""
+"""Progress reporting: one line that is updated on a terminal, and occasional lines in a log.
+
+A progress bar of `rich` would need a context manager, so that an error restores the cursor, and
+the lines for logs would remain.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,12 @@ _SECONDS_IN_A_LOG = 15.0
 
 
 class Progress:
-    """Says on stderr how much is done.
+    """Reports progress on stderr.
 
     Args:
-        total: int or None. How much there is to do, if that is known.
-        unit: str. Of what, in the plural.
-        shown: bool. Whether anything is said.
+        total: int or None. Number of items, if it is known.
+        unit: str. Name of the items, in the plural.
+        shown: bool. Whether to report anything.
     """
 
     def __init__(self, total: int | None, unit: str, *, shown: bool) -> None:
@@ -27,11 +31,11 @@ class Progress:
         self._start = self._last = time.monotonic()
 
     def update(self, done: int, note: str = "") -> None:
-        """Says where it stands, if it is time to.
+        """Reports the number of items that are done, if the last report is old enough.
 
         Args:
-            done: int. How much is done.
-            note: str. What else to say.
+            done: int. Number of items.
+            note: str. Further text for the line.
         """
         now = time.monotonic()
         is_last = done == self._total
@@ -48,7 +52,7 @@ class Progress:
         )
         line = ", ".join(filter(None, (amount, note, f"{rate:.0f} {self._unit}/s")))
         if self._terminal:
-            # Back to the start of the line, and what was there before is cleared.
+            # Return to the start of the line and clear it.
             print(f"\r\x1b[K{line}", end="\n" if is_last else "", file=sys.stderr, flush=True)
         else:
             print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Text from files, such as names and classes, as it is shown on terminals and in reports."""
+"""Formatting of text for terminals and reports, also of names from untrusted files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import re
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ud800-\udfff]"
 )
+_MAX_SUMMARY = 300
 
 
 def printable(text: object) -> str:
-    r"""Returns text for one line, its characters that are not to be printed as Python writes them.
-
-    Args:
-        text: str, or anything else, of which ``str`` is taken.
+    r"""Returns ``str(text)`` with characters that are not printable escaped as in Python.
 
     Example:
         >>> printable("a\nb")
@@ -25,25 +23,27 @@ def printable(text: object) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Returns text of several lines, each as of :func:`printable`.
-
-    Args:
-        text: str. Names in it must be printable already, as a line break in one would begin a line.
-    """
+    """Returns :func:`printable` lines; names in ``text`` must be printable already."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def one_line(text: object) -> str:
-    """Returns text of several lines, as that of an error, on one, as of :func:`printable`."""
+    """Returns text of several lines, such as an error's, as one :func:`printable` line."""
     return printable(" ".join(str(text).split()))
 
 
-def counted(number: int, noun: str) -> str:
-    """Returns ``"1 mask"`` or ``"2 masks"``.
+def error_summary(error: Exception) -> str:
+    """Returns an error's message as one line of bounded length, or its type without a message."""
+    text = one_line(error) or type(error).__name__
+    return text if len(text) <= _MAX_SUMMARY else f"{text[:_MAX_SUMMARY]}..."
 
-    Args:
-        number: int. How many.
-        noun: str. What, in the singular; words may follow it after a space.
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun in the singular or plural.
+
+    Example:
+        >>> counted(1, "mask"), counted(2, "mask without an image")
+        ('1 mask', '2 masks without an image')
     """
     name, *rest = noun.split(" ", 1)
     return " ".join([str(number), name if number == 1 else f"{name}s", *rest])

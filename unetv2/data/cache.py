@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unetv2.scratch import scratch_file, sweep
+from unetv2.files import clean_up, temporary_file
 
 Images = tuple[np.ndarray, np.ndarray]
 
@@ -75,7 +75,7 @@ class FolderCache:
                 f"Received: '{self._folder}', which is a file. Pass another path."
             )
         self._folder.mkdir(parents=True, exist_ok=True)
-        sweep(self._folder)
+        clean_up(self._folder)
         self._preparation = f"{_VERSION}\n{preparation}"
 
     def entry(self, files: Iterable[str], key: str = "") -> Entry:
@@ -126,7 +126,7 @@ class FolderCache:
         try:
             entry.path.parent.mkdir(parents=True, exist_ok=True)
             # Not flushed: an entry damaged by a power failure is ignored by its digest.
-            with scratch_file(self._folder) as scratch:
+            with temporary_file(self._folder) as scratch:
                 scratch.write_bytes(_pack(images))
                 scratch.replace(entry.path)
         except OSError as error:

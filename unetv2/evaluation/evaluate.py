@@ -14,7 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import MOST_COUNTED, require_integer, require_n_classes
+from unetv2.arguments import MAX_COUNTED_CLASSES, require_integer, require_n_classes
+from unetv2.checksums import read_json, verify_checksum
 from unetv2.classes import ClassTable
 from unetv2.data.dataset import SegmentationDataset
 from unetv2.evaluation.counts import (
@@ -34,12 +35,11 @@ from unetv2.evaluation.sources import (
     FolderOptions,
     folder_dataset,
 )
-from unetv2.files import together, told
+from unetv2.files import atomic_folder, explain_write_errors
 from unetv2.prefetch import prefetch
 from unetv2.progress import Progress
-from unetv2.sealing import read_json, reason, unsealed
-from unetv2.text import printable
-from unetv2.versions import versions
+from unetv2.runtime import versions
+from unetv2.text import error_summary, printable
 
 # Images that are counted and whose counts are not added yet.
 _BUFFER = 4
@@ -65,7 +65,7 @@ def count_images(
         ValueError: If there is no image, there are too many classes, or an image is invalid; the
             message contains its location.
     """
-    require_n_classes(n_classes, MOST_COUNTED)
+    require_n_classes(n_classes, MAX_COUNTED_CLASSES)
 
     def count(case: Case) -> tuple[Case, np.ndarray, np.ndarray, ImageCounts]:
         try:
@@ -119,12 +119,12 @@ def provenance(path: Path | None) -> dict[str, Any]:
     if run is None or not run.exists():
         return origin
     try:
-        content = unsealed(read_json(run.read_bytes()))
+        content = verify_checksum(read_json(run.read_bytes()))
         origin["training"] = {name: content[name] for name in _SHOWN if name in content}
     except (OSError, ValueError) as error:
         _log.warning(
             "'%s' is not a valid record of a training (%s); the evaluation continues without it.",
-            printable(run), reason(error),
+            printable(run), error_summary(error),
         )  # fmt: skip
     return origin
 
@@ -223,7 +223,7 @@ def evaluate(
         cases = FileCases(evaluated, data, classes, stored, shard)
     if report is not None:
         # Before the work, so that an error is raised early.
-        with told(Path(report), "to keep the report"):
+        with explain_write_errors(Path(report), "to keep the report"):
             Path(report).mkdir(parents=True, exist_ok=True)
     counts = count_images(
         cases,
@@ -241,7 +241,7 @@ def evaluate(
     }
     evaluation = Evaluation(classes=cases.classes, settings=settings, **counts)
     if report is not None:
-        with together(Path(report), "to keep the report") as folder:
+        with atomic_folder(Path(report), "to keep the report") as folder:
             write_files(evaluation, folder)
             (folder / REPORT_FILE).write_bytes(render([evaluation]).encode("utf-8"))
     return evaluation

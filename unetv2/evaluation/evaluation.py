@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unetv2.checksums import read_arrays, read_json, write_arrays
 from unetv2.classes import ClassTable
 from unetv2.evaluation.counts import BINS, ImageCounts
 from unetv2.evaluation.examples import N_EXAMPLES, Example, Gallery
@@ -31,11 +32,9 @@ from unetv2.evaluation.scores import (
     percentile_intervals,
     reliability,
 )
-from unetv2.files import together
+from unetv2.files import atomic_folder, clean_up
 from unetv2.metrics.scores import Scores, absent_note, score_text, text_table
-from unetv2.scratch import sweep
-from unetv2.sealing import read_arrays, read_json, reason, write_arrays
-from unetv2.text import counted, printable
+from unetv2.text import counted, error_summary, printable
 
 Floats = npt.NDArray[np.float64]
 
@@ -271,7 +270,7 @@ class Evaluation:
         Raises:
             OSError: If a file cannot be written.
         """
-        with together(Path(folder), "to keep the evaluation") as new:
+        with atomic_folder(Path(folder), "to keep the evaluation") as new:
             write_files(self, new)
 
     @classmethod
@@ -290,7 +289,7 @@ class Evaluation:
         """
         folder = Path(folder)
         path = folder / COUNTS_FILE
-        sweep(folder)
+        clean_up(folder)
         if not path.exists():
             raise FileNotFoundError(
                 f"`folder` must hold an evaluation. Received: '{folder}' without '{COUNTS_FILE}'. "
@@ -304,8 +303,8 @@ class Evaluation:
             evaluation = cls(**_parse(content, arrays))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
-                f"'{path}' must be an evaluation of this version. Received: {reason(error)}. "
-                "Evaluate again."
+                f"'{path}' must be an evaluation of this version. Received: "
+                f"{error_summary(error)}. Evaluate again."
             ) from error
         _require_matching_files(folder)
         return evaluation

@@ -24,7 +24,7 @@ from unetv2.evaluation.counts import BINS
 from unetv2.evaluation.evaluation import Evaluation, plain_metrics
 from unetv2.evaluation.examples import Example
 from unetv2.evaluation.scores import decimals
-from unetv2.files import told, write_whole
+from unetv2.files import explain_write_errors, write_atomically
 from unetv2.text import printable_lines
 from unetv2.visualization.masks import colorize
 
@@ -71,9 +71,9 @@ def write_report(
         evaluations = [evaluations]
     page = render(list(evaluations), names)
     path = Path(path)
-    with told(path):
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda file: file.write(page.encode("utf-8")))
+    write_atomically(path, lambda file: file.write(page.encode("utf-8")))
     return path
 
 

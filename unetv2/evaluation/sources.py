@@ -212,7 +212,9 @@ class FileCases:
         pairs = self._pairs[:_HEADERS_CHECKED]
         headers = [check_headers(self._data.source, pair, **options) for pair in pairs]
         ambiguous = [
-            pair for pair, both in zip(pairs, headers, strict=True) if is_orientation_ambiguous(*both)
+            pair
+            for pair, both in zip(pairs, headers, strict=True)
+            if is_orientation_ambiguous(*both)
         ]
         warn_of_orientations(ambiguous, len(pairs))
 

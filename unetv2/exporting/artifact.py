@@ -11,13 +11,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from unetv2.arguments import MOST_CLASSES
+from unetv2.arguments import MAX_CLASSES
+from unetv2.checksums import add_checksum, read_json, verify_checksum
 from unetv2.exporting.formats import FORMATS
 from unetv2.exporting.formats.base import DESCRIPTION, get_format
 from unetv2.exporting.graph import Size
+from unetv2.files import recover
 from unetv2.preprocessing import Preprocessing
-from unetv2.scratch import recover
-from unetv2.sealing import read_json, reason, sealed, unsealed
+from unetv2.text import error_summary
 
 # Version of the description. Higher numbers cannot be read by this version.
 SCHEMA = 2
@@ -111,7 +112,7 @@ class Description:
             },
             "class_names": None if classes is None else list(classes.names),
         }
-        return json.dumps(sealed(content), indent=2)
+        return json.dumps(add_checksum(content), indent=2)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Description:
@@ -126,7 +127,7 @@ class Description:
             raise ValueError(
                 f"its schema is {schema}, and this version reads {SCHEMA}: install a later unetv2"
             )
-        values = unsealed(document)
+        values = verify_checksum(document)
         if schema != SCHEMA or isinstance(schema, bool):
             raise ValueError(f"its schema is {schema!r}, and this version reads {SCHEMA}")
         try:
@@ -143,7 +144,7 @@ class Description:
             and known["precision"] in get_format(known["format"]).precisions
             and isinstance(known["name"], str)
             and type(known["n_classes"]) is int
-            and 2 <= known["n_classes"] <= MOST_CLASSES
+            and 2 <= known["n_classes"] <= MAX_CLASSES
             and isinstance(known["resizes"], bool)
             and all(isinstance(known[name], dict) for name in ("versions", "files"))
         ):
@@ -201,11 +202,13 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
         text, end = _read_text(path)
     # Errors of a damaged archive have no common base class.
     except Exception as error:
-        raise BrokenArtifactError(path, f"it has no description ({reason(error)})") from error
+        raise BrokenArtifactError(
+            path, f"it has no description ({error_summary(error)})"
+        ) from error
     try:
         description = Description.from_json(text)
     except (ValueError, TypeError) as error:
-        why = f"its description cannot be read ({reason(error)})"
+        why = f"its description cannot be read ({error_summary(error)})"
         raise BrokenArtifactError(path, why) from error
     files = _require_files(path, description)
     for name, file in files.items():
@@ -283,7 +286,9 @@ def _require_digest(
         if found != size or _sha256(file, size) != digest:
             raise BrokenArtifactError(path, f"'{name}' is not the file that was written")
     except (OSError, KeyError, TypeError) as error:
-        raise BrokenArtifactError(path, f"'{name}' cannot be read ({reason(error)})") from error
+        raise BrokenArtifactError(
+            path, f"'{name}' cannot be read ({error_summary(error)})"
+        ) from error
 
 
 def _sha256(path: Path, size: int) -> str:

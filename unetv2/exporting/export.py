@@ -34,14 +34,13 @@ from unetv2.exporting.formats.base import ExportFormat, Frames, get_format
 from unetv2.exporting.graph import COMPUTE_OPS, NETWORK, Graph, Plan, Size
 from unetv2.exporting.optimize import deployable, equalized
 from unetv2.exporting.parity import MIN_AGREEMENT, compare, random_images, reference_model
-from unetv2.files import publish, told
+from unetv2.files import explain_write_errors, move_into_place, recover, temporary_folder
 from unetv2.inference.network import Network, network_of
 from unetv2.keras_files import load_model
 from unetv2.models.segmentation_model import preprocessing_of
 from unetv2.preprocessing import Preprocessing
-from unetv2.scratch import recover, scratch_folder
+from unetv2.runtime import versions
 from unetv2.text import counted
-from unetv2.versions import versions
 
 # Images for the parity check; int8 is written in two variants, between which they decide.
 _N_COMPARED, _N_COMPARED_INT8 = 8, 32
@@ -349,9 +348,9 @@ def _compared_images(
 @contextlib.contextmanager
 def scratch_beside(path: Path) -> Iterator[Path]:
     """Creates a folder to write into, beside a path."""
-    with told(path, "to export the model"):
+    with explain_write_errors(path, "to export the model"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(path.parent) as folder:
+        with temporary_folder(path.parent) as folder:
             yield folder
 
 
@@ -364,7 +363,7 @@ def move(written: Path, path: Path) -> None:
     """
     if written.is_file():
         written = written.rename(written.parent.parent / "file")
-    publish(written, path)
+    move_into_place(written, path)
 
 
 def _write(

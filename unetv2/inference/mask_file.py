@@ -12,8 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from unetv2.files import beside
-from unetv2.scratch import scratch_file
+from unetv2.files import atomic_path, temporary_file
 
 SUFFIXES = (".npy", ".png", ".tif", ".tiff")
 _MODES = {1: "L", 2: "I;16"}
@@ -84,13 +83,13 @@ def mask_writer(
     Raises:
         OSError: If it cannot be written; an existing file is unchanged.
     """
-    with beside(path, "predict it again") as temporary:
+    with atomic_path(path, "predict it again") as temporary:
         if path.suffix.lower() == ".npy":
             with temporary.open("wb") as file:
                 _write_header(file, size, dtype)
                 yield _row_writer(file, size[1], dtype)
             return
-        with scratch_file(path.parent) as rows:
+        with temporary_file(path.parent) as rows:
             with rows.open("wb") as file:
                 yield _row_writer(file, size[1], dtype)
             # Mapped, so that the mask is not in memory.

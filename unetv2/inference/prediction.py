@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from unetv2.classes import ClassTable
 from unetv2.data.io.open import decode_mask
-from unetv2.files import beside
+from unetv2.files import atomic_path
 from unetv2.inference.inputs import InputImage
 from unetv2.inference.mask_file import RowWriter, encode, mask_writer, require_mask_path
 from unetv2.visualization.masks import overlay
@@ -234,7 +234,7 @@ class Prediction:
         """
         mask = self.mask
         target = require_mask_path("path", path, mask.dtype)
-        with beside(target, "predict it again") as temporary:
+        with atomic_path(target, "predict it again") as temporary:
             encode(mask, temporary)
 
 

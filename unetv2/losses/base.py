@@ -1,8 +1,9 @@
-"""What all losses share: which pixels count, and how an image's value becomes the batch's."""
+"""Base classes of the losses: ignored pixels, weights, and averages over classes."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any
@@ -16,45 +17,38 @@ _PRECISIONS = ("float32", "float64")
 
 
 class SegmentationLoss(keras.losses.Loss):
-    """Compares masks of ids with logits, pixel by pixel.
+    """Base class of losses for masks of ids and logits.
 
-    A subclass says in :meth:`image_values` what each image costs. The mean of these values is
-    the batch's figure, so Keras's reductions and weights by image keep their meaning.
-
-    Args:
-        name: str. Name in logs.
-        reduction: str or None. Keras's reduction of the images' values.
-        dtype: str, ``keras.DTypePolicy`` or None. ``"float32"``, also for None, or
-            ``"float64"``.
-        ignore_class: int or None. Mask id of pixels that do not count.
-        class_weights: sequence of floats or None. Importance of each class.
+    Subclasses return one value per image in :meth:`image_values`. The mean of these values is the
+    loss of the batch, so Keras's reductions and weights of images keep their meaning.
 
     Attributes:
-        pool: function or None. Where a batch is spread over several devices, takes a list of
-            sums over a device's part and returns their means over all parts: a ratio of sums is
-            then the whole batch's. None where the batch is in one piece.
+        pool: function or None. If the batch is distributed over several devices, it takes sums over
+            one device's part and returns their means over all parts, so that a ratio of sums is
+            that of the whole batch.
     """
 
     pool: Callable[[list[Any]], list[Any]] | None = None
-    # Whether a pixel costs something by itself, so that it can have a weight of its own.
-    _weighs_pixels = False
+    # Whether the loss is a sum over pixels, so that `sample_weight` may have a weight per pixel.
+    _has_pixel_weights = False
 
     def __init__(
         self,
         *,
-        name: str,
-        reduction: str | None,
-        dtype: Any,
         ignore_class: int | None,
         class_weights: Sequence[float] | None = None,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
     ) -> None:
-        # Not Keras's default, `floatx`: half precision has no room for a sum over pixels.
+        name = name or re.sub("(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        # Not Keras's default, `floatx`: sums over pixels need more than half precision.
         super().__init__(name=name, reduction=reduction, dtype=dtype or "float32")
         if self.dtype not in _PRECISIONS:
             raise ValueError(
                 "`dtype` must be 'float32' or 'float64'. "
                 f"Received: dtype={dtype!r}. "
-                "Pass logits of half precision as they are; the loss widens them."
+                "The loss converts logits of half precision itself."
             )
         require_ignore_class(ignore_class)
         self.ignore_class = None if ignore_class is None else int(ignore_class)
@@ -71,84 +65,74 @@ class SegmentationLoss(keras.losses.Loss):
                 behind it.
 
         Raises:
-            ValueError: If a shape does not fit the logits'.
+            ValueError: If a shape does not match that of the logits.
         """
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         if sample_weight is not None:
             sample_weight = _require_sample_weights(
-                ops.convert_to_tensor(sample_weight, dtype=self.dtype), y_pred, self._weighs_pixels
+                ops.convert_to_tensor(sample_weight, dtype=self.dtype),
+                y_pred,
+                self._has_pixel_weights,
             )
-            # Keras keeps the weights from `call`, but what is one ratio over the whole batch
-            # needs them before it divides. Nested like this they reach it.
+            # Keras does not pass the weights to `call`, but a ratio over the whole batch needs them
+            # before the division.
             y_true = (y_true, sample_weight)
             if len(sample_weight.shape) > 1:
-                # Weights of pixels are in the images' values already.
+                # `image_values` applies weights of pixels.
                 sample_weight = None
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns one value an image, ``(batch,)``; their mean is the batch's figure."""
+        """Returns one value per image, ``(batch,)``; their mean is the loss of the batch."""
         y_true, weights = y_true if isinstance(y_true, tuple) else (y_true, None)
         _require_shapes(y_true.shape, y_pred.shape, self.class_weights)
         n_classes = y_pred.shape[-1]
         masks = ops.cast(y_true, self.dtype)
         masks = ops.squeeze(masks, -1) if len(masks.shape) == 4 else masks
         ids = ops.cast(masks, "int32")
-        # Compared with the masks themselves: what was interpolated is no id.
+        # Interpolated masks have values that are no ids.
         is_class = (ops.cast(ids, self.dtype) == masks) & (ids >= 0) & (ids < n_classes)
         logits = ops.cast(y_pred, self.dtype)
-        is_known = counted = is_class
+        is_known = is_labeled = is_class
         if self.ignore_class is not None:
             ignored = masks == self.ignore_class
             is_known = is_class | ignored
-            counted = is_class & ops.logical_not(ignored)
-            # Constants in their place: whatever a loss does next, no gradient leads there.
-            logits = ops.where(ops.expand_dims(counted, -1), logits, 0.0)
+            is_labeled = is_class & ops.logical_not(ignored)
+            # Constants have no gradient, whatever a loss computes of them.
+            logits = ops.where(ops.expand_dims(is_labeled, -1), logits, 0.0)
         values = self.image_values(
-            ops.log_softmax(logits, axis=-1), ops.where(counted, ids, -1), weights
+            ops.log_softmax(logits, axis=-1), ops.where(is_labeled, ids, -1), weights
         )
-        poison = ops.where(ops.all(is_known, axis=(1, 2)), 0.0, float("nan"))
-        return values + ops.cast(poison, self.dtype)
+        nan_if_unknown = ops.where(ops.all(is_known, axis=(1, 2)), 0.0, float("nan"))
+        return values + ops.cast(nan_if_unknown, self.dtype)
 
-    def image_values(self, log_probabilities: Any, truth: Any, weights: Any) -> Any:
-        """Returns what each image costs.
-
-        Losses of one sum ask for the same logarithms, which the graph computes once.
+    def image_values(self, log_probabilities: Any, labels: Any, weights: Any) -> Any:
+        """Returns the loss of each image.
 
         Args:
             log_probabilities: Logarithms of the softmax, ``(batch, height, width, n_classes)``,
                 in the loss's precision.
-            truth: int32, ``(batch, height, width)``. Class, or -1 where a pixel does not count.
+            labels: int32, ``(batch, height, width)``. Class, or -1 for ignored pixels.
             weights: Weights of images, ``(batch,)``, or None. Keras multiplies the result by
-                them, so only what does not split into images needs them here. Weights of pixels,
-                ``(batch, height, width)``, are to be in the result.
+                them, so only ratios over the batch need them here. Weights of pixels,
+                ``(batch, height, width)``, must be applied here.
 
         Returns:
             ``(batch,)``, in the loss's precision.
         """
-        # Each subclass's formula.
         raise NotImplementedError
 
     def pooled(self, *sums: Any) -> list[Any]:
-        """Returns sums over the batch as the means of those over its parts."""
+        """Returns sums over the batch as means of the sums over its parts, see ``pool``."""
         return list(sums) if self.pool is None else self.pool(list(sums))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments that all losses have."""
+        """Returns the arguments."""
         return {**super().get_config(), "dtype": self.dtype, "ignore_class": self.ignore_class}
 
 
 def _require_shapes(mask_shape: Any, logits_shape: Any, class_weights: Any = None) -> None:
-    """Raises unless masks and weights fit the logits, as far as their shapes are known.
-
-    Args:
-        mask_shape: Shape of the masks.
-        logits_shape: Shape of the logits.
-        class_weights: sequence of floats or None.
-
-    Raises:
-        ValueError: If they do not fit.
-    """
+    """Raises unless masks and class weights match the logits, as far as shapes are known."""
     mask_shape, logits_shape = tuple(mask_shape), tuple(logits_shape)
     received = f"Received: y_true of shape {mask_shape} for y_pred of shape {logits_shape}. "
     if len(logits_shape) != 4 or logits_shape[-1] is None or logits_shape[-1] < 2:
@@ -163,7 +147,7 @@ def _require_shapes(mask_shape: Any, logits_shape: Any, class_weights: Any = Non
     ):
         raise ValueError(
             "`y_true` must be masks of the logits' size, (batch, height, width, 1) or "
-            f"(batch, height, width). {received}Pass one id a pixel, no one-hot vectors."
+            f"(batch, height, width). {received}Pass one id per pixel, not one-hot vectors."
         )
     if class_weights is not None and len(class_weights) != logits_shape[-1]:
         raise ValueError(
@@ -176,7 +160,7 @@ def _require_shapes(mask_shape: Any, logits_shape: Any, class_weights: Any = Non
 def _require_sample_weights(weights: Any, logits: Any, of_pixels: bool) -> Any:
     """Returns weights of images, ``(batch,)``, or of pixels, ``(batch, height, width)``."""
     shape, expected = tuple(weights.shape), tuple(logits.shape[:3])
-    # Axes of 1 behind the first one are Keras's way to broadcast.
+    # Keras adds axes of 1 for broadcasting.
     if shape and all(side == 1 for side in shape[1:]) and len(shape) <= 4:
         fits, wanted = None in (shape[0], expected[0]) or shape[0] == expected[0], 1
     else:
@@ -186,13 +170,12 @@ def _require_sample_weights(weights: Any, logits: Any, of_pixels: bool) -> Any:
         )
         wanted = 3
     if not fits:
-        pixels = ", or one a pixel, (batch, height, width)" if of_pixels else ""
+        pixels = ", or one per pixel, (batch, height, width)" if of_pixels else ""
         raise ValueError(
-            f"`sample_weight` must be one weight an image, (batch,){pixels}. "
+            f"`sample_weight` must be one weight per image, (batch,){pixels}. "
             f"Received: sample_weight of shape {shape} for y_pred of shape "
             f"{tuple(logits.shape)}. "
-            "Weigh classes with the loss's `class_weights` and mark pixels that do not count "
-            "with its `ignore_class`."
+            "Use the loss's `class_weights` for classes and `ignore_class` for unlabeled pixels."
         )
     for axis in range(len(shape) - 1, wanted - 1, -1):
         weights = ops.squeeze(weights, axis)
@@ -207,7 +190,7 @@ def _require_class_weights(class_weights: Any) -> list[float] | None:
         f"Received: class_weights={class_weights!r}. "
         "Pass one number for each class, in the order of the ids."
     )
-    # A mapping would pass its keys, a set has no order.
+    # A mapping yields its keys; a set has no order.
     if isinstance(class_weights, str | Mapping | Set):
         raise TypeError(message)
     try:
@@ -223,53 +206,36 @@ def _require_class_weights(class_weights: Any) -> list[float] | None:
 
 
 class ClassAverage(SegmentationLoss):
-    """Averages a loss over the classes that the truth has.
+    """Base class of losses that are a mean over the classes in the masks.
 
-    A subclass says in :meth:`class_losses` what each class costs in each group of pixels: the
+    Subclasses return the loss of each class in each group of pixels in :meth:`class_losses`: the
     whole batch is one group, or each image is one.
 
-    A class without a true pixel in a group is left out of its average. No pixel can be a hit
-    there, so the class would cost as much for one false pixel as for all of them, and the
-    average would be of little else, as most images lack most classes. Its false pixels do not
-    go free: each is missing from the class that is there. Groups without any class are left
-    out of the batch's average likewise.
-
-    Args:
-        average: ``"batch"`` or ``"image"``.
-        name: str. Name in logs.
-        reduction: str or None. Keras's reduction of the images' values.
-        dtype: str, ``keras.DTypePolicy`` or None.
-        ignore_class: int or None. Mask id of pixels that do not count.
-        class_weights: sequence of floats or None. Importance of each class in the average.
+    Classes without a true pixel in a group are excluded from its mean: with no true positive
+    possible, one false positive would cost as much as all of them, and most images lack most
+    classes. Their false positives still cost, as false negatives of the true class. Groups without
+    any class are excluded from the mean over the batch.
     """
 
     def __init__(
         self,
         *,
         average: str,
-        name: str,
-        reduction: str | None,
-        dtype: Any,
         ignore_class: int | None,
         class_weights: Sequence[float] | None = None,
+        **loss: Any,
     ) -> None:
-        super().__init__(
-            name=name,
-            reduction=reduction,
-            dtype=dtype,
-            ignore_class=ignore_class,
-            class_weights=class_weights,
-        )
+        super().__init__(ignore_class=ignore_class, class_weights=class_weights, **loss)
         require_choice("average", average, ("batch", "image"))
         self.average = average
 
-    def image_values(self, log_probabilities: Any, truth: Any, weights: Any) -> Any:
-        """Returns what each image costs, ``(batch,)``; the same for all where the batch is one."""
+    def image_values(self, log_probabilities: Any, labels: Any, weights: Any) -> Any:
+        """Returns the loss of each image, ``(batch,)``; of the batch with ``average="batch"``."""
         probabilities = ops.exp(log_probabilities)
-        # Within an image its weight cancels out; within a batch it says what the image is of it.
+        # Within one image, its weight cancels out.
         weights = None if self.average == "image" else weights
-        losses, amounts = self.class_losses(probabilities, truth, weights)
-        importance = ops.cast(amounts > 0, losses.dtype)
+        losses, sizes = self.class_losses(probabilities, labels, weights)
+        importance = ops.cast(sizes > 0, losses.dtype)
         if self.class_weights is not None:
             importance = importance * ops.convert_to_tensor(self.class_weights, losses.dtype)
         total = ops.sum(importance, axis=-1)
@@ -278,22 +244,21 @@ class ClassAverage(SegmentationLoss):
         if self.average == "image":
             (known,) = self.pooled(known)
         share = known / ops.cast(ops.shape(groups)[0], losses.dtype)
-        images = ops.shape(truth)[0]
+        images = ops.shape(labels)[0]
         return ops.broadcast_to(ops.divide_no_nan(groups, share), (images,))
 
-    def class_losses(self, probabilities: Any, truth: Any, weights: Any) -> tuple[Any, Any]:
-        """Returns what each class costs in each group, and how much of it the truth has.
+    def class_losses(self, probabilities: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
+        """Returns the loss and the true size of each class in each group.
 
         Args:
             probabilities: ``(batch, height, width, n_classes)``, in the loss's precision.
-            truth: int32, ``(batch, height, width)``. Class, or -1 where a pixel does not count.
+            labels: int32, ``(batch, height, width)``. Class, or -1 for ignored pixels.
             weights: Weights of images, ``(batch,)``, or None for equal ones.
 
         Returns:
-            Two tensors ``(groups, n_classes)``, ``groups`` being 1 or ``batch``. Classes of
-            which the truth has nothing are left out; what they cost must be finite.
+            Two tensors ``(groups, n_classes)`` with 1 or ``batch`` groups. Classes of size 0 are
+            excluded from the mean; their loss must be finite.
         """
-        # Each subclass's formula.
         raise NotImplementedError
 
     def sum_groups(self, values: Any, weights: Any) -> Any:

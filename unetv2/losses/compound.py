@@ -1,4 +1,4 @@
-"""Several losses as one."""
+"""Sums of losses."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from unetv2.losses.region import Dice
 class Sum(keras.losses.Loss):
     """Weighted sum of losses.
 
-    Each loss keeps its own reduction and precision. What several of them compute alike, such as
-    the softmax, a compiled training step computes once.
+    Each loss keeps its own reduction and precision. A compiled training step computes common parts,
+    such as the softmax, once.
 
     Args:
         losses: sequence of ``keras.losses.Loss``, this library's or Keras's.
@@ -25,9 +25,9 @@ class Sum(keras.losses.Loss):
         name: str. Name in logs.
 
     Call arguments:
-        y_true: What the losses take: mask ids, ``(batch, height, width, 1)``.
+        y_true: Mask ids, ``(batch, height, width, 1)``, or whatever the losses accept.
         y_pred: Logits, ``(batch, height, width, n_classes)``.
-        sample_weight: Weights of images, ``(batch,)``, or None; each loss gets them.
+        sample_weight: Weights of images, ``(batch,)``, or None, passed to each loss.
 
     Returns:
         Scalar; ``(batch,)`` where all losses have ``reduction=None``.
@@ -75,7 +75,7 @@ class Sum(keras.losses.Loss):
         self.weights = [require_number("weights", weight, advice) for weight in weights]
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Returns the weighted sum of what the losses return."""
+        """Returns the weighted sum of the losses."""
         values = [
             weight * loss(y_true, y_pred, sample_weight)
             for loss, weight in zip(self.losses, self.weights, strict=True)
@@ -89,7 +89,7 @@ class Sum(keras.losses.Loss):
         return sum(values[1:], values[0])
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the weighted sum of what the losses return."""
+        """Returns the weighted sum of the losses."""
         return self(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
@@ -109,25 +109,20 @@ class Sum(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class CrossEntropyDice(Sum):
-    """Cross-entropy plus Dice: every pixel counts, and so does every class.
+    """Sum of cross-entropy and Dice, ``CrossEntropy + dice_weight * Dice``.
 
-    ``CrossEntropy + dice_weight * Dice``. Cross-entropy gives a gradient to every pixel from the
-    first step on, Dice keeps classes of few pixels from being neglected. ``class_weights`` go
-    to the cross-entropy only, as Dice weighs all classes alike without them.
+    Cross-entropy has a gradient at every pixel from the first step on; Dice gives small classes the
+    same weight as large ones. ``class_weights`` apply to the cross-entropy only.
 
     Args:
-        dice_weight: float, at least 0. What Dice is multiplied by.
+        dice_weight: float, at least 0. Factor of Dice.
         class_weights: sequence of non-negative floats, one for each class, or None for equal
             ones. Weights of the cross-entropy's pixels by their true class.
-        ignore_class: int or None. Mask id of pixels that do not count.
-        label_smoothing: float in [0, 1). Of the cross-entropy's target; Dice's is not smoothed.
-        average: ``"batch"`` or ``"image"``. What Dice takes its sums over.
-        squared: bool. Whether Dice is of V-Net's form, see :class:`Dice`.
-        name: str. Name in logs.
-        reduction: str or None. Keras's reduction of the images' values, whose mean is the
-            batch's figure.
-        dtype: ``"float32"``, also for None, or ``"float64"``. Precision of the computation and
-            of the result, whatever the precision of the logits.
+        ignore_class: int or None. Mask id of unlabeled pixels, which are ignored.
+        label_smoothing: float in [0, 1), for the cross-entropy only.
+        average: ``"batch"`` or ``"image"``, for Dice, see :class:`Tversky`.
+        squared: bool, for Dice, see :class:`Dice`.
+        **loss: ``name``, ``reduction``, ``dtype`` of ``keras.losses.Loss``.
 
     Call arguments:
         y_true: Mask ids, ``(batch, height, width, 1)`` or ``(batch, height, width)``.
@@ -135,11 +130,10 @@ class CrossEntropyDice(Sum):
         sample_weight: Weights of images, ``(batch,)``, or None.
 
     Returns:
-        Scalar, at least 0; ``(batch,)`` with ``reduction=None``. NaN where an id is neither a
-        class nor ``ignore_class``.
+        Scalar, at least 0; ``(batch,)`` with ``reduction=None``.
 
     Raises:
-        ValueError: If an argument is out of its range, or shapes do not fit.
+        ValueError: If an argument is out of its range, or shapes do not match.
         TypeError: If an argument is of the wrong type.
 
     Example:
@@ -161,25 +155,17 @@ class CrossEntropyDice(Sum):
         label_smoothing: float = 0.0,
         average: str = "batch",
         squared: bool = False,
-        name: str = "cross_entropy_dice",
-        reduction: str | None = "sum_over_batch_size",
-        dtype: Any = None,
+        **loss: Any,
     ) -> None:
-        self.dice_weight = require_number("dice_weight", dice_weight, "1 weighs both alike.")
+        self.dice_weight = require_number("dice_weight", dice_weight, "1 is the usual weight.")
+        name = loss.pop("name", "cross_entropy_dice")
         self.cross_entropy = CrossEntropy(
             class_weights=class_weights,
             ignore_class=ignore_class,
             label_smoothing=label_smoothing,
-            reduction=reduction,
-            dtype=dtype,
+            **loss,
         )
-        self.dice = Dice(
-            squared=squared,
-            ignore_class=ignore_class,
-            average=average,
-            reduction=reduction,
-            dtype=dtype,
-        )
+        self.dice = Dice(squared=squared, ignore_class=ignore_class, average=average, **loss)
         super().__init__([self.cross_entropy, self.dice], [1.0, self.dice_weight], name=name)
 
     def get_config(self) -> dict[str, Any]:

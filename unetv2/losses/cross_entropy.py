@@ -1,4 +1,4 @@
-"""Cross-entropy with weights by class, and its focal form."""
+"""Cross-entropy with class weights, and the focal loss."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing_extensions import override
 from unetv2.arguments import require_fraction, require_number
 from unetv2.losses.base import SegmentationLoss
 
-# Below it 1 - p is lost in the digits of p. The derivative of its power below 1 is infinite at 0.
-_SMALLEST_DOUBT = 1e-7
+# Lower bound of 1 - p: the precision of p near 1. At 0, powers below 1 have an infinite derivative.
+_MIN_COMPLEMENT = 1e-7
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
@@ -22,37 +22,29 @@ class CrossEntropy(SegmentationLoss):
 
     .. math:: L = \frac{\sum_i w_{y_i} (-\log p_{i, y_i})}{\sum_i w_{y_i}}
 
-    over the batch's pixels that count. Without weights it is
-    ``keras.losses.SparseCategoricalCrossentropy(from_logits=True)``. Weights raise the share of
-    classes that are rare; their common scale cancels out.
-
-    A batch of which nothing counts costs 0. An id that is neither a class nor ``ignore_class``
-    makes the loss NaN, as a mask that is wrong shall not pass for one that is right.
+    over the labeled pixels of the batch. Without weights it is
+    ``keras.losses.SparseCategoricalCrossentropy(from_logits=True)``. Higher weights increase the
+    influence of rare classes; a common factor of the weights cancels out.
 
     Args:
         class_weights: sequence of non-negative floats, one for each class, or None for equal
             ones.
-        ignore_class: int or None. Mask id of pixels that do not count.
-        label_smoothing: float in [0, 1). Share of the target that is spread over all classes
-            evenly. A pixel keeps the weight of its true class.
-        name: str. Name in logs.
-        reduction: str or None. Keras's reduction of the images' values, whose mean is the
-            batch's figure.
-        dtype: ``"float32"``, also for None, or ``"float64"``. Precision of the computation and
-            of the result, whatever the precision of the logits.
+        ignore_class: int or None. Mask id of unlabeled pixels, which are ignored.
+        label_smoothing: float in [0, 1). Fraction of the target that is distributed evenly over all
+            classes. A pixel keeps the weight of its true class.
+        **loss: ``name``, ``reduction``, ``dtype`` of ``keras.losses.Loss``.
 
     Call arguments:
         y_true: Mask ids, ``(batch, height, width, 1)`` or ``(batch, height, width)``.
         y_pred: Logits, ``(batch, height, width, n_classes)``, any floating-point type.
         sample_weight: Weights of images, ``(batch,)``, or of pixels, ``(batch, height, width)``,
-            or None. They multiply what images and pixels cost, and not what it is divided by, as
-            in all of Keras's losses.
+            or None. They multiply the numerator only, as in all losses of Keras.
 
     Returns:
         Scalar, at least 0; ``(batch,)`` with ``reduction=None``.
 
     Raises:
-        ValueError: If an argument is out of its range, or shapes do not fit.
+        ValueError: If an argument is out of its range, or shapes do not match.
         TypeError: If an argument is of the wrong type.
 
     Example:
@@ -66,7 +58,7 @@ class CrossEntropy(SegmentationLoss):
         - `Szegedy et al., 2016 <https://arxiv.org/abs/1512.00567>`_ for label smoothing
     """
 
-    _weighs_pixels = True
+    _has_pixel_weights = True
 
     def __init__(
         self,
@@ -74,29 +66,21 @@ class CrossEntropy(SegmentationLoss):
         class_weights: Sequence[float] | None = None,
         ignore_class: int | None = None,
         label_smoothing: float = 0.0,
-        name: str = "cross_entropy",
-        reduction: str | None = "sum_over_batch_size",
-        dtype: Any = None,
+        **loss: Any,
     ) -> None:
-        super().__init__(
-            name=name,
-            reduction=reduction,
-            dtype=dtype,
-            ignore_class=ignore_class,
-            class_weights=class_weights,
-        )
+        super().__init__(ignore_class=ignore_class, class_weights=class_weights, **loss)
         self.label_smoothing = require_fraction(
             "label_smoothing", label_smoothing, "0 turns it off, 0.1 is common."
         )
 
     @override
-    def image_values(self, log_probabilities: Any, truth: Any, weights: Any) -> Any:
-        """Returns what each image costs, ``(batch,)``."""
-        pixels = _surprise(log_probabilities, truth)
+    def image_values(self, log_probabilities: Any, labels: Any, weights: Any) -> Any:
+        """Returns the loss of each image, ``(batch,)``."""
+        pixels = _negative_log_likelihood(log_probabilities, labels)
         if self.label_smoothing:
             evenly = -ops.mean(log_probabilities, axis=-1)
             pixels = (1 - self.label_smoothing) * pixels + self.label_smoothing * evenly
-        return _weighted_mean(self, pixels, truth, weights)
+        return _weighted_mean(self, pixels, labels, weights)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -109,45 +93,37 @@ class CrossEntropy(SegmentationLoss):
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class FocalCrossEntropy(SegmentationLoss):
-    r"""Cross-entropy that counts what is already certain for little.
+    r"""Focal loss: cross-entropy that reduces the weight of pixels that are already right.
 
     .. math::
 
         L = \frac{\sum_i w_{y_i} (1 - p_{i, y_i})^\gamma (-\log p_{i, y_i})}{\sum_i w_{y_i}}
 
-    over the batch's pixels that count. With ``gamma=0`` it is :class:`CrossEntropy`.
+    over the labeled pixels of the batch. With ``gamma=0`` it is :class:`CrossEntropy`.
 
-    The paper multiplies by a weight :math:`\alpha` as well, ``alpha`` for the foreground and
-    ``1 - alpha`` for the background, and divides by a number of objects, which masks do not have.
-    Here the weights are those of a mean: ``class_weights=[1 - alpha, alpha]`` balances two classes
-    as the paper does, and the common scale of the weights cancels out.
-
-    A batch of which nothing counts costs 0. An id that is neither a class nor ``ignore_class``
-    makes the loss NaN.
+    The paper also multiplies by a weight :math:`\alpha`, ``alpha`` for the foreground and
+    ``1 - alpha`` for the background, and divides by the number of objects, which masks do not have.
+    Here ``class_weights=[1 - alpha, alpha]`` balances two classes as in the paper; a common factor
+    of the weights cancels out.
 
     Args:
-        gamma: float, at least 0. The larger, the less a pixel costs that is nearly right.
+        gamma: float, at least 0. The larger, the lower the loss of a pixel that is nearly right.
         class_weights: sequence of non-negative floats, one for each class, or None for equal
             ones.
-        ignore_class: int or None. Mask id of pixels that do not count.
-        name: str. Name in logs.
-        reduction: str or None. Keras's reduction of the images' values, whose mean is the
-            batch's figure.
-        dtype: ``"float32"``, also for None, or ``"float64"``. Precision of the computation and
-            of the result, whatever the precision of the logits.
+        ignore_class: int or None. Mask id of unlabeled pixels, which are ignored.
+        **loss: ``name``, ``reduction``, ``dtype`` of ``keras.losses.Loss``.
 
     Call arguments:
         y_true: Mask ids, ``(batch, height, width, 1)`` or ``(batch, height, width)``.
         y_pred: Logits, ``(batch, height, width, n_classes)``, any floating-point type.
         sample_weight: Weights of images, ``(batch,)``, or of pixels, ``(batch, height, width)``,
-            or None. They multiply what images and pixels cost, and not what it is divided by, as
-            in all of Keras's losses.
+            or None. They multiply the numerator only, as in all losses of Keras.
 
     Returns:
         Scalar, at least 0; ``(batch,)`` with ``reduction=None``.
 
     Raises:
-        ValueError: If an argument is out of its range, or shapes do not fit.
+        ValueError: If an argument is out of its range, or shapes do not match.
         TypeError: If an argument is of the wrong type.
 
     Example:
@@ -160,7 +136,7 @@ class FocalCrossEntropy(SegmentationLoss):
         - `Lin et al., 2017 <https://arxiv.org/abs/1708.02002>`_
     """
 
-    _weighs_pixels = True
+    _has_pixel_weights = True
 
     def __init__(
         self,
@@ -168,26 +144,18 @@ class FocalCrossEntropy(SegmentationLoss):
         *,
         class_weights: Sequence[float] | None = None,
         ignore_class: int | None = None,
-        name: str = "focal_cross_entropy",
-        reduction: str | None = "sum_over_batch_size",
-        dtype: Any = None,
+        **loss: Any,
     ) -> None:
-        super().__init__(
-            name=name,
-            reduction=reduction,
-            dtype=dtype,
-            ignore_class=ignore_class,
-            class_weights=class_weights,
-        )
+        super().__init__(ignore_class=ignore_class, class_weights=class_weights, **loss)
         self.gamma = require_number("gamma", gamma, "0 is plain cross-entropy, 2 the paper's.")
 
     @override
-    def image_values(self, log_probabilities: Any, truth: Any, weights: Any) -> Any:
-        """Returns what each image costs, ``(batch,)``."""
-        pixels = _surprise(log_probabilities, truth)
-        # 1 - p without losing the digits of a p near 1.
-        doubt = ops.maximum(-ops.expm1(-pixels), _SMALLEST_DOUBT)
-        return _weighted_mean(self, doubt**self.gamma * pixels, truth, weights)
+    def image_values(self, log_probabilities: Any, labels: Any, weights: Any) -> Any:
+        """Returns the loss of each image, ``(batch,)``."""
+        pixels = _negative_log_likelihood(log_probabilities, labels)
+        # 1 - p, precise also for p near 1.
+        complement = ops.maximum(-ops.expm1(-pixels), _MIN_COMPLEMENT)
+        return _weighted_mean(self, complement**self.gamma * pixels, labels, weights)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -198,24 +166,24 @@ class FocalCrossEntropy(SegmentationLoss):
         }
 
 
-def _surprise(log_probabilities: Any, truth: Any) -> Any:
-    """Returns minus the logarithm of the true class's probability, ``(batch, height, width)``."""
-    # As cheap as to gather, and its gradient is no scatter, whose order GPUs leave to chance.
-    is_true = ops.one_hot(truth, log_probabilities.shape[-1], dtype=log_probabilities.dtype)
+def _negative_log_likelihood(log_probabilities: Any, labels: Any) -> Any:
+    """Returns the negative log-likelihood of the true class, ``(batch, height, width)``."""
+    # As fast as a gather, whose gradient is a scatter, which GPUs sum in any order.
+    is_true = ops.one_hot(labels, log_probabilities.shape[-1], dtype=log_probabilities.dtype)
     return -ops.sum(is_true * log_probabilities, axis=-1)
 
 
-def _weighted_mean(loss: SegmentationLoss, pixels: Any, truth: Any, of_samples: Any) -> Any:
-    """Returns each image's share of the batch's weighted mean, times the number of images."""
-    counted = truth >= 0
-    weights = ops.cast(counted, pixels.dtype)
+def _weighted_mean(loss: SegmentationLoss, pixels: Any, labels: Any, sample_weights: Any) -> Any:
+    """Returns one value per image, whose mean is the weighted mean over the pixels of the batch."""
+    is_labeled = labels >= 0
+    weights = ops.cast(is_labeled, pixels.dtype)
     if loss.class_weights is not None:
         by_class = ops.convert_to_tensor(loss.class_weights, dtype=pixels.dtype)
-        weights = weights * ops.take(by_class, ops.maximum(truth, 0))
+        weights = weights * ops.take(by_class, ops.maximum(labels, 0))
     images = ops.cast(ops.shape(pixels)[0], pixels.dtype)
     divisor = weights
-    if of_samples is not None and len(of_samples.shape) > 1:
-        weights = weights * of_samples
+    if sample_weights is not None and len(sample_weights.shape) > 1:
+        weights = weights * sample_weights
         if loss.reduction == "mean_with_sample_weight":
             divisor = weights
     (total,) = loss.pooled(ops.sum(divisor))

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from unetv2.arguments import MOST_COUNTED, require_ignore_class, require_n_classes
+from unetv2.arguments import MAX_COUNTED_CLASSES, require_ignore_class, require_n_classes
 from unetv2.metrics.scores import (
     ClassCounts,
     Scores,
@@ -97,7 +97,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name or self._default_name, dtype=dtype)
-        self.n_classes = require_n_classes(n_classes, MOST_COUNTED)
+        self.n_classes = require_n_classes(n_classes, MAX_COUNTED_CLASSES)
         require_ignore_class(ignore_class)
         self.ignore_class = None if ignore_class is None else int(ignore_class)
         # Floats lose counts: 2**24 + 1 is 2**24 in float32. JAX enables 64 bits only on request.

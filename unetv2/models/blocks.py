@@ -1,7 +1,8 @@
-"""The blocks of a U-Net as Keras layers."""
+"""The blocks of a U-Net as Keras layers, and the factory that creates them for a network."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,28 +14,21 @@ from unetv2.models.convolution import (
     ConvolutionBlock,
     Dropout,
     Shape,
-    independent,
     require_features,
     shared_config,
+    with_own_seed,
 )
 from unetv2.models.resizing import Enlarge, crop, half, require_skip
 
+UPSAMPLINGS = ("transpose", "bilinear")
+# Distance between the seeds of two blocks of a network, as each block uses several.
+_SEEDS_PER_BLOCK = 10
+
 
 class Block(keras.layers.Layer):
-    """Two :class:`ConvolutionBlock` s, with a shortcut around them if asked for.
+    """Base class of blocks with two :class:`ConvolutionBlock` s.
 
-    Its heirs call :meth:`_create_convolutions` where these stand among their sublayers, as
-    that is the order of the weights.
-
-    Args:
-        filters: int. Number of output channels.
-        normalization: ``None``, ``"batch"`` or ``"group"``, after each convolution.
-        activation: str or callable. Any Keras activation.
-        kernel_initializer: str or ``keras.Initializer``.
-        residual: bool. Whether the two convolutions' input is added to their output, through a
-            1x1 convolution where the numbers of channels differ; the second activation
-            comes after the sum.
-        **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
+    Subclasses call :meth:`_create_convolutions` after the sublayers whose weights come first.
     """
 
     def __init__(
@@ -65,26 +59,22 @@ class Block(keras.layers.Layer):
             self.filters,
             normalization=self.normalization,
             activation=activation,
-            kernel_initializer=self._initializer(position),
+            kernel_initializer=with_own_seed(self.kernel_initializer, position),
             dtype=self.dtype_policy,
             name=f"convolution_{position}",
         )
 
-    def _initializer(self, position: int) -> Any:
-        return independent(self.kernel_initializer, position)
-
     def _build_convolutions(self, inputs_shape: Shape) -> None:
-        shape = (*inputs_shape[:3], self.filters)
         self.convolution_1.build(inputs_shape)
-        self.convolution_2.build(shape)
+        self.convolution_2.build((*inputs_shape[:3], self.filters))
         if self.residual and inputs_shape[3] != self.filters:
             self.projection = keras.layers.Conv2D(
                 self.filters,
                 1,
                 data_format=DATA_FORMAT,
-                # The second convolution has one, or its normalization an offset.
+                # The second convolution has a bias, or its normalization an offset.
                 use_bias=False,
-                kernel_initializer=self._initializer(3),
+                kernel_initializer=with_own_seed(self.kernel_initializer, 3),
                 dtype=self.dtype_policy,
                 name="projection",
             )
@@ -100,42 +90,35 @@ class Block(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, serialized."""
-        return {
-            **super().get_config(),
-            **shared_config(self),
-            "residual": self.residual,
-        }
-
-
-UPSAMPLINGS = ("transpose", "bilinear")
+        return {**super().get_config(), **shared_config(self), "residual": self.residual}
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class EncoderBlock(Block):
     """Convolves twice and halves the resolution.
 
-    Two :class:`ConvolutionBlock` s, optional dropout; the result is ``skip``, and
-    ``skip`` max-pooled by 2 is ``output``.
+    Two :class:`ConvolutionBlock` s and optional dropout give ``skip``; max pooling of ``skip`` by 2
+    gives ``output``.
 
     Args:
         filters: int, at least 1. Number of output channels.
-        dropout: float in [0, 1). Share of features dropped in training.
-        pool: bool. Whether ``output`` is pooled. Without, it is ``skip`` itself: the
-            deepest block of a U-Net.
+        dropout: float in [0, 1). Fraction of the features that is dropped in training.
+        pool: bool. Whether ``output`` is pooled. If not, it is ``skip`` itself, as in the deepest
+            block of a U-Net.
         normalization: ``None``, ``"batch"`` or ``"group"``, after each convolution.
         activation: str or callable. Any Keras activation.
         kernel_initializer: str or ``keras.Initializer``. Each convolution draws its own
             values, also from an initializer with a seed.
-        residual: bool. Whether the two convolutions' input is added to their output, through a
-            1x1 convolution where the numbers of channels differ; the second activation comes
-            after the sum.
-        seed: int or None. Seed of the dropout; None takes another one each time.
+        residual: bool. Whether the input is added to the output of the two convolutions, through a
+            1x1 convolution if the numbers of channels differ; the second activation follows the
+            sum.
+        seed: int or None. Seed of the dropout; None draws one.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
     Call arguments:
         inputs: Features, ``(batch, height, width, channels)``, any floating-point type.
-        training: bool or None. Whether dropout drops, and batch normalization uses the batch's own
-            statistics and learns the moving ones; None is True in ``fit`` and False elsewhere.
+        training: bool or None. Whether dropout and batch normalization run in training mode; None
+            is True in ``fit`` and False elsewhere.
 
     Input shape:
         ``(batch, height, width, channels)``, any height and width.
@@ -180,7 +163,7 @@ class EncoderBlock(Block):
             **layer,
         )
         self.dropout = require_fraction(
-            "dropout", dropout, "It is the share of features dropped in training."
+            "dropout", dropout, "It is the fraction of features that training drops."
         )
         self.pool = pool
         self.seed = seed
@@ -193,14 +176,7 @@ class EncoderBlock(Block):
         )
 
     def build(self, inputs_shape: Shape) -> None:
-        """Creates the weights for inputs of this shape.
-
-        Args:
-            inputs_shape: ``(batch, height, width, channels)``, the channels known.
-
-        Raises:
-            ValueError: If it is another kind of shape.
-        """
+        """Creates the weights."""
         _, skip_shape = self.compute_output_shape(inputs_shape)
         self._build_convolutions(inputs_shape)
         self.dropout_layer.build(skip_shape)
@@ -212,14 +188,7 @@ class EncoderBlock(Block):
         return (self.pooling(skip) if self.pool else skip), skip
 
     def compute_output_shape(self, inputs_shape: Shape) -> tuple[Shape, Shape]:
-        """Returns the shapes of ``(output, skip)``.
-
-        Args:
-            inputs_shape: ``(batch, height, width, channels)``, the channels known.
-
-        Raises:
-            ValueError: If it is another kind of shape.
-        """
+        """Returns the shapes of ``(output, skip)``."""
         batch, height, width, _ = require_features("inputs", inputs_shape)
         skip = (batch, height, width, self.filters)
         if not self.pool:
@@ -228,12 +197,8 @@ class EncoderBlock(Block):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, serialized."""
-        return {
-            **super().get_config(),
-            "dropout": self.dropout,
-            "pool": self.pool,
-            "seed": self.seed,
-        }
+        own = {"dropout": self.dropout, "pool": self.pool, "seed": self.seed}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
@@ -249,21 +214,18 @@ class DecoderBlock(Block):
         normalization: ``None``, ``"batch"`` or ``"group"``, after each convolution but
             the transposed one.
         activation: str or callable. Any Keras activation.
-        kernel_initializer: str or ``keras.Initializer``. Each convolution draws its own
-            values, also from an initializer with a seed.
+        kernel_initializer: str or ``keras.Initializer``, as of :class:`EncoderBlock`.
         upsampling: ``"transpose"``, or ``"bilinear"``: a 1x1 convolution, then interpolation,
             instead of the transposed convolution. Needs a ninth of its arithmetic.
-        residual: bool. Whether the two convolutions' input is added to their output, through a
-            1x1 convolution where the numbers of channels differ; the second activation comes
-            after the sum.
+        residual: bool, as of :class:`EncoderBlock`.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
     Call arguments:
         inputs: Coarse features, ``(batch, height, width, channels)``, any floating-point type.
         skip: Fine features, ``(batch, 2 * height or 2 * height - 1,
             2 * width or 2 * width - 1, skip_channels)``.
-        training: bool or None. Whether batch normalization uses the batch's own statistics and
-            learns the moving ones; None is True in ``fit`` and False elsewhere.
+        training: bool or None. Whether batch normalization runs in training mode; None is True in
+            ``fit`` and False elsewhere.
 
     Input shape:
         Those two shapes.
@@ -306,39 +268,28 @@ class DecoderBlock(Block):
             **layer,
         )
         require_choice("upsampling", upsampling, UPSAMPLINGS)
-        # `upsampling` is the sublayer, as weights in a file are found by this name.
+        # `upsampling` is the sublayer: a file's weights are found by this name.
         self.upsampling_method = upsampling
-        self.upsampling = self._upsampling_convolution()
+        arguments: dict[str, Any] = {
+            "padding": "same",
+            "data_format": DATA_FORMAT,
+            "kernel_initializer": with_own_seed(self.kernel_initializer, 0),
+            "dtype": self.dtype_policy,
+            "name": "upsampling",
+        }
         self.interpolation: keras.layers.Layer | None = None
-        if upsampling == "bilinear":
+        if upsampling == "transpose":
+            self.upsampling = keras.layers.Conv2DTranspose(self.filters, 3, strides=2, **arguments)
+        else:
+            # Both are linear, so the order changes nothing but the cost: 1x1 at the coarse
+            # resolution has a fourth of the pixels to convolve, and a 3x3 follows anyway.
+            self.upsampling = keras.layers.Conv2D(self.filters, 1, **arguments)
             self.interpolation = Enlarge(dtype=self.dtype_policy, name="interpolation")
         self.merging = keras.layers.Concatenate(axis=-1, dtype=self.dtype_policy, name="merging")
         self._create_convolutions()
 
-    def _upsampling_convolution(self) -> keras.layers.Layer:
-        arguments: dict[str, Any] = {
-            "padding": "same",
-            "data_format": DATA_FORMAT,
-            "kernel_initializer": self._initializer(0),
-            "dtype": self.dtype_policy,
-            "name": "upsampling",
-        }
-        if self.upsampling_method == "transpose":
-            return keras.layers.Conv2DTranspose(self.filters, 3, strides=2, **arguments)
-        # Both are linear, so the order changes nothing but the cost: 1x1 at the coarse
-        # resolution has a fourth of the pixels to convolve, and a 3x3 follows anyway.
-        return keras.layers.Conv2D(self.filters, 1, **arguments)
-
     def build(self, inputs_shape: Shape, skip_shape: Shape) -> None:
-        """Creates the weights for inputs of these shapes.
-
-        Args:
-            inputs_shape: ``(batch, height, width, channels)``, the channels known.
-            skip_shape: ``(batch, skip's height, skip's width, skip_channels)``.
-
-        Raises:
-            ValueError: If the second is not twice as large as the first, or one less.
-        """
+        """Creates the weights."""
         shape = self.compute_output_shape(inputs_shape, skip_shape)
         self.upsampling.build(inputs_shape)
         if self.interpolation is not None:
@@ -349,41 +300,85 @@ class DecoderBlock(Block):
 
     def call(self, inputs: Any, skip: Any, training: bool | None = None) -> Any:
         """Returns features, ``(batch, skip's height, skip's width, filters)``."""
-        # Once more than in `build`: eager calls come with other sizes than the first one.
+        # `build` checks the first call's shapes only.
         self.compute_output_shape(inputs.shape, skip.shape)
-        return self._convolve(self.merged(inputs, skip), training)
-
-    def merged(self, inputs: Any, skip: Any) -> Any:
-        """Returns what is convolved: ``inputs``, upsampled to ``filters`` channels, and ``skip``.
-
-        Args:
-            inputs: Features, ``(batch, height, width, channels)``.
-            skip: Features, ``(batch, skip's height, skip's width, skip_channels)``.
-
-        Returns:
-            ``(batch, skip's height, skip's width, filters + skip_channels)``.
-        """
         upsampled = self.upsampling(inputs)
         if self.interpolation is not None:
             upsampled = self.interpolation(upsampled)
-        return self.merging([crop(upsampled, skip), skip])
+        return self._convolve(self.merging([crop(upsampled, skip), skip]), training)
 
     def compute_output_shape(self, inputs_shape: Shape, skip_shape: Shape) -> Shape:
-        """Returns ``(batch, skip's height, skip's width, filters)``.
-
-        Args:
-            inputs_shape: ``(batch, height, width, channels)``, the channels known.
-            skip_shape: ``(batch, skip's height, skip's width, skip_channels)``.
-
-        Raises:
-            ValueError: If the second is not twice as large as the first, or one less.
-        """
+        """Returns ``(batch, skip's height, skip's width, filters)``."""
         require_skip(inputs_shape, skip_shape)
         return (*skip_shape[:3], self.filters)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, serialized."""
+        return {**super().get_config(), "upsampling": self.upsampling_method}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockFactory:
+    """Creates the blocks of a network, by their level, with the options of ``build_unetv2``.
+
+    Blocks of one network have different positions, integers from which their seeds are derived.
+    """
+
+    filters: int
+    depth: int
+    dropout: float
+    normalization: str | None
+    normalization_start: int
+    activation: Any
+    upsampling: str
+    residual: bool
+    seed: int | None
+    dtype: Any
+
+    def encoder_block(self, level: int) -> EncoderBlock:
+        """Returns the encoder block of a level, which pools unless it is the deepest one."""
+        return EncoderBlock(
+            self.filters * 2**level,
+            dropout=self.dropout_rate(level),
+            pool=level < self.depth,
+            seed=self.dropout_seed(level),
+            residual=self.residual,
+            name=f"encoder_{level}",
+            **self._shared(level, level),
+        )
+
+    def decoder_block(
+        self, level: int, *, name: str | None = None, position: int | None = None
+    ) -> DecoderBlock:
+        """Returns a decoder block whose output has a level's resolution."""
+        return DecoderBlock(
+            self.filters * 2**level,
+            upsampling=self.upsampling,
+            residual=self.residual,
+            name=name or f"decoder_{level}",
+            **self._shared(level, 2 * self.depth - level if position is None else position),
+        )
+
+    def convolution_block(self, level: int, *, name: str, position: int) -> ConvolutionBlock:
+        """Returns a convolution with a level's number of filters."""
+        return ConvolutionBlock(self.filters * 2**level, name=name, **self._shared(level, position))
+
+    def dropout_rate(self, level: int) -> float:
+        """Returns the dropout at the end of a level's encoder: the two deepest have one."""
+        return self.dropout if level >= self.depth - 1 else 0.0
+
+    def dropout_seed(self, level: int) -> int | None:
+        """Returns the seed of a level's dropout."""
+        return None if self.seed is None else self.seed + level
+
+    def kernel_seed(self, position: int) -> int | None:
+        """Returns the seed for the kernels of the block at a position."""
+        return None if self.seed is None else self.seed + position * _SEEDS_PER_BLOCK
+
+    def _shared(self, level: int, position: int) -> dict[str, Any]:
         return {
-            **super().get_config(),
-            "upsampling": self.upsampling_method,
+            "normalization": self.normalization if level >= self.normalization_start else None,
+            "activation": self.activation,
+            "kernel_initializer": keras.initializers.HeNormal(seed=self.kernel_seed(position)),
+            "dtype": self.dtype,
         }

@@ -1,7 +1,7 @@
-"""One convolution of a U-Net, and what all of its blocks share.
+"""Convolution and dropout, and helpers of all blocks.
 
-Everything is ``channels_last``: ``(batch, height, width, channels)``, whatever
-``keras.config.image_data_format()`` says, since masks have one layout only.
+All features are ``channels_last``, ``(batch, height, width, channels)``, whatever
+``keras.config.image_data_format()`` is, since masks have one layout only.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ DATA_FORMAT = "channels_last"
 FILTERS_ADVICE = "It is the number of output channels."
 
 _NORMALIZATIONS = (None, "batch", "group")
-# More channels a group make group normalization cheaper, fewer make it noisier; eight groups is
-# what 3D U-Nets settled on. Narrow layers take the largest number of groups that divides them.
+# Eight groups are common in 3D U-Nets: fewer are cheaper, more are noisier. Narrow layers use the
+# largest number of groups that divides their channels.
 _GROUPS = 8
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class ConvolutionBlock(keras.layers.Layer):
-    """Applies a 3x3 convolution, a normalization if asked for, and an activation.
+    """Applies a 3x3 convolution, an optional normalization, and an activation.
 
     Args:
         filters: int, at least 1. Number of output channels.
         normalization: ``None``, ``"batch"`` or ``"group"``. With a normalization the
-            convolution has no bias, the normalization's own offset replaces it.
+            convolution has no bias, as the normalization has an offset.
         activation: str or callable. Any Keras activation.
         kernel_initializer: str or ``keras.Initializer``. He et al., 2015, by default.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
     Call arguments:
         inputs: Features, ``(batch, height, width, channels)``, any floating-point type.
-        training: bool or None. Whether batch normalization uses the batch's own statistics and
-            learns the moving ones; None is True in ``fit`` and False elsewhere.
+        training: bool or None. Whether batch normalization runs in training mode; None is True in
+            ``fit`` and False elsewhere.
 
     Input shape:
         ``(batch, height, width, channels)``, any height and width.
@@ -84,7 +84,7 @@ class ConvolutionBlock(keras.layers.Layer):
             3,
             padding="same",
             data_format=DATA_FORMAT,
-            # Fused into the convolution where nothing comes between the two.
+            # Fused into the convolution if there is no layer between the two.
             activation=None if normalization else self.activation,
             use_bias=not normalization,
             kernel_initializer=self.kernel_initializer,
@@ -104,14 +104,7 @@ class ConvolutionBlock(keras.layers.Layer):
             )
 
     def build(self, inputs_shape: Shape) -> None:
-        """Creates the weights for inputs of this shape.
-
-        Args:
-            inputs_shape: ``(batch, height, width, channels)``, the channels known.
-
-        Raises:
-            ValueError: If it is another kind of shape.
-        """
+        """Creates the weights."""
         shape = self.compute_output_shape(inputs_shape)
         self.convolution.build(inputs_shape)
         if self.normalizer is not None:
@@ -125,14 +118,7 @@ class ConvolutionBlock(keras.layers.Layer):
         return self.activation(self.normalizer(outputs, training=training))
 
     def compute_output_shape(self, inputs_shape: Shape) -> Shape:
-        """Returns ``(batch, height, width, filters)``.
-
-        Args:
-            inputs_shape: ``(batch, height, width, channels)``, the channels known.
-
-        Raises:
-            ValueError: If it is another kind of shape.
-        """
+        """Returns ``(batch, height, width, filters)``."""
         return (*require_features("inputs", inputs_shape)[:3], self.filters)
 
     def get_config(self) -> dict[str, Any]:
@@ -151,22 +137,19 @@ def shared_config(block: Any) -> dict[str, Any]:
 
 
 def require_features(name: str, shape: Any) -> FeatureShape:
-    """Returns a shape of features, or says why it is none."""
+    """Returns ``shape`` as a tuple if it has rank 4 and a known number of channels."""
     shape = tuple(shape)
     if len(shape) != 4 or shape[3] is None:
         raise ValueError(
             f"`{name}` must have the shape (batch, height, width, channels) with a known "
             f"number of channels. Received: {name} of shape {shape}. "
-            "Add the dimension that is missing."
+            "Add the missing dimension."
         )
     return shape
 
 
-def independent(initializer: Any, position: int) -> Any:
-    """Copies an initializer so that its draws are its own.
-
-    One Keras initializer gives two kernels of the same shape the same values.
-    """
+def with_own_seed(initializer: Any, position: int) -> Any:
+    """Copies an initializer with another seed: one gives kernels of the same shape equal values."""
     if not isinstance(initializer, keras.Initializer):
         return initializer
     config = initializer.get_config()
@@ -175,7 +158,8 @@ def independent(initializer: Any, position: int) -> Any:
     return type(initializer).from_config(config)
 
 
-# Gets the features, the share to drop and the shape of the noise, and returns what is left.
+# A function of the features, the fraction to drop, and the shape of the noise or None for that of
+# the features. It returns the features that are left, scaled to keep their mean.
 Noise = Callable[[Any, float, Any], Any]
 
 _noise: ContextVar[Noise | None] = ContextVar("noise", default=None)
@@ -183,14 +167,9 @@ _noise: ContextVar[Noise | None] = ContextVar("noise", default=None)
 
 @contextmanager
 def sampling(noise: Noise) -> Iterator[None]:
-    """Has every :class:`Dropout` drop by ``noise``, whatever ``training`` says.
+    """Makes every :class:`Dropout` apply ``noise``, also in inference mode.
 
-    The rest of a network can so be in inference mode, and the layers' own random state stays as it
-    was.
-
-    Args:
-        noise: Gets features, the share of them to drop in (0, 1), and the noise's shape or None
-            for the features'; returns what is left, scaled to keep the mean.
+    So batch normalization stays in inference mode, and the layers' random state is unchanged.
     """
     token = _noise.set(noise)
     try:
@@ -201,20 +180,10 @@ def sampling(noise: Noise) -> Iterator[None]:
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class Dropout(keras.layers.Dropout):
-    """``keras.layers.Dropout`` that obeys :func:`sampling`.
-
-    Args:
-        rate: float in [0, 1). Share of the features dropped in training.
-        noise_shape: tuple or None. Shape of the noise, None in it for the features'.
-        seed: int or None.
-        **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
-
-    Call arguments:
-        inputs: Features of any shape.
-    """
+    """``keras.layers.Dropout`` that :func:`sampling` controls."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Returns what is left of the features, scaled to keep their mean."""
+        """Returns the remaining features, scaled to keep their mean."""
         noise = _noise.get()
         if noise is None:
             return super().call(inputs, training=training)

@@ -1,8 +1,16 @@
-"""Networks of `keras.applications` as the encoder of a U-Net."""
+"""Pretrained encoders by name, as ``build_unetv2(..., encoder=)`` takes them.
+
+An encoder is a function of its weights, as ``encoder_weights`` of ``build_unetv2``. It returns a
+Keras model without a classifier, a layer that scales RGB images in [0, 1] to its input, and the
+names of the last layers before each of ``MAX_DEPTH`` halvings of the resolution. To add an encoder,
+write such a function in a module of its own and register it in ``ENCODERS``.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +18,18 @@ import keras
 
 from unetv2.arguments import require_choice
 from unetv2.keras_files import load_weights
-from unetv2.models.convolution import DATA_FORMAT, Shape, require_features
+from unetv2.models.blocks import BlockFactory
+from unetv2.models.convolution import DATA_FORMAT, Dropout, Shape, require_features
 from unetv2.models.resizing import PadToMultiple
 
-# Each family with the module of its `preprocess_input`. Left out: those whose strides do not all
-# halve (ConvNeXt, Inception, NASNet, Xception), VGG with its convolutions at full resolution, and
-# the first EfficientNet, which scales its input twice with Keras's own weights only, so that the
-# same file passed as a path would meet another network.
-_FAMILIES = {
+Weights = str | os.PathLike[str] | None
+Encoder = Callable[[Weights], tuple[keras.Model, keras.layers.Layer, list[str]]]
+
+# Networks of keras.applications by the module of their `preprocess_input`. Omitted are those whose
+# strides do not all halve (ConvNeXt, Inception, NASNet, Xception), VGG with its convolutions at
+# full resolution, and the first EfficientNet, which scales its input twice only with Keras's own
+# weights, so that the same file passed as a path would belong to another network.
+FAMILIES = {
     "mobilenet": ("MobileNet",),
     "mobilenet_v2": ("MobileNetV2",),
     "mobilenet_v3": ("MobileNetV3Small", "MobileNetV3Large"),
@@ -27,41 +39,30 @@ _FAMILIES = {
     "resnet_v2": ("ResNet50V2", "ResNet101V2", "ResNet152V2"),
     "densenet": ("DenseNet121", "DenseNet169", "DenseNet201"),
 }
-ENCODERS = {name: family for family, names in _FAMILIES.items() for name in names}
 # All of them halve the resolution five times.
 MAX_DEPTH = 5
-# The size that all of them were trained with, which none warns about. Its halves are whole
-# numbers down to 7, and no padding or gate inside has one of these sizes by accident.
+# The size that all of them were trained with, so that none warns. It is divisible by 2**5, and no
+# other layer, such as a gate, has one of these sizes by accident.
 _SIZE = 224
-# Far from the seeds of the blocks.
+# Greater than the seeds of the blocks.
 _FIRST_SEED = 1000
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class ImageNetScaling(keras.layers.Layer):
-    """Turns colors in [0, 1] into what a network of `keras.applications` expects.
+    """Scales RGB images in [0, 1], ``(batch, height, width, 3)``, for `keras.applications`.
 
     Args:
-        family: str. Name of the module in ``keras.applications`` whose ``preprocess_input``
-            says what that is.
+        family: str. The module in ``keras.applications`` whose ``preprocess_input`` is applied.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
-    Call arguments:
-        inputs: RGB images, ``(batch, height, width, 3)``, float in [0, 1].
-
-    Input shape:
-        ``(batch, height, width, 3)``.
-
-    Output shape:
-        The same.
-
     Raises:
-        ValueError: If ``family`` is unknown or the input has other than three channels.
+        ValueError: If ``family`` is unknown or the input does not have three channels.
     """
 
     def __init__(self, family: str, **layer: Any) -> None:
         super().__init__(**layer)
-        require_choice("family", family, tuple(_FAMILIES))
+        require_choice("family", family, tuple(FAMILIES))
         self.family = family
 
     def build(self, inputs_shape: Shape) -> None:
@@ -89,58 +90,64 @@ class ImageNetScaling(keras.layers.Layer):
 
 
 def encode(
-    inputs: Any,
-    name: str,
-    *,
-    weights: str | os.PathLike[str] | None,
-    depth: int,
-    trainable: bool,
-    seed: int | None,
-    dtype: Any,
+    inputs: Any, name: str, blocks: BlockFactory, *, weights: Weights, trainable: bool
 ) -> list[Any]:
-    """Returns an image and what an encoder makes of it at half the size, a quarter, ...
+    """Returns an image and the features of an encoder at a half, a quarter, ... of its size.
 
     Args:
         inputs: Keras tensor. RGB images in [0, 1], ``(batch, height, width, 3)``.
-        name: str. One of ``ENCODERS``.
-        weights: str, path or None. As ``encoder_weights`` of ``build_unetv2``.
-        depth: int, 1 to 5. How often the resolution is halved.
+        name: str. A key of ``ENCODERS``.
+        blocks: Its depth, precision, dropout and seed apply to the encoder.
+        weights: As ``encoder_weights`` of ``build_unetv2``.
         trainable: bool. Whether training changes the encoder.
-        seed: int or None. Seed of the initial weights and the dropout.
-        dtype: ``keras.DTypePolicy``. Precision of the encoder.
 
     Returns:
         list of ``depth + 1`` Keras tensors: the image, padded at the bottom and at the right to
         a multiple of ``2**depth``, and the encoder's features, from fine to coarse.
 
     Raises:
-        ValueError: If ``weights`` do not fit the encoder.
+        ValueError: If ``weights`` do not match the encoder.
         TypeError: If ``weights`` are no path.
-        FileNotFoundError: If there is no such file.
-        ConnectionError: If the weights could not be downloaded.
+        FileNotFoundError: If the file does not exist.
+        ConnectionError: If the weights cannot be downloaded.
     """
-    network = _network(name, weights)
-    stages = _stages(network)[:depth]
+    network, scaling, stages = ENCODERS[name](weights)
     clone = keras.models.clone_model(
         network,
         input_tensors=keras.Input((None, None, 3), name="scaled_image"),
-        clone_function=_Clone(dtype, seed),
+        clone_function=_Clone(blocks.dtype, blocks.seed),
     )
     if weights is not None:
         clone.set_weights(network.get_weights())
-    features = [clone.get_layer(stage).output for stage in stages]
-    # A list of one tensor comes out of a model as a list or as a tensor, depending on the call.
-    encoder = keras.Model(clone.input, features if depth > 1 else features[0], name="encoder")
+    outputs = [clone.get_layer(stage).output for stage in stages[: blocks.depth]]
+    # A model returns a list of one tensor as a list or as a tensor, depending on the call.
+    encoder = keras.Model(clone.input, outputs if blocks.depth > 1 else outputs[0], name="encoder")
     encoder.trainable = trainable
 
-    multiple = 2**depth
+    multiple = 2**blocks.depth
     if any(size is None or size % multiple for size in inputs.shape[1:3]):
         inputs = PadToMultiple(multiple, dtype="float32", name="padding")(inputs)
-    scaled = ImageNetScaling(ENCODERS[name], dtype="float32", name="scaling")(inputs)
-    return [inputs, *keras.tree.flatten(encoder(scaled))]
+    features = [inputs, *keras.tree.flatten(encoder(scaling(inputs)))]
+    for level in range(1, blocks.depth + 1):
+        if rate := blocks.dropout_rate(level):
+            features[level] = Dropout(
+                rate,
+                seed=blocks.dropout_seed(level),
+                dtype=blocks.dtype,
+                name=f"dropout_{level}",
+            )(features[level])
+    return features
 
 
-def _network(name: str, weights: str | os.PathLike[str] | None) -> keras.Model:
+def _keras_application(
+    name: str, family: str, weights: Weights
+) -> tuple[keras.Model, keras.layers.Layer, list[str]]:
+    network = _network(name, weights)
+    scaling = ImageNetScaling(family, dtype="float32", name="scaling")
+    return network, scaling, _stages(network)
+
+
+def _network(name: str, weights: Weights) -> keras.Model:
     factory = getattr(keras.applications, name)
     arguments = {"include_top": False, "input_shape": (_SIZE, _SIZE, 3)}
     if weights is None:
@@ -164,12 +171,12 @@ def _network(name: str, weights: str | os.PathLike[str] | None) -> keras.Model:
     if not path.is_file():
         raise FileNotFoundError(
             "`encoder_weights` must be None, 'imagenet' or the path of a file. "
-            f"Received: encoder_weights='{path}', where there is no file. Check the path."
+            f"Received: encoder_weights='{path}', which does not exist. Check the path."
         )
     network = factory(weights=None, **arguments)
     try:
         load_weights(network, path, "encoder_weights")
-    # Keras and h5py raise whatever comes to them from a file of another kind.
+    # The errors of Keras and h5py for other files have no common base.
     except Exception as error:
         raise ValueError(
             f"`encoder_weights` must be a .weights.h5 or .h5 file of {name} without its "
@@ -182,8 +189,7 @@ def _network(name: str, weights: str | os.PathLike[str] | None) -> keras.Model:
 def _stages(network: keras.Model) -> list[str]:
     """Returns the names of the last layers before the resolution halves, from fine to coarse.
 
-    Layers come in the order of the graph, and every layer of it leads to its end. So these are
-    where all that happens at a resolution has happened.
+    Layers are in the order of the graph, and each of them leads to its output.
     """
     last: dict[int, str] = {}
     for layer in network.layers:
@@ -194,14 +200,14 @@ def _stages(network: keras.Model) -> list[str]:
 
 
 class _Clone:
-    """Copies layers in another precision and with seeds of their own."""
+    """Copies layers with another precision and other seeds."""
 
     def __init__(self, dtype: Any, seed: int | None) -> None:
         self.dtype = keras.dtype_policies.serialize(dtype)
         self.seed = None if seed is None else seed + _FIRST_SEED
 
     def __call__(self, layer: Any) -> Any:
-        # Bare operations, such as a sum, have the precision of what they are given.
+        # Operations, such as a sum, have the precision of their inputs.
         if not isinstance(layer, keras.layers.Layer):
             return type(layer).from_config(layer.get_config())
         # Pixels lose their last bits in half precision.
@@ -211,7 +217,7 @@ class _Clone:
         return type(layer).from_config(config)
 
     def _with_seeds(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Gives every initializer and dropout of a layer the next seed."""
+        """Sets the next seed in every initializer and dropout of a layer."""
         config = dict(config)
         for key, value in config.items():
             if isinstance(value, dict):
@@ -220,3 +226,10 @@ class _Clone:
                 config[key] = self.seed
                 self.seed += 1
         return config
+
+
+ENCODERS: dict[str, Encoder] = {
+    name: functools.partial(_keras_application, name, family)
+    for family, names in FAMILIES.items()
+    for name in names
+}

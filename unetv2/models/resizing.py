@@ -1,4 +1,4 @@
-"""How feature maps of different sizes fit each other, whatever the images' size."""
+"""Cropping, padding and enlarging of feature maps, so that images may have any size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unetv2.models.convolution import DATA_FORMAT, Shape, require_features
 
 
 def half(size: int | None) -> int | None:
-    """Returns what a stride of 2 leaves of a size."""
+    """Returns a size after a stride of 2."""
     return None if size is None else (size + 1) // 2
 
 
@@ -29,9 +29,9 @@ def require_skip(inputs_shape: Any, skip_shape: Any) -> None:
 
 
 def crop(features: Any, like: Any) -> Any:
-    """Cuts off the rows and columns that ``like`` does not have."""
+    """Crops features at the bottom and at the right to the size of ``like``."""
     height, width = like.shape[1:3]
-    # Sizes known to be equal need no slice, which costs a copy and its gradient.
+    # No slice for equal sizes: it costs a copy, and its gradient another one.
     if None not in (height, width) and tuple(features.shape[1:3]) == (height, width):
         return features
     _, height, width, _ = keras.ops.shape(like)
@@ -40,24 +40,7 @@ def crop(features: Any, like: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class CropToSize(keras.layers.Layer):
-    """Cuts features at the bottom and at the right to the size of others.
-
-    Args:
-        **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
-
-    Call arguments:
-        inputs: Features, ``(batch, height, width, channels)``.
-        like: Features that are no larger, ``(batch, new height, new width, any)``.
-
-    Input shape:
-        Those two shapes.
-
-    Output shape:
-        ``(batch, new height, new width, channels)``.
-
-    Raises:
-        ValueError: If an input is not of rank 4.
-    """
+    """Crops features at the bottom and at the right to the size of others, ``like``."""
 
     def build(self, inputs_shape: Shape, like_shape: Shape) -> None:
         """Checks the shapes."""
@@ -75,24 +58,7 @@ class CropToSize(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class PadToMultiple(keras.layers.Layer):
-    """Adds zeros at the bottom and at the right until height and width are multiples.
-
-    Args:
-        multiple: int. What height and width are to be multiples of.
-        **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
-
-    Call arguments:
-        inputs: Features, ``(batch, height, width, channels)``.
-
-    Input shape:
-        ``(batch, height, width, channels)``, any height and width.
-
-    Output shape:
-        The same with height and width rounded up.
-
-    Raises:
-        ValueError: If ``multiple`` is below 1 or the input is not of rank 4.
-    """
+    """Adds zeros at the bottom and at the right until height and width are multiples."""
 
     def __init__(self, multiple: int, **layer: Any) -> None:
         super().__init__(**layer)
@@ -123,23 +89,7 @@ class PadToMultiple(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class Enlarge(keras.layers.Layer):
-    """Doubles height and width by bilinear interpolation.
-
-    Args:
-        **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
-
-    Call arguments:
-        inputs: Features, ``(batch, height, width, channels)``.
-
-    Input shape:
-        ``(batch, height, width, channels)``, any height and width.
-
-    Output shape:
-        ``(batch, 2 * height, 2 * width, channels)``.
-
-    Raises:
-        ValueError: If the input is not of rank 4.
-    """
+    """Doubles height and width by bilinear interpolation."""
 
     def __init__(self, **layer: Any) -> None:
         super().__init__(**layer)
@@ -158,7 +108,7 @@ class Enlarge(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Returns features of twice the size."""
-        # Keras's is several times faster, but fails in graphs whose sizes are open.
+        # Keras's layer is several times faster, but fails in graphs with unknown sizes.
         if None not in inputs.shape[1:3]:
             return self.upsampling(inputs)
         return _doubled(_doubled(inputs, 1), 2)
@@ -171,10 +121,7 @@ class Enlarge(keras.layers.Layer):
 
 
 def _doubled(inputs: Any, axis: int) -> Any:
-    """Interpolates along one axis.
-
-    The new places lie a quarter before and a quarter after each old one.
-    """
+    """Doubles one axis: new samples are a quarter before and a quarter after each old one."""
 
     def part(start: int | None, stop: int | None) -> Any:
         return inputs[:, start:stop] if axis == 1 else inputs[:, :, start:stop]

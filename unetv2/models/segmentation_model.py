@@ -1,4 +1,4 @@
-"""A functional Keras model that knows how its images were prepared."""
+"""A functional Keras model that stores its preprocessing."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ import numpy as np
 from unetv2.preprocessing import Preprocessing, of_dataset
 from unetv2.text import printable
 
-# Of a layer that scales images of 8 bits down; one for images in [0, 1] has a scale near 1.
-_LARGEST_SCALE = 1 / 32
+# Rescaling layers for 8-bit images have smaller scales, those for images in [0, 1] scales near 1.
+_MAX_8BIT_SCALE = 1 / 32
 
 _log = logging.getLogger("unetv2")
-# Models by the identity of their names' strings. Of a model that is not compiled,
-# `keras.models.clone_model` passes nothing on but the graph and this string; one of a subclass of
-# `str` would be simpler, but h5py writes none.
+# Models by the identity of the strings of their names: `keras.models.clone_model` of a model that
+# is not compiled passes on only the graph and this string. A subclass of `str` would be simpler,
+# but h5py cannot write it.
 _by_name: weakref.WeakValueDictionary[int, SegmentationModel] = weakref.WeakValueDictionary()
-# Models that were warned of.
-_told: weakref.WeakSet[Any] = weakref.WeakSet()
+# Models with a warning in the log.
+_warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class SegmentationModel(keras.Model):
-    """A functional ``keras.Model`` that keeps how its images were prepared.
+    """A functional ``keras.Model`` that stores the preprocessing of its images.
 
-    ``fit`` takes it from a data set of :func:`unetv2.make_dataset`, ``save`` writes it,
-    ``keras.models.load_model`` reads it, after ``import unetv2``. What is derived from such a
-    data set, as by ``.take`` or ``.map``, no longer tells; set ``preprocessing`` then.
+    ``fit`` copies it from a data set of :func:`unetv2.make_dataset`, ``save`` writes it, and
+    ``keras.models.load_model`` reads it, after ``import unetv2``. For other data sets, such as
+    those derived by ``.take`` or ``.map``, set ``preprocessing``.
 
     Args:
         *args: As of ``keras.Model``: inputs and outputs.
@@ -53,7 +53,7 @@ class SegmentationModel(keras.Model):
         (64, 64)
     """
 
-    # These two names make it, to Keras, a class that is built like its own functional one.
+    # Keras recognizes a functional model by the names `args` and `kwargs`.
     def __init__(
         self,
         *args: Any,
@@ -74,14 +74,14 @@ class SegmentationModel(keras.Model):
 
     @name.setter
     def name(self, value: str) -> None:
-        # A string of its own, except of a single character, which Python has only once.
+        # A new string object, except for single characters, which Python shares.
         self._own_name = (value + " ")[:-1]
         if len(value) > 1:
             _by_name[id(self._own_name)] = self
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """How images were prepared, a :class:`unetv2.Preprocessing`; None if unknown."""
+        """The preprocessing of the images, :class:`unetv2.Preprocessing`; None if unknown."""
         return self._preprocessing
 
     @preprocessing.setter
@@ -91,16 +91,16 @@ class SegmentationModel(keras.Model):
         if value is not None and not isinstance(value, Preprocessing):
             raise TypeError(
                 "`preprocessing` must be a Preprocessing or None. "
-                f"Received: preprocessing={value!r}. Make one by `unetv2.Preprocessing(...)`."
+                f"Received: preprocessing={value!r}. Create one with `unetv2.Preprocessing(...)`."
             )
         self._preprocessing = value
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains as ``keras.Model.fit``, and keeps how the images of ``x`` were prepared.
+        """Trains as ``keras.Model.fit``, and stores the preprocessing of ``x``.
 
         Args:
-            x: As of ``keras.Model.fit``. Of a data set of :func:`unetv2.make_dataset` the record
-                is taken; of anything else the model keeps the one that it has.
+            x: As of ``keras.Model.fit``. The preprocessing is that of a data set of
+                :func:`unetv2.make_dataset`; with other data it does not change.
             *args: As of ``keras.Model.fit``.
             **kwargs: As of ``keras.Model.fit``.
 
@@ -115,19 +115,12 @@ class SegmentationModel(keras.Model):
         return {**super().get_config(), "preprocessing": self._serialized()}
 
     def get_compile_config(self) -> dict[str, Any]:
-        """Returns how the model was compiled, with ``preprocessing``.
-
-        ``keras.models.clone_model`` passes nothing else on but the graph.
-        """
+        """Returns the arguments of ``compile``, with ``preprocessing`` for `clone_model`."""
         config = super().get_compile_config()
         return {**config, "preprocessing": self._serialized()} if config else config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as :meth:`get_compile_config` tells.
-
-        Args:
-            config: Its result.
-        """
+        """Compiles from the result of :meth:`get_compile_config`."""
         config = dict(config)
         self.preprocessing = config.pop("preprocessing", None) or self.preprocessing
         super().compile_from_config(config)
@@ -137,23 +130,19 @@ class SegmentationModel(keras.Model):
 
 
 def preprocessing_of(model: Any, n_classes: int) -> Preprocessing:
-    """Returns how a model's images were prepared, and what its classes are.
+    """Returns the preprocessing of a model, with a class table for ``n_classes`` or none.
 
-    Where the model does not have that, it is assumed from its input and its first layer. A class
-    table that does not fit the model's outputs is left out. The logger ``unetv2`` warns of either
-    once.
+    If the model has none, it is assumed from the input and the first layer. A class table of
+    another length is removed. The logger ``unetv2`` warns of either once.
 
     Args:
-        model: Any Keras model of one input ``(batch, height, width, channels)``, or what has its
-            ``preprocessing``.
+        model: A Keras model with one input ``(batch, height, width, channels)``, or an object with
+            its ``preprocessing``.
         n_classes: int. Number of its outputs.
-
-    Returns:
-        Preprocessing, with a class table for ``n_classes`` or none.
     """
-    found = getattr(model, "preprocessing", None)
-    if isinstance(found, Preprocessing):
-        return _with_fitting_table(found, model, n_classes)
+    known = getattr(model, "preprocessing", None)
+    if isinstance(known, Preprocessing):
+        return _with_matching_table(known, model, n_classes)
     assumed = Preprocessing.assumed(model.input_shape, value_range=expected_range(model))
     size = (
         "images at their own size"
@@ -172,13 +161,13 @@ def preprocessing_of(model: Any, n_classes: int) -> Preprocessing:
     return assumed
 
 
-def _with_fitting_table(known: Preprocessing, model: Any, n_classes: int) -> Preprocessing:
+def _with_matching_table(known: Preprocessing, model: Any, n_classes: int) -> Preprocessing:
     if known.classes is None or len(known.classes) == n_classes:
         return known
     _warn_once(
         model,
         "The class table of `model.preprocessing` has %d classes and the model '%s' has %d. It is "
-        "left out. Set a `unetv2.ClassTable` of %d classes.",
+        "ignored. Set a `unetv2.ClassTable` of %d classes.",
         len(known.classes), _name(model), n_classes, n_classes,
     )  # fmt: skip
     return replace(known, classes=None)
@@ -189,20 +178,16 @@ def _name(model: Any) -> str:
 
 
 def _warn_once(model: Any, message: str, *values: Any) -> None:
-    # What is no Keras model may have no place in a set; its user is warned each time.
+    # Other objects may not be hashable; they cause a warning each time.
     with contextlib.suppress(TypeError):
-        if model in _told:
+        if model in _warned:
             return
-        _told.add(model)
+        _warned.add(model)
     _log.warning(message, *values)
 
 
 def expected_range(model: Any) -> tuple[float, float]:
-    """Returns the range of a model's images: that of its record, or what its first layer takes.
-
-    Args:
-        model: Any Keras model, or what has its ``preprocessing``.
-    """
+    """Returns the value range of a model's images, from its preprocessing or its first layer."""
     known = getattr(model, "preprocessing", None)
     if isinstance(known, Preprocessing):
         return known.value_range
@@ -210,8 +195,8 @@ def expected_range(model: Any) -> tuple[float, float]:
     if isinstance(first, keras.Model):
         return expected_range(first)
     if isinstance(first, keras.layers.Rescaling):
-        # 1 / 255 and 1 / 127.5 are made for images of 8 bits, 2 for those in [0, 1].
-        scales_down = np.max(np.abs(np.asarray(first.scale, np.float64))) <= _LARGEST_SCALE
+        # Typical scales are 1 / 255 and 1 / 127.5 for 8-bit images, and 2 for those in [0, 1].
+        scales_down = np.max(np.abs(np.asarray(first.scale, np.float64))) <= _MAX_8BIT_SCALE
         return (0.0, 255.0) if scales_down else (0.0, 1.0)
     if isinstance(first, keras.layers.Normalization) and first.mean is not None:
         mean = keras.ops.convert_to_numpy(first.mean)

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from unetv2.checksums import read_json
 from unetv2.data.io.open import EXTENSIONS
 from unetv2.data.sources.folders import composed, list_images, require_folder, take_shard
-from unetv2.files import beside, told
+from unetv2.files import atomic_path, clean_up, explain_write_errors
 from unetv2.inference.mask_file import encode, png_note, read_note
 from unetv2.inference.prediction import Prediction
-from unetv2.scratch import sweep
-from unetv2.sealing import read_json
 from unetv2.text import counted
 from unetv2.visualization import colorize
 
@@ -203,7 +202,7 @@ def complete_jobs(jobs: Sequence[Job], provenance: Provenance) -> set[int]:
     """
     existing: dict[Path, set[str]] = {}
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
-        sweep(parent)
+        clean_up(parent)
         with contextlib.suppress(FileNotFoundError), os.scandir(parent) as entries:
             existing[parent] = {composed(entry.name) for entry in entries}
     complete: set[int] = set()
@@ -240,7 +239,7 @@ def complete_jobs(jobs: Sequence[Job], provenance: Provenance) -> set[int]:
 def make_folders(jobs: Sequence[Job]) -> None:
     """Creates the folders of all output files."""
     for parent in {path.parent for job in jobs for path in job.outputs.values()}:
-        with told(parent):
+        with explain_write_errors(parent):
             parent.mkdir(parents=True, exist_ok=True)
 
 
@@ -270,10 +269,10 @@ def write_outputs(prediction: Prediction, outputs: Mapping[str, Path], note: str
     # The files appear in reverse order: the mask last.
     with contextlib.ExitStack() as files:
         if prediction.path is None:
-            encode(prediction.mask, files.enter_context(beside(outputs[MASKS], advice)), note)
+            encode(prediction.mask, files.enter_context(atomic_path(outputs[MASKS], advice)), note)
         for kind, path in outputs.items():
             if kind in _IMAGES:
-                temporary = files.enter_context(beside(path, advice))
+                temporary = files.enter_context(atomic_path(path, advice))
                 # Higher levels take longer than the prediction for files an eighth smaller.
                 image = Image.fromarray(_IMAGES[kind](prediction))
                 image.save(temporary, compress_level=1, pnginfo=png_note(note))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unetv2.files import beside
+from unetv2.files import atomic_path
 from unetv2.inference.prediction import OutputOptions, Prediction, PredictionBuilder
 from unetv2.inference.predictor import ImagePredictor, LoadedImage
 from unetv2.prediction.video_file import (
@@ -176,7 +176,7 @@ def predict_video_job(
         predictor.engine.prepare(size)
         bar = Progress(video.frames, "frames", shown=progress)
         with (
-            beside(job.output) as temporary,
+            atomic_path(job.output) as temporary,
             VideoWriter(temporary, video, size) as writer,
             # One thread each, as frames are read and written in order.
             ThreadPoolExecutor(1) as reading,

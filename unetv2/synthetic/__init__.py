@@ -3,7 +3,6 @@
 An endless, reproducible data set for examples and tests that needs no download.
 """
 
-from unetv2.synthetic.scene import driving_scene
-from unetv2.synthetic.writing import write_driving_scenes
+from unetv2.synthetic.scene import driving_scene, write_driving_scenes
 
 __all__ = ["driving_scene", "write_driving_scenes"]

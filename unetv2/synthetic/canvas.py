@@ -1,46 +1,156 @@
-"""An image under way: for every pixel a material, a brightness and a depth."""
+"""The camera, and the canvas: a material, a brightness and a depth for each pixel.
+
+World coordinates are in meters: ``lateral`` to the right of the center line of the road, following
+its bends; ``depth`` ahead of the camera; ``height`` above the ground. Image coordinates are ``u``
+from -1 at the left edge to 1 at the right one, and ``v`` from -0.75 at the top to 0.75 at the
+bottom, whatever the size: a 4:3 image with a focal length of 1, a horizontal field of view of 90
+degrees. In all classes of scenes, lengths are in meters, colors are RGB in [0, 1], and ``phase``
+shifts the textures.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetv2.synthetic.camera import FARTHEST, HALF_HEIGHT, NEAREST, Camera
-from unetv2.synthetic.chance import RGB
-from unetv2.synthetic.classes import Tag
-from unetv2.synthetic.textures import Bools, Floats
+from unetv2.synthetic.randomness import RGB, Bools, Chance, Floats
 from unetv2.synthetic.weather import Weather
+
+
+class Tag(IntEnum):
+    """The semantic tags of CARLA 0.9.11."""
+
+    UNLABELED = 0
+    BUILDING = 1
+    FENCE = 2
+    OTHER = 3
+    PEDESTRIAN = 4
+    POLE = 5
+    ROAD_LINE = 6
+    ROAD = 7
+    SIDEWALK = 8
+    VEGETATION = 9
+    VEHICLES = 10
+    WALL = 11
+    TRAFFIC_SIGN = 12
+    SKY = 13
+    GROUND = 14
+    BRIDGE = 15
+    RAIL_TRACK = 16
+    GUARD_RAIL = 17
+    TRAFFIC_LIGHT = 18
+    STATIC = 19
+    DYNAMIC = 20
+    WATER = 21
+    TERRAIN = 22
+
+
+HALF_HEIGHT = 0.75
+NEAREST = 0.7
+FARTHEST = 420.0
+
+Number = TypeVar("Number", float, Floats)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera on a road that bends and climbs as a parabola."""
+
+    height: float  # Meters above the road.
+    horizon: float  # ``v`` of the level horizon.
+    offset: float  # Lateral position on the road in meters.
+    heading: float  # ``u`` where a straight road vanishes.
+    bend: float  # Curvature of the road to the right, per meter.
+    climb: float  # Curvature of the road upwards, per meter.
+
+    def u_at(self, lateral: float, depth: float) -> float:
+        """Projects a lateral position at a depth to ``u``."""
+        return (lateral - self.offset) / depth + self.heading + 0.5 * self.bend * depth
+
+    def v_at(self, height: float, depth: Number) -> Number:
+        """Projects a height above the ground at a depth to ``v``."""
+        return self.horizon + (self.height - height) / depth - 0.5 * self.climb * depth
+
+    def height_at(self, v: Floats, depth: float | Floats) -> Floats:
+        """Returns the height above the ground at ``v``, the inverse of `v_at`."""
+        return self.height - (v - self.horizon + 0.5 * self.climb * depth) * depth
+
+    def lateral_at(self, u: Floats, depth: float | Floats) -> Floats:
+        """Returns the lateral position at ``u``, the inverse of `u_at`."""
+        return self.offset + (u - self.heading - 0.5 * self.bend * depth) * depth
+
+    def ground_depth(self, v: Floats) -> Floats:
+        """Returns the depth of the ground at ``v``, infinite above its edge."""
+        return _nearest_root(v - self.horizon, self.climb, self.height)
+
+    def ribbon_depth(self, u: Floats, lateral: float) -> Floats:
+        """Returns the depth of an upright surface along the road at ``u``.
+
+        Args:
+            u: Columns, any shape.
+            lateral: The surface's lateral position in meters.
+
+        Returns:
+            Depths in meters, infinite where the surface is not visible.
+        """
+        distance = lateral - self.offset
+        side = math.copysign(1.0, distance)
+        return _nearest_root(side * (u - self.heading), -side * self.bend, abs(distance))
+
+    def ribbon_end(self, lateral: float, depth: float) -> float:
+        """Returns the depth up to which a surface along the road does not occlude itself."""
+        distance = lateral - self.offset
+        if distance * self.bend <= 0:
+            return depth
+        return min(depth, math.sqrt(2 * distance / self.bend))
+
+
+def draw_camera(chance: Chance, *, offset: float, straight: bool) -> Camera:
+    """Draws the pose of a dash camera and the bends of the road, fewer if ``straight``."""
+    scale = 0.3 if straight else 1.0
+    return Camera(
+        height=chance.between(1.25, 1.75),
+        horizon=chance.between(-0.09, 0.05),
+        offset=offset + chance.between(-0.35, 0.35),
+        heading=chance.between(-0.09, 0.09),
+        bend=scale * chance.between(-1, 1) ** 3 * 6e-3,
+        climb=scale * chance.between(-4.5e-4, 4.5e-4),
+    )
+
+
+def _nearest_root(slope: Floats, curve: float, distance: float) -> Floats:
+    """Solves ``curve / 2 * z**2 + slope * z = distance`` for the smallest positive ``z``."""
+    discriminant = slope * slope + 2 * curve * distance
+    reach = slope + np.sqrt(np.maximum(discriminant, 0))
+    met = (discriminant >= 0) & (reach > 1e-6)
+    return np.where(met, 2 * distance / np.where(met, reach, 1), np.inf)
+
 
 SKY = 0
 
 
 @dataclass
 class Patch:
-    """Pixels about to be painted: a window of the canvas, and which of its pixels count.
+    """Pixels to paint: a window of the canvas, and a mask of the pixels in it."""
 
-    Args:
-        u: The window's columns, ``(1, width)``.
-        v: The window's rows, ``(height, 1)``.
-        visible: Which pixels to paint, ``(height, width)``. Narrow it down to cut holes.
-        planes: The canvas' material, shade and depth within the window.
-        depth: Metres, a number or an array broadcastable to the window.
-    """
-
-    u: Floats
-    v: Floats
-    visible: Bools
+    u: Floats  # The window's columns, ``(1, width)``.
+    v: Floats  # The window's rows, ``(height, 1)``.
+    visible: Bools  # Mask of the pixels to paint, ``(height, width)``; may be changed.
+    # The canvas' material, shade and depth within the window.
     planes: tuple[NDArray[np.uint8], Floats, Floats]
-    depth: float | Floats
+    depth: float | Floats  # Meters, a number or an array broadcastable to the window.
 
     def paint(self, material: int | NDArray[np.uint8], shade: float | Floats = 1.0) -> None:
         """Sets the visible pixels.
 
         Args:
-            material: Numbers from the canvas' palette, broadcastable to the window.
+            material: Indices of materials of the canvas, broadcastable to the window.
             shade: Brightness, 1 for the material's own color, broadcastable to the window.
         """
         for plane, values in zip(self.planes, (material, shade, self.depth), strict=True):
@@ -49,7 +159,7 @@ class Patch:
 
 @dataclass
 class Glow:
-    """A light that shines into the lens: its place, its radius in ``u`` and its color."""
+    """Glare of a light: its position, its radius in ``u`` and its color."""
 
     u: float
     v: float
@@ -59,32 +169,24 @@ class Glow:
 
 @dataclass
 class Canvas:
-    """Holds an image's planes and finds the pixels that a thing in the world covers.
+    """Planes of an image, and projections of objects to their pixels.
 
-    A nearer thing hides a farther one, in whatever order they are painted; of two at the same
-    depth the later one stays. Because a material belongs to one tag, the image and its mask
-    cannot disagree.
-
-    Args:
-        camera: Projects the world.
-        weather: Says how surfaces are lit.
-        image_size: ``(height, width)`` in pixels.
-        colors: Of each material, the light already on it.
-        tags: Of each material.
-        glows: Lights that shine into the lens.
-        gloss: How much the ground mirrors, ``(rows of ground, width)`` in [0, 1]; None if dry.
+    Nearer objects hide farther ones, in any order of painting; at equal depths the later one stays.
+    Each material has one tag, so the image and its mask always match.
     """
 
-    camera: Camera
-    weather: Weather
-    image_size: tuple[int, int]
+    camera: Camera  # Projects the world.
+    weather: Weather  # Determines the light on surfaces.
+    image_size: tuple[int, int]  # ``(height, width)`` in pixels.
+    # Of each material, multiplied by the light.
     colors: list[RGB] = field(default_factory=lambda: [(0.0, 0.0, 0.0)])
-    tags: list[int] = field(default_factory=lambda: [int(Tag.SKY)])
-    glows: list[Glow] = field(default_factory=list)
+    tags: list[int] = field(default_factory=lambda: [int(Tag.SKY)])  # Of each material.
+    glows: list[Glow] = field(default_factory=list)  # Glare of lights.
+    # Reflectance of the ground, ``(rows of ground, width)`` in [0, 1]; None if dry.
     gloss: Floats | None = None
 
     def __post_init__(self) -> None:
-        """Lays out the planes, empty sky all over, and the pixels' coordinates."""
+        """Creates the planes, with the sky everywhere, and the coordinates of the pixels."""
         height, width = self.image_size
         self.u: Floats = ((2 * np.arange(width) + 1) / width - 1).astype(np.float32)
         self.v: Floats = (HALF_HEIGHT * ((2 * np.arange(height) + 1) / height - 1)).astype(
@@ -101,16 +203,7 @@ class Canvas:
         self.lateral: Floats = self.camera.lateral_at(self.u, self.ground_depth)
 
     def mix(self, tag: Tag, rgb: RGB, *, shines: bool = False) -> int:
-        """Returns a material of this tag and color.
-
-        Args:
-            tag: What the material is.
-            rgb: Color, three numbers in [0, 1].
-            shines: bool. The material is as bright at night as by day.
-
-        Returns:
-            The number to paint with.
-        """
+        """Returns the index of a material; if it ``shines``, it is as bright at night as by day."""
         key = (tag, rgb, shines)
         if key not in self._known:
             self._known[key] = len(self.tags)
@@ -124,7 +217,7 @@ class Canvas:
         return np.array(self.tags, np.uint8).take(self.material)
 
     def pixels(self, meters: float, depth: float) -> float:
-        """Returns how many rows a length takes at a depth."""
+        """Returns the number of rows of a length at a depth."""
         return meters / depth * self.image_size[0] / (2 * HALF_HEIGHT)
 
     def columns_between(self, left: float, right: float) -> slice:
@@ -138,7 +231,7 @@ class Canvas:
     def rectangle(
         self, left: float, right: float, top: float, bottom: float, depth: float
     ) -> Patch | None:
-        """Returns the pixels of an upright rectangle, None where it shows none."""
+        """Returns the pixels of an upright rectangle, or None if there are none."""
         return self._patch(self.rows_between(top, bottom), self.columns_between(left, right), depth)
 
     def upright(
@@ -147,13 +240,13 @@ class Canvas:
         """Returns the pixels of an upright surface.
 
         Args:
-            columns: The columns it takes.
-            top: ``v`` of its upper edge, a number or one for each column.
+            columns: Its columns.
+            top: ``v`` of its upper edge, a number or one per column.
             bottom: ``v`` of its lower edge, likewise.
-            depth: Its depth in meters, likewise.
+            depth: In meters, likewise.
 
         Returns:
-            Patch, or None where the surface shows no pixel.
+            Patch, or None if there are no pixels.
         """
         if columns.stop <= columns.start:
             return None
@@ -165,16 +258,7 @@ class Canvas:
         return patch
 
     def ribbon(self, lateral: float, start: float, end: float) -> tuple[slice, Floats]:
-        """Finds an upright surface that follows the road.
-
-        Args:
-            lateral: Its lateral position in meters.
-            start: Depth of its near end in meters.
-            end: Depth of its far end in meters.
-
-        Returns:
-            The columns it takes, and its depth in each of them.
-        """
+        """Returns the columns of an upright surface along the road, and its depth in each."""
         start = max(start, NEAREST)
         end = self.camera.ribbon_end(lateral, end)
         if end <= start:
@@ -187,16 +271,16 @@ class Canvas:
     def outline(
         self, u: float, depth: float, heights: Sequence[float], half_widths: Sequence[float]
     ) -> Patch | None:
-        """Returns the pixels of a flat figure that faces the camera, symmetric about an axis.
+        """Returns the pixels of a flat shape that faces the camera, symmetric about ``u``.
 
         Args:
             u: Its axis.
-            depth: Its depth in meters.
-            heights: Metres above the ground, rising.
-            half_widths: Metres, one for each height.
+            depth: In meters.
+            heights: Meters above the ground, increasing.
+            half_widths: Meters, one for each height.
 
         Returns:
-            Patch, or None where the figure shows no pixel.
+            Patch, or None if there are no pixels.
         """
         top = self.camera.v_at(heights[-1], depth)
         bottom = self.camera.v_at(heights[0], depth)
@@ -217,13 +301,13 @@ class Canvas:
         *,
         round_off: bool = False,
     ) -> None:
-        """Casts a shadow on the ground, before anything stands on it.
+        """Darkens a part of the ground, before objects are painted.
 
         Args:
-            depths: Where the shadow begins and ends, meters.
-            laterals: Its left and right edges, meters.
-            strength: Share of the light taken away, 0 to 1.
-            round_off: bool. An ellipse fading towards its rim in place of a rectangle.
+            depths: Near and far end of the shadow, in meters.
+            laterals: Its two edges, in meters.
+            strength: Fraction of the light that is lost, 0 to 1.
+            round_off: bool. Whether it is a soft ellipse instead of a rectangle.
         """
         near, far = max(depths[0], NEAREST), depths[1]
         if far <= near or strength <= 0:
@@ -232,6 +316,7 @@ class Canvas:
             int(np.count_nonzero(self.ground_depth[:, 0] > far)),
             int(np.count_nonzero(self.ground_depth[:, 0] >= near)),
         )
+        laterals = (min(laterals), max(laterals))
         edges = [self.camera.u_at(side, at) for side in laterals for at in (near, far)]
         columns = self.columns_between(min(edges), max(edges))
         lateral = self.lateral[rows, columns]
@@ -258,7 +343,7 @@ class Canvas:
 
 
 def _centers_between(low: float, high: float, reach: float, count: int) -> slice:
-    """Finds the pixels, of ``count`` over ``[-reach, reach]``, with centers in ``[low, high)``."""
+    """Returns the pixels, of ``count`` in ``[-reach, reach]``, with centers in ``[low, high)``."""
     scale = 0.5 * count / reach
     first = math.ceil((max(low, -2 * reach) + reach) * scale - 0.5)
     last = math.ceil((min(high, 2 * reach) + reach) * scale - 0.5)

@@ -1,10 +1,11 @@
-"""Kinds of places, and how likely everything is in each."""
+"""Kinds of places, and how frequent objects are in each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from unetv2.synthetic.skyline import Far
+from unetv2.synthetic.scenery import SkylineKind
 
 Range = tuple[float, float]
 Count = tuple[int, int]
@@ -14,217 +15,86 @@ Count = tuple[int, int]
 class Theme:
     """A kind of place.
 
-    Probabilities of what stands beside the road hold for each side of it.
-
-    Args:
-        weight: How often this kind of place is drawn.
-        straight: bool. Roads hardly bend or climb.
-        own_lanes: Number of lanes in the own direction, least and greatest.
-        other_lanes: The same for the oncoming traffic.
-        shoulder: Metres between the outermost lane and the road's edge.
-        pavement: Probability of a pavement.
-        buildings: Probability of a row of buildings.
-        heights: Metres to the buildings' eaves.
-        gaps: Metres between buildings.
-        setback: Metres from the pavement to the buildings.
-        trees: Number of trees on a side.
-        conifers: Probability that a tree is one.
-        avenue: Probability of a row of equal trees.
-        wood: Probability of the edge of a wood.
-        bushes: Number of bushes on a side.
-        guard_rail: Probability.
-        wall: Probability.
-        fence: Probability.
-        hedge: Probability.
-        median: Probability of a low wall between the directions.
-        lamps: Probability of a row of street lamps.
-        wires: Probability of a row of masts.
-        junction: Probability of a junction with a zebra crossing.
-        tracks: Probability of a level crossing.
-        river: Probability that the road crosses a river.
-        shore: Probability that the road follows a shore.
-        overpass: Probability of a bridge across the road.
-        signs: Number of traffic signs on a side.
-        traffic: Number of vehicles.
-        parked: Probability of a row of parked vehicles.
-        people: Number of pedestrians on a side.
-        props: Number of props on a side.
-        skyline: What rises beyond the road's end.
+    Probabilities apply to each side of the road.
     """
 
-    weight: float
-    straight: bool
-    own_lanes: Count
-    other_lanes: Count
-    shoulder: Range
-    pavement: float
-    buildings: float
-    heights: Range
-    gaps: Range
-    setback: Range
-    trees: Count
-    conifers: float
-    avenue: float
-    wood: float
-    bushes: Count
+    weight: float  # Probability of this theme.
+    straight: bool  # Roads hardly bend or climb.
+    own_lanes: Count  # Minimum and maximum number of lanes in the own direction.
+    other_lanes: Count  # The same for the oncoming traffic.
+    shoulder: Range  # Meters between the outermost lane and the road's edge.
+    sidewalk: float  # Probability of a sidewalk.
+    buildings: float  # Probability of a row of buildings.
+    heights: Range  # Meters to the buildings' eaves.
+    gaps: Range  # Meters between buildings.
+    setback: Range  # Meters from the sidewalk to the buildings.
+    trees: Count  # Number of trees on a side.
+    conifers: float  # Probability that a tree is one.
+    avenue: float  # Probability of a row of equal trees.
+    wood: float  # Probability of the edge of a wood.
+    bushes: Count  # Number of bushes on a side.
     guard_rail: float
     wall: float
     fence: float
     hedge: float
-    median: float
-    lamps: float
-    wires: float
-    junction: float
-    tracks: float
-    river: float
-    shore: float
-    overpass: float
-    signs: Count
-    traffic: Count
-    parked: float
-    people: Count
-    props: Count
-    skyline: tuple[Far, ...]
+    median: float  # Probability of a low wall between the directions.
+    lamps: float  # Probability of a row of street lamps.
+    wires: float  # Probability of a row of masts.
+    junction: float  # Probability of a junction with a crosswalk.
+    tracks: float  # Probability of a railroad crossing.
+    river: float  # Probability that the road crosses a river.
+    shore: float  # Probability that the road follows a shore.
+    overpass: float  # Probability of a bridge across the road.
+    signs: Count  # Number of traffic signs on a side.
+    traffic: Count  # Number of vehicles.
+    parked: float  # Probability of a row of parked vehicles.
+    people: Count  # Number of pedestrians on a side.
+    props: Count  # Number of props on a side.
+    skyline: tuple[SkylineKind, ...]  # Kinds of skylines.
 
 
-CITY = Theme(
-    weight=0.19,
-    straight=True,
-    own_lanes=(2, 3),
-    other_lanes=(1, 3),
-    shoulder=(0.4, 2.4),
-    pavement=1.0,
-    buildings=0.88,
-    heights=(8, 30),
-    gaps=(0, 5),
-    setback=(0, 3),
-    trees=(0, 4),
-    conifers=0.0,
-    avenue=0.4,
-    wood=0.03,
-    bushes=(0, 2),
-    guard_rail=0.05,
-    wall=0.12,
-    fence=0.15,
-    hedge=0.06,
-    median=0.05,
-    lamps=0.9,
-    wires=0.05,
-    junction=0.7,
-    tracks=0.1,
-    river=0.0,
-    shore=0.0,
-    overpass=0.04,
-    signs=(0, 2),
-    traffic=(3, 8),
-    parked=0.3,
-    people=(1, 6),
-    props=(2, 6),
-    skyline=(Far.TOWN,),
+# A city, a suburb, a highway and a country road.
+_COLUMNS: dict[str, tuple[Any, Any, Any, Any]] = {
+    "weight": (0.19, 0.2, 0.4, 0.21),
+    "straight": (True, False, False, False),
+    "own_lanes": ((2, 3), (1, 2), (2, 4), (1, 1)),
+    "other_lanes": ((1, 3), (1, 2), (2, 4), (1, 2)),
+    "shoulder": ((0.4, 2.4), (0.8, 2.6), (1.2, 3), (1.0, 2.6)),
+    "sidewalk": (1.0, 0.95, 0.26, 0.04),
+    "buildings": (0.88, 0.6, 0.06, 0.12),
+    "heights": ((8, 30), (4, 8.5), (6, 26), (4, 7)),
+    "gaps": ((0, 5), (3, 14), (8, 30), (12, 40)),
+    "setback": ((0, 3), (3, 9), (8, 20), (6, 16)),
+    "trees": ((0, 4), (2, 6), (0, 5), (3, 8)),
+    "conifers": (0.0, 0.2, 0.4, 0.35),
+    "avenue": (0.4, 0.3, 0.12, 0.2),
+    "wood": (0.03, 0.3, 0.5, 0.5),
+    "bushes": ((0, 2), (1, 5), (0, 5), (1, 6)),
+    "guard_rail": (0.05, 0.15, 0.95, 0.55),
+    "wall": (0.12, 0.12, 0.32, 0.12),
+    "fence": (0.15, 0.42, 0.04, 0.3),
+    "hedge": (0.06, 0.2, 0.0, 0.1),
+    "median": (0.05, 0.0, 0.4, 0.0),
+    "lamps": (0.9, 0.75, 0.5, 0.1),
+    "wires": (0.05, 0.3, 0.05, 0.4),
+    "junction": (0.7, 0.45, 0.0, 0.05),
+    "tracks": (0.1, 0.14, 0.0, 0.26),
+    "river": (0.0, 0.04, 0.13, 0.15),
+    "shore": (0.0, 0.0, 0.03, 0.04),
+    "overpass": (0.04, 0.02, 0.22, 0.03),
+    "signs": ((0, 2), (0, 2), (0, 1), (0, 1)),
+    "traffic": ((3, 8), (1, 5), (2, 7), (0, 3)),
+    "parked": (0.3, 0.2, 0.0, 0.0),
+    "people": ((1, 6), (0, 4), (0, 0), (0, 1)),
+    "props": ((2, 6), (1, 5), (0, 1), (0, 2)),
+    "skyline": (
+        (SkylineKind.TOWN,),
+        (SkylineKind.WOODS, SkylineKind.TOWN, SkylineKind.HILLS),
+        (SkylineKind.WOODS, SkylineKind.HILLS, SkylineKind.HILLS, SkylineKind.TOWN),
+        (SkylineKind.WOODS, SkylineKind.WOODS, SkylineKind.HILLS),
+    ),
+}
+THEMES = tuple(
+    Theme(**dict(zip(_COLUMNS, values, strict=True)))
+    for values in zip(*_COLUMNS.values(), strict=True)
 )
-SUBURB = Theme(
-    weight=0.2,
-    straight=False,
-    own_lanes=(1, 2),
-    other_lanes=(1, 2),
-    shoulder=(0.8, 2.6),
-    pavement=0.95,
-    buildings=0.6,
-    heights=(4, 8.5),
-    gaps=(3, 14),
-    setback=(3, 9),
-    trees=(2, 6),
-    conifers=0.2,
-    avenue=0.3,
-    wood=0.3,
-    bushes=(1, 5),
-    guard_rail=0.15,
-    wall=0.12,
-    fence=0.42,
-    hedge=0.2,
-    median=0.0,
-    lamps=0.75,
-    wires=0.3,
-    junction=0.45,
-    tracks=0.14,
-    river=0.04,
-    shore=0.0,
-    overpass=0.02,
-    signs=(0, 2),
-    traffic=(1, 5),
-    parked=0.2,
-    people=(0, 4),
-    props=(1, 5),
-    skyline=(Far.WOODS, Far.TOWN, Far.HILLS),
-)
-HIGHWAY = Theme(
-    weight=0.4,
-    straight=False,
-    own_lanes=(2, 4),
-    other_lanes=(2, 4),
-    shoulder=(1.2, 3),
-    pavement=0.26,
-    buildings=0.06,
-    heights=(6, 26),
-    gaps=(8, 30),
-    setback=(8, 20),
-    trees=(0, 5),
-    conifers=0.4,
-    avenue=0.12,
-    wood=0.5,
-    bushes=(0, 5),
-    guard_rail=0.95,
-    wall=0.32,
-    fence=0.04,
-    hedge=0.0,
-    median=0.4,
-    lamps=0.5,
-    wires=0.05,
-    junction=0.0,
-    tracks=0.0,
-    river=0.13,
-    shore=0.03,
-    overpass=0.22,
-    signs=(0, 1),
-    traffic=(2, 7),
-    parked=0.0,
-    people=(0, 0),
-    props=(0, 1),
-    skyline=(Far.WOODS, Far.HILLS, Far.HILLS, Far.TOWN),
-)
-COUNTRY = Theme(
-    weight=0.21,
-    straight=False,
-    own_lanes=(1, 1),
-    other_lanes=(1, 2),
-    shoulder=(1.0, 2.6),
-    pavement=0.04,
-    buildings=0.12,
-    heights=(4, 7),
-    gaps=(12, 40),
-    setback=(6, 16),
-    trees=(3, 8),
-    conifers=0.35,
-    avenue=0.2,
-    wood=0.5,
-    bushes=(1, 6),
-    guard_rail=0.55,
-    wall=0.12,
-    fence=0.3,
-    hedge=0.1,
-    median=0.0,
-    lamps=0.1,
-    wires=0.4,
-    junction=0.05,
-    tracks=0.26,
-    river=0.15,
-    shore=0.04,
-    overpass=0.03,
-    signs=(0, 1),
-    traffic=(0, 3),
-    parked=0.0,
-    people=(0, 1),
-    props=(0, 2),
-    skyline=(Far.WOODS, Far.WOODS, Far.HILLS),
-)
-THEMES = (CITY, SUBURB, HIGHWAY, COUNTRY)

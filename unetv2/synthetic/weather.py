@@ -1,59 +1,34 @@
-"""Light, sky and air."""
+"""Weather: light, sky and air."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from unetv2.synthetic.chance import RGB, Chance
+from unetv2.synthetic.randomness import RGB, Chance
 
 
 @dataclass(frozen=True)
 class Weather:
-    """How the sky looks and what the air and the light do to everything else.
+    """The sky, the air, and the light on surfaces."""
 
-    Args:
-        weight: How often this weather is drawn.
-        zenith: Color of the sky high above.
-        low_sky: Color of the sky at the horizon, and of the haze.
-        cloud: Color of the clouds.
-        cover: Share of the sky that clouds hide, 0 to 1.
-        light: Color that multiplies every surface's.
-        shadow: Share of the light that a shadow takes away, 0 to 1.
-        visibility: Metres after which 63 % of a thing's color has turned into haze.
-        wet: Share of the sky that the road mirrors, 0 to 1.
-        rain: Brightness of the streaks, 0 for none.
-        grain: Standard deviation of the sensor's noise, of 255.
-        night: bool. Lamps, windows and headlights are lit.
-        sun: ``u`` and ``v`` of the sun.
-        sun_rgb: Color of the glow about the sun.
-        slant: Metres of shadow, to the right, for each meter of height.
-    """
-
-    weight: float
-    zenith: RGB
-    low_sky: RGB
-    cloud: RGB
-    cover: float
-    light: RGB
-    shadow: float
-    visibility: float
-    wet: float = 0.0
-    rain: float = 0.0
-    grain: float = 2.6
-    night: bool = False
-    sun: tuple[float, float] = (0.0, -1.0)
-    sun_rgb: RGB = (0.25, 0.22, 0.15)
-    slant: float = 0.0
+    weight: float  # How often this weather is drawn.
+    zenith: RGB  # Color of the sky high above.
+    low_sky: RGB  # Color of the sky at the horizon, and of the haze.
+    cloud: RGB  # Color of the clouds.
+    cover: float  # Fraction of the sky with clouds, 0 to 1.
+    light: RGB  # Color that multiplies every surface's.
+    shadow: float  # Fraction of the light that is lost in a shadow, 0 to 1.
+    visibility: float  # Meters after which a color is 63 % haze.
+    wet: float = 0.0  # Reflectance of the road, 0 to 1.
+    rain: float = 0.0  # Brightness of the streaks, 0 for none.
+    grain: float = 2.6  # Standard deviation of the sensor's noise, of 255.
+    night: bool = False  # Whether lamps, windows and headlights are lit.
+    sun: tuple[float, float] = (0.0, -1.0)  # ``u`` and ``v`` of the sun.
+    sun_rgb: RGB = (0.25, 0.22, 0.15)  # Color of the glow about the sun.
+    slant: float = 0.0  # Meters of shadow, to the right, for each meter of height.
 
     def facing(self, side: float) -> float:
-        """Returns how bright an upright surface is.
-
-        Args:
-            side: Where the surface looks: -1 to the left, 0 to the camera, 1 to the right.
-
-        Returns:
-            The factor for its color.
-        """
+        """Returns the brightness of a surface that faces left (-1), the camera (0) or right (1)."""
         sunny = -side * self.slant if side else -0.15
         return 0.86 + self.shadow * max(-0.42, min(0.42, sunny))
 
@@ -172,7 +147,7 @@ _WEIGHTS = [weather.weight for weather in _WEATHERS]
 
 
 def draw_weather(chance: Chance) -> Weather:
-    """Draws a weather and where the sun stands in it."""
+    """Draws a weather and the position of the sun."""
     weather = chance.choose_weighted(_WEATHERS, _WEIGHTS)
     side = chance.sign()
     exposure = chance.between(0.86, 1.1)

@@ -17,14 +17,14 @@ from typing import IO, Any
 import keras
 import numpy as np
 
-from unetv2 import files, keras_files
-from unetv2.keras_files import layers_of, unnumbered
+from unetv2 import keras_files
+from unetv2.checksums import add_checksum, read_arrays, read_json, verify_checksum, write_arrays
+from unetv2.files import Lock, atomic_path, clean_up, write_atomically
+from unetv2.keras_files import layer_configs, without_generated_names
 from unetv2.models.segmentation_model import SegmentationModel
-from unetv2.precision import precision_of
 from unetv2.preprocessing import Preprocessing
-from unetv2.scratch import hold, let_go, sweep
-from unetv2.sealing import read_arrays, read_json, reason, sealed, unsealed, write_arrays
-from unetv2.versions import versions
+from unetv2.runtime import precision_of, versions
+from unetv2.text import error_summary
 
 RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
 # The end of an epoch, the target of a rollback, and a step within the next one.
@@ -113,8 +113,10 @@ def describe_run(
         "data": dict(data),
         "class_weights": class_weights,
         "precision": precision_of(model).name,
-        "weights": [[unnumbered(weight.path), list(weight.shape)] for weight in model.weights],
-        "layers": layers_of(model),
+        "weights": [
+            [without_generated_names(weight.path), list(weight.shape)] for weight in model.weights
+        ],
+        "layers": layer_configs(model),
         "versions": versions(),
     }
     # As it is read again: tuples become lists, keys become strings.
@@ -202,10 +204,10 @@ def open_folder(
 
 def _require_same(folder: Path, description: Mapping[str, Any]) -> None:
     try:
-        before = unsealed(read_json((folder / RUN).read_bytes()))
+        before = verify_checksum(read_json((folder / RUN).read_bytes()))
     except ValueError as error:
         raise ValueError(
-            f"'{folder / RUN}' must describe the run. Received: {reason(error)}. "
+            f"'{folder / RUN}' must describe the run. Received: {error_summary(error)}. "
             "Pass overwrite=True to start again."
         ) from error
     found = list(differences(before, description))

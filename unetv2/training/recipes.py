@@ -13,7 +13,7 @@ from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
 from unetv2.losses import CrossEntropy, CrossEntropyDice
 from unetv2.models.unet import build_unetv2
-from unetv2.precision import automatic_precision, precision_of
+from unetv2.runtime import automatic_precision, precision_of
 from unetv2.training.class_weights import METHODS
 
 _LOSSES = ("cross_entropy", "cross_entropy_dice")

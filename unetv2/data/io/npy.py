@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unetv2.checksums import LFS_POINTER
 from unetv2.data.io.base import FileKind, Header, ImageFile
-from unetv2.sealing import LFS_POINTER
 
 MAGIC = b"\x93NUMPY"
 

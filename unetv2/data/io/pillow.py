@@ -16,6 +16,7 @@ import tensorflow as tf
 from PIL import BmpImagePlugin, Image, UnidentifiedImageError
 from PIL import ImageFile as PillowImageFile
 
+from unetv2.checksums import LFS_POINTER
 from unetv2.data.io.base import FileKind, Header, ImageFile, MaskError, swaps_sides, upright
 from unetv2.data.io.containers import (
     exif_orientation,
@@ -25,7 +26,6 @@ from unetv2.data.io.containers import (
     require_intact_png,
 )
 from unetv2.data.io.npy import MAGIC
-from unetv2.sealing import LFS_POINTER
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 # Pillow's names of a JPEG, and of one with further images in it.

@@ -19,7 +19,7 @@ from unetv2.data.io.base import MaskError
 from unetv2.data.io.open import decode_image, open_file
 from unetv2.data.labels import Labels
 from unetv2.data.mask_format import StoredMask
-from unetv2.files import together
+from unetv2.files import atomic_folder
 from unetv2.text import counted, printable
 from unetv2.visualization.masks import colorize
 
@@ -225,7 +225,7 @@ class DatasetReport:
         Raises:
             OSError: If it cannot be written.
         """
-        with together(Path(folder), "to keep the report") as temporary:
+        with atomic_folder(Path(folder), "to keep the report") as temporary:
             (temporary / "report.txt").write_text(f"{self}\n", encoding="utf-8")
             (temporary / "report.json").write_text(self.to_json() + "\n", encoding="utf-8")
             (temporary / "worst").mkdir()

@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from unetv2.exporting.formats.base import DESCRIPTION, ExportFormat, Frames, Run
 from unetv2.exporting.graph import Graph, Outputs
-from unetv2.sealing import read_member
 
 
 class _LiteRT(ExportFormat):

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import unetv2
-from unetv2 import precision
+from unetv2 import runtime
 
 
 def test_it_is_a_policy_that_keras_knows():
@@ -25,4 +25,4 @@ def test_it_is_a_policy_that_keras_knows():
     ],
 )
 def test_the_oldest_gpu_decides(capabilities, expected):
-    assert precision._gpu_precision(capabilities) == expected
+    assert runtime._gpu_precision(capabilities) == expected

@@ -1,4 +1,4 @@
-"""Lamp posts, traffic signs and traffic lights: what stands on poles."""
+"""Poles with lamps, traffic signs and traffic lights, and small objects beside the road."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from enum import Enum
 
 import numpy as np
 
-from unetv2.synthetic.canvas import Canvas, Glow
-from unetv2.synthetic.chance import RGB, Chance
-from unetv2.synthetic.classes import Tag
+from unetv2.synthetic.canvas import Canvas, Glow, Tag
+from unetv2.synthetic.randomness import RGB, Chance, cloudy
 
 _METALS: tuple[RGB, ...] = (
     (0.5, 0.51, 0.52),
@@ -31,22 +30,13 @@ _LOW_HEAD = 2.6
 
 @dataclass(frozen=True)
 class Post:
-    """A pole: a street lamp with an arm over the road, or a mast for wires.
-
-    Args:
-        lateral: Metres.
-        depth: Metres.
-        height: Metres.
-        arm: Metres over the road, or of the cross-arms to both sides.
-        wires: bool. A mast with cross-arms in place of a lamp.
-        rgb: Color.
-    """
+    """A pole: a street lamp with an arm over the road, or a mast for wires."""
 
     lateral: float
     depth: float
     height: float
-    arm: float
-    wires: bool
+    arm: float  # Meters over the road, or of the cross-arms to both sides.
+    wires: bool  # A mast with cross-arms in place of a lamp.
     rgb: RGB
 
     def cast_shadow(self, canvas: Canvas) -> None:
@@ -98,27 +88,16 @@ _FACES: dict[Board, tuple[tuple[RGB, RGB], ...]] = {
 
 @dataclass(frozen=True)
 class Sign:
-    """A traffic sign on a post.
-
-    Args:
-        lateral: Metres.
-        depth: Metres.
-        height: Of its middle, meters.
-        radius: Metres.
-        board: Its shape.
-        rim: Color.
-        face: Color.
-        metal: Color of the post.
-    """
+    """A traffic sign on a post."""
 
     lateral: float
     depth: float
-    height: float
+    height: float  # Of its middle, meters.
     radius: float
-    board: Board
+    board: Board  # Its shape.
     rim: RGB
     face: RGB
-    metal: RGB
+    metal: RGB  # Color of the post.
 
     def cast_shadow(self, canvas: Canvas) -> None:
         """Darkens a streak on the ground."""
@@ -144,25 +123,15 @@ class Sign:
 
 @dataclass(frozen=True)
 class TrafficLight:
-    """A traffic light beside the road, or above it at the end of an arm.
+    """A traffic light beside the road, or above it at the end of an arm."""
 
-    Args:
-        lateral: Of its post, meters.
-        depth: Metres.
-        height: Of the housing's lower edge, meters.
-        arm: Metres from the post to the housing, negative to the left.
-        lit: Which lamp is lit: 0 green, 1 yellow, 2 red.
-        housing: Color.
-        metal: Color of the post.
-    """
-
-    lateral: float
+    lateral: float  # Of its post, meters.
     depth: float
-    height: float
-    arm: float
-    lit: int
+    height: float  # Of the housing's lower edge, meters.
+    arm: float  # Meters from the post to the housing, negative to the left.
+    lit: int  # Which lamp is lit: 0 green, 1 yellow, 2 red.
     housing: RGB
-    metal: RGB
+    metal: RGB  # Color of the post.
 
     def cast_shadow(self, canvas: Canvas) -> None:
         """Darkens a streak on the ground."""
@@ -202,7 +171,7 @@ class TrafficLight:
 def draw_post(
     chance: Chance, lateral: float, depth: float, *, wires: bool, like: Post | None
 ) -> Post:
-    """Draws a pole at a place, of the same make as ``like`` where one is given."""
+    """Draws a pole at a position, of the same kind as ``like`` if that is given."""
     if like is not None:
         return Post(lateral, depth, like.height, like.arm, like.wires, like.rgb)
     rgb = chance.near(chance.choose(_METALS), 0.03)
@@ -210,7 +179,7 @@ def draw_post(
 
 
 def draw_sign(chance: Chance, lateral: float, depth: float) -> Sign:
-    """Draws a traffic sign at a place."""
+    """Draws a traffic sign at a position."""
     board = chance.choose(tuple(Board))
     rim, face = chance.choose(_FACES[board])
     return Sign(
@@ -226,7 +195,7 @@ def draw_sign(chance: Chance, lateral: float, depth: float) -> Sign:
 
 
 def draw_traffic_light(chance: Chance, lateral: float, depth: float) -> TrafficLight:
-    """Draws a traffic light at a place, its arm reaching over the road."""
+    """Draws a traffic light at a position, its arm reaching over the road."""
     arm = chance.between(2.5, 5) if chance.happens(0.5) else 0.0
     return TrafficLight(
         lateral=lateral,
@@ -261,6 +230,123 @@ def _bar(
 
 
 def _cast_streak(canvas: Canvas, lateral: float, depth: float, height: float) -> None:
-    edges = sorted((lateral, lateral + canvas.weather.slant * height))
+    edges = lateral, lateral + canvas.weather.slant * height
     depths = depth - 0.14, depth + 0.14
-    canvas.darken_ground(depths, (edges[0], edges[1]), canvas.weather.shadow)
+    canvas.darken_ground(depths, edges, canvas.weather.shadow)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A kind of prop."""
+
+    tag: Tag
+    heights: tuple[float, ...]  # Increasing, in meters above the ground.
+    halves: tuple[float, ...]  # Half of the widths at these heights.
+    length: float  # Meters along the road.
+    colors: tuple[RGB, ...]  # One of which the prop has.
+    band: tuple[float, float]  # Lower and upper height in meters of a band in another color.
+    band_rgb: RGB  # Its color.
+
+
+_GRAY: RGB = (0.5, 0.5, 0.5)
+_ORANGE: RGB = (0.92, 0.4, 0.1)
+_CREAM: RGB = (0.88, 0.85, 0.76)
+_DARK: RGB = (0.16, 0.18, 0.18)
+_BROWN: RGB = (0.42, 0.29, 0.18)
+_PROP_GREEN: RGB = (0.18, 0.34, 0.22)
+_PROP_BLUE: RGB = (0.16, 0.28, 0.5)
+_PROP_RED: RGB = (0.66, 0.14, 0.12)
+
+_STATIC = (
+    # Trash can.
+    Model(Tag.STATIC, (0, 0.1, 0.95, 1.1), (0.3, 0.34, 0.36, 0.2), 0.6,
+          (_PROP_GREEN, _DARK, _GRAY), (0.8, 0.9), _CREAM),
+    # Bench.
+    Model(Tag.STATIC, (0, 0.42, 0.43, 0.9), (0.75, 0.75, 0.85, 0.85), 0.6,
+          (_BROWN, _GRAY, _DARK), (0.5, 0.58), _DARK),
+    # Planter.
+    Model(Tag.STATIC, (0, 0.08, 0.6, 0.7), (0.85, 0.9, 0.95, 1.0), 1.2,
+          (_GRAY, _BROWN, _CREAM), (0.55, 0.7), _PROP_GREEN),
+    # Construction barrier.
+    Model(Tag.STATIC, (0, 0.95, 1.0), (1.0, 1.0, 1.0), 0.3,
+          (_ORANGE, _CREAM, _PROP_RED), (0.35, 0.6), _CREAM),
+    # Bus shelter.
+    Model(Tag.STATIC, (0, 2.3, 2.35, 2.55), (1.4, 1.4, 1.6, 1.6), 3.0,
+          (_GRAY, _PROP_BLUE, _PROP_GREEN), (0.5, 2.1), (0.45, 0.5, 0.53)),
+)  # fmt: skip
+_DYNAMIC = (
+    # Traffic cone.
+    Model(Tag.DYNAMIC, (0, 0.06, 0.07, 0.75), (0.24, 0.24, 0.17, 0.03), 0.4,
+          (_ORANGE,), (0.32, 0.5), _CREAM),
+    # Wheeled trash bin.
+    Model(Tag.DYNAMIC, (0, 0.1, 0.95, 1.05), (0.24, 0.27, 0.33, 0.35), 0.6,
+          (_PROP_GREEN, _PROP_BLUE, _DARK, _BROWN), (0.92, 0.96), _DARK),
+    # Cardboard box.
+    Model(Tag.DYNAMIC, (0, 0.6), (0.4, 0.4), 0.6,
+          ((0.62, 0.48, 0.32),), (0.27, 0.33), _CREAM),
+    # Cart.
+    Model(Tag.DYNAMIC, (0, 0.2, 0.9, 1.0), (0.3, 0.35, 0.4, 0.4), 0.9,
+          (_GRAY, _PROP_RED), (0.5, 0.55), _DARK),
+)  # fmt: skip
+_OTHER = (
+    # Mailbox.
+    Model(Tag.OTHER, (0, 0.3, 0.31, 1.2, 1.35), (0.1, 0.1, 0.27, 0.27, 0.15), 0.5,
+          (_PROP_RED, _PROP_BLUE, (0.9, 0.72, 0.12)), (0.9, 0.98), _DARK),
+    # Kiosk.
+    Model(Tag.OTHER, (0, 2.2, 2.25, 2.7), (0.9, 0.9, 1.15, 0.5), 2.0,
+          (_PROP_GREEN, _PROP_RED, _CREAM, _PROP_BLUE), (1.0, 1.9), (0.3, 0.32, 0.34)),
+    # Switch cabinet.
+    Model(Tag.OTHER, (0, 1.5, 1.6), (0.5, 0.5, 0.45), 0.5,
+          (_GRAY, _CREAM), (0.7, 0.74), _DARK),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Prop:
+    """A small object beside the road."""
+
+    model: Model
+    lateral: float
+    depth: float
+    rgb: RGB
+    phase: float
+
+    def cast_shadow(self, canvas: Canvas) -> None:
+        """Darkens the ground about its foot and away from the sun."""
+        half, far = max(self.model.halves), self.depth + self.model.length
+        foot = self.lateral - 1.4 * half, self.lateral + 1.4 * half
+        canvas.darken_ground((self.depth - 0.3, far + 0.2), foot, 0.6, round_off=True)
+        length = canvas.weather.slant * self.model.heights[-1]
+        edges = self.lateral, self.lateral + np.sign(length) * half + length
+        canvas.darken_ground((self.depth, far), edges, canvas.weather.shadow)
+
+    def paint(self, canvas: Canvas) -> None:
+        """Paints the side along the road, then the front with its band."""
+        model, camera, depth = self.model, canvas.camera, self.depth
+        material = canvas.mix(model.tag, self.rgb)
+        side = -1 if self.lateral > camera.offset else 1
+        plane = self.lateral + side * 0.95 * max(model.halves)
+        if canvas.pixels(model.heights[-1], depth) > 8 and (plane - camera.offset) * side < 0:
+            columns, depths = canvas.ribbon(plane, depth, depth + model.length)
+            if depths.size:
+                top, ground = camera.v_at(model.heights[-1], depths), camera.v_at(0.0, depths)
+                patch = canvas.upright(columns, top, ground, depths)
+                if patch is not None:
+                    patch.paint(material, 0.8 * canvas.weather.facing(side))
+        u, light = camera.u_at(self.lateral, depth), canvas.weather.facing(0)
+        patch = canvas.outline(u, depth, model.heights, model.halves)
+        if patch is None:
+            return
+        height = camera.height_at(patch.v, depth)
+        shade = light * (0.88 + 0.24 * cloudy(height * 40 + self.phase, patch.u * (40 * depth)))
+        low, high = model.band
+        in_band = (height >= low) & (height < high)
+        materials = np.array((material, canvas.mix(model.tag, model.band_rgb)), np.uint8)
+        patch.paint(materials.take(in_band), shade)
+
+
+def draw_prop(chance: Chance, tag: Tag, lateral: float, depth: float) -> Prop:
+    """Draws a prop that counts as ``tag``: `Tag.STATIC`, `Tag.DYNAMIC` or `Tag.OTHER`."""
+    model = chance.choose({Tag.STATIC: _STATIC, Tag.DYNAMIC: _DYNAMIC, Tag.OTHER: _OTHER}[tag])
+    rgb = chance.near(chance.choose(model.colors), 0.03)
+    return Prop(model, lateral, depth, rgb, chance.between(0, 512))

@@ -1,4 +1,4 @@
-"""Cars, vans, lorries and buses."""
+"""Pedestrians and vehicles."""
 
 from __future__ import annotations
 
@@ -6,10 +6,93 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetv2.synthetic.canvas import Canvas, Glow
-from unetv2.synthetic.chance import RGB, Chance
-from unetv2.synthetic.classes import Tag
-from unetv2.synthetic.textures import Floats
+from unetv2.synthetic.canvas import Canvas, Glow, Tag
+from unetv2.synthetic.randomness import RGB, Chance, Floats
+
+_CLOTHES: tuple[RGB, ...] = (
+    (0.7, 0.2, 0.18),
+    (0.15, 0.2, 0.36),
+    (0.8, 0.78, 0.74),
+    (0.12, 0.12, 0.13),
+    (0.3, 0.4, 0.28),
+    (0.75, 0.6, 0.2),
+    (0.5, 0.5, 0.52),
+    (0.45, 0.35, 0.5),
+)
+_TROUSERS: tuple[RGB, ...] = ((0.14, 0.16, 0.24), (0.1, 0.1, 0.1), (0.4, 0.36, 0.28))
+_SKIN: tuple[RGB, ...] = ((0.86, 0.67, 0.54), (0.62, 0.43, 0.32), (0.38, 0.25, 0.18))
+_HAIR: tuple[RGB, ...] = ((0.1, 0.08, 0.07), (0.4, 0.28, 0.15), (0.6, 0.58, 0.55))
+
+
+@dataclass(frozen=True)
+class Pedestrian:
+    """A pedestrian."""
+
+    lateral: float
+    depth: float
+    height: float
+    stride: float  # Meters between the feet, across the line of sight.
+    clothes: RGB
+    trousers: RGB
+    skin: RGB
+    hair: RGB
+
+    def cast_shadow(self, canvas: Canvas) -> None:
+        """Darkens the ground at the feet and away from the sun."""
+        depths = self.depth - 0.3, self.depth + 0.3
+        canvas.darken_ground(depths, (self.lateral - 0.4, self.lateral + 0.4), 0.5, round_off=True)
+        edges = self.lateral, self.lateral + canvas.weather.slant * self.height
+        shadow = canvas.weather.shadow
+        canvas.darken_ground(depths, edges, shadow, round_off=True)
+
+    def paint(self, canvas: Canvas) -> None:
+        """Paints legs, body and head."""
+        u = canvas.camera.u_at(self.lateral, self.depth)
+        light = canvas.weather.facing(0)
+        for side in (-1, 1):
+            foot = u + side * 0.5 * self.stride / self.depth
+            self._part(
+                canvas, foot, (0, 0.08, 0.82), (0.1, 0.075, 0.12), self.trousers, 0.9 * light
+            )
+        coat = (0.74, 0.85, 1.1, 1.4, 1.49, 1.52), (0.2, 0.21, 0.23, 0.25, 0.16, 0.06)
+        self._part(canvas, u, coat[0], coat[1], self.clothes, light)
+        angles = np.linspace(0, np.pi, 7)
+        for center, radius, rgb in ((1.64, 0.13, self.hair), (1.61, 0.108, self.skin)):
+            heights = center - radius * 1.15 * np.cos(angles)
+            halves = radius * np.sin(angles)
+            self._part(canvas, u, tuple(heights), tuple(halves), rgb, light)
+
+    def _part(
+        self,
+        canvas: Canvas,
+        u: float,
+        heights: tuple[float, ...],
+        halves: tuple[float, ...],
+        rgb: RGB,
+        light: float,
+    ) -> None:
+        size = self.height / 1.75
+        scaled = [size * height for height in heights]
+        patch = canvas.outline(u, self.depth, scaled, [size * half for half in halves])
+        if patch is not None:
+            across = (patch.u - u) * (self.depth / (0.3 * size))
+            shade = light * (1 - 0.22 * np.sign(canvas.weather.slant) * across)
+            patch.paint(canvas.mix(Tag.PEDESTRIAN, rgb), shade)
+
+
+def draw_pedestrian(chance: Chance, lateral: float, depth: float) -> Pedestrian:
+    """Draws a pedestrian at a position."""
+    return Pedestrian(
+        lateral=lateral,
+        depth=depth,
+        height=chance.between(1.5, 1.9) if chance.happens(0.85) else chance.between(1.0, 1.4),
+        stride=chance.between(0.16, 0.5),
+        clothes=chance.near(chance.choose(_CLOTHES)),
+        trousers=chance.near(chance.choose(_TROUSERS), 0.03),
+        skin=chance.choose(_SKIN),
+        hair=chance.choose(_HAIR),
+    )
+
 
 _PAINTS: tuple[RGB, ...] = (
     (0.82, 0.82, 0.82),
@@ -23,47 +106,35 @@ _PAINTS: tuple[RGB, ...] = (
     (0.55, 0.48, 0.4),
     (0.3, 0.5, 0.62),
 )
-_TYRE: RGB = (0.06, 0.06, 0.065)
+_TIRE: RGB = (0.06, 0.06, 0.065)
 _GLASS: RGB = (0.13, 0.16, 0.19)
 _TAIL_LIGHT: RGB = (0.85, 0.08, 0.06)
 _HEADLIGHT: RGB = (0.98, 0.95, 0.84)
 _PLATE: RGB = (0.85, 0.84, 0.76)
 _WHEEL_RADIUS = 0.33
-_FEWEST_PIXELS = 7
+_MIN_PIXELS = 7
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind of vehicle, its silhouettes as polylines.
-
-    Args:
-        length: Metres.
-        end_heights: Metres above the ground, rising, at which the end's width is given.
-        end_halves: Half of the end's width at these heights, meters.
-        pane_heights: The same for the window in the end.
-        pane_halves: The same for the window in the end.
-        side: Shares of the length from the rear, rising, at which the side's height is given.
-        side_tops: Metres above the ground at these places.
-        side_pane: The same for the top edge of the side windows.
-        side_pane_tops: The same for the top edge of the side windows.
-        sill: Lower edge of the side windows, meters above the ground.
-        lights: Metres above the ground.
-    """
+    """A kind of vehicle, its silhouettes as polylines."""
 
     length: float
+    # Meters above the ground, rising, at which the end's width is given.
     end_heights: tuple[float, ...]
-    end_halves: tuple[float, ...]
-    pane_heights: tuple[float, ...]
-    pane_halves: tuple[float, ...]
+    end_halves: tuple[float, ...]  # Half of the end's width at these heights, meters.
+    pane_heights: tuple[float, ...]  # The same for the window in the end.
+    pane_halves: tuple[float, ...]  # The same for the window in the end.
+    # Shares of the length from the rear, rising, at which the side's height is given.
     side: tuple[float, ...]
-    side_tops: tuple[float, ...]
-    side_pane: tuple[float, ...]
-    side_pane_tops: tuple[float, ...]
-    sill: float
-    lights: float
+    side_tops: tuple[float, ...]  # Meters above the ground at these places.
+    side_pane: tuple[float, ...]  # The same for the top edge of the side windows.
+    side_pane_tops: tuple[float, ...]  # The same for the top edge of the side windows.
+    sill: float  # Lower edge of the side windows, meters above the ground.
+    lights: float  # Meters above the ground.
 
 
-_SALOON = Shape(
+_SEDAN = Shape(
     length=4.5,
     end_heights=(0.22, 0.32, 0.6, 0.92, 1.0, 1.36, 1.44),
     end_halves=(0.8, 0.89, 0.91, 0.86, 0.78, 0.62, 0.5),
@@ -89,7 +160,7 @@ _HATCHBACK = Shape(
     sill=1.0,
     lights=0.85,
 )
-_OFF_ROADER = Shape(
+_SUV = Shape(
     length=4.7,
     end_heights=(0.3, 0.4, 0.8, 1.1, 1.72, 1.8),
     end_halves=(0.86, 0.95, 0.96, 0.92, 0.78, 0.68),
@@ -115,7 +186,7 @@ _VAN = Shape(
     sill=1.28,
     lights=0.95,
 )
-_LORRY = Shape(
+_TRUCK = Shape(
     length=8.5,
     end_heights=(0.5, 0.6, 3.35, 3.4),
     end_halves=(1.1, 1.22, 1.22, 1.2),
@@ -141,27 +212,19 @@ _BUS = Shape(
     sill=1.4,
     lights=0.8,
 )
-_SHAPES = (_SALOON, _HATCHBACK, _OFF_ROADER, _VAN, _LORRY, _BUS)
+_SHAPES = (_SEDAN, _HATCHBACK, _SUV, _VAN, _TRUCK, _BUS)
 _SHAPE_WEIGHTS = (5.0, 4.0, 3.0, 1.4, 0.7, 0.5)
 
 
 @dataclass(frozen=True)
 class Vehicle:
-    """A vehicle driving along the road or parked beside it.
+    """A vehicle driving along the road or parked beside it."""
 
-    Args:
-        shape: Its kind.
-        lateral: Of its middle, meters.
-        depth: Of its near end, meters.
-        oncoming: bool. Its front is at the near end.
-        rgb: Color of the body.
-    """
-
-    shape: Shape
-    lateral: float
-    depth: float
-    oncoming: bool
-    rgb: RGB
+    shape: Shape  # Its kind.
+    lateral: float  # Of its middle, meters.
+    depth: float  # Of its near end, meters.
+    oncoming: bool  # Its front is at the near end.
+    rgb: RGB  # Color of the body.
 
     def cast_shadow(self, canvas: Canvas) -> None:
         """Darkens the ground below and beside the vehicle."""
@@ -170,12 +233,12 @@ class Vehicle:
         canvas.darken_ground((self.depth - 0.5, far), under, 0.8, round_off=True)
         canvas.darken_ground((self.depth - 0.05, far), (under[0] + 0.2, under[1] - 0.2), 0.55)
         length = canvas.weather.slant * 1.2
-        cast = sorted((self.lateral, self.lateral + np.sign(length) * half + length))
-        canvas.darken_ground((self.depth, far), (cast[0], cast[1]), canvas.weather.shadow)
+        cast = self.lateral, self.lateral + np.sign(length) * half + length
+        canvas.darken_ground((self.depth, far), cast, canvas.weather.shadow)
 
     def paint(self, canvas: Canvas) -> None:
         """Paints the side that shows, then the near end."""
-        if canvas.pixels(self.shape.end_heights[-1], self.depth) >= _FEWEST_PIXELS:
+        if canvas.pixels(self.shape.end_heights[-1], self.depth) >= _MIN_PIXELS:
             self._paint_side(canvas)
         self._paint_end(canvas)
 
@@ -213,16 +276,16 @@ class Vehicle:
             radius = np.hypot(hub, camera.height_at(patch.v, depth) - _WHEEL_RADIUS)
             patch.visible &= radius < _WHEEL_RADIUS
             rim = radius < 0.55 * _WHEEL_RADIUS
-            patch.paint(canvas.mix(Tag.VEHICLES, _TYRE), 1 + 6 * rim)
+            patch.paint(canvas.mix(Tag.VEHICLES, _TIRE), 1 + 6 * rim)
 
     def _paint_end(self, canvas: Canvas) -> None:
         shape, camera, depth = self.shape, canvas.camera, self.depth
         u, light = camera.u_at(self.lateral, depth), canvas.weather.facing(0)
         half = max(shape.end_halves)
         for side in (-1, 1):
-            tyre = canvas.outline(u + side * 0.74 * half / depth, depth, (0, 0.5), (0.11, 0.11))
-            if tyre is not None:
-                tyre.paint(canvas.mix(Tag.VEHICLES, _TYRE))
+            tire = canvas.outline(u + side * 0.74 * half / depth, depth, (0, 0.5), (0.11, 0.11))
+            if tire is not None:
+                tire.paint(canvas.mix(Tag.VEHICLES, _TIRE))
         patch = canvas.outline(u, depth, shape.end_heights, shape.end_halves)
         if patch is not None:
             height: Floats = camera.height_at(patch.v, depth)
@@ -234,7 +297,7 @@ class Vehicle:
         if patch is not None:
             gleam = 0.8 + 0.9 * np.clip(0.5 + (patch.u - u) * depth - patch.v * 2, 0, 1)
             patch.paint(canvas.mix(Tag.VEHICLES, _GLASS), gleam)
-        if canvas.pixels(1.0, depth) >= _FEWEST_PIXELS:
+        if canvas.pixels(1.0, depth) >= _MIN_PIXELS:
             self._paint_lights(canvas, u, half)
 
     def _paint_lights(self, canvas: Canvas, u: float, half: float) -> None:
@@ -259,7 +322,7 @@ class Vehicle:
 
 
 def draw_vehicle(chance: Chance, lateral: float, depth: float, *, oncoming: bool) -> Vehicle:
-    """Draws a vehicle at a place."""
+    """Draws a vehicle at a position."""
     return Vehicle(
         shape=chance.choose_weighted(_SHAPES, _SHAPE_WEIGHTS),
         lateral=lateral,

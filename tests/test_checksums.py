@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from raising import refusal
 
 import unetv2
-from unetv2 import sealing
-from unetv2.sealing import read_arrays, read_json, sealed, unsealed, write_arrays
+from unetv2 import checksums
+from unetv2.checksums import add_checksum, read_arrays, read_json, verify_checksum, write_arrays
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -34,29 +34,31 @@ ARRAYS = {
 
 @given(st.dictionaries(st.text().filter(lambda name: name != "sha256"), VALUES, max_size=4))
 def test_a_document_is_read_as_it_was_written(content):
-    text = json.dumps(sealed(content), indent=2)
-    assert json.dumps(unsealed(read_json(text))) == json.dumps(json.loads(json.dumps(content)))
+    text = json.dumps(add_checksum(content), indent=2)
+    assert json.dumps(verify_checksum(read_json(text))) == json.dumps(
+        json.loads(json.dumps(content))
+    )
 
 
 def test_any_changed_byte_of_a_document_is_refused_or_changes_nothing():
-    text = json.dumps(sealed(DOCUMENT), indent=2).encode()
-    expected = unsealed(read_json(text))
+    text = json.dumps(add_checksum(DOCUMENT), indent=2).encode()
+    expected = verify_checksum(read_json(text))
     for where in range(len(text)):
         for bit in range(8):
             changed = bytearray(text)
             changed[where] ^= 1 << bit
             try:
-                found = unsealed(read_json(bytes(changed)))
+                found = verify_checksum(read_json(bytes(changed)))
             except ValueError:
                 continue
             assert found == expected, changed
 
 
 def test_a_document_without_its_digest_is_refused():
-    with pytest.raises(ValueError, match="it has no digest `sha256`"):
-        unsealed(json.loads(json.dumps(DOCUMENT)))
+    with pytest.raises(ValueError, match="it has no checksum `sha256`"):
+        verify_checksum(json.loads(json.dumps(DOCUMENT)))
     with pytest.raises(ValueError, match="no JSON object, but of the type list"):
-        unsealed([1])
+        verify_checksum([1])
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -123,8 +125,8 @@ def npy(shape, dtype="<f4", values=b""):
         ([("a.npy", npy((1,), "|O", bytes(8)))], "an array is of objects"),
         ([("a.npy", b"\x93NUMPY\x09\x00" + bytes(99))], r"version \(9, 0\)"),
         ([("../a.npy", npy((0,)))], "outside of it"),
-        ([("a.npy", npy((0,)))], "it has no digest"),
-        ([], "it has no digest"),
+        ([("a.npy", npy((0,)))], "it has no checksum"),
+        ([], "it has no checksum"),
     ],
 )
 def test_an_array_whose_header_is_wrong_is_refused(tmp_path, members, found):
@@ -133,15 +135,15 @@ def test_an_array_whose_header_is_wrong_is_refused(tmp_path, members, found):
 
 
 def test_what_expands_to_too_much_is_refused_before_it_does(tmp_path, monkeypatch):
-    monkeypatch.setattr(sealing, "MOST_EXPANDED", 10_000)
+    monkeypatch.setattr(checksums, "MAX_EXPANDED_BYTES", 10_000)
     path = archive(tmp_path / "a.npz", [("a.npy", npy((0,)) + bytes(20_000))], zipfile.ZIP_DEFLATED)
     with pytest.raises(ValueError, match="members expand to more than 10000 bytes"):
         read_arrays(path)
 
 
 def test_large_arrays_are_stored_as_they_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(sealing, "_MOST_COMPRESSED", 1000)
-    monkeypatch.setattr(sealing, "MOST_EXPANDED", 2000)
+    monkeypatch.setattr(checksums, "_MAX_COMPRESSED_BYTES", 1000)
+    monkeypatch.setattr(checksums, "MAX_EXPANDED_BYTES", 2000)
     with (tmp_path / "a.npz").open("wb") as file:
         write_arrays(file, {"a": np.zeros(500)}, compressed=True)
     assert read_arrays(tmp_path / "a.npz")["a"].shape == (500,)
