@@ -14,6 +14,7 @@ from unetv2.losses import (
     CrossEntropyDice,
     Dice,
     FocalCrossEntropy,
+    LovaszSoftmax,
     Sum,
     Tversky,
 )
@@ -143,3 +144,18 @@ def test_a_sum_of_different_shapes_is_refused():
         ValueError, match=r"`losses` must return values of one shape. .* \(\), \(2,\)"
     ):
         total(*batch(0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        (CrossEntropy, "average"),
+        (CrossEntropyDice, "alpha"),
+        (Dice, "alpha"),
+        (Boundary, "class_weights"),
+        (LovaszSoftmax, "class_weights"),
+    ],
+)
+def test_options_of_other_losses_are_refused(kind, option):
+    with pytest.raises(TypeError, match=option):
+        kind(**{option: [1.0, 2.0]})

@@ -172,7 +172,12 @@ class Dice(Tversky):
         **loss: Any,
     ) -> None:
         super().__init__(
-            average=average, ignore_class=ignore_class, class_weights=class_weights, **loss
+            alpha=0.5,
+            beta=0.5,
+            class_weights=class_weights,
+            ignore_class=ignore_class,
+            average=average,
+            **loss,
         )
         require_choice("squared", squared, (True, False))
         self.squared = bool(squared)
@@ -272,7 +277,7 @@ class Boundary(ClassAverage):
         average: str = "batch",
         **loss: Any,
     ) -> None:
-        super().__init__(average=average, ignore_class=ignore_class, **loss)
+        super().__init__(average=average, ignore_class=ignore_class, class_weights=None, **loss)
         self.distance = require_integer("distance", distance, 0, "It is the tolerance in pixels.")
 
     def class_losses(self, probabilities: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
@@ -367,7 +372,7 @@ class LovaszSoftmax(ClassAverage):
         average: str = "batch",
         **loss: Any,
     ) -> None:
-        super().__init__(average=average, ignore_class=ignore_class, **loss)
+        super().__init__(average=average, ignore_class=ignore_class, class_weights=None, **loss)
 
     def class_losses(self, probabilities: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
         """Returns the loss and the weight of the true pixels of each class in each group."""

@@ -229,7 +229,9 @@ def _check_blocks(blocks: BlockFactory, encoder: str | None) -> None:
     if encoder is not None and blocks.depth > MAX_DEPTH:
         _raise("depth", blocks.depth, f"at most {MAX_DEPTH} with an `encoder`", "Lower it.")
     if blocks.normalization is None and start:
-        _raise("normalization_start", start, "0 without a normalization", "Pass `normalization`.")
+        _raise(
+            "normalization_start", start, "0 without a normalization", "Pass `normalization` too."
+        )
     # The deepest level of a pretrained encoder has no block.
     deepest = blocks.depth if encoder is None else blocks.depth - 1
     if start > deepest:
