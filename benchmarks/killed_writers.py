@@ -28,7 +28,6 @@ from unetv2.exporting.formats import FORMATS
 from unetv2.exporting.formats.base import get_format
 from unetv2.files import atomic_path, clean_up
 from unetv2.inference.mask_file import encode, mask_writer, read_note
-from unetv2.scratch import sweep
 from unetv2.training.checkpoint import TrainingState
 
 SIZE = (24, 32)

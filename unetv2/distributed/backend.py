@@ -15,7 +15,7 @@ from unetv2.arguments import require_choice, require_number
 from unetv2.distributed.collectives import Collectives
 from unetv2.distributed.loop import Loop, Signals
 from unetv2.distributed.replication import assign, pool, replicate
-from unetv2.precision import precision_of
+from unetv2.runtime import precision_of
 
 _GRADIENTS = ("auto", "float32", "bfloat16")
 _MOST_SHOWN = 4

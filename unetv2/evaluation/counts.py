@@ -121,7 +121,9 @@ def count_image(
     valid = np.ones(mask.shape, bool) if ignore_class is None else mask != ignore_class
     actual_ids, predicted_ids = mask[valid], predicted[valid].astype(np.int64)
     require_class_ids(
-        actual_ids, n_classes, ignore_class,
+        actual_ids,
+        n_classes,
+        ignore_class,
         source="the mask",
         advice="Pass a class table with `ignore_class` if they are unlabeled, or a model with more "
         "classes if they are a class.",

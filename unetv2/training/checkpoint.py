@@ -44,12 +44,12 @@ Assign = Callable[[Sequence[Any], Sequence[np.ndarray]], None]
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Writes a file atomically; an error explains how to resume."""
-    files.write_whole(path, write, _ADVICE)
+    write_atomically(path, write, _ADVICE)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes JSON with a digest atomically."""
-    text = json.dumps(sealed(content), indent=2) + "\n"
+    text = json.dumps(add_checksum(content), indent=2) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
 
 
@@ -82,7 +82,7 @@ def save_model(model: keras.Model, path: Path, preprocessing: Preprocessing | No
     # The optimizer's state, which would triple the file, is in the checkpoint.
     copy = same_layers(model, model.input_shape[1:])
     copy.preprocessing = preprocessing
-    with files.beside(path, _ADVICE) as temporary:
+    with atomic_path(path, _ADVICE) as temporary:
         copy.save(temporary)
 
 
@@ -140,7 +140,7 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _LOCK
     try:
-        held = hold(path)
+        lock = Lock(path)
     except BlockingIOError as error:
         holder = path.read_text(encoding="utf-8", errors="replace").strip()
         raise ValueError(
@@ -152,7 +152,7 @@ def locked(folder: Path) -> Iterator[None]:
         path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
     finally:
-        let_go(path, held)
+        lock.remove()
 
 
 def open_folder(
@@ -197,7 +197,7 @@ def open_folder(
         _require_same(folder, description)
     folder.mkdir(parents=True, exist_ok=True)
     for written in (folder, folder / IMAGES):
-        sweep(written)
+        clean_up(written)
     write_json(folder / RUN, description)
     return exists and (folder / CHECKPOINT).exists()
 
@@ -375,6 +375,7 @@ class TrainingState:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"'{path}' must be a checkpoint of a training. Received: a file of "
-                f"{path.stat().st_size} bytes that is not a valid checkpoint ({reason(error)}). "
+                f"{path.stat().st_size} bytes that is not a valid checkpoint "
+                f"({error_summary(error)}). "
                 "Start again with overwrite=True; model.keras beside it has the best weights."
             ) from error

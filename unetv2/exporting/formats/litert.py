@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from unetv2.checksums import read_member
 from unetv2.exporting.formats.base import DESCRIPTION, ExportFormat, Frames, Run
 from unetv2.exporting.graph import Graph, Outputs
 
