@@ -108,11 +108,12 @@ class Guesser:
 def writers(data: Path) -> list[Writer]:
     """Returns all writers; ``data`` holds pairs and an artifact of each version."""
     folders = (data / "pairs" / "CameraRGB", data / "pairs" / "CameraMask")
+    image_dir, mask_dir = map(str, folders)
     images = sorted(folders[0].iterdir())
 
     def cache(folder: Path, version: int) -> None:
         kept = FolderCache(folder, str(version))
-        for pair in FolderSource(*map(str, folders)).pairs:
+        for pair in FolderSource(image_dir, mask_dir).pairs:
             entry = kept.entry((pair.image, pair.mask))
             if kept.load(entry) is None:
                 kept.store(entry, (np.full((9, 9, 3), version, np.uint8), np.ones((9, 9, 1))))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from full_disks import full_disk
 from leftovers import left_behind
-from test_house import sources
+from test_house import SOURCES
 
 from unetv2 import files
 from unetv2.files import (
@@ -302,12 +302,12 @@ def test_nothing_of_other_users_is_touched_where_all_may_write(tmp_path, monkeyp
 
 def test_only_this_module_renames_and_makes_temporary_files():
     # They move within a temporary folder; the lock of a training has its process's id.
-    others = {"exporting.export", "synthetic.scene", "training.checkpoint"}
+    others = {"unetv2.exporting.export", "unetv2.synthetic.scene", "unetv2.training.checkpoint"}
     calls = {"rename", "renames", "mkstemp", "mkdtemp", "NamedTemporaryFile", "mktemp", "getpid"}
     callers = {
         module
-        for module, path in sources().items()
+        for module, path in SOURCES.items()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in calls
     }
-    assert callers - others == {"files"}
+    assert callers - others == {"unetv2.files"}
