@@ -57,7 +57,7 @@ def test_any_changed_byte_of_a_document_is_refused_or_changes_nothing():
 def test_a_document_without_its_digest_is_refused():
     with pytest.raises(ValueError, match="it has no checksum `sha256`"):
         verify_checksum(json.loads(json.dumps(DOCUMENT)))
-    with pytest.raises(ValueError, match="no JSON object, but of the type list"):
+    with pytest.raises(ValueError, match="not a JSON object, but of the type list"):
         verify_checksum([1])
 
 

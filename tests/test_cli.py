@@ -86,7 +86,7 @@ def test_class_tables_can_be_named(folders, capsys, name):
         (["--channels", "0"], "`--channels` must be a positive integer"),
         (["--max-pixels", "0"], "`--max-pixels` must be a positive integer"),
         (["--split", "1", "1", "1"], "`--split` must be three"),
-        (["--label-map", "1:0", "--label-map", "1:2"], "`--label-map` must name an id once"),
+        (["--label-map", "1:0", "--label-map", "1:2"], "`--label-map` must contain each id once"),
         (
             ["--label-map", "1:0", "--encoding", "binary"],
             "`--label-map` must come with --encoding ids",
@@ -190,5 +190,5 @@ def test_train_reports_missing_options(folders, tmp_path, capsys):
 def test_an_empty_path_is_not_the_working_directory(tmp_path, monkeypatch, capsys, words, name):
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
-    assert f"`{name}` must be a path. Received: an empty text." in capsys.readouterr().err
+    assert f"`{name}` must be a path. Received: an empty string." in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

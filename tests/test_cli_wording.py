@@ -30,7 +30,7 @@ def wording():
     [
         ("`image_dir` must exist.", "`IMAGES` must exist."),
         ("`model` must be a file.", "`MODEL` must be a file."),
-        ("Pass resume=True to go on.", "Pass --resume to go on."),
+        ("Pass resume=True to continue.", "Pass --resume to continue."),
         ("Received: resume=False.", "Received: no --resume."),
         ("Received: precision=None, so", "Received: no --precision, so"),
         ("Received: precision='int9'.", "Received: --precision int9."),
@@ -52,19 +52,19 @@ def wording():
     ],
 )
 def test_arguments_are_replaced_by_options(wording, text, expected):
-    assert wording.of(text) == expected
+    assert wording.translate(text) == expected
 
 
 @given(text=st.text(alphabet="`= (),.'_ab\n"))
 def test_text_without_arguments_is_unchanged(wording, text):
-    assert wording.of(text) == text
+    assert wording.translate(text) == text
 
 
 def test_names_may_change_later():
     names = {"image_dir": "IMAGES"}
     wording = Wording(argparse.ArgumentParser(), names)
     names["image_dir"] = "--val-images"
-    assert wording.of("`image_dir` must exist.") == "`--val-images` must exist."
+    assert wording.translate("`image_dir` must exist.") == "`--val-images` must exist."
 
 
 def test_the_names_of_every_command_are_its_options():

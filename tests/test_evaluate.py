@@ -145,7 +145,7 @@ def test_an_invalid_id_raises_an_error_with_the_image(write_pairs):
 def test_a_diverged_model_raises(write_pairs):
     model = small_model()
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-    with pytest.raises(ValueError, match="`model` must give numbers. Received: outputs"):
+    with pytest.raises(ValueError, match="`model` must not return NaN. Received: NaN"):
         evaluate(model, batches(write_pairs(1)))
 
 
@@ -156,7 +156,7 @@ def never(*_):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"repeat": True}, "`data` must be finite. Received: an infinite one"),
+        ({"repeat": True}, "`data` must be finite. Received: an infinite data set"),
         ({"augmentation": "light"}, "`data` must not be augmented"),
         ({"n_classes": 4}, "`model` must have an output for each class of the data. Received: 3"),
         (

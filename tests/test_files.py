@@ -92,7 +92,7 @@ def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
             (new / "b.txt").write_text("x" * 5000)
 
     write(tmp_path / "a.txt", "old")
-    message = re.escape(f"'{tmp_path / 'a.txt'}' must be written to go on. Received: ")
+    message = re.escape(f"'{tmp_path / 'a.txt'}' must be written to continue. Received: ")
     with full_disk():
         with pytest.raises(OSError, match=f"{message}.*Free some space"):
             write(tmp_path / "a.txt", "x" * 5000)

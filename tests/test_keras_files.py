@@ -55,8 +55,8 @@ def test_what_is_stored_and_what_is_compressed_is_loaded(saved, tmp_path):
     ("content", "found", "advice"),
     [
         (b"", "an empty file", "Copy it again"),
-        (b"some text", "no ZIP archive", "Copy it again"),
-        (b"PK\x03\x04" + bytes(99), "no ZIP archive", "Copy it again"),
+        (b"some text", "not a ZIP archive", "Copy it again"),
+        (b"PK\x03\x04" + bytes(99), "not a ZIP archive", "Copy it again"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer", "lfs pull"),
     ],
     ids=["empty", "text", "cut", "lfs"],

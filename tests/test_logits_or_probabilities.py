@@ -120,7 +120,7 @@ def test_logits_are_not_mistaken_for_probabilities(end, stddev):
 @pytest.mark.parametrize("stddev", [0.05, 3.0])
 @pytest.mark.parametrize("end", NEITHER.values(), ids=NEITHER)
 def test_probabilities_that_do_not_sum_to_one_are_refused(end, stddev):
-    with pytest.raises(ValueError, match=r"`model` must give logits, or .*Received: the model"):
+    with pytest.raises(ValueError, match=r"`model` must return logits, or .*Received: the model"):
         gives_probabilities(model(end, stddev))
 
 
@@ -152,7 +152,7 @@ def test_outputs_of_models_that_cannot_be_run_are_recognized():
     read = Missing()(logits)
     assert not gives_probabilities(keras.Model(image, read))
     assert gives_probabilities(keras.Model(image, ops.softmax(read)))
-    with pytest.raises(ValueError, match="`model` must give logits, or"):
+    with pytest.raises(ValueError, match="`model` must return logits, or"):
         gives_probabilities(keras.Model(image, ops.sigmoid(read)))
 
 
@@ -196,7 +196,9 @@ def test_softmax_models_are_predicted_evaluated_and_exported(tmp_path, end):
 
 @pytest.mark.parametrize("end", ["behind a cast", "function of ops", "nested", "own layer"])
 def test_training_refuses_probabilities(tmp_path, end):
-    with pytest.raises(ValueError, match="`model` must give logits to be trained.*Received: the "):
+    with pytest.raises(
+        ValueError, match="`model` must return logits to be trained.*Received: the "
+    ):
         USES["train"](model(PROBABILITIES[end]), tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -205,7 +207,7 @@ def test_training_refuses_probabilities(tmp_path, end):
 def test_a_sigmoid_per_class_is_refused_by_all_functions(tmp_path, use):
     one = model(NEITHER["sigmoid"])
     one.preprocessing = unetv2.Preprocessing(image_size=SIZE)
-    with pytest.raises(ValueError, match="`model` must give logits, or .*Received: .*Sigmoid"):
+    with pytest.raises(ValueError, match="`model` must return logits, or .*Received: .*Sigmoid"):
         use(one, tmp_path)
     assert not list(tmp_path.iterdir())
 

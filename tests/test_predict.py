@@ -233,4 +233,4 @@ def test_another_scale_than_in_training_warns_once(caplog):
         for _ in range(2):
             unetv2.predict(model, random_image(16, 24), window=(4, 4))
     assert len(caplog.messages) == 1
-    assert "trained on images like this one at 8x8, and is now fed with it at 16x24" in caplog.text
+    assert "trained on such images at 8x8, but predicts this one at 16x24" in caplog.text

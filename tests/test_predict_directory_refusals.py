@@ -70,7 +70,7 @@ def test_two_images_with_the_same_name_are_refused(images, tmp_path):
     save(np.zeros((4, 4, 3), np.uint8), images / "a.bmp")
     message = "`images` must hold one image of each name, extensions aside. Received: '.*a"
     refused(images, ValueError, message, tmp_path / "masks")
-    message = "`images` must hold one image of each name, folders and extensions aside"
+    message = "`images` must have different names, folders and extensions aside"
     listed = [images / "a.png", images / "in" / "a.png"]
     refused(images, ValueError, message, tmp_path / "masks", images=listed)
 

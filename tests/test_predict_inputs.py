@@ -162,7 +162,7 @@ NAN = np.full((4, 4, 3), np.nan)
         (np.zeros((1, 4, 4, 3), np.uint8), ValueError, "Pass several images as a list"),
         (GREY, ValueError, "number of channels, 3. Received: an array of shape \\(4, 4\\). Pass"),
         (np.zeros((3, 8, 8), np.uint8), ValueError, "Channels come last: pass `np.moveaxis(image"),
-        (np.zeros((8, 8, 4), np.uint8), ValueError, "Pass `image[..., :3]` if these are the ones"),
+        (np.zeros((8, 8, 4), np.uint8), ValueError, "Pass `image[..., :3]` to use the first"),
         (np.zeros((4, 4, 3), np.int64), TypeError, "`image` must be uint8, uint16 or float in [0"),
         (np.zeros((4, 4, 3), bool), TypeError, "`image` must be uint8, uint16 or float in [0, 1]"),
         (np.full((4, 4, 3), 255.0), ValueError, "must hold numbers in [0, 1]. Received: values f"),
@@ -223,7 +223,7 @@ def test_models_with_other_outputs_raise(layers):
 def test_models_with_smaller_logits_raise():
     image = keras.Input((None, None, 3))
     model = keras.Model(image, smaller(image))
-    message = "must take images of 32x32. Received: the model .*, which gives logits of 16x16"
+    message = "must take images of 32x32. Received: the model .*, which returns logits of 16x16"
     with pytest.raises(ValueError, match=message):
         unetv2.predict(model, random_image(8, 8))
 
@@ -253,7 +253,9 @@ def test_invalid_models_raise(tmp_path):
 def test_nan_weights_raise():
     model = network()
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-    with pytest.raises(ValueError, match="`model` must give numbers. Received: outputs of the mod"):
+    with pytest.raises(
+        ValueError, match="`model` must not return NaN. Received: NaN from the model"
+    ):
         unetv2.predict(model, random_image(4, 4))
 
 

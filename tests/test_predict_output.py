@@ -79,7 +79,7 @@ def test_an_error_leaves_the_existing_file(tmp_path):
     path.write_bytes(b"before")
     model = network(crop_size=(16, 16))
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-    with pytest.raises(ValueError, match="`model` must give numbers"):
+    with pytest.raises(ValueError, match="`model` must not return NaN"):
         unetv2.predict(model, random_image(40, 40), output=path)
     assert path.read_bytes() == b"before"
     assert [left.name for left in tmp_path.iterdir()] == ["mask.png"]
@@ -89,7 +89,7 @@ def test_an_error_leaves_the_existing_file(tmp_path):
 def test_a_full_disk_raises(tmp_path, monkeypatch):
     opened = Path.open
     monkeypatch.setattr(Path, "open", lambda _, mode: opened(FULL, mode))
-    with pytest.raises(OSError, match="mask.npy' must be written to go on. Received: No space"):
+    with pytest.raises(OSError, match="mask.npy' must be written to continue. Received: No space"):
         unetv2.predict(MODEL, random_image(40, 40), output=tmp_path / "mask.npy")
     assert not list(tmp_path.iterdir())
 

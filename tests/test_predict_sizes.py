@@ -62,7 +62,7 @@ def test_layers_that_need_one_size_refuse_other_windows():
     image = keras.Input((8, 8, 3))
     flat = keras.layers.Dense(8 * 8 * N_CLASSES)(keras.layers.Flatten()(image))
     model = keras.Model(image, keras.layers.Reshape((8, 8, N_CLASSES))(flat))
-    message = r"`model` must take images of 4x4. Received: the model .*, which takes \(8, 8\) only"
+    message = r"`model` must take images of 4x4. Received: .*, which accepts only \(8, 8\)"
     with pytest.raises(ValueError, match=message):
         unetv2.predict(model, random_image(8, 8), window=(4, 4))
     with pytest.raises(ValueError, match=r"Pass `window=\(8, 8\)`, or a model built for \(None, N"):

@@ -175,7 +175,9 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
         with Path("/dev/full").open("wb", buffering=0) as full:
             full.write(b"rest")
 
-    message = "file' must be written to go on. Received: No space left on device. Free some space,"
+    message = (
+        "file' must be written to continue. Received: No space left on device. Free some space,"
+    )
     with pytest.raises(OSError, match=message):
         write_whole(path, fails)
     assert path.read_bytes() == b"old"
@@ -219,7 +221,7 @@ def test_a_full_disk_raises_and_loses_nothing(tmp_path, rate, name):
         return keras.Model(image, keras.layers.Conv2D(N_CLASSES, 7, **options)(features))
 
     try:
-        message = f"{name}' must be written to go on. Received: File too large. Free some space"
+        message = f"{name}' must be written to continue. Received: File too large. Free some space"
         with pytest.raises(OSError, match=message):
             train(tmp_path / "run", model(), callbacks=[SmallDisk(100_000)], **options)
     finally:

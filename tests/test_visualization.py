@@ -90,7 +90,7 @@ def test_empty_plots_raise():
         colorize(np.zeros((4, 8, 8), int), unetv2.CARLA)
     with pytest.raises(ValueError, match="`history` must hold values by epoch. Received: no value"):
         training_curves({"val_loss": [1.0]})
-    with pytest.raises(ValueError, match="must hold as many images, one at least. Received: 1, 2"):
+    with pytest.raises(ValueError, match="must have the same length, at least 1. Received: 1, 2"):
         side_by_side(np.zeros((1, 2, 2, 3)), np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), unetv2.CARLA)
 
 
@@ -166,7 +166,7 @@ def test_plots_of_other_classes_raise():
         class_bars([0.1, 0.2], table)
     with pytest.raises(ValueError, match=r"and `intervals` two.*shapes \(3,\), \(3,\)"):
         class_bars([0.1, 0.2, 0.3], table, intervals=[0.1, 0.2, 0.3])
-    with pytest.raises(ValueError, match="`values` must hold a number. Received: NaN alone"):
+    with pytest.raises(ValueError, match="`values` must hold a number. Received: only NaN"):
         class_bars([np.nan] * 3, table)
     with pytest.raises(ValueError, match="`columns` must be a positive integer"):
         legend(table, columns=0)

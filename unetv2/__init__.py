@@ -1,7 +1,7 @@
 """Semantic segmentation with a U-Net in Keras 3.
 
-Public names are loaded when they are first used (:pep:`562`), so that ``import unetv2`` takes no
-time and loads neither Keras nor TensorFlow.
+Public names are loaded when they are first used (:pep:`562`), so that ``import unetv2`` is
+fast and loads neither Keras nor TensorFlow.
 """
 
 from __future__ import annotations

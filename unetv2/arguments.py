@@ -8,7 +8,7 @@ from numbers import Integral, Real
 
 # Number of 16-bit ids.
 MAX_CLASSES = 2**16
-# A confusion matrix of 64-bit integers has 2 GiB then.
+# A confusion matrix of 64-bit integers then has 2 GiB.
 MAX_COUNTED_CLASSES = 2**14
 
 
@@ -75,9 +75,7 @@ def require_image_size(image_size: object, name: str = "image_size") -> tuple[in
 
 def require_ignore_class(ignore_class: object) -> None:
     """Raises ``TypeError`` unless ``ignore_class`` is an integer or None."""
-    if ignore_class is None:
-        return
-    if isinstance(ignore_class, bool) or not isinstance(ignore_class, Integral):
+    if ignore_class is not None and not is_integer(ignore_class):
         raise TypeError(
             "`ignore_class` must be an integer or None. "
             f"Received: ignore_class={ignore_class!r}. It is the id of pixels without a label."

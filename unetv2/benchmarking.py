@@ -1,4 +1,4 @@
-"""Measures how fast, how large and how good models are on this machine."""
+"""Measures speed, size, memory and accuracy of models on this machine."""
 
 from __future__ import annotations
 
@@ -231,41 +231,45 @@ def benchmark(
     if threads is not None:
         threads = require_integer("threads", threads, 1, "None uses the runtimes' default.")
     listed = list(models) if isinstance(models, list | tuple) else [models]
-    candidates = [one for model in listed for one in _candidates(model, threads)]
+    candidates = [candidate for model in listed for candidate in _candidates(model, threads)]
     if not candidates:
-        raise ValueError("`models` must contain a model. Received: none. Pass at least one.")
+        raise ValueError("`models` must contain a model. Received: none. Pass at least candidate.")
     if output is not None:
         # Errors are raised before minutes of measuring.
         require_matplotlib()
         with explain_write_errors(Path(output), "to save the benchmark"):
             Path(output).mkdir(parents=True, exist_ok=True)
     mean_iou: dict[int, float] = {}
-    for one in candidates if dataset is not None else ():
-        if id(one.model) not in mean_iou:
-            evaluation = evaluate(one.model, dataset, progress=False)
-            mean_iou[id(one.model)] = float(evaluation.mean_iou)
-    reported = Progress(len(candidates), "models", shown=progress)
-    latencies = call_in_turns([partial(one.predict, one.images(1)) for one in candidates], runs)
+    for candidate in candidates if dataset is not None else ():
+        if id(candidate.model) not in mean_iou:
+            evaluation = evaluate(candidate.model, dataset, progress=False)
+            mean_iou[id(candidate.model)] = float(evaluation.mean_iou)
+    bar = Progress(len(candidates), "models", shown=progress)
+    latencies = call_in_turns(
+        [partial(candidate.predict, candidate.images(1)) for candidate in candidates], runs
+    )
     batches = call_in_turns(
-        [partial(one.predict, one.images(batch_size)) for one in candidates], _N_BATCHES
+        [partial(candidate.predict, candidate.images(batch_size)) for candidate in candidates],
+        _N_BATCHES,
     )
     rows = []
-    for number, one in enumerate(candidates):
+    for number, candidate in enumerate(candidates):
         median, high, highest = np.percentile(latencies[number], _PERCENTILES) * 1e3
         row = Row(
-            name=one.name, format=one.format, precision=one.precision,
+            name=candidate.name, format=candidate.format, precision=candidate.precision,
             latency_ms=(float(median), float(high), float(highest)),
             throughput=float(batch_size / np.median(batches[number])),
-            file_bytes=one.file_bytes, mean_iou=mean_iou.get(id(one.model)), **one.start(),
+            file_bytes=candidate.file_bytes, mean_iou=mean_iou.get(id(candidate.model)),
+            **candidate.measure_startup(),
         )  # fmt: skip
         rows.append(row)
-        reported.update(number + 1, one.name)
+        bar.update(number + 1, candidate.name)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     settings = {
         "batch_size": batch_size,
         "runs": len(latencies[0]),
         "threads": threads,
-        "frames": [list(one.shape) for one in candidates],
+        "frames": [list(candidate.shape) for candidate in candidates],
         "machine": platform.machine(),
         "cores": cores,
         "versions": versions(),
@@ -278,10 +282,10 @@ def benchmark(
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One way to run a model, on images of one ``shape``, ``(height, width, channels)``.
+    """A function that runs a model, for images of a ``shape`` ``(height, width, channels)``.
 
-    ``file`` is what the runtime loads, None for a Keras model in memory, and ``run_alone`` loads it
-    in a process of its own; see :meth:`unetv2.exporting.formats.base.ExportFormat.run_alone`.
+    ``file`` is the path that the runtime loads, None for a Keras model in memory. ``run_alone``
+    loads it in a process of its own; see :meth:`unetv2.exporting.formats.base.ExportFormat.run_alone`.
     """
 
     name: str
@@ -298,7 +302,7 @@ class _Candidate:
         """Returns a batch of random images."""
         return np.random.default_rng(0).integers(0, 256, (count, *self.shape), np.uint8)
 
-    def start(self) -> dict[str, Any]:
+    def measure_startup(self) -> dict[str, Any]:
         """Measures ``startup_s`` and ``peak_bytes`` in a process of its own.
 
         Raises:
@@ -330,7 +334,7 @@ class _Candidate:
 
 
 def _candidates(model: Any, threads: int | None) -> Iterator[_Candidate]:
-    """Yields the ways to run a model, given as such or by its path."""
+    """Yields a candidate for each runtime of a model or of the path of one."""
     path = Path(model) if isinstance(model, str | os.PathLike) else None
     if path is not None:
         model = load_exported(path) if is_artifact(path) else load_model(path)
@@ -341,29 +345,33 @@ def _candidates(model: Any, threads: int | None) -> Iterator[_Candidate]:
 
 
 def _exported_candidate(model: ExportedModel, threads: int | None) -> _Candidate:
-    known = model.description
-    format = get_format(known.format)
+    description = model.description
+    format = get_format(description.format)
     if threads is not None and not format.threads_advice:
         model = load_exported(model.path, threads=threads)
     height, width = (
         frame or network or usual
-        for frame, network, usual in zip(known.frame_size, known.network_size, _SIZE, strict=True)
+        for frame, network, usual in zip(
+            description.frame_size, description.network_size, _SIZE, strict=True
+        )
     )
     path = Path(model.path)
     return _Candidate(
-        name=path.name, format=known.format, precision=known.precision,
-        shape=(height, width, known.preprocessing.channels), predict=model.run, model=model,
+        name=path.name, format=description.format, precision=description.precision,
+        shape=(height, width, description.preprocessing.channels),
+        predict=model.run, model=model,
         file=str(format.network_path(path)),
-        file_bytes=sum(one["bytes"] for one in known.files.values()), run_alone=format.run_alone,
+        file_bytes=sum(file["bytes"] for file in description.files.values()),
+        run_alone=format.run_alone,
     )  # fmt: skip
 
 
 def _keras_candidates(model: keras.Model, path: Path | None) -> Iterator[_Candidate]:
     network = network_of(model)
-    known = preprocessing_of(model, network.n_classes)
-    size = known.input_size or network.size
+    preprocessing = preprocessing_of(model, network.n_classes)
+    size = preprocessing.input_size or network.size
     height, width = (side or usual for side, usual in zip(size, _SIZE, strict=True))
-    low, high = known.value_range
+    low, high = preprocessing.value_range
     probabilities = network.probabilities
 
     @tf.function(autograph=False, jit_compile=False)
@@ -378,7 +386,7 @@ def _keras_candidates(model: keras.Model, path: Path | None) -> Iterator[_Candid
         return model.predict(images, batch_size=len(images), verbose=0)
 
     def call_compiled(frames: np.ndarray) -> Any:
-        return [one.numpy() for one in compiled(tf.constant(frames))]
+        return [output.numpy() for output in compiled(tf.constant(frames))]
 
     file_bytes = path.stat().st_size if path else 4 * model.count_params()
     for name, predict in (("model.predict", call_predict), ("tf.function", call_compiled)):
@@ -438,7 +446,7 @@ def peak_memory() -> int:
 
 
 def _program(run_alone: Callable[[str, Any], Any]) -> str:
-    """Returns a program that runs a model once and prints what that took.
+    """Returns a program that runs a model once and prints its duration and memory.
 
     It consists of the source code of functions and imports nothing of this library itself, so that
     only the runtime is measured.

@@ -1,7 +1,7 @@
 """JSON documents and array archives with a SHA-256 checksum, and bounded reading of ZIP archives.
 
 The checksum of a document covers its canonical JSON, that of an archive the names, types, shapes
-and values of all arrays. It detects damage; it is no signature.
+and values of all arrays. It detects damage; it is not a signature.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def verify_checksum(document: Any) -> dict[str, Any]:
     """Returns the content of a document that :func:`add_checksum` made, without the checksum.
 
     Raises:
-        ValueError: If it is no JSON object, or its content was changed.
+        ValueError: If it is not a JSON object, or its content was changed.
     """
     if not isinstance(document, dict):
-        raise ValueError(f"it is no JSON object, but of the type {type(document).__name__}")
+        raise ValueError(f"it is not a JSON object, but of the type {type(document).__name__}")
     if CHECKSUM not in document:
         raise ValueError(_NO_CHECKSUM)
     content = {name: value for name, value in document.items() if name != CHECKSUM}
@@ -106,7 +106,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         # The errors for damaged archives, of zipfile, zlib, struct and NumPy, have no common base.
         except Exception as error:
             raise ValueError(
-                f"it is no archive of arrays, or damaged: {error_summary(error)}"
+                f"it is not an archive of arrays, or damaged: {error_summary(error)}"
             ) from error
     checksum = arrays.pop(CHECKSUM, None)
     if checksum is None:
@@ -136,10 +136,10 @@ def check_archive(archive: zipfile.ZipFile, size: int) -> None:
             raise ValueError(f"it has a member {member.filename!r}, outside of it")
         if member.flag_bits & 1:
             raise ValueError(f"its member {member.filename!r} is encrypted")
-    if sum(one.file_size for one in members if one.compress_type) > MAX_EXPANDED_BYTES:
+    if sum(member.file_size for member in members if member.compress_type) > MAX_EXPANDED_BYTES:
         raise ValueError(f"its compressed members expand to more than {MAX_EXPANDED_BYTES} bytes")
     # Compression type 0: stored without compression.
-    if sum(one.file_size for one in members if not one.compress_type) > size:
+    if sum(member.file_size for member in members if not member.compress_type) > size:
         raise ValueError(f"its members are larger than its {size} bytes")
 
 

@@ -38,7 +38,7 @@ from typing import IO, Any
 try:
     import fcntl
 except ImportError:
-    # Windows has no such locks; a module's name is typed as one.
+    # Windows has no such locks.
     fcntl = None  # type: ignore[assignment]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
@@ -53,7 +53,7 @@ _LOCK, _FOLDER_LOCK = "lock", ".unetv2-lock"
 _NEW, _COMMIT, _OLD = "new", "commit", "old"
 _QUIET_SECONDS = 3600.0
 _ATTEMPTS = 1000
-# How often, and how long, a reader waits for another process that replaces the file.
+# Number and duration of a reader's waits for a process that replaces the file.
 _WAITS, _WAIT_SECONDS = 50, 0.02
 
 # Folders that this process has cleaned up: they may be large.
@@ -62,7 +62,7 @@ _cleaned: set[str] = set()
 
 @contextlib.contextmanager
 def explain_write_errors(
-    path: Path, purpose: str = "to go on", advice: str = "try again"
+    path: Path, purpose: str = "to continue", advice: str = "try again"
 ) -> Iterator[None]:
     """Raises an ``OSError`` of the block again, with the path and a remedy.
 
@@ -135,7 +135,7 @@ def write_atomically(
 
 @contextlib.contextmanager
 def atomic_folder(
-    folder: Path, purpose: str = "to go on", advice: str = "try again"
+    folder: Path, purpose: str = "to continue", advice: str = "try again"
 ) -> Iterator[Path]:
     """Yields a temporary folder; at the end of the block its files appear together in ``folder``.
 
@@ -359,11 +359,11 @@ def _renamed(source: Path, target: Path) -> bool:
     return True
 
 
-def _exchanged(one: Path, other: Path) -> bool:
+def _exchanged(first: Path, second: Path) -> bool:
     if os.name == "nt":
         return False
     library = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(one), os.fsencode(other)
+    names = os.fsencode(first), os.fsencode(second)
     if hasattr(library, "renameat2"):
         arguments = (_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE)
         return bool(library.renameat2(*arguments) == 0)
@@ -417,7 +417,7 @@ def _lock_leftover(path: Path) -> Lock | None:
         return None
     if lock.is_supported and path.name.startswith(f".unetv2-{_kernel()}-"):
         return lock
-    changed = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+    changed = max(entry.lstat().st_mtime for entry in (path, *path.rglob("*")))
     if time.time() - changed > _QUIET_SECONDS:
         return lock
     lock.release()
@@ -443,7 +443,7 @@ def _commit(new: Path) -> None:
 
 
 def _finish(work: Path, *, late: bool = False) -> None:
-    """Renames what is committed in a temporary folder into place.
+    """Moves the committed files of a temporary folder into place.
 
     ``late`` is for another process's commit: then files that were written since stay.
     """
@@ -477,8 +477,8 @@ def _remove(path: Path) -> None:
 
 def _flush_all(path: Path) -> None:
     """Flushes a file, or a folder and all in it, to the disk."""
-    for one in (*path.rglob("*"), path):
-        _flush(one)
+    for entry in (*path.rglob("*"), path):
+        _flush(entry)
 
 
 def _flush(path: Path) -> None:

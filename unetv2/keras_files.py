@@ -52,7 +52,7 @@ def load_model(path: str | os.PathLike[str], name: str = "model") -> keras.Model
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or something else.
+        ValueError: If it is damaged, or another kind of file.
     """
     with _checked(Path(path), name) as file:
         model = keras.models.load_model(file, compile=False)
@@ -71,7 +71,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str], name: str = "
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, something else, or of other layers.
+        ValueError: If it is damaged, another kind of file, or of other layers.
     """
     with _checked(Path(path), name) as file:
         model.load_weights(str(file))
@@ -81,12 +81,12 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str], name: str = "
 def _checked(path: Path, name: str) -> Iterator[Path]:
     """Yields the path of a checked file that Keras can load with bounded memory."""
     if not path.is_file():
-        found = (
+        received = (
             "a folder. Pass the .keras file in it, such as the model.keras of a training"
             if path.is_dir()
             else "which does not exist. Check the path"
         )
-        raise FileNotFoundError(f"`{name}` must be a file. Received: '{path}', {found}.")
+        raise FileNotFoundError(f"`{name}` must be a file. Received: '{path}', {received}.")
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -96,7 +96,7 @@ def _checked(path: Path, name: str) -> Iterator[Path]:
         if path.suffix == _ARCHIVE:
             if not zipfile.is_zipfile(path):
                 raise _NotSavedByKerasError(
-                    "which is no ZIP archive" if size else "an empty file", _AGAIN
+                    "which is not a ZIP archive" if size else "an empty file", _AGAIN
                 )
             with _archive(path, size) as checked:
                 yield checked
@@ -125,9 +125,9 @@ class _NotSavedByKerasError(Exception):
     """Describes the received file, and a remedy."""
 
 
-def _error(name: str, path: Path, found: str, advice: str) -> ValueError:
+def _error(name: str, path: Path, received: str, advice: str) -> ValueError:
     return ValueError(
-        f"`{name}` must be a file that Keras saved. Received: '{path}', {found.rstrip('.')}. "
+        f"`{name}` must be a file that Keras saved. Received: '{path}', {received.rstrip('.')}. "
         f"{advice}"
     )
 
@@ -143,7 +143,7 @@ def _archive(path: Path, size: int) -> Iterator[Path]:
                 raise ValueError(f"it has no member '{document}'")
             if members[document].file_size > _MAX_JSON_BYTES:
                 raise ValueError(f"its member '{document}' has more than {_MAX_JSON_BYTES} bytes")
-        weights = next((one for one in _WEIGHTS if one in members), None)
+        weights = next((member for member in _WEIGHTS if member in members), None)
         if weights is None:
             raise ValueError(f"it has no member '{_WEIGHTS[0]}'")
         if not any(member.compress_type for member in members.values()):
@@ -174,12 +174,12 @@ def _require_stored(weights: Any, size: int) -> None:
     """Raises unless the arrays of an HDF5 file are in it, and not much larger than it."""
     total = 0
 
-    def visit(name: str, found: Any) -> None:
+    def visit(name: str, item: Any) -> None:
         nonlocal total
-        if isinstance(found, h5py.Dataset):
-            if found.external or found.is_virtual:
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
                 raise ValueError(f"its array '{name}' is in another file")
-            total += found.nbytes
+            total += item.nbytes
         if total > max(4 * size, MAX_EXPANDED_BYTES):
             raise ValueError(f"its arrays are larger than its {size} bytes")
 

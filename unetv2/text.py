@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Control characters, line and paragraph separators, marks that change the direction of text, and
-# the surrogates that stand for bytes of file names that are not valid UTF-8.
+# the surrogates that represent bytes of file names that are not valid UTF-8.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ud800-\udfff]"
 )
@@ -19,7 +19,7 @@ def printable(text: object) -> str:
         >>> printable("a\nb")
         'a\\nb'
     """
-    return _UNSAFE.sub(lambda found: repr(found[0])[1:-1], str(text))
+    return _UNSAFE.sub(lambda match: repr(match[0])[1:-1], str(text))
 
 
 def printable_lines(text: str) -> str:

@@ -64,16 +64,16 @@ def _run(options: argparse.Namespace) -> int:
         with (
             startup.interruptible(),
             _log_on_stderr(wording, quiet=options.quiet),
-            _stdout_kept_free(options.json),
+            _reserve_stdout(options.json),
         ):
-            answer = options.run(options)
+            result = options.run(options)
     except _ERRORS as error:
-        _show(f"error: {wording.of(one_line(error))}", sys.stderr)
+        _show(f"error: {wording.translate(one_line(error))}", sys.stderr)
         return _WRONG_USE
-    text = json.dumps(answer.content, indent=2) if options.json else wording.of(answer.text)
+    text = json.dumps(result.content, indent=2) if options.json else wording.translate(result.text)
     _show(text, sys.stdout)
-    _show(answer.note, sys.stderr)
-    return int(answer.code)
+    _show(result.note, sys.stderr)
+    return int(result.code)
 
 
 def _show(text: str, stream: TextIO) -> None:
@@ -110,9 +110,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def _stdout_kept_free(wanted: bool) -> Iterator[None]:
+def _reserve_stdout(for_json: bool) -> Iterator[None]:
     """Redirects other output to stderr, so that stdout contains only JSON."""
-    if not wanted:
+    if not for_json:
         yield
         return
     with contextlib.redirect_stdout(sys.stderr):

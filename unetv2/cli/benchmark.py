@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import unetv2
-from unetv2.cli.options import Answer, add_command, add_number
+from unetv2.cli.options import CommandResult, add_command, add_number
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> Answer:
+def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command."""
     result = unetv2.benchmark(
         options.models,
@@ -56,4 +56,4 @@ def run(options: argparse.Namespace) -> Answer:
         progress=not options.quiet,
     )
     note = f"Table, JSON and plot: {options.output}" if options.output else ""
-    return Answer(str(result), result.as_dict(), note)
+    return CommandResult(str(result), result.as_dict(), note)

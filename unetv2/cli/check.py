@@ -6,7 +6,14 @@ import argparse
 import json
 
 import unetv2
-from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_data, add_number, data_options
+from unetv2.cli.options import (
+    MAX_PIXELS,
+    CommandResult,
+    add_command,
+    add_data,
+    add_number,
+    data_options,
+)
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,7 +41,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> Answer:
+def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command; the code is 1 if it found errors."""
     report = unetv2.check_dataset(
         options.images,
@@ -45,4 +52,6 @@ def run(options: argparse.Namespace) -> Answer:
         progress=not options.quiet,
     )
     note = f"Report: {options.report}" if options.report else ""
-    return Answer(str(report), json.loads(report.to_json()), note, code=0 if report.ok else 1)
+    return CommandResult(
+        str(report), json.loads(report.to_json()), note, code=0 if report.ok else 1
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import unetv2
 from unetv2.cli.options import (
     SUBSETS,
-    Answer,
+    CommandResult,
     add_command,
     add_folders,
     add_labels,
@@ -81,7 +81,7 @@ def check(options: argparse.Namespace) -> None:
         )
 
 
-def run(options: argparse.Namespace) -> Answer:
+def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command."""
     before = None if options.against is None else unetv2.Evaluation.load(options.against)
     evaluation = unetv2.evaluate(
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> Answer:
     if before is not None:
         unetv2.write_report([before, evaluation], Path(options.report) / REPORT)
     note = "" if options.report is None else f"Report: {Path(options.report) / REPORT}"
-    return Answer(str(evaluation), evaluation.as_dict(), note)
+    return CommandResult(str(evaluation), evaluation.as_dict(), note)
 
 
 def _tolerance(word: str) -> int | float:

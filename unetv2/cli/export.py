@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import unetv2
-from unetv2.cli.options import Answer, add_command, table
+from unetv2.cli.options import CommandResult, add_command, table
 from unetv2.exporting.formats import FORMATS
 
 
@@ -47,12 +47,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--output", metavar="PATH",
         help="folder, or .tflite or .onnx file (default: MODEL-FORMAT-PRECISION beside the model)",
     )  # fmt: skip
-    for name, what in (
+    for name, target in (
         ("image-size", "the network's input (default: as in training)"),
         ("frame-size", "the camera frames (default: any size)"),
     ):
         command.add_argument(
-            f"--{name}", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=f"size of {what}"
+            f"--{name}", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=f"size of {target}"
         )
     command.add_argument(
         "--classes", metavar="TABLE", help="class table, a name or a file (default: the model's)"
@@ -71,7 +71,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> Answer:
+def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command."""
     model = Path(options.model)
     output = options.output or model.with_name(f"{model.stem}-{options.format}-{options.precision}")
@@ -90,4 +90,4 @@ def run(options: argparse.Namespace) -> Answer:
     description = exported.description
     content = {"path": str(output), **json.loads(description.to_json())}
     line = "" if options.quiet else f"{output}: {description.parity}"
-    return Answer(line, content, line if options.json else "")
+    return CommandResult(line, content, line if options.json else "")

@@ -35,7 +35,7 @@ _TABLES = ("carla", "camvid", "cityscapes", "pascal_voc")
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandResult:
     """The result of a command.
 
     Args:
@@ -58,7 +58,7 @@ def add_command(
     purpose: str,
     description: str,
     epilog: str,
-    run: Callable[[argparse.Namespace], Answer],
+    run: Callable[[argparse.Namespace], CommandResult],
     uses: Sequence[str],
     names: dict[str, str],
     check: Callable[[argparse.Namespace], None] | None = None,
@@ -247,8 +247,8 @@ def check_options(options: argparse.Namespace) -> None:
     for name, _, value in _paths(options):
         if value == "":
             raise ValueError(
-                f"`{name}` must be a path. Received: an empty text. "
-                "Check the variable that it comes from."
+                f"`{name}` must be a path. Received: an empty string. "
+                "Check the shell variable that you pass."
             )
     for name, kind, value in _paths(options):
         rule = _INPUTS.get(kind)
@@ -307,7 +307,7 @@ def _label_map(pairs: Sequence[tuple[int, int]] | None) -> dict[int, int] | None
     label_map = dict(pairs)
     if len(label_map) < len(pairs):
         raise ValueError(
-            "`--label-map` must name an id once. "
+            "`--label-map` must contain each id once. "
             f"Received: {' '.join(f'{old}:{new}' for old, new in pairs)}. Leave one out."
         )
     return label_map
@@ -338,9 +338,9 @@ class Wording(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Formats a log record in terms of the command line."""
-        return printable_lines(self.of(super().format(record)))
+        return printable_lines(self.translate(super().format(record)))
 
-    def of(self, text: str) -> str:
+    def translate(self, text: str) -> str:
         """Returns a message of the library in terms of the command line.
 
         Args:

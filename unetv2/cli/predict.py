@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import unetv2
-from unetv2.cli.options import MAX_PIXELS, Answer, add_command, add_number, shard
+from unetv2.cli.options import MAX_PIXELS, CommandResult, add_command, add_number, shard
 
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -57,13 +57,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--output", required=True, metavar="FOLDER", help="output folder of the masks or the video"
     )
-    for name, what in (
+    for name, content in (
         ("colors", "masks in the colors of the classes"),
         ("overlays", "images blended with these colors"),
         ("uncertainty", "the uncertainty as 16-bit gray images"),
     ):
         command.add_argument(
-            f"--{name}", metavar="FOLDER", help=f"also write {what} to this folder"
+            f"--{name}", metavar="FOLDER", help=f"also write {content} to this folder"
         )
     command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     command.add_argument(
@@ -98,7 +98,7 @@ def _add_prediction_options(command: argparse.ArgumentParser) -> None:
 
 
 def _transforms(word: str) -> tuple[str | float, ...]:
-    return tuple(_number(one) for one in word.split(","))
+    return tuple(map(_number, word.split(",")))
 
 
 def _number(word: str) -> str | float:
@@ -126,7 +126,7 @@ def check(options: argparse.Namespace) -> None:
             if getattr(options, name) is not None:
                 raise ValueError(
                     f"`--{name}` must not be given for a video. Received: {inputs[0]}. "
-                    "A video becomes one under the classes' colors."
+                    "The output of a video is a single video."
                 )
         if missing:
             raise FileNotFoundError(
@@ -149,9 +149,9 @@ def check(options: argparse.Namespace) -> None:
         )
 
 
-def run(options: argparse.Namespace) -> Answer:
+def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command; the exit code is 1 if images failed."""
-    given: dict[str, Any] = {
+    common: dict[str, Any] = {
         "window": options.window,
         "overlap": options.overlap,
         "scale": options.scale,
@@ -166,8 +166,8 @@ def run(options: argparse.Namespace) -> Answer:
     if _is_video(options):
         path, output = Path(inputs[0]), Path(options.output)
         output.mkdir(parents=True, exist_ok=True)
-        video = unetv2.predict_video(options.model, path, output / f"{path.stem}.mp4", **given)
-        return Answer(str(video), video.as_dict())
+        video = unetv2.predict_video(options.model, path, output / f"{path.stem}.mp4", **common)
+        return CommandResult(str(video), video.as_dict())
     result = unetv2.predict_directory(
         options.model,
         inputs[0] if Path(inputs[0]).is_dir() else inputs,
@@ -177,6 +177,6 @@ def run(options: argparse.Namespace) -> Answer:
         uncertainty_dir=options.uncertainty,
         shard=options.shard,
         max_pixels=options.max_pixels,
-        **given,
+        **common,
     )
-    return Answer(str(result), result.as_dict(), code=0 if result.ok else 1)
+    return CommandResult(str(result), result.as_dict(), code=0 if result.ok else 1)

@@ -7,7 +7,7 @@ import sys
 from typing import Any, cast
 
 import unetv2
-from unetv2.cli.options import Answer, add_command, add_data, add_number, data_options
+from unetv2.cli.options import CommandResult, add_command, add_data, add_number, data_options
 from unetv2.text import counted
 
 RECIPES = ("reference", "fast")
@@ -87,23 +87,23 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
 
 
-def run(options: argparse.Namespace) -> Answer:
+def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command."""
     # Must precede all computations.
     strategy = _strategy(options)
     recipe = unetv2.recipes.get(options.recipe)
     if options.batch_size is not None:
         recipe = unetv2.recipes.get(recipe, batch_size=options.batch_size)
-    known = {**data_options(options), "image_size": tuple(options.image_size)}
-    data = unetv2.SegmentationDataset.from_folders(options.images, options.masks, **known)
-    # `check` has made sure that it is known.
+    data_arguments = {**data_options(options), "image_size": tuple(options.image_size)}
+    data = unetv2.SegmentationDataset.from_folders(options.images, options.masks, **data_arguments)
+    # `check` requires it.
     n_classes = cast(int, data.n_classes)
     batching = {"batch_size": recipe.batch_size or 32, "cache": options.cache}
     if options.val_images:
         training = data.batches(**batching)
         options.names.update(image_dir="--val-images", mask_dir="--val-masks")
         data = unetv2.SegmentationDataset.from_folders(
-            options.val_images, options.val_masks, **known
+            options.val_images, options.val_masks, **data_arguments
         )
         validation = data.batches(shuffle=False, **batching)
     else:
@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> Answer:
         progress=not options.quiet and (sys.stdout.isatty() or "epoch"), strategy=strategy,
     )  # fmt: skip
     epochs = counted(1 + (result.best_epoch or 0), "epoch")
-    return Answer(
+    return CommandResult(
         f"Best validation mean IoU: {result.best:.3f}, after {epochs}",
         {
             "output_dir": str(result.output_dir),

@@ -1,1 +1,1 @@
-"""A model held against masks: counts, the figures that follow, and how sure these are."""
+"""Evaluation of models: counts, metrics, bootstrap intervals and reports."""

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 # Csurka et al. use 0.75 % of the diagonal, as in contour detection benchmarks.
 DEFAULT_TOLERANCE = 0.0075
-# As Guo et al.
+# Number of confidence bins, as in Guo et al.
 BINS = 15
 # Confidences are summed as integers, so that the order of the pixels does not matter. The unit is
 # the last bit of a float32 in [0.5, 1); int64 holds the sum of 5e11 pixels.
@@ -68,10 +68,10 @@ class ImageCounts:
     @property
     def boundary_f1(self) -> Floats:
         """Boundary F1, ``(n, n_classes)``; NaN where a class has no boundary in either mask."""
-        matched, predicted, found, actual = np.moveaxis(self.boundaries.astype(np.float64), 1, 0)
+        matched, predicted, recalled, actual = np.moveaxis(self.boundaries.astype(np.float64), 1, 0)
         # 0 where only one of the masks has a boundary.
         precision = np.nan_to_num(formulas.ratio(np, matched, predicted))
-        recall = np.nan_to_num(formulas.ratio(np, found, actual))
+        recall = np.nan_to_num(formulas.ratio(np, recalled, actual))
         f1 = np.nan_to_num(formulas.ratio(np, 2 * precision * recall, precision + recall))
         return np.where(predicted + actual > 0, f1, np.nan)
 
@@ -205,8 +205,8 @@ def boundary_counts(
             the share of the diagonal.
 
     Returns:
-        int64 ``(4, n_classes)``: predicted boundary pixels near a ground-truth one, all predicted
-        ones, ground-truth ones near a predicted one, all ground-truth ones.
+        int64 ``(4, n_classes)``: predicted boundary pixels near the ground-truth boundary, all
+        predicted boundary pixels, and the same two numbers with both masks exchanged.
 
     References:
         - Csurka, Larlus & Perronnin, "What is a good evaluation measure for semantic

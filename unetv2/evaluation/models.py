@@ -1,4 +1,4 @@
-"""The models that can be evaluated, behind one interface."""
+"""One interface for all models that can be evaluated."""
 
 from __future__ import annotations
 
@@ -118,13 +118,13 @@ class EvaluatedModel:
         if self._segmenter is not None or expected_range(self._model) == value_range:
             return
         received = (
-            f"images in {list(value_range)} for the model '{self.name}', which takes images in "
+            f"images in {list(value_range)} for the model '{self.name}', which expects images in "
             f"{list(expected_range(self._model))}"
         )
         if self.preprocessing is None:
             _log.warning(
-                "%s by its first layer. If it was trained on such images, scale these with "
-                "`dataset.map`.", received[0].upper() + received[1:],
+                "%s according to its first layer. If it was trained on such images, scale these "
+                "with `dataset.map`.", received[0].upper() + received[1:],
             )  # fmt: skip
             return
         raise ValueError(

@@ -96,7 +96,7 @@ class FolderOptions(TypedDict, total=False):
     max_pixels: int | None
 
 
-# Defaults of the options that are stored with a model, as other data of its kind has the same.
+# Defaults of the options that are stored with a model.
 _STORED: dict[str, Any] = {
     "encoding": "ids",
     "label_map": None,
@@ -105,7 +105,7 @@ _STORED: dict[str, Any] = {
 }
 _PAIRING = ("image_suffix", "mask_suffix")
 _LABELS = ("encoding", "label_map")
-# As `make_dataset`: enough to find an error of a whole folder at once.
+# As in `make_dataset`: enough to detect an error that concerns a whole folder.
 _HEADERS_CHECKED = 10_000
 
 
@@ -268,7 +268,7 @@ def _take_shard(pairs: Sequence[Pair], shard: Sequence[int]) -> Sequence[Pair]:
     if not chosen:
         raise ValueError(
             f"`shard` must hold an image. Received: shard={tuple(shard)} of "
-            f"{counted(len(pairs), 'pair')}. Divide them into fewer."
+            f"{counted(len(pairs), 'pair')}. Use fewer shards."
         )
     return chosen
 
@@ -337,7 +337,7 @@ def _require_finite(dataset: tf.data.Dataset) -> None:
     cardinality = int(dataset.cardinality())
     if cardinality == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
-            "`data` must be finite. Received: an infinite one. Make it without repeat=True."
+            "`data` must be finite. Received: an infinite data set. Make it without repeat=True."
         )
     if cardinality == 0:
         raise ValueError("`data` must hold an image. Received: an empty data set.")
@@ -356,7 +356,7 @@ def _require_info(info: DatasetInfo, n_classes: int) -> None:
     _require_n_classes(info.labels.n_classes, n_classes)
     if info.augmentation is not None:
         raise ValueError(
-            "`data` must not be augmented. Received: a data set with augmentation. Make it without."
+            "`data` must not be augmented. Received: a data set with augmentation. Disable it."
         )
 
 

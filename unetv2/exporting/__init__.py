@@ -1,1 +1,1 @@
-"""From a Keras model to a file that runs without it."""
+"""Export of Keras models to formats that run without Keras."""

@@ -29,10 +29,10 @@ _CHUNK_BYTES = 2**20
 class BrokenArtifactError(ValueError):
     """A file or folder is not an exported model, or it is damaged."""
 
-    def __init__(self, path: Any, why: str) -> None:
+    def __init__(self, path: Any, reason: str) -> None:
         super().__init__(
             f"`path` must be an artifact of `unetv2.export`. Received: '{path}': "
-            f"{' '.join(why.split())}. Export the model again."
+            f"{' '.join(reason.split())}. Export the model again."
         )
 
 
@@ -96,8 +96,8 @@ class Description:
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Returns JSON with a digest, and with what readers without this library need."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        """Returns JSON with a checksum, and a summary of inputs and outputs for other programs."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         classes = self.preprocessing.classes
         content = {
             "schema": SCHEMA,
@@ -119,7 +119,7 @@ class Description:
         """Reads the JSON of :meth:`to_json`.
 
         Raises:
-            ValueError: If it is something else, damaged, or of another version.
+            ValueError: If it is not such JSON, damaged, or of another version.
         """
         document = read_json(text)
         schema = document.get("schema") if isinstance(document, dict) else None
@@ -131,32 +131,32 @@ class Description:
         if schema != SCHEMA or isinstance(schema, bool):
             raise ValueError(f"its schema is {schema!r}, and this version reads {SCHEMA}")
         try:
-            known = {one.name: values[one.name] for one in fields(cls)}
+            arguments = {field.name: values[field.name] for field in fields(cls)}
         except KeyError as error:
             raise ValueError(f"it lacks {error}") from error
-        known["preprocessing"] = Preprocessing.from_dict(known["preprocessing"])
+        arguments["preprocessing"] = Preprocessing.from_dict(arguments["preprocessing"])
         for name in ("frame_size", "network_size"):
-            known[name] = _size(known[name])
-        if known["parity"] is not None:
-            known["parity"] = Parity(**known["parity"])
+            arguments[name] = _size(arguments[name])
+        if arguments["parity"] is not None:
+            arguments["parity"] = Parity(**arguments["parity"])
         if not (
-            known["format"] in FORMATS
-            and known["precision"] in get_format(known["format"]).precisions
-            and isinstance(known["name"], str)
-            and type(known["n_classes"]) is int
-            and 2 <= known["n_classes"] <= MAX_CLASSES
-            and isinstance(known["resizes"], bool)
-            and all(isinstance(known[name], dict) for name in ("versions", "files"))
+            arguments["format"] in FORMATS
+            and arguments["precision"] in get_format(arguments["format"]).precisions
+            and isinstance(arguments["name"], str)
+            and type(arguments["n_classes"]) is int
+            and 2 <= arguments["n_classes"] <= MAX_CLASSES
+            and isinstance(arguments["resizes"], bool)
+            and all(isinstance(arguments[name], dict) for name in ("versions", "files"))
         ):
             raise ValueError("its values have wrong types")
-        return cls(**known)
+        return cls(**arguments)
 
 
 def _size(value: Any) -> Size:
     if (
         not isinstance(value, list)
         or len(value) != 2
-        or any(one is not None and (type(one) is not int or one < 1) for one in value)
+        or any(side is not None and (type(side) is not int or side < 1) for side in value)
     ):
         raise ValueError(f"{value!r} is not a size")
     return value[0], value[1]
@@ -190,7 +190,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
 
     Raises:
         FileNotFoundError: If it does not exist.
-        BrokenArtifactError: If it is something else, or damaged.
+        BrokenArtifactError: If it is not an artifact, or is damaged.
     """
     path = Path(path)
     recover(path)
@@ -208,8 +208,8 @@ def read(path: str | os.PathLike[str]) -> tuple[Description, dict[str, Path]]:
     try:
         description = Description.from_json(text)
     except (ValueError, TypeError) as error:
-        why = f"its description cannot be read ({error_summary(error)})"
-        raise BrokenArtifactError(path, why) from error
+        reason = f"its description cannot be read ({error_summary(error)})"
+        raise BrokenArtifactError(path, reason) from error
     files = _require_files(path, description)
     for name, file in files.items():
         _require_digest(path, name, file, description.files[name], end)
@@ -251,7 +251,7 @@ def _read_text(path: Path) -> tuple[bytes, int | None]:
 
 
 def _require_files(path: Path, description: Description) -> dict[str, Path]:
-    """Returns the files that a description names; the runtime must be able to read no others."""
+    """Returns the files of a description; raises if the runtime could read any others."""
     files: dict[str, Path] = {}
     for name in description.files:
         parts = PurePosixPath(name)
@@ -278,12 +278,12 @@ def _require_files(path: Path, description: Description) -> dict[str, Path]:
 
 
 def _require_digest(
-    path: Path, name: str, file: Path, known: Mapping[str, Any], end: int | None
+    path: Path, name: str, file: Path, expected: Mapping[str, Any], end: int | None
 ) -> None:
     try:
-        size, digest = int(known["bytes"]), str(known["sha256"])
-        found = file.stat().st_size if end is None else end
-        if found != size or _sha256(file, size) != digest:
+        size, digest = int(expected["bytes"]), str(expected["sha256"])
+        actual_size = file.stat().st_size if end is None else end
+        if actual_size != size or _sha256(file, size) != digest:
             raise BrokenArtifactError(path, f"'{name}' is not the file that was written")
     except (OSError, KeyError, TypeError) as error:
         raise BrokenArtifactError(

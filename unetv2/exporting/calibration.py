@@ -1,4 +1,4 @@
-"""Reads the images that an export is calibrated with and compared on."""
+"""Images for the calibration and the parity check of an export."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def calibration_images(calibration: Any, preprocessing: Preprocessing) -> list[n
         set, as it prepared them.
 
     Raises:
-        TypeError: If ``calibration`` is something else.
+        TypeError: If ``calibration`` has another type.
         ValueError: If there is no image, or one is broken.
         FileNotFoundError: If a file does not exist.
     """
@@ -48,12 +48,12 @@ def calibration_images(calibration: Any, preprocessing: Preprocessing) -> list[n
             "`calibration` must be a data set, a folder of images, or a list of them. "
             f"Received: {type(calibration).__name__}. Pass the data set of the training."
         )
-    read = list(itertools.islice(images, MAX_IMAGES))
-    if not read:
+    listed = list(itertools.islice(images, MAX_IMAGES))
+    if not listed:
         raise ValueError(
             "`calibration` must contain an image. Received: none. Pass images of the training."
         )
-    return read
+    return listed
 
 
 def _from_dataset(dataset: tf.data.Dataset, preprocessing: Preprocessing) -> Iterator[np.ndarray]:
@@ -74,7 +74,7 @@ def _list_images(folder: Path) -> list[Path]:
             f"`calibration` must be a folder. Received: '{folder}', which does not exist or is a "
             "file. Check the path."
         )
-    return sorted(one for one in folder.rglob("*") if one.suffix.lower() in EXTENSIONS)
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
 
 
 def _from_files(images: Sequence[Any], preprocessing: Preprocessing) -> Iterator[np.ndarray]:

@@ -42,13 +42,13 @@ from unetv2.preprocessing import Preprocessing
 from unetv2.runtime import versions
 from unetv2.text import counted
 
-# Images for the parity check; int8 is written in two variants, between which they decide.
+# Images for the parity check, which for int8 also chooses between two variants.
 _N_COMPARED, _N_COMPARED_INT8 = 8, 32
-# Fewer images for calibration are warned of.
+# With fewer images for calibration, a warning is logged.
 _FEW_IMAGES = 100
 # Enough images to measure the ranges of channels for the equalization.
 _N_EQUALIZED = 64
-# Ops of every graph, which say nothing about a layer.
+# Ops of every graph, which identify no layer.
 _COMMON_OPS = {"Const", "Identity", "NoOp", "Placeholder", "Cast", "Shape", "Pack", "Func", "If"}
 
 _log = logging.getLogger("unetv2")
@@ -124,7 +124,7 @@ def export(
         True
     """
     target, kind = Path(path), get_format(format)
-    least = _require_arguments(kind, precision, calibration, min_agreement)
+    required = _require_arguments(kind, precision, calibration, min_agreement)
     require_path(target, kind, overwrite=overwrite)
     for module in kind.required_modules(precision):
         kind.require_module(module, f"to export to format='{format}'")
@@ -143,22 +143,22 @@ def export(
     with scratch_beside(target) as folder:
         written: list[tuple[Parity, Path]] = []
         for number, graph in enumerate(graphs):
-            place = folder / str(number)
-            place.mkdir()
-            _write(kind, graph, place, precision, frames)
-            write_description(place, description)
-            exported = load_exported(place)
-            written.append((compare(reference, exported, compared, source, least), place))
-        parity, place = max(written, key=lambda one: one[0].agreement)
-        if parity.agreement < least:
+            candidate = folder / str(number)
+            candidate.mkdir()
+            _write(kind, graph, candidate, precision, frames)
+            write_description(candidate, description)
+            exported = load_exported(candidate)
+            written.append((compare(reference, exported, compared, source, required), candidate))
+        parity, best = max(written, key=lambda pair: pair[0].agreement)
+        if parity.agreement < required:
             raise ValueError(
                 "The exported model must agree with the Keras model on a share of at least "
-                f"{least:g} of the pixels. Received: {parity}. Nothing was written. Lower "
+                f"{required:g} of the pixels. Received: {parity}. Nothing was written. Lower "
                 "`min_agreement` if the agreement is sufficient, or choose another `precision`."
             )
-        write_description(place, replace(description, parity=parity))
+        write_description(best, replace(description, parity=parity))
         is_file = target.suffix == kind.suffix != ""
-        move(merge(place, format) if is_file else place, target)
+        move(merge(best, format) if is_file else best, target)
     return load_exported(target)
 
 
@@ -167,7 +167,7 @@ def _require_arguments(
 ) -> float:
     """Checks arguments; returns the agreement that is required."""
     if precision not in format.precisions:
-        listed = ", ".join(repr(one) for one in format.precisions)
+        listed = ", ".join(map(repr, format.precisions))
         raise ValueError(
             f"`precision` must be one of {listed} for format='{format.name}'. "
             f"Received: precision={precision!r}. Choose one, or another format."
@@ -212,7 +212,7 @@ def require_path(path: Path, format: ExportFormat, *, overwrite: bool) -> None:
             return
     raise ValueError(
         f"`path` must be an artifact to be overwritten. Received: path='{path}', which is "
-        "something else. Pass another path."
+        "not one. Pass another path."
     )
 
 
@@ -249,14 +249,20 @@ def _plan(
         ValueError: If the sizes do not fit each other, the model or the format.
     """
     network = network_of(model)
-    known = _with_classes(preprocessing_of(model, network.n_classes), classes, network.n_classes)
-    wanted = None if image_size is None else require_image_size(image_size)
-    whole = known.crop_size is None and known.resize != "crop" and known.image_size is not None
-    if whole and wanted is not None:
-        known = replace(known, image_size=wanted)
-    size = wanted or known.input_size or network.size
+    preprocessing = _with_classes(
+        preprocessing_of(model, network.n_classes), classes, network.n_classes
+    )
+    requested = None if image_size is None else require_image_size(image_size)
+    whole = (
+        preprocessing.crop_size is None
+        and preprocessing.resize != "crop"
+        and preprocessing.image_size is not None
+    )
+    if whole and requested is not None:
+        preprocessing = replace(preprocessing, image_size=requested)
+    size = requested or preprocessing.input_size or network.size
     _require_accepted(model, network, size)
-    plan = Plan(size, size, False, known, network.probabilities)
+    plan = Plan(size, size, False, preprocessing, network.probabilities)
     if not format.any_size and None in size:
         raise ValueError(
             f"`image_size` must be given for format='{format.name}', which has a fixed size, and a "
@@ -275,17 +281,17 @@ def _plan(
     return replace(plan, frame_size=frames, resizes=frames != size)
 
 
-def _with_classes(known: Preprocessing, classes: Any, n_classes: int) -> Preprocessing:
+def _with_classes(preprocessing: Preprocessing, classes: Any, n_classes: int) -> Preprocessing:
     if classes is None:
-        return known
+        return preprocessing
     if not isinstance(classes, ClassTable) or len(classes) != n_classes:
-        found = f"{len(classes)} classes" if isinstance(classes, ClassTable) else repr(classes)
+        received = f"{len(classes)} classes" if isinstance(classes, ClassTable) else repr(classes)
         raise ValueError(
             "`classes` must be a ClassTable with a class for each of the model's outputs, "
-            f"{n_classes}. Received: {found}. None uses the model's."
+            f"{n_classes}. Received: {received}. None uses the model's."
         )
-    ignored = known.ignore_class if classes.ignore_class is None else classes.ignore_class
-    return replace(known, classes=classes, ignore_class=ignored)
+    ignored = preprocessing.ignore_class if classes.ignore_class is None else classes.ignore_class
+    return replace(preprocessing, classes=classes, ignore_class=ignored)
 
 
 def _require_accepted(model: keras.Model, network: Network, size: Size) -> None:
@@ -314,7 +320,7 @@ def _graphs(
     unsupported = {op for op, _ in graphs[0].ops()} - COMPUTE_OPS
     if unsupported:
         raise ValueError(
-            "A model must contain only ops that compute to be exported. Received unsupported ops: "
+            "A model must contain only supported ops to be exported. Received unsupported ops: "
             f"{_layers_with(graphs[0], unsupported) or ', '.join(sorted(unsupported))}. "
             "Replace these layers."
         )
@@ -327,16 +333,16 @@ def _graphs(
         )  # fmt: skip
     frames = [plan.fit(image) for image in images]
     step = math.ceil(len(frames) / _N_EQUALIZED)
-    even = equalized(network, map(graphs[0].images, frames[::step]))
-    if even is not network:
-        graphs.append(Graph(even, plan, batch))
+    equalized_network = equalized(network, map(graphs[0].images, frames[::step]))
+    if equalized_network is not network:
+        graphs.append(Graph(equalized_network, plan, batch))
     return graphs, frames
 
 
 def _compared_images(
     plan: Plan, images: list[np.ndarray] | None, precision: str
 ) -> tuple[list[np.ndarray], str]:
-    """Returns the images of the parity check, and where they come from."""
+    """Returns the images of the parity check, and their source."""
     count = _N_COMPARED_INT8 if precision == "int8" else _N_COMPARED
     source = "random images" if images is None else "images of `calibration`"
     compared = random_images(plan, count) if images is None else images[-count:]
@@ -355,7 +361,7 @@ def scratch_beside(path: Path) -> Iterator[Path]:
 
 
 def move(written: Path, path: Path) -> None:
-    """Moves an artifact to its path, where an earlier one may be.
+    """Moves an artifact to its path, and replaces an earlier one.
 
     Args:
         written: A folder in that of :func:`scratch_beside`, or a file in such a folder.
@@ -388,9 +394,9 @@ def _conversion_error(graph: Graph, format: ExportFormat, error: Exception) -> V
     message = str(error)
     words = set(re.findall(r"\w+", message))
     unsupported = ({op for op, _ in graph.ops()} & words) - _COMMON_OPS
-    found = _layers_with(graph, unsupported) or " ".join(message.split())[:500]
+    cause = _layers_with(graph, unsupported) or " ".join(message.split())[:500]
     return ValueError(
-        f"Every layer must be one that format='{format.name}' supports. Received: {found}. "
+        f"Every layer must be one that format='{format.name}' supports. Received: {cause}. "
         "Replace it, or export to another format."
     )
 
@@ -398,7 +404,7 @@ def _conversion_error(graph: Graph, format: ExportFormat, error: Exception) -> V
 def _layers_with(graph: Graph, ops: set[str]) -> str:
     """Lists the layers that contain some ops; empty if none does."""
     layers = {layer.name: type(layer).__name__ for layer in graph.model.layers}
-    found: dict[str, set[str]] = {}
+    ops_by_layer: dict[str, set[str]] = {}
     for op, name in graph.ops():
         if op not in ops or NETWORK not in name.split("/"):
             continue
@@ -406,8 +412,8 @@ def _layers_with(graph: Graph, ops: set[str]) -> str:
         parts = [re.sub(r"_\d+$", "", part) if part not in layers else part
                  for part in name.split("/")]  # fmt: skip
         layer = next((part for part in parts if part in layers), "")
-        found.setdefault(layer, set()).add(op)
+        ops_by_layer.setdefault(layer, set()).add(op)
     return "; ".join(
         f"the layer '{layer}' ({layers.get(layer, 'unknown')}) with {', '.join(sorted(ops))}"
-        for layer, ops in sorted(found.items())
+        for layer, ops in sorted(ops_by_layer.items())
     )

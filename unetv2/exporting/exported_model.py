@@ -31,7 +31,7 @@ from unetv2.inference.predictor import ImagePredictor, PredictorOptions
 from unetv2.models.segmentation_model import preprocessing_of
 from unetv2.preprocessing import Preprocessing, class_table
 
-# Loading is repeated where other processes replace the artifact meanwhile.
+# Maximum number of attempts to load an artifact that other processes replace.
 _ATTEMPTS = 10
 _NO_DROPOUT = (
     "`mc_samples` must be 0 for an exported model, which has no dropout. Received: "
@@ -187,8 +187,8 @@ class ExportedModel:
         """Runs the exported graph.
 
         Args:
-            frames: uint8 ``(batch, height, width, channels)`` of ``description.frame_size``, where
-                None stands for any size.
+            frames: uint8 ``(batch, height, width, channels)`` of ``description.frame_size``, with
+                None for any size.
 
         Returns:
             tuple ``(mask, confidence, logits)``: class ids ``(batch, height, width)``, float32 of
@@ -257,10 +257,10 @@ class ExportedModel:
         if prepared or not self.description.resizes:
             return predictor.predict(image, uncertainty=uncertainty, probabilities=probabilities)
         is_list = isinstance(image, list | tuple)
-        images = [predictor.engine.open(one) for one in (image if is_list else [image])]
+        images = [predictor.engine.open(item) for item in (image if is_list else [image])]
         outputs = OutputOptions(uncertainty is not False, probabilities)
-        found = list(self._predict_whole(images, outputs, predictor.batch_size))
-        return found if is_list else found[0]
+        predictions = list(self._predict_whole(images, outputs, predictor.batch_size))
+        return predictions if is_list else predictions[0]
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
         """Returns the probabilities of all classes.
@@ -285,7 +285,7 @@ class ExportedModel:
             left = list(group)
             while left:
                 batch, left = left[:batch_size], left[batch_size:]
-                frames = np.stack([to_uint8(np.asarray(one.pixels()[:])) for one in batch])
+                frames = np.stack([to_uint8(np.asarray(image.pixels()[:])) for image in batch])
                 for image, *outputs in zip(batch, *self.run(frames), strict=True):
                     yield self._prediction(image, Outputs(*outputs), options)
 
@@ -316,8 +316,8 @@ def to_uint8(pixels: np.ndarray) -> np.ndarray:
     """Converts pixels of 16 bits, or floats in [0, 1], to 8 bits."""
     if pixels.dtype == np.uint8:
         return pixels
-    full = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    return np.rint(pixels.astype(np.float32) * (255 / full)).clip(0, 255).astype(np.uint8)
+    maximum = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    return np.rint(pixels.astype(np.float32) * (255 / maximum)).clip(0, 255).astype(np.uint8)
 
 
 def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -> ExportedModel:
@@ -352,23 +352,23 @@ def load_exported(path: str | os.PathLike[str], *, threads: int | None = None) -
     """
     if threads is not None:
         threads = require_integer("threads", threads, 1, "None uses the runtime's default.")
-    left = _ATTEMPTS
+    attempts = _ATTEMPTS
     while True:
         before = _identity(path)
-        left -= 1
+        attempts -= 1
         # If another process replaces the artifact meanwhile, files of two may be mixed.
         try:
             loaded = _load(path, threads)
         except (FileNotFoundError, BrokenArtifactError):
-            if left and _identity(path) != before:
+            if attempts and _identity(path) != before:
                 continue
             raise
-        if not left or _identity(path) == before:
+        if not attempts or _identity(path) == before:
             return loaded
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, ...]:
-    """Returns what differs between two artifacts that were at one path, one after the other."""
+    """Returns numbers that change when the artifact at a path is replaced."""
     try:
         status = Path(path).stat()
     except OSError:

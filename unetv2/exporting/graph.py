@@ -22,7 +22,7 @@ Size = tuple[int | None, int | None]
 INPUT = "frames"
 # Name scope of the network in the graph.
 NETWORK = "network"
-# Up to so many classes, masks are uint8.
+# With at most this number of classes, masks are uint8.
 _MAX_UINT8_CLASSES = 256
 
 # All ops that an exported graph may contain. TensorFlow's other ops may read and write files or
@@ -84,8 +84,12 @@ class Plan:
     @property
     def takes_whole_images(self) -> bool:
         """Whether images are resized as a whole, and not cropped."""
-        known = self.preprocessing
-        return known.image_size is not None and known.crop_size is None and known.resize != "crop"
+        options = self.preprocessing
+        return (
+            options.image_size is not None
+            and options.crop_size is None
+            and options.resize != "crop"
+        )
 
     def fit(self, image: np.ndarray) -> np.ndarray:
         """Resizes or crops an image to the size of the frames, if that is fixed."""
@@ -96,9 +100,9 @@ class Plan:
         if self.resizes:
             return resize_image(image, Geometry(size, size))
         if self.takes_whole_images:
-            known = self.preprocessing
-            geometry = Geometry.plan(image.shape[:2], size, known.resize)
-            return resize_image(image, geometry, known.interpolation)
+            preprocessing = self.preprocessing
+            geometry = Geometry.plan(image.shape[:2], size, preprocessing.resize)
+            return resize_image(image, geometry, preprocessing.interpolation)
         # A window in the middle; the smaller side of a smaller image is enlarged.
         return resize_image(image, Geometry.plan(image.shape[:2], size, "crop"))
 
@@ -145,7 +149,7 @@ class Graph(tf.Module):
     def ops(self) -> Iterator[tuple[str, str]]:
         """Yields the type and the name of all ops, also those in functions that are called."""
         definition: Any = self.concrete().graph.as_graph_def()
-        for nodes in (definition.node, *(one.node_def for one in definition.library.function)):
+        for nodes in (definition.node, *(part.node_def for part in definition.library.function)):
             yield from ((node.op, node.name) for node in nodes)
 
 
@@ -157,20 +161,20 @@ class _Contents:
 
     def images(self, frames: tf.Tensor) -> tuple[tf.Tensor, Placement, tuple[Any, Any]]:
         """Returns the input of the network, the frames' placement in it, and the frames' size."""
-        known = self.plan.preprocessing
+        preprocessing = self.plan.preprocessing
         height, width = self.plan.network_size
         sizes = tf.shape(frames)
         size = tuple(frames.shape[axis] or sizes[axis] for axis in (1, 2))
-        with tf.name_scope("prepare"):
+        with tf.name_scope("preprocess"):
             if self.plan.resizes:
                 assert height is not None
                 assert width is not None
                 pixels, placement = shrink(
-                    frames, (height, width), known.resize, known.interpolation
+                    frames, (height, width), preprocessing.resize, preprocessing.interpolation
                 )
             else:
                 pixels, placement = tf.cast(frames, tf.float32), Placement(0, 0, *size)
-            low, high = known.value_range
+            low, high = preprocessing.value_range
             images = pixels / 255.0
             if (low, high) != (0.0, 1.0):
                 images = images * (high - low) + low
@@ -182,7 +186,7 @@ class _Contents:
             logits, _ = self.model.stateless_call(
                 self._trainable, self._non_trainable, images, training=False
             )
-        with tf.name_scope("answer"):
+        with tf.name_scope("postprocess"):
             logits = tf.cast(logits, tf.float32)
             if self.plan.probabilities:
                 logits = tf.math.log(tf.maximum(logits, SMALLEST_PROBABILITY))
@@ -198,11 +202,8 @@ class _Contents:
             )._asdict()
 
 
-# Resizing in a graph: the arithmetic of `resize_image` as two products with matrices.
-#
-# Resizing is linear along rows and along columns, for every interpolation. So each becomes a
-# matrix, which ops that all formats have compute from the sizes, also where these are not known
-# yet.
+# Every interpolation of `resize_image` is linear along rows and along columns. The graph computes a
+# matrix for each from the sizes, with ops that all formats support.
 
 _POWERS_OF_TWO = [2**power for power in range(25)]
 
@@ -231,25 +232,27 @@ def shrink(
         tuple ``(resized, placement)``: whole numbers from 0 to 255, float32 ``(batch, *size,
         channels)``.
     """
-    known = frames.shape.as_list()
+    shape = frames.shape.as_list()
     sizes = tf.shape(frames)
-    source = [known[axis] or sizes[axis] for axis in (1, 2)]
-    channels = known[3]
+    source = [shape[axis] or sizes[axis] for axis in (1, 2)]
+    channels = shape[3]
     placement = _placement(source, size, resize)
     values = tf.cast(frames, tf.float32)
-    if list(size) == known[1:3]:
+    if list(size) == shape[1:3]:
         return values, placement
     rows, columns = (
-        _weights(source[axis], placement[2 + axis], placement[axis], size[axis], interpolation)
+        _resize_matrix(
+            source[axis], placement[2 + axis], placement[axis], size[axis], interpolation
+        )
         for axis in (0, 1)
     )
-    batch = known[0] or sizes[0]
+    batch = shape[0] or sizes[0]
     values = tf.matmul(rows, tf.reshape(values, (batch, source[0], source[1] * channels)))
     values = tf.matmul(columns, tf.reshape(values, (batch, size[0], source[1], channels)))
     if interpolation == "area" and channels in PILLOW_CHANNELS:
         tiles = _all(source[axis] % side == 0 for axis, side in enumerate(placement[2:]))
         count = (source[0] // placement.height) * (source[1] // placement.width)
-        rounded = _select(tiles, _as_pillow(values, count), tf.floor(values + ROUND_UP))
+        rounded = _select(tiles, _round_like_pillow(values, count), tf.floor(values + ROUND_UP))
     else:
         rounded = tf.floor(values + ROUND_UP)
     return tf.clip_by_value(rounded, 0.0, 255.0), placement
@@ -296,7 +299,7 @@ def _same(size: Any, other: Any) -> bool:
     return all(isinstance(side, int) for side in size) and tuple(size) == tuple(other)
 
 
-def _as_pillow(means: tf.Tensor, count: Any) -> tf.Tensor:
+def _round_like_pillow(means: tf.Tensor, count: Any) -> tf.Tensor:
     """Rounds means of tiles as Pillow does, which averages them where sides are divisible.
 
     Pillow adds half the count of pixels to the sum and multiplies by the reciprocal of the count,
@@ -313,7 +316,9 @@ def _rounded(dividend: Any, divisor: Any) -> Any:
     return (2 * dividend + divisor) // (2 * divisor)
 
 
-def _weights(source: Any, resized: Any, start: Any, size: int, interpolation: str) -> tf.Tensor:
+def _resize_matrix(
+    source: Any, resized: Any, start: Any, size: int, interpolation: str
+) -> tf.Tensor:
     """Returns the matrix that resizes one side, float32 ``(size, source)``.
 
     Args:
@@ -352,18 +357,18 @@ def _float(value: Any) -> tf.Tensor:
 def _all(conditions: Any) -> Any:
     """Returns the conjunction of Python booleans and boolean tensors."""
     result: Any = True
-    for one in conditions:
-        if isinstance(one, bool):
-            result = result if one else False
+    for condition in conditions:
+        if isinstance(condition, bool):
+            result = result if condition else False
         elif result is not False:
-            result = one if result is True else tf.logical_and(result, one)
+            result = condition if result is True else tf.logical_and(result, condition)
     return result
 
 
-def _select(condition: Any, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+def _select(condition: Any, if_true: tf.Tensor, if_false: tf.Tensor) -> tf.Tensor:
     if isinstance(condition, bool):
-        return one if condition else other
-    return tf.where(condition, one, other)
+        return if_true if condition else if_false
+    return tf.where(condition, if_true, if_false)
 
 
 # The kernels of `tf.image.resize`: triangle, Keys's cubic with -1/2, Lanczos with three lobes.

@@ -105,10 +105,10 @@ def _scale_and_offset(
     values: dict[str, np.ndarray], block: str
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Returns the factor and the offset of a block's batch normalization; None if it has none."""
-    names = [f"{block}normalization/{one}" for one in _NORMALIZATION_WEIGHTS]
-    if any(one not in values for one in names):
+    names = [f"{block}normalization/{name}" for name in _NORMALIZATION_WEIGHTS]
+    if any(name not in values for name in names):
         return None
-    gamma, beta, mean, variance = (values[one].astype(np.float64) for one in names)
+    gamma, beta, mean, variance = (values[name].astype(np.float64) for name in names)
     scale = gamma / np.sqrt(variance + keras.layers.BatchNormalization().epsilon)
     return scale, beta - mean * scale
 
@@ -180,9 +180,10 @@ def equalized(model: keras.Model, images: Iterable[Any]) -> keras.Model:
             kernel = _kernel(convolution)
             kernel[:, :, start : start + len(factor)] *= factor[:, np.newaxis]
             _set_kernel(convolution, kernel)
-    expected, found = (np.asarray(one(batches[0], training=False)) for one in (model, clone))
+    expected, actual = (np.asarray(part(batches[0], training=False)) for part in (model, clone))
     # A nested model may have consumed channels unnoticed.
-    return clone if np.abs(found - expected).max() <= _TOLERANCE * np.abs(expected).max() else model
+    error = np.abs(actual - expected).max()
+    return clone if error <= _TOLERANCE * np.abs(expected).max() else model
 
 
 def _links(model: keras.Model) -> Iterator[_Link]:
@@ -201,8 +202,8 @@ def _links(model: keras.Model) -> Iterator[_Link]:
         for other, tensors in inputs.items():
             for position, tensor in enumerate(tensors):
                 if other is not layer and id(tensor) in outputs and consumers is not None:
-                    found = _consumers(other, position)
-                    consumers = None if found is None else consumers + found
+                    added = _consumers(other, position)
+                    consumers = None if added is None else consumers + added
         if producers and consumers and not outputs & ends:
             # The last output of an encoder is its skip; the other one is its maximum over pixels.
             yield _Link(producers, consumers, partial(_value, tensor=_tensors(layer.output)[-1]))
@@ -229,8 +230,8 @@ def _within(block: Any) -> Iterator[_Link]:
 
 
 def _consumers_of_merged(block: Any, start: int) -> list[tuple[Any, int]]:
-    found = [(block.convolution_1.convolution, start)]
-    return found if block.projection is None else [*found, (block.projection, start)]
+    first = (block.convolution_1.convolution, start)
+    return [first] if block.projection is None else [first, (block.projection, start)]
 
 
 def _is_homogeneous(layer: Any) -> bool:
@@ -238,7 +239,7 @@ def _is_homogeneous(layer: Any) -> bool:
 
 
 def _producers(layer: Any) -> list[Any]:
-    """Returns the convolutions whose sum a layer returns; none if it returns something else."""
+    """Returns the convolutions whose sum a layer returns; none if it returns other values."""
     if not (_is_convolution(layer) or isinstance(layer, Block | ConvolutionBlock)):
         return []
     if not _is_homogeneous(layer):
@@ -272,8 +273,8 @@ def _value(values: dict[int, Any], tensor: Any) -> Any:
     return values[id(tensor)]
 
 
-def _tensors(found: Any) -> list[Any]:
-    return list(found) if isinstance(found, list | tuple) else [found]
+def _tensors(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _measure(model: keras.Model, links: list[_Link], images: Iterable[Any]) -> None:
@@ -302,9 +303,9 @@ def _factor(link: _Link) -> np.ndarray:
         relative = largest / np.maximum(largest.max(axis=0), np.finfo(np.float32).tiny)
         weights = np.maximum(weights, relative[start : start + len(weights)].max(axis=1))
     # A channel that is always 0, or that has no weight, has no range.
-    alive = (link.max_activation > 0) & (weights > 0)
+    active = (link.max_activation > 0) & (weights > 0)
     factor = np.ones(len(weights))
-    factor[alive] = link.max_activation[alive] ** _EXPONENT / weights[alive] ** (1 - _EXPONENT)
+    factor[active] = link.max_activation[active] ** _EXPONENT / weights[active] ** (1 - _EXPONENT)
     return factor
 
 

@@ -15,13 +15,13 @@ from unetv2.exporting.optimize import deployable
 from unetv2.inference.predictor import ImagePredictor
 from unetv2.models.segmentation_model import SegmentationModel
 
-# By default. Below these shares a float network was converted wrongly; int8 changes the classes of
+# Defaults. A float network with a smaller share was converted wrongly; int8 changes the classes of
 # a few pixels, most of them at edges.
 MIN_AGREEMENT = {"float32": 0.9999, "float16": 0.99, "bfloat16": 0.97, "int8": 0.9}
 # Two probabilities that differ by less are a tie. One of 255 levels of one pixel, or another order
 # of sums in a convolution, may decide which class is first.
 _TIE = 1e-3
-# Where frames may have any size.
+# Size of the random images if frames may have any size.
 _SIZE = (240, 320)
 
 
@@ -62,9 +62,9 @@ def random_images(plan: Plan, count: int) -> list[np.ndarray]:
 def reference_model(model: keras.Model, plan: Plan) -> SegmentationModel:
     """Returns the model in float32, with the preprocessing of the exported one."""
     dtypes = {layer.dtype_policy.name for layer in model.layers if hasattr(layer, "dtype_policy")}
-    same = model if dtypes == {"float32"} else deployable(model, "float32")
+    converted = model if dtypes == {"float32"} else deployable(model, "float32")
     return SegmentationModel(
-        same.inputs[0], same.outputs[0], preprocessing=plan.preprocessing, name=model.name
+        converted.inputs[0], converted.outputs[0], preprocessing=plan.preprocessing, name=model.name
     )
 
 
@@ -81,17 +81,17 @@ def compare(
         reference: The Keras model.
         exported: The exported model.
         images: uint8 ``(height, width, channels)``.
-        source: str. Where they come from.
+        source: str. Origin of the images.
         min_agreement: float. The agreement that is required.
     """
     predictor = ImagePredictor(reference)
     agreeing, total, largest, means = 0, 0, 0.0, []
     for image in images:
         expected: Any = predictor.predict(image, probabilities=True)
-        found: Any = exported.predict(image, probabilities=True)
-        agreeing += int(_agree(expected.probabilities, found.mask).sum())
-        total += found.mask.size
-        difference = np.abs(expected.probabilities - found.probabilities)
+        actual: Any = exported.predict(image, probabilities=True)
+        agreeing += int(_agree(expected.probabilities, actual.mask).sum())
+        total += actual.mask.size
+        difference = np.abs(expected.probabilities - actual.probabilities)
         largest = max(largest, float(difference.max()))
         means.append(float(difference.mean()))
     return Parity(

@@ -78,7 +78,7 @@ class InputImage:
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: If it is not an image, empty, or has other channels or values.
-        TypeError: If it is something else.
+        TypeError: If it is neither a path nor an array of numbers.
     """
 
     def __init__(self, image: Any, *, channels: int, max_pixels: int = _ANY) -> None:
@@ -145,7 +145,7 @@ def _array(image: Any, channels: int) -> Pixels:
             f"Received: an array of shape {np.shape(image)}. {_channel_advice(array, channels)}"
         )
     if array.dtype in (np.uint8, np.uint16):
-        return _on_disk(array)
+        return _as_stored_rows(array)
     if array.dtype.kind != "f":
         raise TypeError(
             "`image` must be uint8, uint16 or float in [0, 1]. "
@@ -160,7 +160,7 @@ def _channel_advice(array: np.ndarray, channels: int) -> str:
         return "Channels come last: pass `np.moveaxis(image, 0, -1)`."
     if array.shape[2] == 1:
         return f"Pass `np.repeat(image.reshape(*image.shape[:2], 1), {channels}, axis=2)`."
-    return f"Pass `image[..., :{channels}]` if these are the ones."
+    return f"Pass `image[..., :{channels}]` to use the first channels."
 
 
 def _require_range(array: np.ndarray) -> None:
@@ -173,11 +173,11 @@ def _require_range(array: np.ndarray) -> None:
             raise ValueError(
                 "`image` of floats must hold numbers in [0, 1]. "
                 f"Received: values from {low:g} to {high:g} in rows {start} to "
-                f"{start + len(part) - 1}. Divide those of 8 bits by 255."
+                f"{start + len(part) - 1}. Divide 8-bit values by 255."
             )
 
 
-def _on_disk(array: np.ndarray) -> Pixels:
+def _as_stored_rows(array: np.ndarray) -> Pixels:
     """Returns a memory map of a whole file as `StoredRows`, and other arrays unchanged."""
     path = getattr(array, "filename", None)
     if path is None or not isinstance(array, np.memmap) or array.mode == "c":
@@ -233,7 +233,7 @@ class PreparedImage:
         return self._scaled(pixels[rows - top][:, columns])
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns float32 values, bit for bit those of `make_dataset`."""
+        """Returns float32 values, identical to those of `make_dataset`."""
         values = pixels.astype(np.float32)
         if pixels.dtype.kind != "f":
             values /= np.float32(np.iinfo(pixels.dtype).max)
@@ -316,10 +316,12 @@ class InputPlanner:
 
     def prepared(self, image: InputImage, geometry: Geometry) -> PreparedImage:
         """Reads an image and resizes it to the network's scale."""
-        known = self.preprocessing
+        preprocessing = self.preprocessing
         # JPEG files are decoded at a reduced size, as in training.
-        pixels = image.pixels(pixels_needed(geometry, known.interpolation))
-        return PreparedImage(pixels, geometry, known.interpolation, known.value_range)
+        pixels = image.pixels(pixels_needed(geometry, preprocessing.interpolation))
+        return PreparedImage(
+            pixels, geometry, preprocessing.interpolation, preprocessing.value_range
+        )
 
     def _tiled(self, size: tuple[int, int], window: tuple[int, int] | None) -> InputPlan:
         window = window or self._largest_window(size)
@@ -341,15 +343,15 @@ class InputPlanner:
 
     def _warn_of_scale(self, size: tuple[int, int], scaled: tuple[int, int]) -> None:
         """Warns once if the scale differs from that of the training."""
-        known = self.preprocessing
+        preprocessing = self.preprocessing
         trained = size
-        if known.image_size is not None:
-            trained = Geometry.plan(size, known.image_size, known.resize).resized
+        if preprocessing.image_size is not None:
+            trained = Geometry.plan(size, preprocessing.image_size, preprocessing.resize).resized
         if trained == scaled or self._model in _warned_models:
             return
         _warned_models.add(self._model)
         _log.warning(
-            "The model '%s' was trained on images like this one at %dx%d, and is now fed with it "
-            "at %dx%d: it may not recognize objects of that size.",
+            "The model '%s' was trained on such images at %dx%d, but predicts this one at %dx%d: "
+            "it may not recognize objects of that size.",
             printable(self._model.name), *trained, *scaled,
         )  # fmt: skip

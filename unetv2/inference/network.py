@@ -1,4 +1,4 @@
-"""The interface of a network for inference, and a Keras model compiled behind it."""
+"""The interface of a network for inference, and its implementation for Keras models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_GRAPHS = 4
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 _compiled_models: weakref.WeakKeyDictionary[Any, CompiledModel] = weakref.WeakKeyDictionary()
-# Several threads may predict with a model. It is examined and compiled once.
+# Several threads may predict with a model, which is checked and compiled once.
 _lock = threading.RLock()
 
 
@@ -127,11 +127,11 @@ def for_any_size(model: keras.Model) -> keras.Model | None:
 
 
 def with_sampled_dropout(model: keras.Model) -> keras.Model:
-    """Returns a model whose dropout obeys ``sampling``; the same one if nothing is replaced."""
+    """Returns a model whose dropout ``sampling`` controls; the model itself if nothing changes."""
     if all(_replaced(layer) is layer for layer in nested_layers(model)):
         return model
     return keras.models.clone_model(
-        # Compiled and Sequential models would be cloned in another way.
+        # `clone_model` handles compiled and Sequential models differently.
         keras.Model(model.inputs[0], model.outputs[0]),
         clone_function=_replaced,
         recursive=True,
@@ -166,9 +166,9 @@ class CompiledModel:
         self._model = weakref.ref(model)
         # By whether it supports any size; None is the model itself.
         self._sampled_models: dict[bool, keras.Model | None] = {}
-        self._refusals: dict[tuple[int, int], str] = {}
+        self._unsupported: dict[tuple[int, int], str] = {}
         self._functions: dict[tuple[tuple[int | None, ...], bool], Any] = {}
-        # By seeded dropout.
+        # Whether one graph supports all sizes, with and without seeded dropout.
         self._one_graph: dict[bool, bool] = {}
 
     @property
@@ -184,11 +184,11 @@ class CompiledModel:
 
     def takes(self, size: tuple[int, int]) -> bool:
         """See :class:`Network`."""
-        return not self._refusal(size)
+        return not self._why_unsupported(size)
 
     def prepare(self, size: tuple[int, int], *, sampled: bool = False) -> None:
         """See :class:`Network`."""
-        reason = self._refusal(size)
+        reason = self._why_unsupported(size)
         if reason:
             advice = "another `window`"
             if None not in self.size:
@@ -221,13 +221,13 @@ class CompiledModel:
 
     @functools.cached_property
     def _open_model(self) -> keras.Model | None:
-        return for_any_size(self._layers_of(self.size))
+        return for_any_size(self._model_for(self.size))
 
     def _fits(self, size: tuple[int | None, ...]) -> bool:
         """Returns whether the model itself supports a size."""
         return all(own in (None, side) for own, side in zip(self.size, size, strict=True))
 
-    def _layers_of(self, size: tuple[int | None, ...], sampled: bool = False) -> keras.Model:
+    def _model_for(self, size: tuple[int | None, ...], sampled: bool = False) -> keras.Model:
         """Returns a model of the same layers for a size, with or without seeded dropout."""
         model = self._model()
         assert model is not None
@@ -244,37 +244,37 @@ class CompiledModel:
         return model if variant is None else variant
 
     @property
-    def _loosest(self) -> tuple[int | None, int | None]:
+    def _graph_size(self) -> tuple[int | None, int | None]:
         return (None, None) if self.any_size else self.size
 
-    def _refusal(self, size: tuple[int, int]) -> str:
+    def _why_unsupported(self, size: tuple[int, int]) -> str:
         """Returns why an input size is not supported, or an empty string."""
         with _lock:
-            if size not in self._refusals:
-                self._refusals[size] = self._examined(size)
-            return self._refusals[size]
+            if size not in self._unsupported:
+                self._unsupported[size] = self._check_size(size)
+            return self._unsupported[size]
 
-    def _examined(self, size: tuple[int, int]) -> str:
+    def _check_size(self, size: tuple[int, int]) -> str:
         if not self._fits(size):
             if not self.any_size:
-                return f"takes {self.size} only"
+                return f"accepts only {self.size}"
         elif None not in self.size:
             return ""
         try:
-            shape = self._layers_of(size).compute_output_shape((1, *size, self.channels))
+            shape = self._model_for(size).compute_output_shape((1, *size, self.channels))
         # Keras and TensorFlow raise errors of any type for sizes that do not fit.
         except Exception as error:
             return f"fails with {' '.join(str(error).split())[:200]}"
         output_size = tuple(shape[1:3])
-        return "" if output_size == size else f"gives logits of {output_size[0]}x{output_size[1]}"
+        return "" if output_size == size else f"returns logits of {output_size[0]}x{output_size[1]}"
 
     def _checked(self, outputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         logits, has_nan = outputs
         if has_nan:
             raise ValueError(
-                "`model` must give numbers. Received: outputs of the model "
-                f"'{self._name}' that are NaN. Its weights are broken: train it again, or load "
-                "an earlier file."
+                "`model` must not return NaN. Received: NaN from the model "
+                f"'{self._name}', whose training diverged or whose file is damaged. Train it again, "
+                "or load an earlier file."
             )
         return logits
 
@@ -282,32 +282,32 @@ class CompiledModel:
         key = (tuple(size), sampled)
         with _lock:
             if key not in self._functions and len(self._functions) >= _MAX_GRAPHS:
-                if self._compiles_one_graph(sampled):
-                    key = (self._loosest, sampled)
+                if self._has_one_graph(sampled):
+                    key = (self._graph_size, sampled)
                 else:
                     self._functions.pop(next(iter(self._functions)))
             if key not in self._functions:
                 self._functions[key] = self._compiled(*key)
             return self._functions[key]
 
-    def _compiles_one_graph(self, sampled: bool) -> bool:
+    def _has_one_graph(self, sampled: bool) -> bool:
         """Compiles one graph for all sizes; returns False if layers do not support that."""
         if sampled not in self._one_graph:
             try:
-                function = self._compiled(self._loosest, sampled)
+                function = self._compiled(self._graph_size, sampled)
             # Keras and TensorFlow raise errors of any type for unknown sizes.
             except Exception:
                 self._one_graph[sampled] = False
             else:
                 self._one_graph[sampled] = True
-                self._functions[self._loosest, sampled] = function
+                self._functions[self._graph_size, sampled] = function
         return self._one_graph[sampled]
 
     def _compiled(self, size: tuple[int | None, ...], sampled: bool) -> Any:
         # A concrete function: finding it in a `tf.function` costs half a millisecond per call.
         images = tf.TensorSpec((None, *size, self.channels), tf.float32)
 
-        def finished(outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def postprocess(outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             outputs = tf.cast(outputs, tf.float32)
             has_nan = tf.reduce_any(tf.math.is_nan(outputs))
             if self.probabilities:
@@ -315,7 +315,7 @@ class CompiledModel:
             return outputs, has_nan
 
         def forward(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return finished(self._layers_of(size)(images, training=False))
+            return postprocess(self._model_for(size)(images, training=False))
 
         if not sampled:
             return tf.function(forward, jit_compile=False).get_concrete_function(images)
@@ -323,10 +323,10 @@ class CompiledModel:
         def forward_sampled(images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             dropout = SeededDropout(seeds)
             with sampling(dropout):
-                outputs = self._layers_of(size, sampled=True)(images, training=False)
+                outputs = self._model_for(size, sampled=True)(images, training=False)
             if not dropout.calls:
                 raise _NoDropout
-            return finished(outputs)
+            return postprocess(outputs)
 
         seeds = tf.TensorSpec((None, 2), tf.int32)
         return tf.function(forward_sampled, jit_compile=False).get_concrete_function(images, seeds)

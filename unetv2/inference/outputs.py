@@ -19,7 +19,7 @@ _RULE = (
     "map images (batch, height, width, channels) to logits (batch, height, width, n_classes) of "
     "the same size, one input to one output"
 )
-# Images have at most that many channels in practice, which shows whether they come first.
+# Images rarely have more channels, which distinguishes channels-first from channels-last.
 _FEW_CHANNELS = 4
 
 # Operations of TensorFlow that move, cast or interpolate values.
@@ -85,10 +85,10 @@ def gives_probabilities(model: keras.Model) -> bool:
         return True
     if operation in _BOUNDED:
         raise ValueError(
-            "`model` must give logits, or probabilities that sum to 1 over its classes. "
-            f"Received: the model '{model.name}', whose outputs are in [0, 1] and do not "
-            f"(they come from the operation {operation}). Build it without its last activation, "
-            "or with `keras.layers.Softmax()` in its place."
+            "`model` must return logits, or probabilities that sum to 1 over its classes. "
+            f"Received: the model '{model.name}', whose outputs are in [0, 1] but do not "
+            f"sum to 1 (the operation {operation} computes them). Build it without its last "
+            "activation, or with `keras.layers.Softmax()` in its place."
         )
     return False
 
@@ -103,17 +103,17 @@ def require_logits(model: Any) -> int:
     _, shape = require_segmentation(model)
     if gives_probabilities(model):
         raise ValueError(
-            "`model` must give logits to be trained: the losses take the softmax themselves. "
-            f"Received: the model '{model.name}', which gives probabilities. Build it without "
+            "`model` must return logits to be trained: the losses take the softmax themselves. "
+            f"Received: the model '{model.name}', which returns probabilities. Build it without "
             "its softmax, such as with `activation=None` in its last convolution. `predict`, "
-            "`evaluate` and `export` take it either way."
+            "`evaluate` and `export` accept both."
         )
     return int(shape[-1])
 
 
-def _advice(model: keras.Model, given: Any, found: Any) -> str:
+def _advice(model: keras.Model, source: Any, output: Any) -> str:
     """Returns how to correct the input and output shapes of a model, or an empty string."""
-    if given is None or found is None:
+    if source is None or output is None:
         return (
             "Give it known shapes: `image = keras.Input((None, None, 3))` and "
             "`keras.Model(image, model(image))`. `build_unetv2` builds such a model."
@@ -123,31 +123,33 @@ def _advice(model: keras.Model, given: Any, found: Any) -> str:
             "Make it a model of one input, with constants for the others: "
             "`keras.Model(image, model([image, ...]))`."
         )
-    if not (isinstance(given, tuple) and isinstance(found, tuple)):
-        return f"Pass `keras.Model({_one(model, 'input')}, {_one(model, 'output')})`."
-    if _has_channels_first(model, given):
+    if not (isinstance(source, tuple) and isinstance(output, tuple)):
+        first = _first_tensor(model, "input"), _first_tensor(model, "output")
+        return f"Pass `keras.Model({first[0]}, {first[1]})`."
+    if _has_channels_first(model, source):
+        _, channels, height, width = source
         return (
-            f"Put its channels last: `image = keras.Input(({given[2]}, {given[3]}, {given[1]}))` "
+            f"Put its channels last: `image = keras.Input(({height}, {width}, {channels}))` "
             "and `keras.Model(image, keras.layers.Permute((2, 3, 1))("
             "model(keras.layers.Permute((3, 1, 2))(image))))`."
         )
-    if len(given) != 4 or not isinstance(given[-1], int):
+    if len(source) != 4 or not isinstance(source[-1], int):
         return "`build_unetv2` builds such a model."
-    sides = None if None in given[1:3] else given[1] * given[2]
-    if len(found) == 3 and sides is not None and found[1] == sides:
+    n_pixels = None if None in source[1:3] else source[1] * source[2]
+    if len(output) == 3 and n_pixels is not None and output[1] == n_pixels:
         return (
             "Pass `keras.Model(model.input, keras.layers.Reshape("
-            f"{(*given[1:3], found[-1])})(model.output))`."
+            f"{(*source[1:3], output[-1])})(model.output))`."
         )
-    if (len(found) == 4 and found[-1] == 1) or (len(found) == 3 and found[1:3] == given[1:3]):
-        return _two_classes("model.output" if len(found) == 4 else "model.output[..., None]")
-    if len(found) != 4 or not isinstance(found[-1], int):
+    if (len(output) == 4 and output[-1] == 1) or (len(output) == 3 and output[1:3] == source[1:3]):
+        return _two_classes("model.output" if len(output) == 4 else "model.output[..., None]")
+    if len(output) != 4 or not isinstance(output[-1], int):
         return "`build_unetv2` builds such a model."
-    for own, other in zip(given[1:3], found[1:3], strict=True):
-        if None not in (own, other) and own != other:
+    for expected, side in zip(source[1:3], output[1:3], strict=True):
+        if None not in (expected, side) and expected != side:
             return (
                 "Bring its outputs to the images' size: `keras.Model(model.input, "
-                f"keras.layers.Resizing({given[1]}, {given[2]})(model.output))`."
+                f"keras.layers.Resizing({source[1]}, {source[2]})(model.output))`."
             )
     return ""
 
@@ -171,7 +173,7 @@ def _shape(model: keras.Model, name: str) -> Any:
     return getattr(model, f"{name}_shape", None)
 
 
-def _one(model: keras.Model, name: str) -> str:
+def _first_tensor(model: keras.Model, name: str) -> str:
     """Returns Python code for the first input or output of a model."""
     tensors = getattr(model, name)
     if isinstance(tensors, Mapping):
@@ -184,7 +186,7 @@ def _has_channels_first(model: keras.Model, shape: tuple[Any, ...]) -> bool:
     if not few or (shape[3] is not None and shape[3] <= _FEW_CHANNELS):
         return False
     return any(
-        getattr(one, "data_format", None) == "channels_first" for one in nested_layers(model)
+        getattr(layer, "data_format", None) == "channels_first" for layer in nested_layers(model)
     )
 
 
@@ -224,12 +226,12 @@ def _last_operation(model: keras.Model) -> str:
             f"{' '.join(str(error).split())[:200]}. Call it on a batch of images to see where."
         ) from error
     graph = concrete.graph.as_graph_def()
-    library = {one.signature.name: one for one in graph.library.function}
+    library = {function.signature.name: function for function in graph.library.function}
     nodes = {node.name: node for node in graph.node}
-    return _origin(concrete.outputs[0].name, nodes, library, lambda _: "Placeholder")
+    return _computing_operation(concrete.outputs[0].name, nodes, library, lambda _: "Placeholder")
 
 
-def _origin(
+def _computing_operation(
     reference: str, nodes: Mapping[str, Any], library: Mapping[str, Any],
     argument: Callable[[str], str],
 ) -> str:  # fmt: skip
@@ -246,20 +248,20 @@ def _origin(
         if name not in nodes:
             return argument(name)
         node = nodes[name]
-        inputs = [one for one in node.input if not one.startswith("^")]
+        inputs = [name for name in node.input if not name.startswith("^")]
         if node.op in _CALLS:
             function = library[node.attr["f"].func.name]
             output = function.signature.output_arg[int(rest[-1]) if rest else 0].name
-            names = [one.name for one in function.signature.input_arg]
+            names = [parameter.name for parameter in function.signature.input_arg]
             outer = dict(zip(names, inputs, strict=True))
 
-            def given(name: str, outer: Mapping[str, str] = outer) -> str:
-                return _origin(outer[name], nodes, library, argument)
+            def outer_argument(name: str, outer: Mapping[str, str] = outer) -> str:
+                return _computing_operation(outer[name], nodes, library, argument)
 
-            inner = {one.name: one for one in function.node_def}
-            return _origin(function.ret[output], inner, library, given)
+            inner = {node.name: node for node in function.node_def}
+            return _computing_operation(function.ret[output], inner, library, outer_argument)
         if node.op in _SCALING:
-            moving = [one for one in inputs if not _is_constant(one, nodes)]
+            moving = [tensor for tensor in inputs if not _is_constant(tensor, nodes)]
             if len(moving) != 1 or (node.op == "RealDiv" and moving[0] != inputs[0]):
                 return node.op
             reference = moving[0]

@@ -127,23 +127,27 @@ def resize_strips(
     lower = np.minimum(upper + 1, source[0] - 1)
     fraction = (centers - upper).astype(np.float32)[:, np.newaxis, np.newaxis]
     done = first = 0
-    held: Any = None
+    buffer: Any = None
     for strip in strips:
-        held = strip.values if held is None else tf.concat([held, strip.values], axis=0)
+        buffer = strip.values if buffer is None else tf.concat([buffer, strip.values], axis=0)
         end = strip.row + strip.values.shape[0]
         ready = int(np.searchsorted(lower, end - 1, side="right"))
-        most = max(1, _BYTES_AT_ONCE // (4 * size[1] * held.shape[-1]))
-        for start in range(done, ready, most):
-            rows = slice(start, min(start + most, ready))
+        step = max(1, _BYTES_AT_ONCE // (4 * size[1] * buffer.shape[-1]))
+        for start in range(done, ready, step):
+            rows = slice(start, min(start + step, ready))
             values = _resized(
-                held, upper[rows] - first, lower[rows] - first, fraction[rows], tf.constant(size[1])
+                buffer,
+                upper[rows] - first,
+                lower[rows] - first,
+                fraction[rows],
+                tf.constant(size[1]),
             )
             yield Strip(start, values)
         done = ready
         if done < size[0]:
             # Rows that the next output row needs; those of the next strip if the image shrinks.
             needed = min(int(upper[done]), end)
-            held, first = held[needed - first :], needed
+            buffer, first = buffer[needed - first :], needed
 
 
 @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)

@@ -79,15 +79,15 @@ class Axis:
         0 beyond the side.
         """
         centers = (np.arange(self.window) + 0.5) / self.window
-        bump = np.sin(np.pi * centers) ** 2
+        profile = np.sin(np.pi * centers) ** 2
         total = np.zeros(self.length)
         spans = [self.inside(number) for number in range(len(self))]
         for start, (first, end) in zip(self.starts, spans, strict=True):
-            total[first:end] += bump[first - start : end - start]
+            total[first:end] += profile[first - start : end - start]
         weights = np.zeros((len(self), self.window), np.float32)
         for number, (start, (first, end)) in enumerate(zip(self.starts, spans, strict=True)):
             part = slice(first - start, end - start)
-            weights[number, part] = bump[part] / total[first:end]
+            weights[number, part] = profile[part] / total[first:end]
         return weights
 
 

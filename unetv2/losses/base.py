@@ -211,10 +211,8 @@ class ClassAverage(SegmentationLoss):
     Subclasses return the loss of each class in each group of pixels in :meth:`class_losses`: the
     whole batch is one group, or each image is one.
 
-    Classes without a true pixel in a group are excluded from its mean: with no true positive
-    possible, one false positive would cost as much as all of them, and most images lack most
-    classes. Their false positives still cost, as false negatives of the true class. Groups without
-    any class are excluded from the mean over the batch.
+    Classes without a true pixel in a group are excluded from its mean, see
+    :class:`unetv2.losses.Tversky`, and groups without any class from the mean over the batch.
     """
 
     def __init__(

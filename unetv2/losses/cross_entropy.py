@@ -93,7 +93,7 @@ class CrossEntropy(SegmentationLoss):
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class FocalCrossEntropy(SegmentationLoss):
-    r"""Focal loss: cross-entropy that reduces the weight of pixels that are already right.
+    r"""Focal loss: cross-entropy with lower weights for well-classified pixels.
 
     .. math::
 
@@ -107,7 +107,8 @@ class FocalCrossEntropy(SegmentationLoss):
     of the weights cancels out.
 
     Args:
-        gamma: float, at least 0. The larger, the lower the loss of a pixel that is nearly right.
+        gamma: float, at least 0. Focusing parameter: the larger, the lower the loss of
+            well-classified pixels.
         class_weights: sequence of non-negative floats, one for each class, or None for equal
             ones.
         ignore_class: int or None. Mask id of unlabeled pixels, which are ignored.

@@ -93,14 +93,14 @@ class Tversky(ClassAverage):
         true_positives, false_positives, sizes = self._sums(
             (probabilities * is_true, probabilities * is_other, is_true), weights
         )
-        # Rounding must not make it negative.
+        # Not negative by rounding.
         false_negatives = ops.maximum(sizes - true_positives, 0.0)
         errors = self.alpha * false_positives + self.beta * false_negatives
         return ops.divide_no_nan(errors, true_positives + errors), sizes
 
     def _sums(self, values: Sequence[Any], weights: Any) -> list[Any]:
         """Returns sums over each group, over all devices if the batch is one group."""
-        sums = [self.sum_groups(one, weights) for one in values]
+        sums = [self.sum_groups(value, weights) for value in values]
         return self.pooled(*sums) if self.average == "batch" else sums
 
     def get_config(self) -> dict[str, Any]:
@@ -257,7 +257,7 @@ class Boundary(ClassAverage):
         TypeError: If an argument is of the wrong type.
 
     Example:
-        >>> truth = np.array([[[0, 0, 0, 1, 1, 1, 1]]])
+        >>> labels = np.array([[[0, 0, 0, 1, 1, 1, 1]]])
         >>> shifted = np.array([[[0, 0, 0, 0, 1, 1, 1]]])
         >>> logits = 99 * np.eye(2)[shifted]
         >>> float(unetv2.losses.Boundary(distance=0)(labels, logits))
@@ -288,13 +288,13 @@ class Boundary(ClassAverage):
         near_true, near_predicted = (
             _maximum(boundary, self.distance) for boundary in (true, predicted)
         )
-        right = self.sum_groups(predicted * near_true, weights)
-        wrong = self.sum_groups(predicted * (1 - near_true), weights)
-        found = self.sum_groups(true * near_predicted, weights)
+        matched = self.sum_groups(predicted * near_true, weights)
+        unmatched = self.sum_groups(predicted * (1 - near_true), weights)
+        recalled = self.sum_groups(true * near_predicted, weights)
         missed = self.sum_groups(true * (1 - near_predicted), weights)
-        precision = right / (right + wrong + _EPSILON)
-        recall = ops.divide_no_nan(found, found + missed)
-        return 1 - 2 * precision * recall / (precision + recall + _EPSILON), found + missed
+        precision = matched / (matched + unmatched + _EPSILON)
+        recall = ops.divide_no_nan(recalled, recalled + missed)
+        return 1 - 2 * precision * recall / (precision + recall + _EPSILON), recalled + missed
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""

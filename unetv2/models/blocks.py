@@ -216,7 +216,7 @@ class DecoderBlock(Block):
         activation: str or callable. Any Keras activation.
         kernel_initializer: str or ``keras.Initializer``, as of :class:`EncoderBlock`.
         upsampling: ``"transpose"``, or ``"bilinear"``: a 1x1 convolution, then interpolation,
-            instead of the transposed convolution. Needs a ninth of its arithmetic.
+            instead of the transposed convolution. Needs a ninth of the operations.
         residual: bool, as of :class:`EncoderBlock`.
         **layer: ``name``, ``dtype``, ``trainable`` of ``keras.layers.Layer``.
 
@@ -268,7 +268,7 @@ class DecoderBlock(Block):
             **layer,
         )
         require_choice("upsampling", upsampling, UPSAMPLINGS)
-        # `upsampling` is the sublayer: a file's weights are found by this name.
+        # The attribute `upsampling` is the sublayer, as its name is part of the weights' paths.
         self.upsampling_method = upsampling
         arguments: dict[str, Any] = {
             "padding": "same",

@@ -149,7 +149,7 @@ def require_features(name: str, shape: Any) -> FeatureShape:
 
 
 def with_own_seed(initializer: Any, position: int) -> Any:
-    """Copies an initializer with another seed: one gives kernels of the same shape equal values."""
+    """Copies an initializer with another seed, as equal seeds give equal kernels."""
     if not isinstance(initializer, keras.Initializer):
         return initializer
     config = initializer.get_config()

@@ -23,7 +23,7 @@ _log = logging.getLogger("unetv2")
 # is not compiled passes on only the graph and this string. A subclass of `str` would be simpler,
 # but h5py cannot write it.
 _by_name: weakref.WeakValueDictionary[int, SegmentationModel] = weakref.WeakValueDictionary()
-# Models with a warning in the log.
+# Models for which a warning was logged.
 _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -41,7 +41,7 @@ class SegmentationModel(keras.Model):
         **kwargs: As of ``keras.Model``.
 
     Raises:
-        TypeError: If ``preprocessing`` is something else.
+        TypeError: If ``preprocessing`` has another type.
         ValueError: If a value in it is out of its range.
 
     Example:
@@ -140,9 +140,9 @@ def preprocessing_of(model: Any, n_classes: int) -> Preprocessing:
             its ``preprocessing``.
         n_classes: int. Number of its outputs.
     """
-    known = getattr(model, "preprocessing", None)
-    if isinstance(known, Preprocessing):
-        return _with_matching_table(known, model, n_classes)
+    stored = getattr(model, "preprocessing", None)
+    if isinstance(stored, Preprocessing):
+        return _with_matching_table(stored, model, n_classes)
     assumed = Preprocessing.assumed(model.input_shape, value_range=expected_range(model))
     size = (
         "images at their own size"
@@ -161,16 +161,16 @@ def preprocessing_of(model: Any, n_classes: int) -> Preprocessing:
     return assumed
 
 
-def _with_matching_table(known: Preprocessing, model: Any, n_classes: int) -> Preprocessing:
-    if known.classes is None or len(known.classes) == n_classes:
-        return known
+def _with_matching_table(stored: Preprocessing, model: Any, n_classes: int) -> Preprocessing:
+    if stored.classes is None or len(stored.classes) == n_classes:
+        return stored
     _warn_once(
         model,
         "The class table of `model.preprocessing` has %d classes and the model '%s' has %d. It is "
         "ignored. Set a `unetv2.ClassTable` of %d classes.",
-        len(known.classes), _name(model), n_classes, n_classes,
+        len(stored.classes), _name(model), n_classes, n_classes,
     )  # fmt: skip
-    return replace(known, classes=None)
+    return replace(stored, classes=None)
 
 
 def _name(model: Any) -> str:
@@ -188,10 +188,10 @@ def _warn_once(model: Any, message: str, *values: Any) -> None:
 
 def expected_range(model: Any) -> tuple[float, float]:
     """Returns the value range of a model's images, from its preprocessing or its first layer."""
-    known = getattr(model, "preprocessing", None)
-    if isinstance(known, Preprocessing):
-        return known.value_range
-    first = next((one for one in model.layers if not _is_input(one)), None)
+    stored = getattr(model, "preprocessing", None)
+    if isinstance(stored, Preprocessing):
+        return stored.value_range
+    first = next((layer for layer in model.layers if not _is_input(layer)), None)
     if isinstance(first, keras.Model):
         return expected_range(first)
     if isinstance(first, keras.layers.Rescaling):

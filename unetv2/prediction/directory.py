@@ -75,7 +75,10 @@ class PredictedDirectory:
             f"{len(self.written)} written, {len(self.skipped)} skipped, {len(self.failed)} failed"
         )
         # Most reasons contain the path.
-        lines = (why if path in why else f"'{path}': {why}" for path, why in self.failed.items())
+        lines = (
+            reason if path in reason else f"'{path}': {reason}"
+            for path, reason in self.failed.items()
+        )
         return "\n".join([counts, *(f"  {printable(line)}" for line in lines)])
 
     def as_dict(self) -> dict[str, Any]:
@@ -181,7 +184,7 @@ class _Pipeline:
             try:
                 self._engine.prepare(read.image.image.size)
             except ValueError as error:
-                # An error of the first image is one of the arguments.
+                # The first image fails only if the arguments are wrong.
                 if not prepared:
                     raise
                 self._fail(read._replace(image=error))

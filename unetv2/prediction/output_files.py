@@ -57,9 +57,9 @@ def plan_jobs(
     source = Path(images) if isinstance(images, str | os.PathLike) else None
     if isinstance(images, str | os.PathLike):
         require_folder("images", Path(images))
-        found = sorted(list_images("images", Path(images)).items())
+        paths = sorted(list_images("images", Path(images)).items())
     else:
-        found = _listed(images)
+        paths = _list_files(images)
     _require_separate(folders)
     for argument, folder in folders.items():
         if folder.exists() and not folder.is_dir():
@@ -71,7 +71,7 @@ def plan_jobs(
             _require_outside(argument, folder, source)
     jobs = [
         Job(path, {kind: folder / f"{key}.png" for kind, folder in folders.items()})
-        for key, path in found
+        for key, path in paths
     ]
     # All images, so that the result does not depend on the shard.
     for argument, folder in folders.items():
@@ -84,9 +84,9 @@ def plan_jobs(
     return jobs if shard is None else list(take_shard(jobs, shard, "images"))
 
 
-def _listed(images: Sequence[PathLike]) -> list[tuple[str, str]]:
+def _list_files(images: Sequence[PathLike]) -> list[tuple[str, str]]:
     """Returns the name without extension and the path of each image of a list, sorted."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for image in images:
         path = os.fspath(image)
         if not Path(path).is_file():
@@ -99,16 +99,16 @@ def _listed(images: Sequence[PathLike]) -> list[tuple[str, str]]:
             raise ValueError(
                 f"`images` must be images ({', '.join(EXTENSIONS)}). Received: '{path}'."
             )
-        if key in found:
+        if key in paths:
             raise ValueError(
-                "`images` must hold one image of each name, folders and extensions aside: their "
-                f"masks would be one file. Received: '{found[key]}' and '{path}'. "
+                "`images` must have different names, folders and extensions aside, or their masks "
+                f"would overwrite each other. Received: '{paths[key]}' and '{path}'. "
                 "Predict them to different folders."
             )
-        found[key] = path
-    if not found:
+        paths[key] = path
+    if not paths:
         raise ValueError("`images` must hold an image. Received: an empty list.")
-    return sorted(found.items())
+    return sorted(paths.items())
 
 
 def _real(path: Path) -> Path:
@@ -174,7 +174,7 @@ class Provenance:
         return json.dumps({"made_with": self._values, "image_bytes": Path(image).stat().st_size})
 
     def differences(self, note: str | None) -> list[str] | None:
-        """Returns what differs in another note; None if it is not a note."""
+        """Returns the differences of another note; None if it is not valid."""
         try:
             values = read_json(note or "")["made_with"]
         except (ValueError, KeyError, TypeError):
@@ -246,11 +246,11 @@ def make_folders(jobs: Sequence[Job]) -> None:
 def _uncertainty(prediction: Prediction) -> np.ndarray:
     """Returns the entropy as 16-bit integers, 65535 at its maximum."""
     assert prediction.uncertainty is not None
-    share = prediction.uncertainty / math.log(len(prediction.classes))
-    return np.rint(np.clip(share, 0, 1) * 65535).astype(np.uint16)
+    fraction = prediction.uncertainty / math.log(len(prediction.classes))
+    return np.rint(np.clip(fraction, 0, 1) * 65535).astype(np.uint16)
 
 
-_IMAGES: Mapping[str, Callable[[Prediction], np.ndarray]] = {
+_RENDERERS: Mapping[str, Callable[[Prediction], np.ndarray]] = {
     COLORS: lambda prediction: colorize(prediction.mask, prediction.classes),
     OVERLAYS: lambda prediction: prediction.overlay(),
     UNCERTAINTY: _uncertainty,
@@ -271,8 +271,8 @@ def write_outputs(prediction: Prediction, outputs: Mapping[str, Path], note: str
         if prediction.path is None:
             encode(prediction.mask, files.enter_context(atomic_path(outputs[MASKS], advice)), note)
         for kind, path in outputs.items():
-            if kind in _IMAGES:
+            if kind in _RENDERERS:
                 temporary = files.enter_context(atomic_path(path, advice))
                 # Higher levels take longer than the prediction for files an eighth smaller.
-                image = Image.fromarray(_IMAGES[kind](prediction))
+                image = Image.fromarray(_RENDERERS[kind](prediction))
                 image.save(temporary, compress_level=1, pnginfo=png_note(note))

@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unetv2.synthetic.randomness import RGB, Bools, Chance, Floats
+from unetv2.synthetic.randomness import RGB, Bools, Floats, RandomStream
 from unetv2.synthetic.weather import Weather
 
 
@@ -111,16 +111,16 @@ class Camera:
         return min(depth, math.sqrt(2 * distance / self.bend))
 
 
-def draw_camera(chance: Chance, *, offset: float, straight: bool) -> Camera:
+def draw_camera(rng: RandomStream, *, offset: float, straight: bool) -> Camera:
     """Draws the pose of a dash camera and the bends of the road, fewer if ``straight``."""
     scale = 0.3 if straight else 1.0
     return Camera(
-        height=chance.between(1.25, 1.75),
-        horizon=chance.between(-0.09, 0.05),
-        offset=offset + chance.between(-0.35, 0.35),
-        heading=chance.between(-0.09, 0.09),
-        bend=scale * chance.between(-1, 1) ** 3 * 6e-3,
-        climb=scale * chance.between(-4.5e-4, 4.5e-4),
+        height=rng.uniform(1.25, 1.75),
+        horizon=rng.uniform(-0.09, 0.05),
+        offset=offset + rng.uniform(-0.35, 0.35),
+        heading=rng.uniform(-0.09, 0.09),
+        bend=scale * rng.uniform(-1, 1) ** 3 * 6e-3,
+        climb=scale * rng.uniform(-4.5e-4, 4.5e-4),
     )
 
 

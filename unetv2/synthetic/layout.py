@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from unetv2.synthetic.canvas import Canvas, Tag
-from unetv2.synthetic.randomness import RGB, Chance
+from unetv2.synthetic.randomness import RGB, RandomStream
 from unetv2.synthetic.road import (
     Band,
     Kind,
@@ -93,23 +93,23 @@ class Plan:
     other_lanes: tuple[float, ...]
 
 
-def draw_plan(chance: Chance, theme: Theme) -> Plan:
-    """Draws a road through a place of a kind."""
-    own, other = chance.count(*theme.own_lanes), chance.count(*theme.other_lanes)
-    sides = (_draw_side(chance, theme, -1, other), _draw_side(chance, theme, 1, own))
-    paint = chance.near(_WHITE, 0.04)
+def draw_plan(rng: RandomStream, theme: Theme) -> Plan:
+    """Draws the road of a theme."""
+    own, other = rng.integer(*theme.own_lanes), rng.integer(*theme.other_lanes)
+    sides = (_draw_side(rng, theme, -1, other), _draw_side(rng, theme, 1, own))
+    paint = rng.vary(_WHITE, 0.04)
     road = Road(
         left=sides[0].at(0),
         right=sides[1].at(0),
-        asphalt=chance.near(chance.choose(_ASPHALTS), 0.03),
-        strips=_draw_strips(chance, theme, sides),
-        lines=_draw_lines(chance, own, other, paint),
+        asphalt=rng.vary(rng.choice(_ASPHALTS), 0.03),
+        strips=_draw_strips(rng, theme, sides),
+        lines=_draw_lines(rng, own, other, paint),
         paint=paint,
-        bands=_draw_bands(chance, theme),
-        track=chance.near(chance.choose(_TRACKS)),
-        water=chance.near(chance.choose(_WATERS)),
-        repairs=tuple(_draw_repairs(chance, sides)),
-        phase=chance.between(0, 90),
+        bands=_draw_bands(rng, theme),
+        track=rng.vary(rng.choice(_TRACKS)),
+        water=rng.vary(rng.choice(_WATERS)),
+        repairs=tuple(_draw_repairs(rng, sides)),
+        phase=rng.uniform(0, 90),
     )
     return Plan(
         road=road,
@@ -119,79 +119,79 @@ def draw_plan(chance: Chance, theme: Theme) -> Plan:
     )
 
 
-def _draw_side(chance: Chance, theme: Theme, sign: int, lanes: int) -> Side:
+def _draw_side(rng: RandomStream, theme: Theme, sign: int, lanes: int) -> Side:
     return Side(
         sign=sign,
-        edge=LANE * lanes + chance.between(*theme.shoulder),
-        sidewalk=chance.between(2.8, 5.5) if chance.happens(theme.sidewalk) else 0.0,
-        shore=chance.happens(theme.shore),
+        edge=LANE * lanes + rng.uniform(*theme.shoulder),
+        sidewalk=rng.uniform(2.8, 5.5) if rng.happens(theme.sidewalk) else 0.0,
+        shore=rng.happens(theme.shore),
     )
 
 
-def _draw_strips(chance: Chance, theme: Theme, sides: tuple[Side, Side]) -> tuple[Strip, ...]:
+def _draw_strips(rng: RandomStream, theme: Theme, sides: tuple[Side, Side]) -> tuple[Strip, ...]:
     strips = []
 
     def lay(side: Side, start: float, end: float, tag: Tag, colors: tuple[RGB, ...]) -> None:
         left, right = sorted((side.at(start), side.at(end)))
-        strips.append(Strip(left, right, Surface(tag, chance.near(chance.choose(colors)))))
+        strips.append(Strip(left, right, Surface(tag, rng.vary(rng.choice(colors)))))
 
     for side in sides:
-        bare = chance.happens(0.03)
+        bare = rng.happens(0.03)
         lay(side, 0, _FAR_OUT, Tag.GROUND if bare else Tag.TERRAIN, _GRAVELS if bare else _GRASSES)
         if side.sidewalk:
             paved = side.sidewalk + (4 if theme.straight else 0)
             lay(side, 0, paved, Tag.SIDEWALK, _SIDEWALKS)
-        if chance.happens(0.5 * theme.tracks):
-            start = side.sidewalk + chance.between(0.5, 3)
+        if rng.happens(0.5 * theme.tracks):
+            start = side.sidewalk + rng.uniform(0.5, 3)
             for offset in (0.0, 0.7, 1.9):
                 width = 2.6 if offset == 0 else 0.14
                 rail = _TRACKS if offset == 0 else ((0.62, 0.6, 0.58),)
                 lay(side, start + offset, start + offset + width, Tag.RAIL_TRACK, rail)
         if side.shore:
-            start = chance.between(40, 60)
-            lay(side, start, start + chance.between(8, 20), Tag.WATER, _WATERS)
+            start = rng.uniform(40, 60)
+            lay(side, start, start + rng.uniform(8, 20), Tag.WATER, _WATERS)
     return tuple(strips)
 
 
 def _draw_repairs(
-    chance: Chance, sides: tuple[Side, Side]
+    rng: RandomStream, sides: tuple[Side, Side]
 ) -> Iterator[tuple[float, float, float, float, float]]:
-    for _ in range(chance.count(0, 3)):
-        near, left = chance.between(2.5, 25), chance.between(sides[0].at(0), sides[1].at(-2))
-        far, right = near + chance.between(1, 14), left + chance.between(0.6, 2)
-        yield near, far, left, right, chance.between(0.05, 0.16)
+    for _ in range(rng.integer(0, 3)):
+        near, left = rng.uniform(2.5, 25), rng.uniform(sides[0].at(0), sides[1].at(-2))
+        far, right = near + rng.uniform(1, 14), left + rng.uniform(0.6, 2)
+        yield near, far, left, right, rng.uniform(0.05, 0.16)
 
 
-def _draw_lines(chance: Chance, own: int, other: int, paint: RGB) -> tuple[Line, ...]:
-    width = chance.between(0.1, 0.17)
+def _draw_lines(rng: RandomStream, own: int, other: int, paint: RGB) -> tuple[Line, ...]:
+    width = rng.uniform(0.1, 0.17)
     lines = [Line(LANE * lane, width, paint, dashed=True) for lane in range(1, own)]
     lines += [Line(-LANE * lane, width, paint, dashed=True) for lane in range(1, other)]
-    if chance.happens(0.9):
+    if rng.happens(0.9):
         lines += [Line(side * LANE * n, width, paint, False) for side, n in ((1, own), (-1, other))]
-    center = chance.near(_YELLOW, 0.03) if chance.happens(0.4) else paint
-    if chance.happens(0.45):
+    center = rng.vary(_YELLOW, 0.03) if rng.happens(0.4) else paint
+    if rng.happens(0.45):
         lines += [Line(side * 0.16, width, center, dashed=False) for side in (-1, 1)]
     else:
-        lines.append(Line(0.0, width, center, dashed=chance.happens(0.7)))
+        lines.append(Line(0.0, width, center, dashed=rng.happens(0.7)))
     return tuple(lines)
 
 
-def _draw_bands(chance: Chance, theme: Theme) -> tuple[tuple[float, float, Band], ...]:
+def _draw_bands(rng: RandomStream, theme: Theme) -> tuple[tuple[float, float, Band], ...]:
     """Draws at most one junction, track or river."""
-    near = chance.between(15, 45)
-    if chance.happens(theme.junction):
-        far = near + chance.between(9, 16)
+    near = rng.uniform(15, 45)
+    if rng.happens(theme.junction):
+        far = near + rng.uniform(9, 16)
         return (
             (near - 5.6, near - 5.0, Band.STOP_LINE),
             (near - 4.2, near - 1.2, Band.CROSSWALK),
             (near, far, Band.JUNCTION),
             (far + 1.2, far + 4.2, Band.CROSSWALK),
         )
-    if chance.happens(theme.tracks):
+    if rng.happens(theme.tracks):
         return ((near, near + 3.6, Band.TRACK_BED),)
-    if chance.happens(theme.river):
-        near += chance.between(30, 70)
-        return ((near, near + chance.between(6, 12), Band.RIVER),)
+    if rng.happens(theme.river):
+        near += rng.uniform(30, 70)
+        return ((near, near + rng.uniform(6, 12), Band.RIVER),)
     return ()
 
 
@@ -210,29 +210,31 @@ class SceneObject(Protocol):
         """Paints the object."""
 
 
-def draw_objects(chance: Chance, theme: Theme, plan: Plan, offset: float) -> Iterator[SceneObject]:
+def draw_objects(
+    rng: RandomStream, theme: Theme, plan: Plan, offset: float
+) -> Iterator[SceneObject]:
     """Draws all objects in a scene; ``offset`` is the center of the camera's lane in meters."""
-    season = draw_season(chance)
-    if chance.happens(0.85):
-        yield draw_skyline(chance, chance.choose(theme.skyline))
+    season = draw_season(rng)
+    if rng.happens(0.85):
+        yield draw_skyline(rng, rng.choice(theme.skyline))
     for side in plan.sides:
-        yield from _draw_barriers(chance, theme, plan, side)
+        yield from _draw_barriers(rng, theme, plan, side)
         if not side.shore:
-            yield from _draw_buildings(chance, theme, plan, side)
-            yield from _draw_greenery(chance, theme, plan, side, season)
-        yield from _draw_posts(chance, theme, plan, side)
-        yield from _draw_sidewalk(chance, theme, side)
-    if chance.happens(theme.median):
-        kind = chance.choose((Kind.GUARD_RAIL, Kind.WALL))
-        yield replace(draw_barrier(chance, kind, 0.0, 0.5, 300.0), height=0.85)
-    if chance.happens(theme.overpass):
-        yield draw_overpass(chance, plan.road.left, plan.road.right)
+            yield from _draw_buildings(rng, theme, plan, side)
+            yield from _draw_greenery(rng, theme, plan, side, season)
+        yield from _draw_posts(rng, theme, plan, side)
+        yield from _draw_sidewalk(rng, theme, side)
+    if rng.happens(theme.median):
+        kind = rng.choice((Kind.GUARD_RAIL, Kind.WALL))
+        yield replace(draw_barrier(rng, kind, 0.0, 0.5, 300.0), height=0.85)
+    if rng.happens(theme.overpass):
+        yield draw_overpass(rng, plan.road.left, plan.road.right)
     for near, far, band in plan.road.bands:
         if band is Band.CROSSWALK:
-            for _ in range(chance.count(0, 2)):
-                lateral = chance.between(plan.road.left, plan.road.right)
-                yield draw_pedestrian(chance, lateral, chance.between(near + 0.4, far - 0.4))
-    yield from _draw_traffic(chance, theme, plan, offset)
+            for _ in range(rng.integer(0, 2)):
+                lateral = rng.uniform(plan.road.left, plan.road.right)
+                yield draw_pedestrian(rng, lateral, rng.uniform(near + 0.4, far - 0.4))
+    yield from _draw_traffic(rng, theme, plan, offset)
 
 
 def _stretches(
@@ -249,108 +251,114 @@ def _stretches(
         yield start, end
 
 
-def _draw_barriers(chance: Chance, theme: Theme, plan: Plan, side: Side) -> Iterator[SceneObject]:
+def _draw_barriers(
+    rng: RandomStream, theme: Theme, plan: Plan, side: Side
+) -> Iterator[SceneObject]:
     beyond = 0.35 + side.sidewalk
     likely = {Kind.GUARD_RAIL: theme.guard_rail, Kind.WALL: theme.wall, Kind.FENCE: theme.fence}
     for kind, probability in likely.items():
-        if chance.happens(probability):
-            start = chance.between(1.5, 12)
-            end = start + chance.between(30, 300)
-            barrier = draw_barrier(chance, kind, side.at(beyond), start, end)
+        if rng.happens(probability):
+            start = rng.uniform(1.5, 12)
+            end = start + rng.uniform(30, 300)
+            barrier = draw_barrier(rng, kind, side.at(beyond), start, end)
             for near, far in _stretches(plan, start, end):
                 yield replace(barrier, near=near, far=far)
             beyond += 0.9
-    if chance.happens(theme.hedge):
-        hedge = draw_hedge(chance, side.at(beyond + 0.3), 2, chance.between(40, 120))
+    if rng.happens(theme.hedge):
+        hedge = draw_hedge(rng, side.at(beyond + 0.3), 2, rng.uniform(40, 120))
         for near, far in _stretches(plan, hedge.near, hedge.far, dry=True):
             yield replace(hedge, near=near, far=far)
 
 
-def _draw_buildings(chance: Chance, theme: Theme, plan: Plan, side: Side) -> Iterator[SceneObject]:
-    if not chance.happens(theme.buildings):
+def _draw_buildings(
+    rng: RandomStream, theme: Theme, plan: Plan, side: Side
+) -> Iterator[SceneObject]:
+    if not rng.happens(theme.buildings):
         return
-    setback = side.sidewalk + chance.between(*theme.setback)
-    for start, end in _stretches(plan, chance.between(-6, 12), 170, dry=True):
+    setback = side.sidewalk + rng.uniform(*theme.setback)
+    for start, end in _stretches(plan, rng.uniform(-6, 12), 170, dry=True):
         near = start + 1
         while near < end - 6:
-            length = min(chance.between(8, 24), end - near)
-            lateral = side.at(setback + chance.between(0, 0.8))
-            yield draw_building(chance, lateral, near, length, theme.heights)
-            near += length + chance.between(*theme.gaps)
+            length = min(rng.uniform(8, 24), end - near)
+            lateral = side.at(setback + rng.uniform(0, 0.8))
+            yield draw_building(rng, lateral, near, length, theme.heights)
+            near += length + rng.uniform(*theme.gaps)
 
 
 def _draw_greenery(
-    chance: Chance, theme: Theme, plan: Plan, side: Side, season: tuple[RGB, ...]
+    rng: RandomStream, theme: Theme, plan: Plan, side: Side, season: tuple[RGB, ...]
 ) -> Iterator[SceneObject]:
     verge = side.sidewalk + 2.2
-    if chance.happens(theme.wood):
-        lateral, near = side.at(verge + chance.between(3, 14)), chance.between(3, 25)
-        wood = draw_wood(chance, lateral, near, near + chance.between(50, 300), season)
+    if rng.happens(theme.wood):
+        lateral, near = side.at(verge + rng.uniform(3, 14)), rng.uniform(3, 25)
+        wood = draw_wood(rng, lateral, near, near + rng.uniform(50, 300), season)
         for start, end in _stretches(plan, wood.near, wood.far, dry=True):
             yield replace(wood, near=start, far=end)
-    if chance.happens(theme.avenue):
-        depth, spacing = chance.between(7, 16), chance.between(8, 16)
-        first = draw_tree(chance, side.at(verge - 0.9), depth, season, conifer=False)
+    if rng.happens(theme.avenue):
+        depth, spacing = rng.uniform(7, 16), rng.uniform(8, 16)
+        first = draw_tree(rng, side.at(verge - 0.9), depth, season, conifer=False)
         while depth < 130:
             if not plan.road.occupied(depth - 3, depth + 3):
-                phase = chance.between(0, 512)
-                yield replace(first, depth=depth + chance.between(-1, 1), phase=phase)
+                phase = rng.uniform(0, 512)
+                yield replace(first, depth=depth + rng.uniform(-1, 1), phase=phase)
             depth += spacing
-    for _ in range(chance.count(*theme.trees)):
-        depth, beyond = chance.between(9, 120), chance.between(0, 4) ** 2
+    for _ in range(rng.integer(*theme.trees)):
+        depth, beyond = rng.uniform(9, 120), rng.uniform(0, 4) ** 2
         if not plan.road.occupied(depth - 3, depth + 3):
-            conifer = chance.happens(theme.conifers)
-            yield draw_tree(chance, side.at(verge + beyond), depth, season, conifer=conifer)
-    for _ in range(chance.count(*theme.bushes)):
-        depth, beyond = chance.between(7, 70), chance.between(0, 9)
+            conifer = rng.happens(theme.conifers)
+            yield draw_tree(rng, side.at(verge + beyond), depth, season, conifer=conifer)
+    for _ in range(rng.integer(*theme.bushes)):
+        depth, beyond = rng.uniform(7, 70), rng.uniform(0, 9)
         if not plan.road.occupied(depth - 2, depth + 2):
-            yield draw_bush(chance, side.at(verge + beyond), depth, season)
+            yield draw_bush(rng, side.at(verge + beyond), depth, season)
 
 
-def _draw_posts(chance: Chance, theme: Theme, plan: Plan, side: Side) -> Iterator[SceneObject]:
+def _draw_posts(rng: RandomStream, theme: Theme, plan: Plan, side: Side) -> Iterator[SceneObject]:
     for wires, probability in ((False, theme.lamps), (True, theme.wires)):
-        if not chance.happens(probability):
+        if not rng.happens(probability):
             continue
         lateral = side.at(side.sidewalk + 1.5 if wires else 0.55)
-        depth, spacing = chance.between(6, 30), chance.between(18, 34)
+        depth, spacing = rng.uniform(6, 30), rng.uniform(18, 34)
         post: Post | None = None
         while depth < 170:
-            post = draw_post(chance, lateral, depth, wires=wires, like=post)
+            post = draw_post(rng, lateral, depth, wires=wires, like=post)
             yield post
             depth += spacing
-    for _ in range(chance.count(*theme.signs)):
-        yield draw_sign(chance, side.at(0.75), chance.between(9, 42))
+    for _ in range(rng.integer(*theme.signs)):
+        yield draw_sign(rng, side.at(0.75), rng.uniform(9, 42))
     for near, _, band in plan.road.bands:
         if band is Band.STOP_LINE:
-            yield draw_traffic_light(chance, side.at(0.6), near + 0.8)
-            yield draw_traffic_light(chance, side.at(0.6), near + 20)
+            yield draw_traffic_light(rng, side.at(0.6), near + 0.8)
+            yield draw_traffic_light(rng, side.at(0.6), near + 20)
 
 
-def _draw_sidewalk(chance: Chance, theme: Theme, side: Side) -> Iterator[SceneObject]:
+def _draw_sidewalk(rng: RandomStream, theme: Theme, side: Side) -> Iterator[SceneObject]:
     """Draws pedestrians and props on the sidewalk, or beside the road if there is none."""
     breadth = max(side.sidewalk - 0.5, 1.2)
-    for _ in range(chance.count(*theme.people)):
-        lateral = side.at(0.4 + breadth * chance.between(0, 1))
-        yield draw_pedestrian(chance, lateral, chance.between(8, 36))
-    for _ in range(chance.count(*theme.props)):
-        tag = chance.choose_weighted(_PROP_TAGS, _PROP_WEIGHTS)
-        lateral = side.at(0.9 + breadth * chance.between(0.3, 1))
-        yield draw_prop(chance, tag, lateral, chance.between(8, 40))
+    for _ in range(rng.integer(*theme.people)):
+        lateral = side.at(0.4 + breadth * rng.uniform(0, 1))
+        yield draw_pedestrian(rng, lateral, rng.uniform(8, 36))
+    for _ in range(rng.integer(*theme.props)):
+        tag = rng.weighted_choice(_PROP_TAGS, _PROP_WEIGHTS)
+        lateral = side.at(0.9 + breadth * rng.uniform(0.3, 1))
+        yield draw_prop(rng, tag, lateral, rng.uniform(8, 40))
 
 
-def _draw_traffic(chance: Chance, theme: Theme, plan: Plan, offset: float) -> Iterator[SceneObject]:
+def _draw_traffic(
+    rng: RandomStream, theme: Theme, plan: Plan, offset: float
+) -> Iterator[SceneObject]:
     taken: list[tuple[float, float]] = []
-    for _ in range(chance.count(*theme.traffic)):
-        oncoming = chance.happens(0.45)
-        lane = chance.choose(plan.other_lanes if oncoming else plan.own_lanes)
+    for _ in range(rng.integer(*theme.traffic)):
+        oncoming = rng.happens(0.45)
+        lane = rng.choice(plan.other_lanes if oncoming else plan.own_lanes)
         nearest = 13 if lane == offset else 8
-        depth = nearest + 85 * chance.between(0, 1) ** 1.5
+        depth = nearest + 85 * rng.uniform(0, 1) ** 1.5
         if all(lane != used or abs(depth - at) > _CAR_LENGTH for used, at in taken):
             taken.append((lane, depth))
-            yield draw_vehicle(chance, lane + chance.between(-0.3, 0.3), depth, oncoming=oncoming)
+            yield draw_vehicle(rng, lane + rng.uniform(-0.3, 0.3), depth, oncoming=oncoming)
     for side in plan.sides:
-        if chance.happens(theme.parked) and side.edge % 3.5 > 1.4:
-            depth = chance.between(9, 22)
-            for _ in range(chance.count(1, 5)):
-                yield draw_vehicle(chance, side.at(-0.95), depth, oncoming=side.sign < 0)
-                depth += chance.between(6, 12) + _CAR_LENGTH * chance.happens(0.3)
+        if rng.happens(theme.parked) and side.edge % 3.5 > 1.4:
+            depth = rng.uniform(9, 22)
+            for _ in range(rng.integer(1, 5)):
+                yield draw_vehicle(rng, side.at(-0.95), depth, oncoming=side.sign < 0)
+                depth += rng.uniform(6, 12) + _CAR_LENGTH * rng.happens(0.3)

@@ -1,4 +1,4 @@
-"""Random draws that describe a scene, whatever the image's size, and noise textures."""
+"""Random numbers for scenes, independent of the image's size, and noise textures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RGB = tuple[float, float, float]
 _BATCH = 512
 
 
-class Chance:
+class RandomStream:
     """A stream of random numbers, determined by a seed and the index of a scene.
 
     Numbers are drawn in batches: a scene needs hundreds of them, and one call to NumPy for each
@@ -26,19 +26,18 @@ class Chance:
         index: int, at least 0. Chooses the scene within it.
 
     Example:
-        >>> Chance(0, 7).between(2, 3) == Chance(0, 7).between(2, 3)
+        >>> RandomStream(0, 7).uniform(2, 3) == RandomStream(0, 7).uniform(2, 3)
         True
     """
 
     def __init__(self, seed: int, index: int) -> None:
-        """Starts the stream."""
         self._draws = _uniform_stream(seed, index)
 
-    def between(self, low: float, high: float) -> float:
+    def uniform(self, low: float, high: float) -> float:
         """Returns a number drawn evenly from ``[low, high)``."""
         return low + (high - low) * next(self._draws)
 
-    def count(self, low: int, high: int) -> int:
+    def integer(self, low: int, high: int) -> int:
         """Returns an integer drawn evenly from ``low`` to ``high``, both included."""
         return low + int((high - low + 1) * next(self._draws))
 
@@ -50,23 +49,23 @@ class Chance:
         """Returns -1 or 1."""
         return 1 if self.happens(0.5) else -1
 
-    def choose(self, options: Sequence[Choice]) -> Choice:
+    def choice(self, options: Sequence[Choice]) -> Choice:
         """Returns one of ``options``, each as likely as the others."""
         return options[int(len(options) * next(self._draws))]
 
-    def choose_weighted(self, options: Sequence[Choice], weights: Sequence[float]) -> Choice:
+    def weighted_choice(self, options: Sequence[Choice], weights: Sequence[float]) -> Choice:
         """Returns one of ``options`` with a probability proportional to its weight."""
-        left = sum(weights) * next(self._draws)
+        remaining = sum(weights) * next(self._draws)
         for option, weight in zip(options, weights, strict=True):
-            left -= weight
-            if left < 0:
+            remaining -= weight
+            if remaining < 0:
                 return option
         return options[-1]
 
-    def near(self, rgb: RGB, spread: float = 0.05) -> RGB:
+    def vary(self, rgb: RGB, spread: float = 0.05) -> RGB:
         """Returns a color like ``rgb``: brighter or darker, and shifted a little in hue."""
-        gain = 1 + 3 * spread * self.between(-1, 1)
-        red, green, blue = (gain * channel + spread * self.between(-1, 1) for channel in rgb)
+        gain = 1 + 3 * spread * self.uniform(-1, 1)
+        red, green, blue = (gain * channel + spread * self.uniform(-1, 1) for channel in rgb)
         return (max(red, 0.02), max(green, 0.02), max(blue, 0.02))
 
 

@@ -8,8 +8,8 @@ from enum import Enum, IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from unetv2.synthetic.canvas import FARTHEST, Canvas, Tag
-from unetv2.synthetic.randomness import RGB, Chance, Floats, cloudy, smooth
+from unetv2.synthetic.canvas import Canvas, Tag
+from unetv2.synthetic.randomness import RGB, Floats, RandomStream, cloudy, smooth
 
 _REACH = 90.0
 _CELLS_PER_METER = 20
@@ -62,7 +62,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Road:
-    """The cross-section of a road and what crosses it."""
+    """The cross-section of a road, and the bands that cross it."""
 
     left: float  # Lateral position of its left edge in meters.
     right: float  # Lateral position of its right edge in meters.
@@ -165,11 +165,6 @@ def _wear(road: Road) -> Floats:
 def _cells(left: float, right: float) -> slice:
     first, last = (round((side + _REACH) * _CELLS_PER_METER) for side in (left, right))
     return slice(min(max(first, 0), _CELLS), min(max(last, 0), _CELLS))
-
-
-def end_of(road: Road, start: float) -> float:
-    """Returns the depth at which something next crosses the road beyond ``start``."""
-    return min((near for near, _, _ in road.bands if near > start), default=FARTHEST)
 
 
 _BEAM = 0.45
@@ -323,7 +318,7 @@ class Overpass:
             patch.paint(concrete, canvas.weather.facing(0) * (shade + 0.2 * stains - 0.1))
 
 
-def draw_barrier(chance: Chance, kind: Kind, lateral: float, near: float, far: float) -> Barrier:
+def draw_barrier(rng: RandomStream, kind: Kind, lateral: float, near: float, far: float) -> Barrier:
     """Draws a barrier of a kind at a position."""
     heights, spacing, colors = {
         Kind.GUARD_RAIL: ((0.72, 0.9), 4.0, _STEEL),
@@ -335,20 +330,20 @@ def draw_barrier(chance: Chance, kind: Kind, lateral: float, near: float, far: f
         lateral=lateral,
         near=near,
         far=far,
-        height=chance.between(*heights),
+        height=rng.uniform(*heights),
         spacing=spacing,
-        rgb=chance.near(chance.choose(colors)),
-        phase=chance.between(0, 512),
+        rgb=rng.vary(rng.choice(colors)),
+        phase=rng.uniform(0, 512),
     )
 
 
-def draw_overpass(chance: Chance, left: float, right: float) -> Overpass:
+def draw_overpass(rng: RandomStream, left: float, right: float) -> Overpass:
     """Draws a bridge across a road between two edges, meters."""
     return Overpass(
-        depth=chance.between(38, 120),
-        clearance=chance.between(4.8, 6),
-        girder=chance.between(1.4, 2.2),
-        length=chance.between(8, 16),
-        piers=(left - chance.between(1, 3), right + chance.between(1, 3)),
-        rgb=chance.near(chance.choose(_BRIDGES)),
+        depth=rng.uniform(38, 120),
+        clearance=rng.uniform(4.8, 6),
+        girder=rng.uniform(1.4, 2.2),
+        length=rng.uniform(8, 16),
+        piers=(left - rng.uniform(1, 3), right + rng.uniform(1, 3)),
+        rgb=rng.vary(rng.choice(_BRIDGES)),
     )

@@ -16,8 +16,8 @@ from unetv2.files import clean_up, explain_write_errors, temporary_folder
 from unetv2.synthetic.canvas import HALF_HEIGHT, SKY, Canvas, Glow, draw_camera
 from unetv2.synthetic.layout import draw_objects, draw_plan
 from unetv2.synthetic.randomness import (
-    Chance,
     Floats,
+    RandomStream,
     cloudy,
     grain_tile,
     repeat_to,
@@ -67,12 +67,12 @@ def driving_scene(
     index = require_integer("index", index, 0, "Scenes are counted from 0.")
     seed = require_integer("seed", seed, 0, "Each seed gives another data set.")
     size = require_image_size(image_size)
-    chance = Chance(seed, index)
-    theme = chance.choose_weighted(THEMES, _THEME_WEIGHTS)
-    plan, weather = draw_plan(chance, theme), draw_weather(chance)
-    offset = chance.choose(plan.own_lanes)
-    camera = draw_camera(chance, offset=offset, straight=theme.straight)
-    objects = list(draw_objects(chance, theme, plan, offset))
+    rng = RandomStream(seed, index)
+    theme = rng.weighted_choice(THEMES, _THEME_WEIGHTS)
+    plan, weather = draw_plan(rng, theme), draw_weather(rng)
+    offset = rng.choice(plan.own_lanes)
+    camera = draw_camera(rng, offset=offset, straight=theme.straight)
+    objects = list(draw_objects(rng, theme, plan, offset))
 
     canvas = Canvas(camera, weather, size)
     paint_road(canvas, plan.road)
@@ -80,18 +80,18 @@ def driving_scene(
         item.cast_shadow(canvas)
     for item in objects:
         item.paint(canvas)
-    return _render(canvas, chance), canvas.mask()
+    return _render(canvas, rng), canvas.mask()
 
 
 _CHANNELS = 3
 _KNEE = 0.8
 
 
-def _render(canvas: Canvas, chance: Chance) -> NDArray[np.uint8]:
+def _render(canvas: Canvas, rng: RandomStream) -> NDArray[np.uint8]:
     """Returns the image of a canvas with light, sky, haze and noise, ``(height, width, 3)``."""
     weather = canvas.weather
-    drift = (chance.between(0, 512), chance.between(0, 512))
-    starts = [(chance.count(0, 255), chance.count(0, 255)) for _ in range(_CHANNELS + 1)]
+    drift = (rng.uniform(0, 512), rng.uniform(0, 512))
+    starts = [(rng.integer(0, 255), rng.integer(0, 255)) for _ in range(_CHANNELS + 1)]
 
     shade = canvas.shade * _headlights(canvas) if weather.night else canvas.shade
     haze = 1 - np.exp(canvas.depth * np.float32(-1 / weather.visibility))

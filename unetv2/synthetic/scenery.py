@@ -8,7 +8,7 @@ from enum import Enum
 import numpy as np
 
 from unetv2.synthetic.canvas import FARTHEST, Canvas, Patch, Tag
-from unetv2.synthetic.randomness import RGB, Bools, Chance, Floats, cloudy, cloudy_tile
+from unetv2.synthetic.randomness import RGB, Bools, Floats, RandomStream, cloudy, cloudy_tile
 
 
 class SkylineKind(Enum):
@@ -41,7 +41,7 @@ _BLOCKS = 26
 class Skyline:
     """A silhouette across the whole image."""
 
-    far: SkylineKind
+    kind: SkylineKind
     depth: float
     heights: tuple[float, ...]  # One for each block from left to right.
     rgb: RGB
@@ -60,15 +60,15 @@ class Skyline:
         if patch is None:
             return
         texture = cloudy(
-            patch.v * 420 + self.phase, u * (150 if self.far is SkylineKind.HILLS else 420)
+            patch.v * 420 + self.phase, u * (150 if self.kind is SkylineKind.HILLS else 420)
         )
-        material = canvas.mix(_TAGS[self.far], self.rgb)
-        if self.far is SkylineKind.TOWN:
+        material = canvas.mix(_TAGS[self.kind], self.rgb)
+        if self.kind is SkylineKind.TOWN:
             shade = 0.8 + 0.25 * self._block_noise(u) + 0.1 * texture
         else:
             shade = 0.7 + 0.5 * texture
         patch.paint(material, shade)
-        if self.far is SkylineKind.TOWN:
+        if self.kind is SkylineKind.TOWN:
             windows = ((patch.v * 110) % 1 < 0.5) & ((u * 90) % 1 < 0.55)
             patch.visible &= windows & (texture > 0.45)
             lit = canvas.weather.night
@@ -77,13 +77,13 @@ class Skyline:
 
     def _profile(self, u: Floats) -> Floats:
         """Returns the silhouette's height in meters at every column."""
-        place = (u + 1) * (0.5 * (_BLOCKS - 1))
+        position = (u + 1) * (0.5 * (_BLOCKS - 1))
         heights: Floats = np.array(self.heights, np.float32)
-        if self.far is SkylineKind.TOWN:
-            blocks: Floats = heights[np.rint(place).astype(int)]
+        if self.kind is SkylineKind.TOWN:
+            blocks: Floats = heights[np.rint(position).astype(int)]
             return blocks
-        rolling: Floats = np.interp(place, np.arange(_BLOCKS), heights)
-        if self.far is SkylineKind.WOODS:
+        rolling: Floats = np.interp(position, np.arange(_BLOCKS), heights)
+        if self.kind is SkylineKind.WOODS:
             rolling = rolling * (0.75 + 0.5 * cloudy(u * 0 + self.phase, u * 230))
         return rolling
 
@@ -92,21 +92,21 @@ class Skyline:
         return cloudy(blocks * 0 + self.phase, blocks * 61)
 
 
-def draw_skyline(chance: Chance, far: SkylineKind) -> Skyline:
+def draw_skyline(rng: RandomStream, kind: SkylineKind) -> Skyline:
     """Draws a silhouette."""
-    low, high = _HEIGHTS[far]
-    high = chance.between(1.3 * low, high)
-    heights = [chance.between(low, high) for _ in range(_BLOCKS)]
-    if far is SkylineKind.HILLS:
+    low, high = _HEIGHTS[kind]
+    high = rng.uniform(1.3 * low, high)
+    heights = [rng.uniform(low, high) for _ in range(_BLOCKS)]
+    if kind is SkylineKind.HILLS:
         heights = list(np.convolve(heights, np.ones(7) / 7, mode="same"))
-    if far is SkylineKind.TOWN:
-        heights = [height if chance.happens(0.8) else 0.3 * height for height in heights]
+    if kind is SkylineKind.TOWN:
+        heights = [height if rng.happens(0.8) else 0.3 * height for height in heights]
     return Skyline(
-        far=far,
-        depth=chance.between(0.55, 0.95) * FARTHEST,
+        kind=kind,
+        depth=rng.uniform(0.55, 0.95) * FARTHEST,
         heights=tuple(float(height) for height in heights),
-        rgb=chance.near(chance.choose(_COLORS[far])),
-        phase=chance.between(0, 512),
+        rgb=rng.vary(rng.choice(_COLORS[kind])),
+        phase=rng.uniform(0, 512),
     )
 
 
@@ -139,9 +139,7 @@ class Building:
     rise: float  # Meters from the eaves to the ridge of a hipped roof, 0 for a flat one.
     floor: float  # Meters of one story.
     bay: float  # Meters from window to window.
-    pane: tuple[
-        float, float
-    ]  # Shares of a bay's width and of a story's height that a window takes.
+    pane: tuple[float, float]  # Width and height of a window, as shares of bay and story.
     shop: bool  # The ground floor is a shop window.
     wall: RGB
     roof: RGB
@@ -229,27 +227,27 @@ class Building:
 
 
 def draw_building(
-    chance: Chance, lateral: float, near: float, length: float, heights: tuple[float, float]
+    rng: RandomStream, lateral: float, near: float, length: float, heights: tuple[float, float]
 ) -> Building:
     """Draws a building, from the minimum and maximum height of its eaves."""
-    height = chance.between(*heights)
-    cottage = height < 8 and chance.happens(0.8)
+    height = rng.uniform(*heights)
+    cottage = height < 8 and rng.happens(0.8)
     return Building(
         lateral=lateral,
         near=near,
         far=near + length,
-        breadth=chance.between(8, 16),
+        breadth=rng.uniform(8, 16),
         height=height,
-        rise=chance.between(2, 4) if cottage else 0.0,
-        floor=_MIN_STORY + chance.between(0.2, 1.2),
-        bay=chance.between(1.6, 3.6),
-        pane=(chance.between(0.35, 0.85), chance.between(0.4, 0.62)),
-        shop=not cottage and chance.happens(0.6),
-        wall=chance.near(chance.choose(_WALLS)),
-        roof=chance.near(chance.choose(_ROOFS)),
-        glass=chance.near(chance.choose(_GLASS), 0.03),
-        lamplight=chance.choose(_LAMPLIGHT),
-        phase=chance.between(0, 512),
+        rise=rng.uniform(2, 4) if cottage else 0.0,
+        floor=_MIN_STORY + rng.uniform(0.2, 1.2),
+        bay=rng.uniform(1.6, 3.6),
+        pane=(rng.uniform(0.35, 0.85), rng.uniform(0.4, 0.62)),
+        shop=not cottage and rng.happens(0.6),
+        wall=rng.vary(rng.choice(_WALLS)),
+        roof=rng.vary(rng.choice(_ROOFS)),
+        glass=rng.vary(rng.choice(_GLASS), 0.03),
+        lamplight=rng.choice(_LAMPLIGHT),
+        phase=rng.uniform(0, 512),
     )
 
 
@@ -261,10 +259,10 @@ _SEASON_WEIGHTS = (6, 2.2, 1.2)
 _BARK: RGB = (0.3, 0.23, 0.17)
 
 
-def draw_season(chance: Chance) -> tuple[RGB, ...]:
+def draw_season(rng: RandomStream) -> tuple[RGB, ...]:
     """Draws the colors that foliage has in a scene."""
-    season = chance.choose_weighted(_SEASONS, _SEASON_WEIGHTS)
-    return tuple(chance.near(rgb, 0.04) for rgb in season)
+    season = rng.weighted_choice(_SEASONS, _SEASON_WEIGHTS)
+    return tuple(rng.vary(rgb, 0.04) for rgb in season)
 
 
 @dataclass(frozen=True)
@@ -365,52 +363,52 @@ class Thicket:
         patch.paint(_two_tone(canvas, self.rgb, leaves > 0.56), shade)
 
 
-def draw_hedge(chance: Chance, lateral: float, near: float, far: float) -> Thicket:
+def draw_hedge(rng: RandomStream, lateral: float, near: float, far: float) -> Thicket:
     """Draws a trimmed hedge at a position."""
-    height, rgb = chance.between(0.8, 1.7), chance.near(chance.choose(_SUMMER), 0.03)
-    return Thicket(lateral, near, far, height, 0.14, rgb, chance.between(0, 512))
+    height, rgb = rng.uniform(0.8, 1.7), rng.vary(rng.choice(_SUMMER), 0.03)
+    return Thicket(lateral, near, far, height, 0.14, rgb, rng.uniform(0, 512))
 
 
 def draw_wood(
-    chance: Chance, lateral: float, near: float, far: float, season: tuple[RGB, ...]
+    rng: RandomStream, lateral: float, near: float, far: float, season: tuple[RGB, ...]
 ) -> Thicket:
     """Draws the edge of a wood at a position."""
-    height, rgb = chance.between(5, 13), chance.near(chance.choose(season), 0.03)
-    ragged = chance.between(0.4, 0.75)
-    return Thicket(lateral, near, far, height, ragged, rgb, chance.between(0, 512))
+    height, rgb = rng.uniform(5, 13), rng.vary(rng.choice(season), 0.03)
+    ragged = rng.uniform(0.4, 0.75)
+    return Thicket(lateral, near, far, height, ragged, rgb, rng.uniform(0, 512))
 
 
 def draw_tree(
-    chance: Chance, lateral: float, depth: float, season: tuple[RGB, ...], *, conifer: bool
+    rng: RandomStream, lateral: float, depth: float, season: tuple[RGB, ...], *, conifer: bool
 ) -> Tree:
     """Draws a tree at a position."""
-    height = chance.between(4.5, 11)
-    evergreen = conifer or chance.happens(0.1)
-    rgb = chance.choose(_SUMMER) if evergreen else chance.choose(season)
+    height = rng.uniform(4.5, 11)
+    evergreen = conifer or rng.happens(0.1)
+    rgb = rng.choice(_SUMMER) if evergreen else rng.choice(season)
     return Tree(
         lateral=lateral,
         depth=depth,
         height=height,
-        spread=height * (chance.between(0.2, 0.28) if evergreen else chance.between(0.28, 0.42)),
-        trunk=0.12 * height if evergreen else height * chance.between(0.2, 0.32),
+        spread=height * (rng.uniform(0.2, 0.28) if evergreen else rng.uniform(0.28, 0.42)),
+        trunk=0.12 * height if evergreen else height * rng.uniform(0.2, 0.32),
         conifer=evergreen,
-        rgb=chance.near(rgb, 0.03),
-        phase=chance.between(0, 512),
+        rgb=rng.vary(rgb, 0.03),
+        phase=rng.uniform(0, 512),
     )
 
 
-def draw_bush(chance: Chance, lateral: float, depth: float, season: tuple[RGB, ...]) -> Tree:
+def draw_bush(rng: RandomStream, lateral: float, depth: float, season: tuple[RGB, ...]) -> Tree:
     """Draws a bush at a position."""
-    height = chance.between(0.7, 2.2)
+    height = rng.uniform(0.7, 2.2)
     return Tree(
         lateral=lateral,
         depth=depth,
         height=height,
-        spread=height * chance.between(0.6, 1.1),
+        spread=height * rng.uniform(0.6, 1.1),
         trunk=0.0,
         conifer=False,
-        rgb=chance.near(chance.choose(season), 0.03),
-        phase=chance.between(0, 512),
+        rgb=rng.vary(rng.choice(season), 0.03),
+        phase=rng.uniform(0, 512),
     )
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 import numpy as np
 
 from unetv2.synthetic.canvas import Canvas, Glow, Tag
-from unetv2.synthetic.randomness import RGB, Chance, cloudy
+from unetv2.synthetic.randomness import RGB, RandomStream, cloudy
 
 _METALS: tuple[RGB, ...] = (
     (0.5, 0.51, 0.52),
@@ -169,42 +169,42 @@ class TrafficLight:
 
 
 def draw_post(
-    chance: Chance, lateral: float, depth: float, *, wires: bool, like: Post | None
+    rng: RandomStream, lateral: float, depth: float, *, wires: bool, like: Post | None
 ) -> Post:
     """Draws a pole at a position, of the same kind as ``like`` if that is given."""
     if like is not None:
         return Post(lateral, depth, like.height, like.arm, like.wires, like.rgb)
-    rgb = chance.near(chance.choose(_METALS), 0.03)
-    return Post(lateral, depth, chance.between(6, 9.5), chance.between(1.2, 2.6), wires, rgb)
+    rgb = rng.vary(rng.choice(_METALS), 0.03)
+    return Post(lateral, depth, rng.uniform(6, 9.5), rng.uniform(1.2, 2.6), wires, rgb)
 
 
-def draw_sign(chance: Chance, lateral: float, depth: float) -> Sign:
+def draw_sign(rng: RandomStream, lateral: float, depth: float) -> Sign:
     """Draws a traffic sign at a position."""
-    board = chance.choose(tuple(Board))
-    rim, face = chance.choose(_FACES[board])
+    board = rng.choice(tuple(Board))
+    rim, face = rng.choice(_FACES[board])
     return Sign(
         lateral=lateral,
         depth=depth,
-        height=chance.between(2.1, 2.9),
-        radius=chance.between(0.3, 0.44),
+        height=rng.uniform(2.1, 2.9),
+        radius=rng.uniform(0.3, 0.44),
         board=board,
         rim=rim,
         face=face,
-        metal=chance.near(chance.choose(_METALS), 0.03),
+        metal=rng.vary(rng.choice(_METALS), 0.03),
     )
 
 
-def draw_traffic_light(chance: Chance, lateral: float, depth: float) -> TrafficLight:
+def draw_traffic_light(rng: RandomStream, lateral: float, depth: float) -> TrafficLight:
     """Draws a traffic light at a position, its arm reaching over the road."""
-    arm = chance.between(2.5, 5) if chance.happens(0.5) else 0.0
+    arm = rng.uniform(2.5, 5) if rng.happens(0.5) else 0.0
     return TrafficLight(
         lateral=lateral,
         depth=depth,
-        height=chance.between(4.6, 5.4) if arm else chance.between(2.4, 3.2),
+        height=rng.uniform(4.6, 5.4) if arm else rng.uniform(2.4, 3.2),
         arm=-arm if lateral > 0 else arm,
-        lit=chance.count(0, 2),
-        housing=chance.choose(_HOUSING),
-        metal=chance.near(chance.choose(_METALS), 0.03),
+        lit=rng.integer(0, 2),
+        housing=rng.choice(_HOUSING),
+        metal=rng.vary(rng.choice(_METALS), 0.03),
     )
 
 
@@ -345,8 +345,8 @@ class Prop:
         patch.paint(materials.take(in_band), shade)
 
 
-def draw_prop(chance: Chance, tag: Tag, lateral: float, depth: float) -> Prop:
+def draw_prop(rng: RandomStream, tag: Tag, lateral: float, depth: float) -> Prop:
     """Draws a prop that counts as ``tag``: `Tag.STATIC`, `Tag.DYNAMIC` or `Tag.OTHER`."""
-    model = chance.choose({Tag.STATIC: _STATIC, Tag.DYNAMIC: _DYNAMIC, Tag.OTHER: _OTHER}[tag])
-    rgb = chance.near(chance.choose(model.colors), 0.03)
-    return Prop(model, lateral, depth, rgb, chance.between(0, 512))
+    model = rng.choice({Tag.STATIC: _STATIC, Tag.DYNAMIC: _DYNAMIC, Tag.OTHER: _OTHER}[tag])
+    rgb = rng.vary(rng.choice(model.colors), 0.03)
+    return Prop(model, lateral, depth, rgb, rng.uniform(0, 512))

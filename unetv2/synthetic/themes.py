@@ -1,4 +1,4 @@
-"""Kinds of places, and how frequent objects are in each."""
+"""Themes: a city, a suburb, a highway and a country road, with the frequency of objects in each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Count = tuple[int, int]
 
 @dataclass(frozen=True)
 class Theme:
-    """A kind of place.
+    """A type of environment.
 
     Probabilities apply to each side of the road.
     """
@@ -29,7 +29,7 @@ class Theme:
     gaps: Range  # Meters between buildings.
     setback: Range  # Meters from the sidewalk to the buildings.
     trees: Count  # Number of trees on a side.
-    conifers: float  # Probability that a tree is one.
+    conifers: float  # Probability that a tree is a conifer.
     avenue: float  # Probability of a row of equal trees.
     wood: float  # Probability of the edge of a wood.
     bushes: Count  # Number of bushes on a side.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unetv2.synthetic.canvas import Canvas, Glow, Tag
-from unetv2.synthetic.randomness import RGB, Chance, Floats
+from unetv2.synthetic.randomness import RGB, Floats, RandomStream
 
 _CLOTHES: tuple[RGB, ...] = (
     (0.7, 0.2, 0.18),
@@ -80,17 +80,17 @@ class Pedestrian:
             patch.paint(canvas.mix(Tag.PEDESTRIAN, rgb), shade)
 
 
-def draw_pedestrian(chance: Chance, lateral: float, depth: float) -> Pedestrian:
+def draw_pedestrian(rng: RandomStream, lateral: float, depth: float) -> Pedestrian:
     """Draws a pedestrian at a position."""
     return Pedestrian(
         lateral=lateral,
         depth=depth,
-        height=chance.between(1.5, 1.9) if chance.happens(0.85) else chance.between(1.0, 1.4),
-        stride=chance.between(0.16, 0.5),
-        clothes=chance.near(chance.choose(_CLOTHES)),
-        trousers=chance.near(chance.choose(_TROUSERS), 0.03),
-        skin=chance.choose(_SKIN),
-        hair=chance.choose(_HAIR),
+        height=rng.uniform(1.5, 1.9) if rng.happens(0.85) else rng.uniform(1.0, 1.4),
+        stride=rng.uniform(0.16, 0.5),
+        clothes=rng.vary(rng.choice(_CLOTHES)),
+        trousers=rng.vary(rng.choice(_TROUSERS), 0.03),
+        skin=rng.choice(_SKIN),
+        hair=rng.choice(_HAIR),
     )
 
 
@@ -127,7 +127,7 @@ class Shape:
     pane_halves: tuple[float, ...]  # The same for the window in the end.
     # Shares of the length from the rear, rising, at which the side's height is given.
     side: tuple[float, ...]
-    side_tops: tuple[float, ...]  # Meters above the ground at these places.
+    side_tops: tuple[float, ...]  # Meters above the ground at these positions.
     side_pane: tuple[float, ...]  # The same for the top edge of the side windows.
     side_pane_tops: tuple[float, ...]  # The same for the top edge of the side windows.
     sill: float  # Lower edge of the side windows, meters above the ground.
@@ -237,7 +237,7 @@ class Vehicle:
         canvas.darken_ground((self.depth, far), cast, canvas.weather.shadow)
 
     def paint(self, canvas: Canvas) -> None:
-        """Paints the side that shows, then the near end."""
+        """Paints the visible side, then the near end."""
         if canvas.pixels(self.shape.end_heights[-1], self.depth) >= _MIN_PIXELS:
             self._paint_side(canvas)
         self._paint_end(canvas)
@@ -321,12 +321,12 @@ class Vehicle:
             patch.paint(canvas.mix(Tag.VEHICLES, _PLATE), 0.9)
 
 
-def draw_vehicle(chance: Chance, lateral: float, depth: float, *, oncoming: bool) -> Vehicle:
+def draw_vehicle(rng: RandomStream, lateral: float, depth: float, *, oncoming: bool) -> Vehicle:
     """Draws a vehicle at a position."""
     return Vehicle(
-        shape=chance.choose_weighted(_SHAPES, _SHAPE_WEIGHTS),
+        shape=rng.weighted_choice(_SHAPES, _SHAPE_WEIGHTS),
         lateral=lateral,
         depth=depth,
         oncoming=oncoming,
-        rgb=chance.near(chance.choose(_PAINTS), 0.04),
+        rgb=rng.vary(rng.choice(_PAINTS), 0.04),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from unetv2.synthetic.randomness import RGB, Chance
+from unetv2.synthetic.randomness import RGB, RandomStream
 
 
 @dataclass(frozen=True)
@@ -146,20 +146,20 @@ _WEATHERS = (
 _WEIGHTS = [weather.weight for weather in _WEATHERS]
 
 
-def draw_weather(chance: Chance) -> Weather:
+def draw_weather(rng: RandomStream) -> Weather:
     """Draws a weather and the position of the sun."""
-    weather = chance.choose_weighted(_WEATHERS, _WEIGHTS)
-    side = chance.sign()
-    exposure = chance.between(0.86, 1.1)
+    weather = rng.weighted_choice(_WEATHERS, _WEIGHTS)
+    side = rng.sign()
+    exposure = rng.uniform(0.86, 1.1)
     red, green, blue = weather.light
     return replace(
         weather,
-        zenith=chance.near(weather.zenith, 0.03),
-        low_sky=chance.near(weather.low_sky, 0.03),
-        cloud=chance.near(weather.cloud, 0.03),
-        cover=min(0.95, weather.cover * chance.between(0.5, 1.4)),
+        zenith=rng.vary(weather.zenith, 0.03),
+        low_sky=rng.vary(weather.low_sky, 0.03),
+        cloud=rng.vary(weather.cloud, 0.03),
+        cover=min(0.95, weather.cover * rng.uniform(0.5, 1.4)),
         light=(red * exposure, green * exposure, blue * exposure),
-        visibility=weather.visibility * chance.between(0.7, 1.6),
-        sun=(-side * chance.between(0.1, 1.1), -chance.between(0.12, 0.9)),
-        slant=side * chance.between(0.5, 1.5),
+        visibility=weather.visibility * rng.uniform(0.7, 1.6),
+        sun=(-side * rng.uniform(0.1, 1.1), -rng.uniform(0.12, 0.9)),
+        slant=side * rng.uniform(0.5, 1.5),
     )

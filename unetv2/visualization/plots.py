@@ -15,9 +15,9 @@ from unetv2.visualization.masks import IGNORED_COLOR, colorize
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Inches.
+# Sizes in inches.
 _CELL, _BAR, _MARGIN = 0.36, 0.26, 1.4
-# Cells of a confusion matrix show their share from the first value on, in white from the second.
+# Smallest shares that are printed in a confusion matrix, and that are printed in white.
 _LABELED, _DARK = 0.005, 0.55
 
 
@@ -125,7 +125,7 @@ def side_by_side(
     """
     if not len(images) == len(masks) == len(predictions) > 0:
         raise ValueError(
-            "`images`, `masks` and `predictions` must hold as many images, one at least. "
+            "`images`, `masks` and `predictions` must have the same length, at least 1. "
             f"Received: {len(images)}, {len(masks)} and {len(predictions)}."
         )
     if ignore_class is not None and ignore_class != classes.ignore_class:
@@ -222,7 +222,7 @@ def confusion(counts: Any, classes: ClassTable) -> Figure:
         )
     present = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
     if not len(present):
-        raise ValueError("`counts` must hold a pixel. Received: zeros alone.")
+        raise ValueError("`counts` must hold a pixel. Received: only zeros.")
     totals = counts.sum(axis=1, keepdims=True)[present]
     shares = counts[np.ix_(present, present)] / np.maximum(totals, 1)
     side = _CELL * len(present) + _MARGIN
@@ -277,7 +277,7 @@ def class_bars(
         )
     order = [n for n in np.argsort(-values, kind="stable") if not np.isnan(values[n])]
     if not order:
-        raise ValueError("`values` must hold a number. Received: NaN alone.")
+        raise ValueError("`values` must hold a number. Received: only NaN.")
     figure, grid = subplots(1, 1, figsize=(6, _BAR * len(order) + 1))
     axes = grid[0, 0]
     colors = [np.array(classes.colors[number]) / 255 for number in order]

@@ -91,7 +91,7 @@ class _LiteRT(ExportFormat):
                 with lock:
                     outputs.append(signature(frames=frame[np.newaxis]))
             names = Outputs._fields
-            return Outputs(*(np.concatenate([one[name] for one in outputs]) for name in names))
+            return Outputs(*(np.concatenate([part[name] for part in outputs]) for name in names))
 
         return run
 

@@ -41,7 +41,7 @@ class _ONNX(ExportFormat):
         model, _ = tf2onnx.convert.from_function(
             graph.function, input_signature=graph.function.input_signature, opset=_OPSET
         )
-        # tf2onnx writes ops that it cannot convert all the same, and only logs an error.
+        # tf2onnx only logs an error for ops that it cannot convert, and writes them unchanged.
         self.require_module("onnx", "to write ONNX models").checker.check_model(model)
         path = folder / self.main
         if precision != "int8":
@@ -114,7 +114,7 @@ class _ONNX(ExportFormat):
 
 
 class _Frames:
-    """Frames one by one, with the interface of ONNX Runtime's ``CalibrationDataReader``."""
+    """Frames with the interface of ONNX Runtime's ``CalibrationDataReader``."""
 
     def __init__(self, frames: Frames) -> None:
         self._frames: Iterator[np.ndarray] = iter(frames)

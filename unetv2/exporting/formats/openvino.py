@@ -14,7 +14,7 @@ from unetv2.exporting.formats.base import ExportFormat, Frames, Run
 from unetv2.exporting.graph import INPUT, Graph, Outputs
 
 _WEIGHTS = "model.bin"
-# What the processor computes in, and OpenVINO's names of the types that a processor supports.
+# Inference precisions, and OpenVINO's names of the types that a processor supports.
 _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "int8": "f32"}
 _CAPABILITIES = {"f32": "FP32", "f16": "FP16", "bf16": "BF16"}
 
@@ -22,8 +22,8 @@ _CAPABILITIES = {"f32": "FP32", "f16": "FP16", "bf16": "BF16"}
 class _OpenVINO(ExportFormat):
     """A folder with ``model.xml`` and ``model.bin``, which runs on the CPU.
 
-    Weights of half precision are stored as float16, and the processor computes in the precision
-    where it can, or else in float32.
+    Weights of half precision are stored as float16. The processor computes in half precision if it
+    supports that, otherwise in float32.
     """
 
     name = "openvino"
@@ -52,7 +52,7 @@ class _OpenVINO(ExportFormat):
                 # Only the network is quantized. A graph without resizing has no node of the first
                 # pattern, which validation would refuse.
                 ignored_scope=nncf.IgnoredScope(
-                    patterns=[".*prepare/.*", ".*answer/.*"], validate=False
+                    patterns=[".*preprocess/.*", ".*postprocess/.*"], validate=False
                 ),
                 # Processors without VNNI add pairs of products in 16 bits, where products of the
                 # full range overflow. Half of the range gives the same masks on all processors.

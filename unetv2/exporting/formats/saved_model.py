@@ -73,7 +73,7 @@ def _require_compute_ops(path: Path) -> None:
     except DecodeError as error:
         raise ValueError(f"it is not a SavedModel ({error})") from error
     for graph in message.meta_graphs:
-        # Without objects TensorFlow loads it in other ways, those of its first version.
+        # Without objects, TensorFlow uses the loader of version 1.
         if not graph.HasField("object_graph_def"):
             raise ValueError("it contains no objects")
         unsupported = set(_ops(graph)) - COMPUTE_OPS
@@ -87,13 +87,13 @@ def _require_compute_ops(path: Path) -> None:
 
 def _ops(graph: Any) -> Iterator[str]:
     """Yields all ops that may run, without those of variable functions that nothing can call."""
-    library = {one.signature.name: one for one in graph.graph_def.library.function}
+    library = {function.signature.name: function for function in graph.graph_def.library.function}
     own = {name for name in library if name.startswith(_VARIABLE_FUNCTIONS)}
-    callers = [one.node_def for name, one in library.items() if name not in own]
+    callers = [function.node_def for name, function in library.items() if name not in own]
     for node in itertools.chain(*callers):
         yield node.op
         for value in node.attr.values():
-            called = {value.func.name, *(one.name for one in value.list.func)}
+            called = {value.func.name, *(function.name for function in value.list.func)}
             yield from called & own
     yield from (node.op for node in graph.graph_def.node)
     yield from own & set(graph.object_graph_def.concrete_functions)
