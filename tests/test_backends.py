@@ -1,4 +1,4 @@
-"""Layers, factory, losses and metrics on Keras's other backends: the numbers of TensorFlow."""
+"""Layers, losses and metrics have the same values on all backends of Keras."""
 
 from __future__ import annotations
 

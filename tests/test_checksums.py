@@ -1,4 +1,4 @@
-"""What is written with a digest is read as it was, or refused."""
+"""Documents and arrays with checksums are read as they were written, or raise."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_document_is_read_as_it_was_written(content):
     )
 
 
-def test_any_changed_byte_of_a_document_is_refused_or_changes_nothing():
+def test_any_changed_byte_of_a_document_raises_or_has_no_effect():
     text = json.dumps(add_checksum(DOCUMENT), indent=2).encode()
     expected = verify_checksum(read_json(text))
     for where in range(len(text)):
@@ -54,7 +54,7 @@ def test_any_changed_byte_of_a_document_is_refused_or_changes_nothing():
             assert found == expected, changed
 
 
-def test_a_document_without_its_digest_is_refused():
+def test_a_document_without_its_checksum_raises():
     with pytest.raises(ValueError, match="it has no checksum `sha256`"):
         verify_checksum(json.loads(json.dumps(DOCUMENT)))
     with pytest.raises(ValueError, match="not a JSON object, but of the type list"):
@@ -77,7 +77,7 @@ def test_arrays_are_read_as_they_were_written(tmp_path, compressed):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_any_changed_byte_of_arrays_is_refused_or_changes_nothing(tmp_path, compressed):
+def test_any_changed_byte_of_arrays_raises_or_has_no_effect(tmp_path, compressed):
     whole = io.BytesIO()
     write_arrays(whole, ARRAYS, compressed=compressed)
     content, path = whole.getvalue(), tmp_path / "arrays.npz"
@@ -129,19 +129,19 @@ def npy(shape, dtype="<f4", values=b""):
         ([], "it has no checksum"),
     ],
 )
-def test_an_array_whose_header_is_wrong_is_refused(tmp_path, members, found):
+def test_an_array_with_a_wrong_header_raises(tmp_path, members, found):
     with pytest.raises(ValueError, match=found):
         read_arrays(archive(tmp_path / "arrays.npz", members))
 
 
-def test_what_expands_to_too_much_is_refused_before_it_does(tmp_path, monkeypatch):
+def test_archives_that_expand_too_much_raise_before_expansion(tmp_path, monkeypatch):
     monkeypatch.setattr(checksums, "MAX_EXPANDED_BYTES", 10_000)
     path = archive(tmp_path / "a.npz", [("a.npy", npy((0,)) + bytes(20_000))], zipfile.ZIP_DEFLATED)
     with pytest.raises(ValueError, match="members expand to more than 10000 bytes"):
         read_arrays(path)
 
 
-def test_large_arrays_are_stored_as_they_are(tmp_path, monkeypatch):
+def test_large_arrays_are_stored_without_compression(tmp_path, monkeypatch):
     monkeypatch.setattr(checksums, "_MAX_COMPRESSED_BYTES", 1000)
     monkeypatch.setattr(checksums, "MAX_EXPANDED_BYTES", 2000)
     with (tmp_path / "a.npz").open("wb") as file:
@@ -149,7 +149,7 @@ def test_large_arrays_are_stored_as_they_are(tmp_path, monkeypatch):
     assert read_arrays(tmp_path / "a.npz")["a"].shape == (500,)
 
 
-def test_any_damage_to_an_evaluation_is_refused_with_its_name(tmp_path):
+def test_any_damage_to_an_evaluation_raises_with_its_path(tmp_path):
     evaluation = evaluated(list(images(4)))
     evaluation.save(tmp_path)
     path = tmp_path / "evaluation.npz"
@@ -166,7 +166,7 @@ def test_any_damage_to_an_evaluation_is_refused_with_its_name(tmp_path):
             assert unetv2.Evaluation.load(tmp_path).as_dict() == evaluation.as_dict()
 
 
-def test_an_evaluation_of_other_shapes_is_refused(tmp_path):
+def test_an_evaluation_of_other_shapes_raises(tmp_path):
     evaluated(list(images(4))).save(tmp_path)
     path = tmp_path / "evaluation.npz"
     arrays = read_arrays(path)

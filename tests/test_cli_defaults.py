@@ -55,7 +55,7 @@ def test_defaults_are_the_librarys(name):
         ["benchmark", "m"],
     ],
 )
-def test_the_names_that_a_command_loads_are_public(words):
+def test_names_that_a_command_loads_are_public(words):
     chosen = parser().parse_args(words)
     assert chosen.uses
     assert set(chosen.uses) <= set(unetv2.__all__)

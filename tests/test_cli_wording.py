@@ -60,7 +60,7 @@ def test_text_without_arguments_is_unchanged(wording, text):
     assert wording.translate(text) == text
 
 
-def test_names_may_change_later():
+def test_option_names_may_change_later():
     names = {"image_dir": "IMAGES"}
     wording = Wording(argparse.ArgumentParser(), names)
     names["image_dir"] = "--val-images"

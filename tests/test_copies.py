@@ -1,4 +1,4 @@
-"""Everything public can be pickled and copied, where its parts can."""
+"""Public objects can be pickled and copied."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_every_public_class_is_copied_here():
 
 
 @pytest.mark.parametrize("make", INSTANCES.values(), ids=INSTANCES)
-def test_a_copy_is_alike(tmp_path, make):
+def test_a_copy_equals_the_original(tmp_path, make):
     one = make(tmp_path)
     for way in WAYS.values():
         made = way(one)
@@ -161,7 +161,7 @@ def test_a_copy_is_alike(tmp_path, make):
         assert shown(made) == shown(one)
 
 
-def test_an_exported_model_without_files_says_why_it_is_not_copied():
+def test_an_exported_model_without_files_cannot_be_copied():
     description = Description(
         name="a", format="saved_model", precision="float32", n_classes=4, frame_size=(8, 12),
         network_size=(8, 12), resizes=False, preprocessing=unetv2.Preprocessing(),
@@ -197,7 +197,7 @@ def test_a_copied_model_keeps_its_preprocessing(tmp_path, way, compiled):
     assert keras.models.clone_model(loaded, clone_function=lambda layer: layer).preprocessing
 
 
-def test_a_model_of_the_same_name_has_no_others_preprocessing():
+def test_models_of_the_same_name_do_not_share_preprocessing():
     one = small()
     other = unetv2.SegmentationModel(one.input, one.output, name="unetv2")
     assert one.name == other.name == "unetv2"

@@ -21,7 +21,7 @@ def test_every_family_is_tested():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_skips_lie_before_each_halving_on_the_way_to_the_deepest_features(name):
+def test_skips_are_the_last_features_of_each_resolution(name):
     model = build(name)
     encoder = model.get_layer("encoder")
     features = encoder(np.zeros((1, 64, 96, 3), "float32"))
@@ -47,7 +47,7 @@ def test_skips_lie_before_each_halving_on_the_way_to_the_deepest_features(name):
         ("densenet", ((1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225)),
     ],
 )
-def test_scaling_gives_red_the_familys_numbers(family, red):
+def test_scaling_equals_that_of_the_family(family, red):
     pixel = np.array([1.0, 0.0, 0.0], "float32").reshape(1, 1, 1, 3)
     layer = ImageNetScaling(family)
     np.testing.assert_allclose(np.ravel(layer(pixel)), red, rtol=1e-5)
@@ -68,7 +68,7 @@ def test_every_size_works(model_of_free_size, height, width):
     assert logits.dtype == "float32"
 
 
-def test_every_size_works_in_one_graph(model_of_free_size):
+def test_one_graph_supports_every_size(model_of_free_size):
     for size in ((33, 47), (64, 32)):
         images, _ = random_images(2, *size)
         logits = model_of_free_size.predict(images, verbose=0)
@@ -77,7 +77,7 @@ def test_every_size_works_in_one_graph(model_of_free_size):
 
 @settings(max_examples=5)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), depth=st.integers(1, 5))
-def test_a_fixed_size_gives_what_a_free_size_gives(height, width, depth):
+def test_outputs_do_not_depend_on_a_fixed_input_size(height, width, depth):
     fixed, free = (build(size=size, depth=depth) for size in ((height, width), (None, None)))
     assert fixed.output_shape == (None, height, width, 3)
     free.set_weights(fixed.get_weights())
@@ -85,14 +85,14 @@ def test_a_fixed_size_gives_what_a_free_size_gives(height, width, depth):
     np.testing.assert_allclose(free(images), fixed(images), rtol=1e-4, atol=1e-4)
 
 
-def test_sizes_that_fit_are_neither_padded_nor_cropped():
+def test_divisible_sizes_are_neither_padded_nor_cropped():
     names = {layer.name for layer in build(size=(32, 64)).layers}
     assert not names & {"padding", "cropping"}
     assert {"padding", "cropping"} <= {layer.name for layer in build(size=(32, 63)).layers}
 
 
 @pytest.mark.parametrize("depth", [1, 3, 5])
-def test_depth_cuts_the_network_off(depth):
+def test_depth_removes_later_layers(depth):
     model = build(depth=depth, dropout=0.4)
     encoder = model.get_layer("encoder")
     assert len(encoder.outputs) == depth
@@ -103,7 +103,7 @@ def test_depth_cuts_the_network_off(depth):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_it_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, dtype):
+def test_it_trains_and_is_restored_from_files_and_clones(tmp_path, dtype):
     options = {"residual": True, "upsampling": "bilinear"}
     model = build(
         size=(33, 47), depth=3, dtype=dtype, normalization="batch", normalization_start=1, **options
@@ -120,7 +120,7 @@ def test_it_trains_and_comes_back_from_a_file_and_a_clone(tmp_path, dtype):
     assert_kept_by_file_and_clone(model, images, tmp_path)
 
 
-def test_a_frozen_encoder_keeps_all_its_weights_also_from_a_file(tmp_path):
+def test_a_frozen_encoder_keeps_its_weights(tmp_path):
     model = build(size=(32, 32), depth=3, encoder_trainable=False)
     images, masks = random_images(2, 32, 32)
     for _ in range(2):
@@ -135,7 +135,7 @@ def test_a_frozen_encoder_keeps_all_its_weights_also_from_a_file(tmp_path):
         model = keras.saving.load_model(tmp_path / "model.keras")
 
 
-def test_an_encoder_that_trains_changes_its_weights_and_its_normalizations_figures():
+def test_training_changes_the_weights_and_moving_averages_of_an_encoder():
     model = build(size=(32, 32), depth=3)
     encoder = model.get_layer("encoder")
     before = [weight.numpy() for weight in encoder.weights]
@@ -182,12 +182,12 @@ def test_the_same_seed_gives_the_same_weights_and_dropout():
         ({"encoder_trainable": "no"}, "`encoder_trainable` must be one of False, True."),
     ],
 )
-def test_options_that_do_not_go_with_an_encoder_are_refused(options, message):
+def test_options_that_conflict_with_an_encoder_raise(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
 
 
-def test_only_color_images_with_channels_last_have_an_encoder():
+def test_an_encoder_needs_color_images_with_channels_last():
     message = (
         "`input_shape` must have three channels with an `encoder`, .* "
         r"Received: input_shape=\(8, 8, 1\). Omit `encoder`."

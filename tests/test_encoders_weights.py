@@ -1,4 +1,4 @@
-"""Where an encoder's weights come from."""
+"""Weights of encoders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unetv2.models import encoders
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_file_of_weights_gives_what_the_network_makes_of_its_own_preprocessing(tmp_path, name):
+def test_features_equal_those_of_keras_applications(tmp_path, name):
     original = network(name)
     # Weights that no initializer draws, so that none can be missed.
     rng = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def test_a_file_of_weights_gives_what_the_network_makes_of_its_own_preprocessing
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_weights_pass_from_one_model_to_the_next(tmp_path, dtype):
+def test_weights_are_restored_in_another_model(tmp_path, dtype):
     encoder = build(depth=5).get_layer("encoder")
     path = tmp_path / "trained.weights.h5"
     encoder.save_weights(path)
@@ -50,7 +50,7 @@ def test_a_file_of_the_old_h5_format_is_read(tmp_path):
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_file_of_another_network_is_refused(tmp_path):
+def test_a_file_of_another_network_raises(tmp_path):
     path = tmp_path / "other.weights.h5"
     network("MobileNetV2").save_weights(path)
     message = (
@@ -63,14 +63,14 @@ def test_a_file_of_another_network_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["broken.weights.h5", "broken.h5", "weights.bin"])
-def test_a_file_that_holds_no_weights_is_refused(tmp_path, name):
+def test_a_file_without_weights_raises(tmp_path, name):
     (tmp_path / name).write_bytes(b"no weights")
     with pytest.raises(ValueError, match="`encoder_weights` must be a .weights.h5 or .h5 file of"):
         build(encoder_weights=tmp_path / name)
 
 
 @pytest.mark.parametrize("weights", [True, 5])
-def test_weights_are_named_by_a_path(weights):
+def test_weights_must_be_a_path(weights):
     message = "`encoder_weights` must be None, 'imagenet' or the path of a file. Received: .*Pass a"
     with pytest.raises(TypeError, match=message):
         build(encoder_weights=weights)
@@ -94,9 +94,7 @@ except ConnectionError as error:
 """
 
 
-def test_without_a_network_the_error_says_what_to_download_and_how_to_pass_it(
-    tmp_path, monkeypatch
-):
+def test_an_error_without_internet_contains_the_url_and_a_remedy(tmp_path, monkeypatch):
     # An empty cache, and a proxy that nobody runs.
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):

@@ -1,4 +1,4 @@
-"""No name of a file or a class acts on a terminal, or forges a line of what is shown."""
+"""Names of files and classes are escaped in all output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def require_shown(text, name):
 
 
 @given(text=st.text(alphabet=st.characters(), max_size=20) | st.text(alphabet="a\x1b\n\x85\u2066"))
-def test_what_is_shown_acts_on_nothing(text):
+def test_output_contains_no_control_characters(text):
     assert not any(map(acts, printable(text)))
     assert not any(map(acts, one_line(text)))
     assert printable_lines(text).count("\n") == text.count("\n")
@@ -99,7 +99,7 @@ def test_a_log_shows_names_escaped(broken, caplog):
     assert "\n" not in caplog.messages[0]
 
 
-def test_usage_shows_words_escaped(capsys):
+def test_usage_errors_show_arguments_escaped(capsys):
     assert main(["check", "a", "b", f"--\x1b[2J{NAMES[1]}"]) == 2
     err = capsys.readouterr().err
     assert r"\x1b[2Jx: fine\nerror: forged" in err
@@ -125,19 +125,19 @@ def test_classes_that_never_occur_are_shown_escaped(write):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_was_predicted_is_shown_escaped(name):
+def test_predicted_names_are_shown_escaped(name):
     path = f"{name}.png"
     require_shown(str(unetv2.PredictedDirectory(failed={path: "no image"})), name)
     require_shown(str(unetv2.PredictedVideo(path, 3, (4, 4), 1.0, 1.0, None, None)), name)
 
 
-def test_a_terminal_that_lacks_a_letter_gets_its_number():
+def test_characters_outside_the_encoding_of_the_terminal_are_escaped():
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     _show("ü \x1b\nß", stream)
     assert stream.buffer.getvalue() == b"\\xfc \\x1b\n\\xdf\n"
 
 
-def test_a_reader_that_leaves_early_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stream:

@@ -71,7 +71,7 @@ def test_images_have_names_if_their_order_is_known(write_pairs):
     assert evaluate(model, batches(folders).take(1)).counts.names == numbers
 
 
-def test_a_model_file_brings_the_settings_of_its_training(write_pairs, tmp_path):
+def test_settings_of_the_training_are_read_beside_the_model(write_pairs, tmp_path):
     folders, model = write_pairs(2), small_model()
     path = tmp_path / "run" / "model.keras"
     path.parent.mkdir()
@@ -123,7 +123,7 @@ def test_classes_are_those_of_the_caller_or_the_data_or_numbers(write_pairs):
     assert evaluate(model, batches(folders)).classes.names[1] == "class 1"
 
 
-def test_images_of_any_size_are_evaluated_at_their_own(tmp_path):
+def test_images_of_any_size_are_evaluated_at_their_own_size(tmp_path):
     model = small_model(size=(None, None))
     for number, size in enumerate(((9, 13), (20, 11))):
         save(np.zeros((*size, 3), np.uint8), tmp_path / "images" / f"{number}.png")

@@ -1,4 +1,4 @@
-"""Evaluations of parts become that of the whole."""
+"""Merging of evaluations."""
 
 from __future__ import annotations
 

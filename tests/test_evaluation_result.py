@@ -1,4 +1,4 @@
-"""What an evaluation shows, ranks and saves."""
+"""Text, ranking and files of an evaluation."""
 
 from __future__ import annotations
 

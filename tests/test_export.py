@@ -43,7 +43,7 @@ def test_masks_and_confidences_are_those_of_the_model_at_any_size(model, artifac
         np.testing.assert_allclose(found.uncertainty, wanted.uncertainty, atol=1e-3)
 
 
-def test_padded_images_come_back_without_their_padding(tmp_path):
+def test_padding_is_removed_from_predictions(tmp_path):
     model = lively()
     model.preprocessing = whole(resize="pad", interpolation="bilinear", value_range=(-1.0, 1.0))
     artifact = exported(model, tmp_path / "padded")
@@ -73,7 +73,7 @@ def test_predict_and_evaluate_accept_it_as_a_model(model, artifact):
     assert one.mean_iou == pytest.approx(other.mean_iou, abs=1e-3)
 
 
-def test_a_jpeg_is_evaluated_as_of_the_keras_model(model, artifact, tmp_path):
+def test_a_jpeg_is_evaluated_as_with_the_keras_model(model, artifact, tmp_path):
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
     scene, mask = unetv2.synthetic.driving_scene(0, image_size=(96, 128))
@@ -100,7 +100,7 @@ def test_windows_are_predicted_with_an_artifact_for_any_size(tmp_path):
         assert (found.mask == wanted.mask).mean() > 0.999
 
 
-def test_fixed_frames_are_the_only_ones_taken(model, tmp_path):
+def test_frames_of_other_sizes_than_the_fixed_one_raise(model, tmp_path):
     artifact = exported(model, tmp_path / "fixed", frame_size=(48, 64))
     image = scenes(1)[0]
     assert (artifact.predict(image).mask == unetv2.predict(model, image).mask).mean() > 0.999
@@ -124,7 +124,7 @@ def test_monte_carlo_dropout_needs_the_keras_model(artifact):
         artifact.predict(scenes(1)[0], mc_samples=2)
 
 
-def test_the_description_holds_preprocessing_classes_parity_and_versions(tmp_path):
+def test_the_description_contains_preprocessing_classes_parity_and_versions(tmp_path):
     model = lively()
     table = unetv2.ClassTable.numbered(N_CLASSES, 9)
     model.preprocessing = whole(ignore_class=9, interpolation="nearest")
@@ -228,7 +228,7 @@ def test_only_an_artifact_is_replaced_and_only_with_overwrite(model, tmp_path):
         ({"path": "model.onnx"}, "`path` must be a folder for format='saved_model'"),
     ],
 )
-def test_wrong_arguments_are_refused_before_work(model, tmp_path, options, message):
+def test_invalid_arguments_raise_before_the_export(model, tmp_path, options, message):
     path = tmp_path / options.get("path", "model")
     options = {name: value for name, value in options.items() if name != "path"}
     with pytest.raises(ValueError, match=message):
@@ -253,7 +253,7 @@ def test_a_folder_that_cannot_be_created_is_named(model, tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_calibration_of_another_kind_is_refused(model, tmp_path):
+def test_a_calibration_of_another_type_raises(model, tmp_path):
     with pytest.raises(TypeError, match="`calibration` must be a data set, a folder of images"):
         exported(model, tmp_path / "model", calibration=3)
 

@@ -76,14 +76,14 @@ def test_layers_that_factors_do_not_pass_are_unchanged(options):
     np.testing.assert_allclose(even(images(model)), model(images(model)), atol=1e-4, rtol=1e-4)
 
 
-def test_a_network_whose_layers_are_called_twice_is_itself():
+def test_a_network_whose_layers_are_called_twice_is_returned_unchanged():
     image = keras.Input((8, 8, 3))
     twice = keras.layers.Conv2D(3, 3, padding="same", activation="relu")
     model = keras.Model(image, keras.layers.Conv2D(4, 1)(twice(twice(image))))
     assert equalized(model, [images(model)]) is model
 
 
-def test_a_dead_channel_stays_dead():
+def test_a_channel_of_zeros_is_unchanged():
     model = lively()
     convolution = model.get_layer("encoder_0").convolution_1.convolution
     convolution.bias.assign(convolution.bias - [1e6, *[0.0] * (convolution.filters - 1)])

@@ -26,21 +26,21 @@ def test_folding_changes_no_logits(options):
     np.testing.assert_allclose(folded(images), model(images), atol=2e-4, rtol=1e-4)
 
 
-def test_batch_normalization_is_gone_afterwards():
+def test_a_folded_model_has_no_batch_normalization():
     model = lively(normalization="batch")
     names = [weight.path for weight in deployable(model, "float32").weights]
     assert any("normalization" in weight.path for weight in model.weights)
     assert not any("normalization" in name for name in names)
 
 
-def test_a_model_with_nothing_to_change_is_itself():
+def test_a_model_without_changes_is_returned_unchanged():
     model = lively()
     assert deployable(model, "float32") is model
     grouped = lively(normalization="group")
     assert deployable(grouped, "float32") is grouped
 
 
-def test_folding_leaves_the_model_as_it_was():
+def test_folding_does_not_change_the_original_model():
     model = lively(normalization="batch")
     before = model.get_weights()
     deployable(model, "bfloat16")

@@ -96,7 +96,7 @@ def test_eight_bits_are_a_quarter_of_the_size(tmp_path, format):
 
 
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
-def test_one_file_holds_everything(model, tmp_path, suffix):
+def test_a_single_file_contains_network_and_description(model, tmp_path, suffix):
     format = {".tflite": "litert", ".onnx": "onnx"}[suffix]
     path = tmp_path / f"model{suffix}"
     artifact = exported(model, path, format)

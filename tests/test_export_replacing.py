@@ -1,4 +1,4 @@
-"""What is at an artifact's path while another one is put there, and after a kill."""
+"""Replacing an artifact while it is read, and recovery after kills."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_artifact_loads_while_others_replace_it(artifact, tmp_path, monkeypat
     assert [one.name for one in tmp_path.iterdir()] == ["model"]
 
 
-def test_an_artifact_is_found_after_a_kill_between_two_renames(artifact, tmp_path, monkeypatch):
+def test_an_artifact_is_recovered_after_a_kill_between_two_renames(artifact, tmp_path, monkeypatch):
     monkeypatch.setattr(renaming, "_exchanged", lambda *_: False)
     path = tmp_path / "model"
     put(artifact, path, "old")
@@ -91,7 +91,7 @@ def test_a_full_disk_is_reported_as_such(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_leaves_the_artifact_that_was_there(artifact, tmp_path):
+def test_a_full_disk_leaves_the_existing_artifact(artifact, tmp_path):
     path = tmp_path / "model"
     put(artifact, path, "old")
     content = DESCRIPTION, (artifact / DESCRIPTION).read_bytes()

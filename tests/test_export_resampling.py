@@ -92,7 +92,7 @@ def test_an_image_of_any_size_is_resized_as_in_training(resize, interpolation):
 
 @given(frames=st.integers(1, 9), source=pairs)
 @settings(max_examples=30)
-def test_resizing_whole_tiles_and_nothing_at_all_is_exact(frames, source):
+def test_resizing_by_integer_ratios_and_no_resizing_are_exact(frames, source):
     size = (6, 8)
     frame = image(6 * frames, 8 * frames)
     wanted = resize_image(frame, Geometry(size, size))
@@ -117,7 +117,7 @@ def test_logits_are_enlarged_as_in_predict(source, size):
 @pytest.mark.parametrize(
     ("source", "size"), [((64, 64), (48, 48)), ((96, 128), (224, 224)), ((480, 640), (360, 480))]
 )
-def test_halves_are_rounded_alike(source, size, interpolation):
+def test_halves_are_rounded_as_in_training(source, size, interpolation):
     # At these ratios 1 % to 5 % of the pixels are halves.
     frame = image(*source)
     found, _ = shrink(tf.constant(frame[np.newaxis]), size, "stretch", interpolation)
@@ -125,7 +125,7 @@ def test_halves_are_rounded_alike(source, size, interpolation):
     assert np.mean(found[0] != wanted) < 1e-4
 
 
-def test_padding_is_left_out_on_the_way_back():
+def test_padding_is_removed_before_logits_are_enlarged():
     values = np.arange(4 * 6, dtype=np.float32).reshape(1, 4, 6, 1)
     found = enlarge(tf.constant(values), Placement(1, 2, 2, 3), (2, 3))
     # Rows 1 and 2, columns 2 to 4.
@@ -133,7 +133,7 @@ def test_padding_is_left_out_on_the_way_back():
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 5])
-def test_whole_tiles_are_averaged_to_the_bit_whatever_the_channels(channels):
+def test_integer_ratios_are_averaged_exactly_for_any_channels(channels):
     # Pillow rounds these otherwise than to the nearest, and takes up to four channels.
     frame = image(240, 320, channels)
     expected = resize_image(frame, Geometry.plan((240, 320), (48, 64), "stretch"), "area")

@@ -56,7 +56,7 @@ def described(format, **values):
 
 
 @given(st.integers(0, 300), st.text(max_size=400))
-def test_a_single_file_carries_its_description(tmp_path_factory, length, name):
+def test_a_single_file_contains_its_description(tmp_path_factory, length, name):
     for format, file in (("litert", "model.tflite"), ("onnx", "model.onnx")):
         folder = tmp_path_factory.mktemp("single")
         content = bytes(np.random.default_rng(length).integers(0, 256, length, np.uint8))
@@ -87,7 +87,7 @@ def refused(path, reason):
 
 
 @pytest.mark.parametrize("where", [0, 0.5, -1])
-def test_a_changed_bit_is_found(artifact, where):
+def test_a_changed_bit_raises(artifact, where):
     path = artifact / "saved_model.pb"
     content = bytearray(path.read_bytes())
     content[int(where * len(content)) if where >= 0 else -1] ^= 1
@@ -95,7 +95,7 @@ def test_a_changed_bit_is_found(artifact, where):
     refused(artifact, "'saved_model.pb' is not the file that was written")
 
 
-def test_a_missing_and_a_cut_file_are_found(artifact):
+def test_missing_and_truncated_files_raise(artifact):
     path = artifact / "saved_model.pb"
     path.write_bytes(path.read_bytes()[:-10])
     refused(artifact, "'saved_model.pb' is not the file that was written")
@@ -103,7 +103,7 @@ def test_a_missing_and_a_cut_file_are_found(artifact):
     refused(artifact, "'saved_model.pb' cannot be read")
 
 
-def test_other_files_are_refused(tmp_path):
+def test_other_files_raise(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist. Check the path"):
         unetv2.load_exported(tmp_path / "nowhere")
     refused(tmp_path, "it has no description")
@@ -135,14 +135,14 @@ def test_other_files_are_refused(tmp_path):
         ({"files": {name: {} for name in SAVED}}, "cannot be read"),
     ],
 )
-def test_a_forged_description_is_refused(artifact, change, reason):
+def test_a_forged_description_raises(artifact, change, reason):
     path = artifact / DESCRIPTION
     content = verify_checksum(json.loads(path.read_text()))
     path.write_text(json.dumps(add_checksum({**content, **change})))
     refused(artifact, reason)
 
 
-def test_any_changed_byte_of_a_description_is_refused(artifact):
+def test_any_changed_byte_of_a_description_raises(artifact):
     path = artifact / DESCRIPTION
     content, expected = path.read_bytes(), read(artifact)
     for where in range(0, len(content), 7):
@@ -156,7 +156,7 @@ def test_any_changed_byte_of_a_description_is_refused(artifact):
 
 
 @pytest.mark.parametrize("format", ["litert", "onnx"])
-def test_any_changed_byte_of_an_only_file_is_refused_or_changes_nothing(tmp_path, format):
+def test_any_changed_byte_of_a_single_file_raises_or_has_no_effect(tmp_path, format):
     (tmp_path / get_format(format).main).write_bytes(b"network" * 9)
     write_description(tmp_path, described(format))
     path = merge(tmp_path, format)
@@ -201,7 +201,7 @@ def forged(artifact, module, **signature):
     write_description(artifact, description)
 
 
-def test_a_graph_that_writes_files_is_refused_before_it_is_loaded(artifact, tmp_path):
+def test_a_graph_that_writes_files_raises_before_it_is_loaded(artifact, tmp_path):
     module = tf.Module()
     target = str(tmp_path / "written")
 
@@ -216,7 +216,7 @@ def test_a_graph_that_writes_files_is_refused_before_it_is_loaded(artifact, tmp_
     assert not (tmp_path / "written").exists()
 
 
-def test_a_table_that_is_read_at_loading_is_refused(artifact, tmp_path):
+def test_a_table_that_is_read_at_loading_raises(artifact, tmp_path):
     (tmp_path / "words").write_text("one\n")
     module = tf.Module()
     initializer = tf.lookup.TextFileInitializer(
@@ -228,7 +228,7 @@ def test_a_table_that_is_read_at_loading_is_refused(artifact, tmp_path):
     refused(artifact, "it contains")
 
 
-def test_calls_of_the_functions_that_write_variables_are_refused(artifact):
+def test_calls_of_functions_that_write_variables_raise(artifact):
     from tensorflow.core.protobuf import saved_model_pb2
 
     description, _ = read(artifact)

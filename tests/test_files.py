@@ -1,4 +1,4 @@
-"""Files that are written whole, by any number of writers, and what kills leave."""
+"""Atomic writes by any number of writers, and recovery after kills."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def committed(folder, **files):
     return work
 
 
-def test_what_fails_leaves_what_was_there(tmp_path):
+def test_a_failed_write_leaves_the_existing_file(tmp_path):
     write(tmp_path / "a.txt", "old")
 
     def fail(file):
@@ -85,7 +85,7 @@ def test_what_fails_leaves_what_was_there(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
+def test_a_full_disk_raises_with_the_path_and_leaves_the_existing_file(tmp_path):
     def write_both():
         with atomic_folder(tmp_path) as new:
             (new / "a.txt").write_text("new")
@@ -102,7 +102,7 @@ def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_folder_that_is_gone_is_named(tmp_path):
+def test_a_missing_folder_raises_with_its_path(tmp_path):
     folder = tmp_path / "folder"
     with pytest.raises(FileNotFoundError, match=f"'{folder}/a.txt' must be written"):
         write(folder / "a.txt", "new")
@@ -151,7 +151,7 @@ def test_scratch_names_keep_the_extension_and_are_hidden(tmp_path):
 
 
 @on_any_system
-def test_a_folder_replaces_what_is_there(tmp_path):
+def test_a_folder_replaces_an_existing_one(tmp_path):
     path = tmp_path / "place"
     for text in ("one", "two", "three"):
         put_folder(path, text)
@@ -166,7 +166,7 @@ def test_a_folder_replaces_what_is_there(tmp_path):
 
 
 @on_any_system
-def test_any_number_of_threads_writes_one_target(tmp_path):
+def test_several_threads_write_the_same_target(tmp_path):
     failed = []
 
     def writer(number):
@@ -190,7 +190,7 @@ def test_any_number_of_threads_writes_one_target(tmp_path):
     assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
 
 
-def test_what_a_kill_left_is_removed_and_what_is_written_stays(tmp_path):
+def test_leftovers_of_kills_are_removed_and_files_in_use_stay(tmp_path):
     left = [left_behind(tmp_path), committed(tmp_path)]
     (left[1] / "commit").rmdir()
     mine = [tmp_path / ".unetv2-notes", tmp_path / ".7.a.png"]
@@ -207,9 +207,7 @@ def test_what_a_kill_left_is_removed_and_what_is_written_stays(tmp_path):
 
 
 @pytest.mark.parametrize("locked", [True, False], ids=["another machine's", "without locks"])
-def test_where_locks_prove_nothing_leftovers_are_removed_after_an_hour(
-    tmp_path, monkeypatch, locked
-):
+def test_leftovers_without_reliable_locks_are_removed_after_an_hour(tmp_path, monkeypatch, locked):
     left = [left_behind(tmp_path), committed(tmp_path)]
     (left[1] / "commit").rmdir()
     if locked:
@@ -226,7 +224,7 @@ def test_where_locks_prove_nothing_leftovers_are_removed_after_an_hour(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="shows open files on Linux only")
-def test_no_file_is_open_as_it_is_renamed_where_there_are_no_locks(tmp_path, monkeypatch):
+def test_files_are_closed_before_renaming_without_locks(tmp_path, monkeypatch):
     # Windows, which has none, renames no open file.
     monkeypatch.setattr(files, "fcntl", None)
     with temporary_file(tmp_path) as file, temporary_folder(tmp_path) as folder:
@@ -236,7 +234,7 @@ def test_no_file_is_open_as_it_is_renamed_where_there_are_no_locks(tmp_path, mon
 
 
 @pytest.mark.parametrize("system", [True, False], ids=["file system", "operating system"])
-def test_what_has_no_locks_is_written_all_the_same(tmp_path, monkeypatch, system):
+def test_file_systems_without_locks_are_supported(tmp_path, monkeypatch, system):
     def flock(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -253,7 +251,7 @@ def test_what_has_no_locks_is_written_all_the_same(tmp_path, monkeypatch, system
     assert names(tmp_path) == ["a.txt", "b", "c.txt"]
 
 
-def test_a_set_of_which_a_kill_left_a_part_is_finished(tmp_path):
+def test_an_interrupted_commit_is_finished(tmp_path):
     for name in ("one", "two", "three"):
         (tmp_path / name).write_text("old")
     committed(tmp_path, two="new", three="new")
@@ -264,7 +262,7 @@ def test_a_set_of_which_a_kill_left_a_part_is_finished(tmp_path):
     assert {(tmp_path / name).read_text() for name in names(tmp_path)} == {"new"}
 
 
-def test_a_folder_is_found_where_a_kill_came_between_two_renames(tmp_path):
+def test_a_folder_is_recovered_after_a_kill_between_two_renames(tmp_path):
     put_folder(tmp_path / "place", "old")
     work = committed(tmp_path)
     (work / "old").mkdir()
@@ -276,7 +274,7 @@ def test_a_folder_is_found_where_a_kill_came_between_two_renames(tmp_path):
     assert names(tmp_path) == ["place"]
 
 
-def test_what_others_wrote_after_a_kill_stays(tmp_path):
+def test_newer_files_survive_the_recovery_of_an_older_commit(tmp_path):
     committed(tmp_path, one="killed", two="killed")
     # Later than the kill, also where the clock's ticks are long.
     time.sleep(0.02)
@@ -287,7 +285,7 @@ def test_what_others_wrote_after_a_kill_stays(tmp_path):
     assert {(tmp_path / name).read_text() for name in names(tmp_path)} == {"later"}
 
 
-def test_nothing_of_other_users_is_touched_where_all_may_write(tmp_path, monkeypatch):
+def test_files_of_other_users_in_a_sticky_folder_are_not_removed(tmp_path, monkeypatch):
     work = committed(tmp_path, mask="theirs")
     left = left_behind(tmp_path)
     tmp_path.chmod(0o1777)
@@ -300,7 +298,7 @@ def test_nothing_of_other_users_is_touched_where_all_may_write(tmp_path, monkeyp
     assert names(tmp_path) == ["mask"]
 
 
-def test_only_this_module_renames_and_makes_temporary_files():
+def test_only_this_module_renames_files_and_creates_temporary_ones():
     # They move within a temporary folder; the lock of a training has its process's id.
     others = {"unetv2.exporting.export", "unetv2.synthetic.scene", "unetv2.training.checkpoint"}
     calls = {"rename", "renames", "mkstemp", "mkdtemp", "NamedTemporaryFile", "mktemp", "getpid"}

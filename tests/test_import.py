@@ -72,7 +72,7 @@ def test_keras_loads_a_saved_model_whatever_is_imported_first(saved, imports):
     run(code, saved, KERAS_BACKEND="numpy")
 
 
-def test_every_way_to_reach_a_public_name_works():
+def test_public_names_can_be_imported_in_every_way():
     code = """
 import pickle, threading
 import unetv2

@@ -1,4 +1,4 @@
-"""Models that Keras saved: loaded, or refused by name."""
+"""Loading of files that Keras saved, and errors for damaged ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def refused(path, found="", advice=""):
         load(path)
 
 
-def test_what_is_stored_and_what_is_compressed_is_loaded(saved, tmp_path):
+def test_stored_and_compressed_archives_are_loaded(saved, tmp_path):
     packed = rewritten(saved, tmp_path / "packed.keras", method=zipfile.ZIP_DEFLATED)
     models = [keras.models.load_model(saved, compile=False), load(saved), load(packed)]
     for model in models[1:]:
@@ -62,14 +62,14 @@ def test_what_is_stored_and_what_is_compressed_is_loaded(saved, tmp_path):
     ids=["empty", "text", "cut", "lfs"],
 )
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_what_is_no_model_is_refused(tmp_path, content, found, advice, suffix):
+def test_files_that_are_no_models_raise(tmp_path, content, found, advice, suffix):
     (tmp_path / f"model{suffix}").write_bytes(content)
     if suffix == ".h5" and "LFS" not in found:
         found = "file signature not found"
     refused(tmp_path / f"model{suffix}", found, advice)
 
 
-def test_other_suffixes_and_folders_are_refused(tmp_path):
+def test_other_suffixes_and_folders_raise(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
     refused(tmp_path / "model.pt", "ends with neither .keras nor .h5")
     (tmp_path / "folder.keras").mkdir()
@@ -78,7 +78,7 @@ def test_other_suffixes_and_folders_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("share", np.linspace(0, 0.999, 12))
-def test_a_changed_byte_is_refused_by_the_files_name(saved, tmp_path, share):
+def test_a_changed_byte_raises_with_the_path(saved, tmp_path, share):
     content = bytearray(saved.read_bytes())
     content[int(share * len(content))] ^= 0x10
     (tmp_path / "model.keras").write_bytes(content)
@@ -92,14 +92,14 @@ def test_a_changed_byte_is_refused_by_the_files_name(saved, tmp_path, share):
 
 
 @pytest.mark.parametrize("member", ["config.json", "metadata.json", "model.weights.h5"])
-def test_a_missing_member_is_named(saved, tmp_path, member):
+def test_a_missing_member_raises_with_its_name(saved, tmp_path, member):
     def change(name, content):
         return None if name == member else content
 
     refused(rewritten(saved, tmp_path / "m.keras", change), f"it has no member '{member}'")
 
 
-def test_documents_are_bounded(saved, tmp_path, monkeypatch):
+def test_the_size_of_documents_is_limited(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(keras_files, "_MAX_JSON_BYTES", 10_000)
 
     def larger(name, content):
@@ -110,7 +110,7 @@ def test_documents_are_bounded(saved, tmp_path, monkeypatch):
         refused(path, "'config.json' has more than 10000 bytes")
 
 
-def test_what_declares_less_than_it_expands_to_is_not_expanded(saved, tmp_path):
+def test_members_larger_than_declared_are_not_expanded(saved, tmp_path):
     packed = rewritten(
         saved, tmp_path / "m.keras", lambda _, content: content + bytes(2**20), zipfile.ZIP_DEFLATED
     )
@@ -121,7 +121,7 @@ def test_what_declares_less_than_it_expands_to_is_not_expanded(saved, tmp_path):
     refused(packed, "cannot be loaded: .*CRC")
 
 
-def test_weights_that_are_larger_than_their_file_are_refused(saved, tmp_path):
+def test_weights_larger_than_their_file_raise(saved, tmp_path):
     hollow = io.BytesIO()
     with h5py.File(hollow, "w") as file:
         file.create_dataset("weights", shape=(10**11,), dtype="f4", chunks=(1024,))
@@ -134,21 +134,21 @@ def test_weights_that_are_larger_than_their_file_are_refused(saved, tmp_path):
     refused(tmp_path / "m.h5", "its arrays are larger than its .* bytes")
 
 
-def test_weights_in_another_file_are_refused(tmp_path):
+def test_weights_in_another_file_raise(tmp_path):
     with h5py.File(tmp_path / "m.h5", "w") as file:
         external = [(str(tmp_path / "other"), 0, 400)]
         file.create_dataset("weights", shape=(100,), dtype="f4", external=external)
     refused(tmp_path / "m.h5", "its array 'weights' is in another file")
 
 
-def test_names_that_lead_out_of_the_archive_are_refused(saved, tmp_path):
+def test_member_names_outside_the_archive_raise(saved, tmp_path):
     path = rewritten(saved, tmp_path / "m.keras")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("assets/../../words.txt", "x")
     refused(path, "outside of it")
 
 
-def test_what_needs_code_of_the_users_says_how_to_load_it(tmp_path):
+def test_errors_for_custom_code_explain_how_to_load_it(tmp_path):
     class Unregistered(keras.layers.Layer):
         def call(self, inputs):
             return inputs
@@ -171,7 +171,7 @@ def test_an_archive_of_a_layer_is_no_model(saved, tmp_path):
     refused(rewritten(saved, tmp_path / "m.keras", change), "")
 
 
-def test_the_command_says_it_in_one_line(saved, tmp_path, capsys):
+def test_the_error_of_the_command_is_one_line(saved, tmp_path, capsys):
     content = bytearray(saved.read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "model.keras").write_bytes(content)
@@ -187,7 +187,7 @@ def test_the_command_says_it_in_one_line(saved, tmp_path, capsys):
     assert "Traceback" not in said
 
 
-def test_the_weights_of_a_run_are_refused_by_their_name(saved, tmp_path):
+def test_damaged_weights_of_a_run_raise_with_their_path(saved, tmp_path):
     (tmp_path / "model.keras").write_bytes(saved.read_bytes()[:-500])
     with pytest.raises(ValueError, match="`path` must be a file that Keras saved. .*model.keras'"):
         keras_files.load_weights(small_model(), tmp_path / "model.keras")

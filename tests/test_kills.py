@@ -12,7 +12,7 @@ from documentation import ROOT
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
-def test_kills_lose_nothing_and_leave_nothing():
+def test_kills_lose_no_data_and_leave_no_files():
     names = ["cache", "check", "evaluate", "masks", "write", "artifact", "..."]
     done = subprocess.run(
         [

@@ -58,7 +58,7 @@ def test_a_decoder_block_has_the_skips_size(
     assert block.compute_output_shape(coarse.shape, skip.shape) == (2, height, width, filters)
 
 
-def test_unknown_sizes_stay_unknown_until_called():
+def test_unknown_sizes_are_propagated():
     inputs = keras.Input((None, None, 3))
     output, skip = unetv2.EncoderBlock(4)(inputs)
     merged = unetv2.DecoderBlock(4)(output, skip)
@@ -70,7 +70,7 @@ def test_unknown_sizes_stay_unknown_until_called():
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_both_blocks_learn_in_a_fit_step_in_every_precision(policy, normalization):
+def test_both_blocks_train_in_every_precision(policy, normalization):
     inputs = keras.Input((6, 9, 3))
     output, skip = unetv2.EncoderBlock(
         4, dropout=0.1, normalization=normalization, dtype=policy, seed=0
@@ -90,7 +90,7 @@ def test_both_blocks_learn_in_a_fit_step_in_every_precision(policy, normalizatio
     assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
-def test_the_skip_is_what_is_pooled():
+def test_the_output_is_the_pooled_skip():
     output, skip = unetv2.EncoderBlock(3)(np.random.default_rng(0).random((1, 5, 4, 2)))
     skip = np.pad(skip, ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=-np.inf)
     expected = skip.reshape(1, 3, 2, 2, 2, 3).max(axis=(2, 4))
@@ -106,7 +106,7 @@ def test_dropout_acts_in_training_only_and_reaches_output_and_skip():
     assert not np.any(np.asarray(block(inputs, training=False)[1]) == 0)
 
 
-def test_dropout_takes_noise_from_outside_and_all_else_stays_as_at_prediction():
+def test_sampling_controls_dropout_in_inference_mode():
     inputs = np.random.default_rng(0).random((2, 7, 6, 3), np.float32)
     block = unetv2.EncoderBlock(4, dropout=0.3, normalization="batch", seed=0)
     output, skip = block(inputs)
@@ -130,7 +130,7 @@ def test_dropout_takes_noise_from_outside_and_all_else_stays_as_at_prediction():
     assert len(seen) == 1
 
 
-def test_one_seeded_initializer_gives_every_convolution_its_own_values():
+def test_a_seeded_initializer_gives_different_values_to_each_convolution():
     initializer = keras.initializers.HeNormal(seed=5)
     block = unetv2.EncoderBlock(4, kernel_initializer=initializer)
     block.build((None, 8, 8, 4))
@@ -142,7 +142,7 @@ def test_one_seeded_initializer_gives_every_convolution_its_own_values():
     np.testing.assert_array_equal(again.weights[0].numpy(), first)
 
 
-def test_one_initializer_without_a_seed_gives_every_block_its_own_values():
+def test_an_initializer_without_a_seed_gives_different_values_to_each_block():
     initializer = keras.initializers.get("he_normal")
     kernels = []
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_one_initializer_without_a_seed_gives_every_block_its_own_values():
         Enlarge(),
     ],
 )
-def test_a_block_comes_back_from_its_config(block):
+def test_a_block_is_restored_from_its_config(block):
     again = type(block).from_config(block.get_config())
     assert again.get_config() == block.get_config()
 

@@ -1,4 +1,4 @@
-"""What the blocks refuse."""
+"""Invalid arguments of the blocks."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_filters_must_be_an_integer(filters):
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
-def test_dropout_must_be_a_share(dropout):
+def test_dropout_must_be_a_fraction(dropout):
     with pytest.raises(ValueError, match=r"`dropout` must be a number in \[0, 1\). Received"):
         unetv2.EncoderBlock(4, dropout=dropout)
 
 
 @pytest.mark.parametrize("block", [unetv2.EncoderBlock, unetv2.DecoderBlock])
-def test_an_unknown_normalization_is_named_with_those_there_are(block):
+def test_an_unknown_normalization_raises_with_the_valid_ones(block):
     message = "`normalization` must be one of None, 'batch', 'group'. Received: normalization='x'"
     with pytest.raises(ValueError, match=message):
         block(4, normalization="x")
@@ -49,7 +49,7 @@ def test_inputs_must_have_four_dimensions_and_known_channels(shape):
 
 
 @pytest.mark.parametrize("size", [(6, 8), (9, 8), (7, 5), (8, 9)])
-def test_a_skip_that_does_not_fit_is_refused(size):
+def test_a_skip_of_another_size_raises(size):
     coarse = np.zeros((2, 4, 4, 3), "float32")
     message = "`skip` must be twice as high and wide as `inputs`, or one less. Received: inputs"
     with pytest.raises(ValueError, match=message):
@@ -69,6 +69,6 @@ def test_a_skip_that_does_not_fit_is_refused(size):
         (unetv2.EncoderBlock, {"residual": None}, "`residual` must be one of False, True."),
     ],
 )
-def test_unknown_options_are_named_with_those_there_are(block, options, message):
+def test_unknown_options_raise_with_the_valid_ones(block, options, message):
     with pytest.raises(ValueError, match=message):
         block(4, **options)

@@ -1,4 +1,4 @@
-"""The layers in Keras's own harness."""
+"""The blocks in the layer tests of Keras."""
 
 from __future__ import annotations
 

@@ -31,14 +31,14 @@ def test_bilinear_upsampling_is_a_convolution_of_the_enlarged_features():
 
 
 @given(height=st.integers(1, 9), width=st.integers(1, 9))
-def test_enlarging_is_the_same_in_graphs_of_open_sizes(height, width):
+def test_enlarging_is_the_same_in_graphs_of_unknown_sizes(height, width):
     layer = Enlarge()
     open_sizes = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 2))])
     inputs = features(3, height, width, 2)
     np.testing.assert_allclose(open_sizes(inputs), layer(inputs), atol=1e-6)
 
 
-def test_enlarging_interpolates_a_quarter_to_each_side():
+def test_enlarging_interpolates_bilinearly():
     inputs = np.array([0.0, 4.0, 8.0], "float32").reshape(1, 1, 3, 1)
     expected = [0, 1, 3, 5, 7, 8]
     np.testing.assert_allclose(Enlarge()(inputs)[0, :, :, 0], [expected, expected])
@@ -76,7 +76,7 @@ def test_every_option_computes_in_the_blocks_precision(policy):
     assert {layer.compute_dtype for layer in sublayers} == {block.compute_dtype}
 
 
-def test_padding_adds_zeros_below_and_right_and_cropping_takes_them_off():
+def test_cropping_reverses_padding():
     inputs = 1 + np.arange(30, dtype="float32").reshape(1, 5, 3, 2)
     padded = np.asarray(PadToMultiple(4)(inputs))
     assert padded.shape == (1, 8, 4, 2)

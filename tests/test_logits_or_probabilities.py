@@ -1,4 +1,4 @@
-"""What a model gives, and what is done with it: one answer in `train`, `predict`, ..."""
+"""Models of logits and of probabilities in all public functions."""
 
 from __future__ import annotations
 

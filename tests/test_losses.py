@@ -1,4 +1,4 @@
-"""What each loss is: the formula of its paper, its slope, and Keras's own values."""
+"""Losses: the formulas of the papers, gradients, and Keras's own losses."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def expected(name, truth, logits):
 @every_loss
 @settings(max_examples=8)
 @given(seed=st.integers(0, 99), ignored=st.sampled_from([0.0, 0.2, 0.7]))
-def test_it_is_the_formula_on_the_pixels_that_count(name, seed, ignored):
+def test_losses_equal_the_formulas_of_the_papers(name, seed, ignored):
     truth, logits = batch(seed, ignored)
     loss = make(name)
     value = float(loss(truth, logits))
@@ -157,7 +157,7 @@ def test_it_is_the_formula_on_the_pixels_that_count(name, seed, ignored):
 
 
 @every_loss
-def test_the_gradient_is_the_slope(name):
+def test_gradients_equal_finite_differences(name):
     truth, logits = batch(3)
     logits = logits.astype("float64")
     loss = make(name, dtype="float64")
@@ -171,7 +171,7 @@ def test_the_gradient_is_the_slope(name):
 
 
 @given(seed=st.integers(0, 99), ignored=st.sampled_from([0.0, 0.3, 0.9]))
-def test_unweighted_cross_entropy_is_kerass(seed, ignored):
+def test_unweighted_cross_entropy_equals_that_of_keras(seed, ignored):
     truth, logits = batch(seed, ignored)
     ours = CrossEntropy(ignore_class=VOID)
     theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID)
@@ -184,7 +184,7 @@ def test_unweighted_cross_entropy_is_kerass(seed, ignored):
 
 
 @given(seed=st.integers(0, 99))
-def test_smoothed_cross_entropy_is_kerass(seed):
+def test_smoothed_cross_entropy_equals_that_of_keras(seed):
     truth, logits = batch(seed, ignored=0.0)
     theirs = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)
     one_hot = np.eye(N_CLASSES, dtype="float32")[truth]
@@ -192,7 +192,7 @@ def test_smoothed_cross_entropy_is_kerass(seed):
     assert float(ours) == pytest.approx(float(theirs(one_hot, logits)), rel=1e-5)
 
 
-def test_golden_overlap():
+def test_overlap_losses_match_values_derived_by_hand():
     # Truth 0 0 1, probabilities of class 0: 0.8 0.4 0.3. Class 0: TP 1.2, FP 0.3, FN 0.8,
     # Dice 2.4 / 3.5; class 1: TP 0.7, FP 0.8, FN 0.3, Dice 1.4 / 2.5. Class 2 is nowhere.
     first = np.array([0.8, 0.4, 0.3])

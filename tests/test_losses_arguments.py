@@ -1,4 +1,4 @@
-"""What losses refuse, and what they leave alone."""
+"""Arguments of losses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unetv2.losses import (
 )
 
 
-def test_arguments_of_the_caller_stay_as_they_are():
+def test_arguments_of_the_caller_are_not_modified():
     weights, parts = np.array([1, 2]), [CrossEntropy()]
     loss, total = CrossEntropy(class_weights=weights), Sum(parts)
     loss.class_weights.append(3.0)
@@ -131,14 +131,14 @@ def test_shapes_are_checked(mask, logits, message):
         *((Dice, shape) for shape in [(2, 6, 7), (2, 6, 7, 1), (3, 1), ()]),
     ],
 )
-def test_weights_of_other_shapes_are_refused(kind, shape):
+def test_sample_weights_of_other_shapes_raise(kind, shape):
     with pytest.raises(
         ValueError, match=r"`sample_weight` must be .* Received: sample_weight of shape"
     ):
         kind(ignore_class=VOID)(*batch(0), np.ones(shape))
 
 
-def test_a_sum_of_different_shapes_is_refused():
+def test_a_sum_of_different_shapes_raises():
     total = Sum([CrossEntropy(ignore_class=VOID), Dice(ignore_class=VOID, reduction=None)])
     with pytest.raises(
         ValueError, match=r"`losses` must return values of one shape. .* \(\), \(2,\)"
@@ -156,6 +156,6 @@ def test_a_sum_of_different_shapes_is_refused():
         (LovaszSoftmax, "class_weights"),
     ],
 )
-def test_options_of_other_losses_are_refused(kind, option):
+def test_options_of_other_losses_raise(kind, option):
     with pytest.raises(TypeError, match=option):
         kind(**{option: [1.0, 2.0]})

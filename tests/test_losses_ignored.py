@@ -1,4 +1,4 @@
-"""Which pixels count in a loss."""
+"""Ignored pixels and invalid ids in losses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_ignored_class_may_be_one_of_the_classes(name):
 
 
 @every_loss
-def test_images_that_are_wholly_ignored_change_nothing(name):
+def test_completely_ignored_images_change_nothing(name):
     truth, logits = batch(4)
     value = float(make(name)(truth, logits))
     truth = np.concatenate([truth, np.full_like(truth[:1], VOID)])
@@ -44,7 +44,7 @@ def test_images_that_are_wholly_ignored_change_nothing(name):
 
 
 @every_loss
-def test_a_batch_that_is_wholly_ignored_costs_nothing(name):
+def test_the_loss_of_a_completely_ignored_batch_is_zero(name):
     truth, logits = batch(0, ignored=1.0)
     value, gradient = value_and_gradient(make(name), truth, logits)
     assert value == 0
@@ -53,7 +53,7 @@ def test_a_batch_that_is_wholly_ignored_costs_nothing(name):
 
 @every_loss
 @pytest.mark.parametrize("foreign", [-1, N_CLASSES, 200, 1.5, np.nan])
-def test_an_id_out_of_range_makes_the_loss_nan_instead_of_vanishing(name, foreign):
+def test_an_id_out_of_range_makes_the_loss_nan(name, foreign):
     truth, logits = batch(9)
     truth = truth.astype(np.asarray(foreign).dtype)
     truth[0, 0, 0] = foreign
@@ -64,7 +64,7 @@ def test_an_id_out_of_range_makes_the_loss_nan_instead_of_vanishing(name, foreig
 
 
 @every_loss
-def test_nan_logits_do_not_vanish(name):
+def test_nan_logits_make_the_loss_nan(name):
     truth, logits = batch(9)
     logits[0, 0, 0] = np.nan
     truth[0, 0, 0] = 1

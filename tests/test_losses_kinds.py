@@ -1,4 +1,4 @@
-"""What holds of one kind of loss, or of some."""
+"""Properties of single losses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unetv2.metrics import MeanDice
 
 
 @pytest.mark.parametrize("name", ["tversky", "dice", "dice, squared", "lovasz", "boundary"])
-def test_an_image_of_weight_two_counts_as_two_of_it(name):
+def test_an_image_of_weight_two_counts_as_two_copies(name):
     truth, logits = batch(11)
     twice = make(name)(truth[[0, 0, 1]], logits[[0, 0, 1]])
     weighted = make(name)(truth, logits, sample_weight=[2.0, 1.0])
@@ -29,7 +29,7 @@ def test_an_image_of_weight_two_counts_as_two_of_it(name):
 
 
 @pytest.mark.parametrize("gamma", [0, 0.1, 0.5, 1, 2])
-def test_focal_cross_entropy_has_a_gradient_where_nothing_is_in_doubt(gamma):
+def test_focal_cross_entropy_has_a_finite_gradient_for_certain_predictions(gamma):
     truth, logits = batch(0, ignored=0.0)
     certain = 100 * np.eye(N_CLASSES, dtype="float32")[truth]
     value, gradient = value_and_gradient(FocalCrossEntropy(gamma), truth, certain)
@@ -52,7 +52,7 @@ def test_a_common_scale_of_the_class_weights_cancels_out():
 
 
 @pytest.mark.parametrize("average", ["batch", "image"])
-def test_false_pixels_of_an_absent_class_cost_the_class_that_is_there(average):
+def test_false_positives_of_an_absent_class_increase_the_loss(average):
     truth = np.array([[[0, 0, 0, 1, 1, 1]]])
     wrong = np.array([[[0, 2, 0, 1, 1, 1]]])
     for kind in (Tversky, Dice, LovaszSoftmax, Boundary):
@@ -69,7 +69,7 @@ def test_lovasz_is_one_minus_the_mean_iou_of_certain_predictions():
     assert float(loss) == pytest.approx(1 - float(metric.result()), rel=1e-5)
 
 
-def test_lovasz_keeps_its_digits_among_many_pixels():
+def test_lovasz_is_precise_for_many_pixels():
     truth, logits = batch(0, shape=(1, 256, 256))
     gradients = [
         value_and_gradient(LovaszSoftmax(ignore_class=VOID, dtype=dtype), truth, logits)[1]
@@ -88,7 +88,7 @@ def test_the_image_border_is_no_boundary():
     assert float(Boundary(0)(truth, certain)) < 1e-6
 
 
-def test_an_ignored_strip_is_no_boundary():
+def test_ignored_pixels_are_no_boundary():
     truth = np.array([[[0, 0, VOID, 1, 1]]])
     logits = np.random.default_rng(0).normal(size=(1, 1, 5, 2))
     assert float(Boundary(0, ignore_class=VOID)(truth, logits)) == 0
@@ -118,7 +118,7 @@ def test_a_sum_is_the_weighted_sum():
     )
 
 
-def test_both_forms_of_dice_are_one_minus_the_coefficient_of_certain_predictions():
+def test_both_forms_of_dice_are_equal_for_certain_predictions():
     rng = np.random.default_rng(0)
     truth, predicted = rng.integers(0, N_CLASSES, (2, 3, 9, 11))
     metric = MeanDice(N_CLASSES)
@@ -129,7 +129,7 @@ def test_both_forms_of_dice_are_one_minus_the_coefficient_of_certain_predictions
         assert loss == pytest.approx(1 - float(metric.result()), rel=1e-5)
 
 
-def test_the_linear_dice_is_kerass():
+def test_linear_dice_equals_that_of_keras():
     # Keras's takes one-hot truth and probabilities, and adds a small number to both sums.
     truth, logits = batch(5, ignored=0.0)
     scores = np.asarray(keras.ops.softmax(logits))
@@ -137,7 +137,7 @@ def test_the_linear_dice_is_kerass():
     assert float(Dice()(truth, logits)) == pytest.approx(float(theirs), rel=1e-5)
 
 
-def test_the_focal_loss_of_two_classes_is_the_papers_with_its_alpha_as_class_weights():
+def test_class_weights_of_the_focal_loss_equal_alpha_of_the_paper():
     """Lin et al., 2017, equations 4 and 5, divided by the mean of alpha over the pixels."""
     rng = np.random.default_rng(0)
     truth, logits = rng.integers(0, 2, (2, 5, 6)), rng.normal(size=(2, 5, 6, 2))

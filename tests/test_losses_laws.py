@@ -1,4 +1,4 @@
-"""What holds of every loss."""
+"""Properties of all losses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unetv2.losses import CrossEntropy, CrossEntropyDice, Sum
 
 
 @every_loss
-def test_a_perfect_prediction_costs_nothing(name):
+def test_a_perfect_prediction_has_zero_loss(name):
     kind, arguments = LOSSES[name]
     arguments = {key: value for key, value in arguments.items() if key != "label_smoothing"}
     truth, _ = batch(0, ignored=0.0)
@@ -22,7 +22,7 @@ def test_a_perfect_prediction_costs_nothing(name):
 
 @every_loss
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_extreme_logits_give_finite_figures(name, precision):
+def test_extreme_logits_give_finite_losses(name, precision):
     truth, logits = batch(5)
     right = np.where(truth == VOID, 0, truth)
     for scores in (
@@ -56,7 +56,7 @@ def test_the_global_precision_changes_nothing(name):
 
 
 @every_loss
-def test_copies_of_a_batch_cost_as_much_as_one(name):
+def test_copies_of_a_batch_have_the_same_loss(name):
     truth, logits = batch(7)
     value = float(make(name)(truth, logits))
     copies = make(name)(np.tile(truth, (3, 1, 1)), np.tile(logits, (3, 1, 1, 1)))
@@ -86,7 +86,7 @@ def test_xla_and_unknown_sizes_give_the_same(name):
 
 
 @every_loss
-def test_weights_of_images_scale_their_cost(name):
+def test_weights_of_images_scale_their_loss(name):
     truth, logits = batch(10, ignored=0.0, shape=(2, 6, 7))
     loss = make(name)
     value = float(loss(truth, logits))
@@ -107,7 +107,7 @@ def test_weights_of_images_scale_their_cost(name):
 
 
 @every_loss
-def test_without_reduction_the_mean_of_the_images_is_the_batch(name):
+def test_the_mean_over_images_is_the_loss_of_the_batch(name):
     truth, logits = batch(12)
     images = make(name, reduction=None)(truth, logits)
     assert images.shape == (2,)
@@ -117,7 +117,7 @@ def test_without_reduction_the_mean_of_the_images_is_the_batch(name):
 
 
 @every_loss
-def test_it_survives_its_config(name):
+def test_losses_are_restored_from_their_config(name):
     truth, logits = batch(13)
     loss = make(name, dtype="float64", name="other")
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
@@ -128,7 +128,7 @@ def test_it_survives_its_config(name):
     assert copy(truth, logits) == loss(truth, logits)
 
 
-def test_a_compiled_model_keeps_them(tmp_path):
+def test_a_saved_model_keeps_its_loss(tmp_path):
     truth, _ = batch(14)
     images = np.random.default_rng(0).random((*truth.shape, 3), "float32")
     model = keras.Sequential(
@@ -144,7 +144,7 @@ def test_a_compiled_model_keeps_them(tmp_path):
 
 
 @every_loss
-def test_a_few_steps_down_its_gradient_reduce_it(name):
+def test_gradient_descent_reduces_the_loss(name):
     truth, logits = batch(15, scale=1.0)
     values = []
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""What metrics refuse."""
+"""Invalid inputs of metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference network, and what holds of every size, precision and seed."""
+"""The reference network: sizes, precisions and seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_default_is_the_reference_network():
     assert model.output_shape == (None, 96, 128, 23)
 
 
-def test_weights_of_a_plain_graph_give_its_outputs_and_its_training_step():
+def test_outputs_and_training_step_equal_those_of_a_plain_graph():
     plain = plain_unet((32, 48, 3), 5, filters=8, dropout=0.0)
     model = unetv2.build_unetv2((32, 48, 3), 5, filters=8, dropout=0.0)
     assert [w.shape for w in model.get_weights()] == [w.shape for w in plain.get_weights()]
@@ -42,7 +42,7 @@ def test_weights_of_a_plain_graph_give_its_outputs_and_its_training_step():
     np.testing.assert_allclose(model(images), plain(images), rtol=1e-5, atol=1e-5)
 
 
-def test_the_full_reference_network_gives_a_plain_graphs_outputs():
+def test_the_full_reference_network_equals_a_plain_graph():
     plain = plain_unet((96, 128, 3), 23)
     model = unetv2.build_unetv2((96, 128, 3), 23)
     model.set_weights(plain.get_weights())
@@ -73,7 +73,7 @@ def model_of_free_size():
 
 
 @given(height=SIZES, width=SIZES)
-def test_a_model_of_free_size_takes_every_size(model_of_free_size, height, width):
+def test_a_model_for_any_size_accepts_every_size(model_of_free_size, height, width):
     logits = model_of_free_size(np.zeros((1, height, width, 3), "float32"))
     assert logits.shape == (1, height, width, 4)
 
@@ -88,7 +88,7 @@ def test_dropout_is_in_the_two_deepest_encoder_blocks(depth):
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("normalization", [None, "batch", "group"])
-def test_it_trains_as_returned_in_every_precision(dtype, normalization):
+def test_the_compiled_model_trains_in_every_precision(dtype, normalization):
     model = unetv2.build_unetv2(
         (9, 14, 3), 3, filters=4, depth=1, normalization=normalization, dtype=dtype
     )
@@ -119,7 +119,7 @@ def test_the_global_policy_is_the_default_dtype():
     assert model.get_layer("refinement").compute_dtype == "bfloat16"
 
 
-def test_it_overfits_one_image():
+def test_the_network_overfits_one_image():
     rng = np.random.default_rng(0)
     mask = (rng.random((1, 4, 4, 1)) > 0.5).repeat(4, 1).repeat(4, 2).astype("int32")
     image = (mask + rng.normal(0, 0.1, mask.shape)).astype("float32")
@@ -128,7 +128,7 @@ def test_it_overfits_one_image():
     assert model.evaluate(image, mask, verbose=0, return_dict=True)["accuracy"] == 1.0
 
 
-def test_it_can_be_compiled_again_with_anything_else():
+def test_the_model_can_be_compiled_again():
     model = unetv2.build_unetv2((8, 8, 3), 3, filters=2)
     model.compile("sgd", keras.losses.Dice(), metrics=["mae"])
     images, masks = random_images(2, 8, 8, n_classes=3)
@@ -163,7 +163,7 @@ def test_the_same_seed_gives_the_same_weights_and_training():
     assert not np.array_equal(start[0], other[0])
 
 
-def test_no_two_kernels_start_equal_whatever_the_seed():
+def test_all_kernels_have_different_initial_values():
     for seed in (None, 0):
         model = unetv2.build_unetv2((8, 8, 32), 3, filters=32, depth=1, seed=seed)
         kernels = [w for w in model.get_weights() if w.shape == (3, 3, 32, 32)]

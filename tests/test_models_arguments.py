@@ -1,4 +1,4 @@
-"""What the network refuses."""
+"""Invalid arguments of ``build_unetv2``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_filters_and_depth_must_be_positive(argument, value):
 
 
 @pytest.mark.parametrize("n_classes", [0, -1, 1])
-def test_n_classes_must_be_two_at_least(n_classes):
+def test_n_classes_must_be_at_least_two(n_classes):
     message = (
         f"`n_classes` must be an integer of at least 2. Received: n_classes={n_classes}. "
         "The background counts"
@@ -68,7 +68,7 @@ def test_input_shape_must_hold_integers(shape):
         ),
     ],
 )
-def test_options_that_would_be_ignored_are_refused(options, message):
+def test_options_that_would_have_no_effect_raise(options, message):
     with pytest.raises(ValueError, match=message):
         unetv2.build_unetv2((8, 8, 3), 3, **{"depth": 2, **options})
 

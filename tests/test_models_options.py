@@ -1,4 +1,4 @@
-"""The network's options."""
+"""Options of ``build_unetv2``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TRAINED = [*((name, "float32") for name in OPTIONS), ("all", "mixed_bfloat16")]
         ("stem", 20_960),
     ],
 )
-def test_an_options_parameters_are_those_of_its_paper(name, difference):
+def test_numbers_of_parameters_equal_those_of_the_papers(name, difference):
     model = unetv2.build_unetv2((96, 128, 3), 23, **OPTIONS[name])
     assert model.count_params() == 8_640_471 + difference
 
@@ -72,7 +72,7 @@ def test_the_output_has_the_inputs_size_with_every_option(options, height, width
 
 
 @pytest.mark.parametrize(("name", "dtype"), TRAINED)
-def test_every_option_trains_and_is_kept_by_a_file_and_a_clone(tmp_path, name, dtype):
+def test_every_option_trains_and_is_restored_from_files_and_clones(tmp_path, name, dtype):
     options = OPTIONS[name]
     model = unetv2.build_unetv2((9, 14, 3), 3, filters=4, depth=2, dtype=dtype, **options)
     images, masks = random_images(2, 9, 14, n_classes=3)
@@ -85,7 +85,7 @@ def test_every_option_trains_and_is_kept_by_a_file_and_a_clone(tmp_path, name, d
     assert_kept_by_file_and_clone(model, images, tmp_path)
 
 
-def test_a_model_of_free_size_works_in_graphs_with_all_options():
+def test_a_model_for_any_size_works_in_graphs_with_all_options():
     model = unetv2.build_unetv2((None, None, 3), 3, filters=2, depth=2, **OPTIONS["all"])
     images, masks = random_images(2, 9, 14, n_classes=3)
     # The second size is another one of the same graph.
@@ -96,7 +96,7 @@ def test_a_model_of_free_size_works_in_graphs_with_all_options():
     np.testing.assert_allclose(model.predict(images, verbose=0), model(images), atol=1e-5)
 
 
-def test_no_option_acts_in_the_levels_it_leaves_out():
+def test_options_do_not_affect_the_levels_they_exclude():
     options = {
         "normalization": "batch",
         "normalization_start": 2,
@@ -110,7 +110,7 @@ def test_no_option_acts_in_the_levels_it_leaves_out():
     assert model.get_layer("refinement").normalization is None
 
 
-def test_the_strided_stem_halves_what_the_blocks_see():
+def test_the_strided_stem_halves_the_resolution_of_the_blocks():
     model = unetv2.build_unetv2((9, 14, 3), 3, filters=2, depth=1, stem="strided")
     assert model.get_layer("decoder_0").output.shape == (None, 5, 7, 2)
     # Only odd sizes are cropped.

@@ -120,7 +120,7 @@ def test_one_image_makes_a_report_without_intervals(path):
     assert "95\u202f% confidence intervals" not in page.text
 
 
-def test_a_report_of_ignored_pixels_only_consists_of_dashes(path):
+def test_scores_of_only_ignored_pixels_are_dashes(path):
     shown = list(images(2, ignore_class=9))
     for image in shown:
         image.mask[:] = 9

@@ -129,7 +129,7 @@ def test_nothing_is_wider_than_the_page(visit, name, width):
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
-def test_a_click_sorts_and_another_one_reverses_the_order(visit, name):
+def test_a_second_click_reverses_the_order(visit, name):
     browser = visit(name)
     assert is_sorted(columns(browser, 0), descending=False)
     head = find(browser, "table.sortable thead th:nth-child(3)")

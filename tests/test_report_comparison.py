@@ -33,7 +33,7 @@ def test_two_evaluations_of_the_same_images_are_paired(path):
     assert any("difference better" in found.get("class", "") for found in page.all("span"))
 
 
-def test_an_evaluation_does_not_differ_from_itself():
+def test_an_evaluation_compared_with_itself_has_no_differences():
     one = evaluated(images(6))
     comparison = compare(one, one)
     for name, value in comparison.differences.items():

@@ -7,7 +7,7 @@ import unetv2
 from unetv2 import runtime
 
 
-def test_it_is_a_policy_that_keras_knows():
+def test_automatic_precision_is_a_policy_of_keras():
     name = unetv2.automatic_precision()
     assert name in ("float32", "mixed_bfloat16", "mixed_float16")
     assert keras.dtype_policies.get(name).name == name
@@ -24,5 +24,5 @@ def test_it_is_a_policy_that_keras_knows():
         ([(0, 0)], "float32"),
     ],
 )
-def test_the_oldest_gpu_decides(capabilities, expected):
+def test_the_lowest_compute_capability_decides(capabilities, expected):
     assert runtime._gpu_precision(capabilities) == expected

@@ -1,4 +1,4 @@
-"""What `sample_weight` means: how much an image, or a pixel of a cross-entropy, costs."""
+"""``sample_weight`` of losses: weights of images, and of pixels for cross-entropies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pixel_costs(truth, logits):
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3, 4])
-def test_an_images_weight_multiplies_what_its_pixels_cost(axes):
+def test_the_weight_of_an_image_multiplies_the_loss_of_its_pixels(axes):
     truth, logits = batch(0)
     costs, counted = pixel_costs(truth, logits), (truth != VOID).sum()
     # The weights are no part of the divisor: a weight of 2 makes a batch of one cost twice.
@@ -34,7 +34,7 @@ def test_an_images_weight_multiplies_what_its_pixels_cost(axes):
     assert float(loss(truth[..., None], logits, weights)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_pixels_weight_multiplies_what_it_costs_as_in_keras():
+def test_the_weight_of_a_pixel_multiplies_its_loss_as_in_keras():
     truth, logits = batch(0)
     weights = np.random.default_rng(1).random(truth.shape)
     expected = (weights * pixel_costs(truth, logits)).sum() / (truth != VOID).sum()
@@ -74,7 +74,7 @@ def test_the_loss_of_a_batch_is_the_weighted_mean_of_its_images(loss):
 
 
 # As many images as they are wide, where Keras's own loss takes weights of images for columns'.
-def test_fit_and_evaluate_weigh_images():
+def test_fit_and_evaluate_apply_weights_of_images():
     count = 6
     rng = np.random.default_rng(0)
     images = rng.random((count, 4, 6, 3)).astype(np.float32)

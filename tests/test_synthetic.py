@@ -100,7 +100,7 @@ def test_every_class_occurs_in_two_hundred_scenes(scenes, seed):
     assert occurs[1:].all(), f"Missing: {np.flatnonzero(~occurs)[1:]}"
 
 
-def test_pixel_shares_are_near_a_recordings(scenes):
+def test_class_frequencies_are_similar_to_those_of_carla(scenes):
     found = counts([mask for _, mask in scenes]).sum(axis=0)
     ratio = (100 * found / found.sum())[1:] / RECORDED[1:]
     highest = np.where(RECORDED > 1, 1.4, 3)
@@ -111,7 +111,7 @@ def test_pixel_shares_are_near_a_recordings(scenes):
     assert (ratio > np.where(RECORDED > 1, 1 / 1.4, 1 / 3)[1:]).all(), ratio
 
 
-def test_color_alone_does_not_give_the_class(scenes):
+def test_color_does_not_determine_the_class(scenes):
     # Votes for the class that a color, of 16^3, has most often in 150 scenes, then labels 50
     # others by it. Sky and road alone are 3/4 of the pixels: the measure is the mean recall.
     # Measured: pixel accuracy 0.76, mean recall 0.14, mean IoU 0.11.
@@ -130,7 +130,7 @@ def color_code(image: np.ndarray) -> np.ndarray:
     return (image // 16).astype(int) @ np.array([256, 16, 1])
 
 
-def test_edges_in_the_image_lie_where_the_masks_edges_lie(scenes):
+def test_edges_of_image_and_mask_coincide(scenes):
     strength = np.zeros(5)
     for image, mask in scenes[:40]:
         steps = np.abs(np.diff(image.astype(float).mean(axis=2), axis=1))
@@ -141,7 +141,7 @@ def test_edges_in_the_image_lie_where_the_masks_edges_lie(scenes):
     assert abs(strength[1] / strength[3] - 1) < 0.1
 
 
-def test_written_files_are_a_recordings(tmp_path):
+def test_written_files_have_the_format_of_carla_recordings(tmp_path):
     image_dir, mask_dir = write_driving_scenes(tmp_path / "a" / "b", 3, image_size=(24, 32), seed=7)
     assert image_dir == tmp_path / "a" / "b" / "CameraRGB"
     assert mask_dir == tmp_path / "a" / "b" / "CameraMask"
@@ -180,7 +180,7 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch, error):
     assert names_in(tmp_path) == []
 
 
-def test_of_two_writers_the_slower_finds_the_scenes_complete(tmp_path, monkeypatch):
+def test_two_writers_of_the_same_scenes_succeed(tmp_path, monkeypatch):
     def outrun(index, **options):
         monkeypatch.undo()
         write_driving_scenes(tmp_path / "scenes", 1, image_size=(8, 8))
@@ -192,7 +192,7 @@ def test_of_two_writers_the_slower_finds_the_scenes_complete(tmp_path, monkeypat
     assert names_in(tmp_path) == ["scenes"]
 
 
-def test_a_slower_writer_of_other_scenes_is_told(tmp_path, monkeypatch):
+def test_two_writers_of_different_scenes_raise(tmp_path, monkeypatch):
     def outrun(index, **options):
         monkeypatch.undo()
         write_driving_scenes(tmp_path / "scenes", 1, image_size=(8, 8), seed=1)
@@ -204,7 +204,7 @@ def test_a_slower_writer_of_other_scenes_is_told(tmp_path, monkeypatch):
     assert names_in(tmp_path) == ["scenes"]
 
 
-def test_a_folder_that_holds_something_is_refused(tmp_path):
+def test_a_folder_with_files_raises(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(
         FileExistsError, match=r"must be a new or empty folder\. Received: output_dir="
@@ -232,7 +232,7 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
         ({"image_size": (True, 4)}, TypeError, r"Received: image_size=\(True, 4\)"),
     ],
 )
-def test_a_wrong_argument_is_named(options, error, text):
+def test_an_invalid_argument_raises(options, error, text):
     with pytest.raises(error, match=text):
         driving_scene(**({"index": 0, "image_size": (4, 4)} | options))
 
@@ -240,7 +240,7 @@ def test_a_wrong_argument_is_named(options, error, text):
 @pytest.mark.parametrize(
     ("n", "error"), [(0, ValueError), (-3, ValueError), (2.0, TypeError), (False, TypeError)]
 )
-def test_a_wrong_number_of_scenes_is_named(tmp_path, n, error):
+def test_an_invalid_number_of_scenes_raises(tmp_path, n, error):
     with pytest.raises(
         error, match=rf"`n_images` must be a positive integer\. Received: n_images={n!r}\. Pass"
     ):

@@ -1,4 +1,4 @@
-"""One model for the threads of a server: they get the answers of one."""
+"""One model used by several threads."""
 
 from __future__ import annotations
 

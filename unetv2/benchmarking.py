@@ -233,7 +233,7 @@ def benchmark(
     listed = list(models) if isinstance(models, list | tuple) else [models]
     candidates = [candidate for model in listed for candidate in _candidates(model, threads)]
     if not candidates:
-        raise ValueError("`models` must contain a model. Received: none. Pass at least candidate.")
+        raise ValueError("`models` must contain a model. Received: none. Pass at least one.")
     if output is not None:
         # Errors are raised before minutes of measuring.
         require_matplotlib()
@@ -285,7 +285,8 @@ class _Candidate:
     """A function that runs a model, for images of a ``shape`` ``(height, width, channels)``.
 
     ``file`` is the path that the runtime loads, None for a Keras model in memory. ``run_alone``
-    loads it in a process of its own; see :meth:`unetv2.exporting.formats.base.ExportFormat.run_alone`.
+    loads it in a process of its own; see
+    :meth:`unetv2.exporting.formats.base.ExportFormat.run_alone`.
     """
 
     name: str

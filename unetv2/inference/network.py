@@ -273,8 +273,8 @@ class CompiledModel:
         if has_nan:
             raise ValueError(
                 "`model` must not return NaN. Received: NaN from the model "
-                f"'{self._name}', whose training diverged or whose file is damaged. Train it again, "
-                "or load an earlier file."
+                f"'{self._name}', whose training diverged or whose file is damaged. Train it "
+                "again, or load an earlier file."
             )
         return logits
 

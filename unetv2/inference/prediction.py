@@ -126,6 +126,7 @@ def resize_strips(
     upper = np.floor(centers).astype(np.int64)
     lower = np.minimum(upper + 1, source[0] - 1)
     fraction = (centers - upper).astype(np.float32)[:, np.newaxis, np.newaxis]
+    width = tf.constant(size[1])
     done = first = 0
     buffer: Any = None
     for strip in strips:
@@ -136,11 +137,7 @@ def resize_strips(
         for start in range(done, ready, step):
             rows = slice(start, min(start + step, ready))
             values = _resized(
-                buffer,
-                upper[rows] - first,
-                lower[rows] - first,
-                fraction[rows],
-                tf.constant(size[1]),
+                buffer, upper[rows] - first, lower[rows] - first, fraction[rows], width
             )
             yield Strip(start, values)
         done = ready
