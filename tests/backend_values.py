@@ -1,4 +1,4 @@
-"""A child process: what the present Keras backend makes of fixed numbers, as JSON on stdout.
+"""A child process that prints the results of the current Keras backend for fixed inputs as JSON.
 
 ``python backend_values.py FOLDER``: writes a model there, and loads it and those of other backends.
 """
@@ -19,7 +19,7 @@ N_CLASSES, VOID, SIZE = 4, 3, (19, 26)
 
 
 def batch() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images, masks with void and logits that are no constants."""
+    """Images, masks with ignored pixels, and logits that vary."""
     rng = np.random.default_rng(0)
     images = rng.random((2, *SIZE, 3), np.float32)
     masks = rng.integers(0, N_CLASSES, (2, *SIZE, 1)).astype(np.int32)
@@ -28,7 +28,7 @@ def batch() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def network(**options: Any) -> keras.Model:
-    """A model with weights that no backend's chance decides."""
+    """A model whose weights do not depend on the backend's random numbers."""
     options = {"filters": 3, "depth": 2, "dropout": 0.0, **options}
     model = unetv2.build_unetv2((*SIZE, 3), N_CLASSES, **options)
     rng = np.random.default_rng(1)

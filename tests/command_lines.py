@@ -176,7 +176,7 @@ def asked_options(command: Command) -> set[str]:
 
 
 def complaint(command: Command) -> str:
-    """Returns the error of the parser for a command, or an empty text."""
+    """Returns the error of the parser for a command, or an empty string."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:

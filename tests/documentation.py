@@ -51,7 +51,7 @@ def python_blocks(path: Path) -> list[str]:
 
 
 class Entry(NamedTuple):
-    """What an API page documents of a name."""
+    """An entry of an API page."""
 
     kind: str
     name: str
@@ -142,7 +142,7 @@ def callables() -> Iterator[tuple[str, Any]]:
 
 
 def resolve(name: str) -> Any:
-    """Returns what a dotted name names."""
+    """Returns the object with a dotted name."""
     first, *rest = name.split(".")
     assert first == "unetv2", f"{name} does not start with unetv2"
     return functools.reduce(getattr, rest, unetv2)
@@ -164,7 +164,7 @@ def sections(thing: Any) -> dict[str, str]:
 
 
 def described(section: str) -> dict[str, str]:
-    """Returns what a section such as Args says of each name, in its order."""
+    """Returns the text of a section such as Args for each name, in its order."""
     found: dict[str, str] = {}
     name = ""
     for line in section.splitlines():

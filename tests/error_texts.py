@@ -1,4 +1,4 @@
-"""Finds out whether the code can produce an error text that the docs quote.
+"""Checks whether the code can produce an error text that the docs quote.
 
 The texts that the code can say are read from its source: each string and f-string of ``unetv2/``
 is a template, values in it are gaps. A quote fits a template if its words are the template's, with

@@ -1,4 +1,4 @@
-"""Evaluations of made-up masks, without a model."""
+"""Evaluations of generated masks, without a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unetv2.progress import Progress
 
 
 class Image(NamedTuple):
-    """An image, its mask, and what a model says of it."""
+    """An image, its mask, and the output of a model."""
 
     name: str
     image: np.ndarray

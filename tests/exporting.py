@@ -1,4 +1,4 @@
-"""Networks that are worth exporting, and images for them: what the tests of exports share."""
+"""Networks and images for the tests of exports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ print(sorted({"unetv2", "keras"} & set(sys.modules)))
 
 
 def lively(shape: tuple[int | None, ...] = (24, 32, 3), **options: Any) -> keras.Model:
-    """Returns a small U-Net whose weights are all in use, and sure of its classes."""
+    """Returns a small U-Net with certain predictions that depend on all weights."""
     model = unetv2.build_unetv2(
         shape, N_CLASSES, **{"filters": 4, "depth": 2, "seed": 0, **options}
     )
@@ -41,12 +41,12 @@ def lively(shape: tuple[int | None, ...] = (24, 32, 3), **options: Any) -> keras
 
 
 def whole(size: tuple[int, int] = (24, 32), **record: Any) -> unetv2.Preprocessing:
-    """Returns that images were resized whole."""
+    """Returns the preprocessing of images that are resized as a whole."""
     return unetv2.Preprocessing(image_size=size, **record)
 
 
 def recorded(**options: Any) -> keras.Model:
-    """Returns such a network that knows how its images were prepared."""
+    """Returns such a network with a preprocessing."""
     model = lively(**options)
     model.preprocessing = whole()
     return model
@@ -58,7 +58,7 @@ def scenes(count: int, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
 
 
 def run_alone(kind: str, artifact: str, frame: np.ndarray, folder: Path) -> np.ndarray:
-    """Returns the mask that a format's example makes of a frame, without this library."""
+    """Returns the mask that the example of a format predicts, without this library."""
     image, mask = folder / "frame.png", folder / "mask.png"
     Image.fromarray(frame).save(image)
     script = EXAMPLES / f"run_{kind}.py"

@@ -1,4 +1,4 @@
-"""Losses with the arguments that make a difference, and what they are asked."""
+"""Losses with various arguments, and their inputs."""
 
 from __future__ import annotations
 

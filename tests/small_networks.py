@@ -1,4 +1,4 @@
-"""Networks of a few weights, and what tests ask of networks."""
+"""Networks of a few weights, and checks of networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def network(
     shape: tuple[int | None, ...] = (None, None, 3), *layers: Any, kernel: int = 1,
     n_classes: int = N_CLASSES, seed: int = 0, **record: Any,
 ) -> unetv2.SegmentationModel:  # fmt: skip
-    """One convolution behind some layers; with a kernel of 1 each pixel stands for itself."""
+    """One convolution after some layers; with a kernel of 1, pixels do not affect each other."""
     image = keras.Input(shape)
     features = image
     for layer in layers:
@@ -45,12 +45,12 @@ def softmax(logits: Any) -> np.ndarray:
 
 
 def asked(model: keras.Model, image: np.ndarray) -> np.ndarray:
-    """Returns the probabilities that a model itself gives of a uint8 image."""
+    """Returns the probabilities that a model itself computes for a uint8 image."""
     return softmax(model(image[np.newaxis].astype(np.float32) / np.float32(255)))[0]
 
 
 def assert_kept_by_file_and_clone(model: keras.Model, images: Any, folder: Path) -> None:
-    """A model answers the same from its file, and as a clone with its weights."""
+    """Checks that a saved model and a clone have the same outputs."""
     expected = model(images)
     model.save(folder / "model.keras")
     loaded = keras.saving.load_model(folder / "model.keras")

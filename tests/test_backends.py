@@ -31,7 +31,7 @@ def on_backend(name: str, folder: Path) -> dict:
 def test_every_value_is_that_of_tensorflow(tmp_path):
     expected, found = (on_backend(name, tmp_path) for name in ("tensorflow", "jax"))
     assert (expected.pop("backend"), found.pop("backend")) == ("tensorflow", "jax")
-    # The other backend's file was loaded, and gives what it gave there.
+    # The file of the other backend was loaded, with the same outputs.
     np.testing.assert_allclose(
         found.pop("loaded jax"), found["loaded tensorflow"], rtol=1e-6, atol=1e-6
     )

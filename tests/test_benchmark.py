@@ -14,7 +14,7 @@ from unetv2.cli import main
 def test_functions_are_called_in_turns():
     calls = []
     seconds = call_in_turns([lambda: calls.append("a"), lambda: calls.append("b")], 12)
-    # 12 runs in rounds of 5: 15 each, and an untimed one before each round and the first.
+    # 12 runs in rounds of 5 are 15 timed calls. An untimed call comes first, and before each round.
     assert [len(one) for one in seconds] == [15, 15]
     assert calls == ["a", "b", *(["a"] * 6 + ["b"] * 6) * 3]
     assert all((one > 0).all() for one in seconds)

@@ -98,7 +98,7 @@ def test_any_changed_byte_of_arrays_raises_or_has_no_effect(tmp_path, compressed
         assert found.keys() == ARRAYS.keys()
         for name, array in ARRAYS.items():
             np.testing.assert_array_equal(found[name], array)
-    # What is left are times, versions and the like of the archive's directory.
+    # The rest are times, versions and other metadata of the archive.
     assert refused > len(changes) / 2
 
 
@@ -160,7 +160,7 @@ def test_any_damage_to_an_evaluation_raises_with_its_path(tmp_path):
         path.write_bytes(changed)
         said = refusal(lambda: unetv2.Evaluation.load(tmp_path))
         if said:
-            # What changes nothing but the archive's own notes is not what evaluation.json names.
+            # A change of the archive's metadata changes the checksum in evaluation.json.
             assert f"'{path}' must be an evaluation" in said or f"'{path}' must belong to" in said
         else:
             assert unetv2.Evaluation.load(tmp_path).as_dict() == evaluation.as_dict()

@@ -35,7 +35,7 @@ PUBLIC = {
 def small():
     model = unetv2.build_unetv2((8, 12, 3), 4, filters=2, depth=1, seed=0)
     model.preprocessing = unetv2.Preprocessing(image_size=(8, 12), classes=table())
-    # Or else Keras warns that it saved an optimizer without its variables.
+    # Otherwise Keras warns that it saved an optimizer without its variables.
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -57,7 +57,7 @@ def predicted(_):
     return unetv2.predict(network((8, 12, 3)), random_image(8, 12), probabilities=True)
 
 
-# An instance of each class, and of what is public besides.
+# An instance of each class, and the other public objects.
 INSTANCES = {
     "CAMVID": lambda _: unetv2.CAMVID,
     "CARLA": lambda _: unetv2.CARLA,
@@ -125,7 +125,7 @@ WAYS = {
 
 
 def shown(one):
-    """Returns what two instances that are alike have in common."""
+    """Returns values that are equal for equal instances."""
     if isinstance(one, keras.Model):
         names = [layer.name for layer in one.layers]
         return names, one.preprocessing, one.compiled, shown(one.get_weights())

@@ -41,9 +41,9 @@ def test_skips_are_the_last_features_of_each_resolution(name):
         # These scale 0 .. 255 themselves.
         ("mobilenet_v3", (255, 0, 0)),
         ("efficientnet_v2", (255, 0, 0)),
-        # Blue, green, red, less ImageNet's means.
+        # Blue, green, red, minus the means of ImageNet.
         ("resnet", (-103.939, -116.779, 255 - 123.68)),
-        # Less ImageNet's means, by its standard deviations.
+        # Minus the means of ImageNet, divided by its standard deviations.
         ("densenet", ((1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225)),
     ],
 )

@@ -16,7 +16,7 @@ from unetv2.models import encoders
 @pytest.mark.parametrize("name", FAMILIES)
 def test_features_equal_those_of_keras_applications(tmp_path, name):
     original = network(name)
-    # Weights that no initializer draws, so that none can be missed.
+    # Weights that differ from all initial values.
     rng = np.random.default_rng(0)
     original.set_weights(
         [weight * rng.uniform(0.9, 1.1, weight.shape) for weight in original.get_weights()]
@@ -95,7 +95,7 @@ except ConnectionError as error:
 
 
 def test_an_error_without_internet_contains_the_url_and_a_remedy(tmp_path, monkeypatch):
-    # An empty cache, and a proxy that nobody runs.
+    # An empty cache, and a proxy that does not exist.
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")

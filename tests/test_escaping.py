@@ -21,7 +21,7 @@ from unetv2.data.dataset import check_dataset
 from unetv2.evaluation.report import render
 from unetv2.text import one_line, printable, printable_lines
 
-# A terminal's commands, a forged line, text turned around, and bytes that are no UTF-8.
+# Control sequences, a line break, a change of direction, and bytes that are not UTF-8.
 NAMES = ["\x1b]0;owned\x07\x1b[2J", "x: fine\nerror: forged (9)", "\u202egnp.a", "\udcff\udc80"]
 SHOWN = [r"\x1b]0;owned\x07\x1b[2J", r"x: fine\nerror: forged (9)", r"\u202egnp.a", r"\udcff\udc80"]
 _BIDI = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
@@ -61,7 +61,7 @@ def test_errors_are_one_line():
 
 @pytest.fixture(params=NAMES)
 def broken(request, write_pairs):
-    """A data set with one file that is no image, of each name."""
+    """A data set with an invalid image for each name."""
     folders = write_pairs(2)
     for folder in folders:
         try:

@@ -77,7 +77,7 @@ def test_a_jpeg_is_evaluated_as_with_the_keras_model(model, artifact, tmp_path):
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
     scene, mask = unetv2.synthetic.driving_scene(0, image_size=(96, 128))
-    # So large that it is decoded at a fraction of its size.
+    # Large enough to be decoded at a fraction of its size.
     Image.fromarray(scene).save(tmp_path / "images" / "a.jpg")
     Image.fromarray(mask % N_CLASSES).save(tmp_path / "masks" / "a.png")
     folders = (tmp_path / "images", tmp_path / "masks")
@@ -161,7 +161,7 @@ def test_random_images_have_the_spectrum_of_natural_images(channels):
 
 
 def test_an_uncertain_model_agrees_with_itself(tmp_path):
-    # As after a short training, where many pixels have two classes of nearly the same probability.
+    # As after a short training: many pixels have two classes of nearly the same probability.
     model = lively((48, 48, 3), filters=8)
     head = model.layers[-1].kernel
     head.assign(head * 0.1)

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("openvino") is None, reason="needs the extra `export`"
     ),
-    # Of the converters and runtimes themselves.
+    # Warnings of the converters and runtimes.
     pytest.mark.filterwarnings("default"),
 ]
 OTHERS = ("litert", "onnx", "openvino")
@@ -91,7 +91,7 @@ def test_eight_bits_are_a_quarter_of_the_size(tmp_path, format):
         )
         for precision in ("float32", "int8")
     ]
-    # The description of the graph, 0.1 to 0.2 MB, stays what it is.
+    # The description of the graph, 0.1 to 0.2 MB, is not quantized.
     assert sizes[1] < 0.26 * sizes[0] + 200_000
 
 
@@ -155,7 +155,7 @@ def test_a_layer_that_a_format_does_not_support_is_named(tmp_path, format):
 @pytest.mark.parametrize("format", OTHERS)
 def test_the_example_runs_it_without_this_library(model, tmp_path, format):
     artifact = exported(model, tmp_path / "model", format)
-    # Of the network's size, so that LiteRT's example has nothing to resize.
+    # At the network's size, as LiteRT's example does not resize.
     frame = scenes(1, (24, 32))[0]
     mask = run_alone(format, artifact.path, frame, tmp_path)
     assert mask.dtype == np.uint8
@@ -179,7 +179,7 @@ def test_every_format_is_measured_in_one_benchmark(model, tmp_path):
 def test_int8_of_openvino_gives_the_same_masks_on_older_processors(model, tmp_path, monkeypatch):
     artifact = exported(model, tmp_path / "model", "openvino", "int8")
     frame = scenes(13, (24, 32))[-1]
-    # Of the process that runs the example: OpenVINO's kernels then use nothing newer, no VNNI.
+    # Restricts the kernels of OpenVINO in the process of the example, to exclude VNNI.
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     mask = run_alone("openvino", artifact.path, frame, tmp_path)
     assert (mask == artifact.predict(frame).mask).mean() > 0.999

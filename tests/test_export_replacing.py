@@ -25,7 +25,7 @@ def artifact(tmp_path_factory):
 
 
 def put(artifact, path, name):
-    """Exports as far as writing goes: an artifact of another name."""
+    """Writes an artifact with another model name."""
     with writing.scratch_beside(path) as folder:
         shutil.copytree(artifact, folder / "0")
         description = dataclasses.replace(storage.read(artifact)[0], name=name)
@@ -70,7 +70,7 @@ def test_an_artifact_is_recovered_after_a_kill_between_two_renames(artifact, tmp
 
     def killed(source, target):
         if source.parent.name == "commit" and not left.exists():
-            # What a kill leaves is what is there now.
+            # The state at a kill is the current one.
             shutil.copytree(tmp_path, left)
         return whole(source, target)
 

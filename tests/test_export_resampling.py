@@ -19,7 +19,7 @@ pairs = st.tuples(sides, sides)
 
 
 def open_shrink(size, resize, interpolation, channels):
-    """As in an artifact for frames of any size."""
+    """Resizes with unknown sizes, as for frames of any size."""
     signature = tf.TensorSpec((None, None, None, channels), tf.uint8)
 
     @tf.function(input_signature=[signature], autograph=False)
@@ -31,7 +31,7 @@ def open_shrink(size, resize, interpolation, channels):
 
 
 def require_rounded(found, frame, geometry, interpolation):
-    """The found values are the exact ones, rounded with `ROUND_UP`."""
+    """Checks that values are the exact ones, rounded with `ROUND_UP`."""
     exact = resize_image(frame.astype(np.float32) / 255, geometry, interpolation) * 255
     np.testing.assert_array_equal(found, np.rint(found))
     tiles = not any(one % other for one, other in zip(frame.shape, geometry.resized, strict=False))
@@ -134,7 +134,7 @@ def test_padding_is_removed_before_logits_are_enlarged():
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 5])
 def test_integer_ratios_are_averaged_exactly_for_any_channels(channels):
-    # Pillow rounds these otherwise than to the nearest, and takes up to four channels.
+    # Pillow does not round these to the nearest integer, and supports up to four channels.
     frame = image(240, 320, channels)
     expected = resize_image(frame, Geometry.plan((240, 320), (48, 64), "stretch"), "area")
     found, _ = shrink(tf.constant(frame[np.newaxis]), (48, 64), "stretch", "area")
@@ -144,7 +144,7 @@ def test_integer_ratios_are_averaged_exactly_for_any_channels(channels):
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("source", [(9, 50), (60, 7), (31, 44), (5, 7)])
 def test_data_sets_prediction_and_exported_graphs_resize_alike(tmp_path, source, interpolation):
-    """Also where one side shrinks and the other one grows."""
+    """Also if one side shrinks and the other one grows."""
     size, frame = (12, 16), image(*source)
     for name, pixels in (("images", frame), ("masks", np.zeros(source, np.uint8))):
         (tmp_path / name).mkdir()

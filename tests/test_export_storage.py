@@ -163,7 +163,7 @@ def test_any_changed_byte_of_a_single_file_raises_or_has_no_effect(tmp_path, for
     content, expected = path.read_bytes(), read(path)
     size = expected[0].files[get_format(format).main]["bytes"]
     network = path.read_bytes()[:size]
-    # Around the description each byte, and within it some.
+    # Every byte around the description, and some within it.
     n = len(content)
     steps = sorted({*range(150), *range(0, n, 11), *range(n - 150, n)})
     changes = [
@@ -192,7 +192,7 @@ def test_notes_beside_the_network_are_ignored(artifact):
 
 
 def forged(artifact, module, **signature):
-    """Puts another SavedModel into an artifact, with the description to match."""
+    """Replaces the SavedModel of an artifact, with a matching description."""
     description, _ = read(artifact)
     for name in ("saved_model.pb", "fingerprint.pb"):
         (artifact / name).unlink()
@@ -252,7 +252,7 @@ def test_threads_of_tensorflow_are_set_elsewhere(written):
 
 
 def test_no_other_runtime_is_imported(written):
-    # In a process of its own: other tests import them where they are installed.
+    # In a new process: other tests import them if they are installed.
     program = (
         f"import sys, unetv2; print(unetv2.load_exported({str(written)!r}).n_classes); "
         "print(*{'onnxruntime', 'openvino', 'ai_edge_litert'} & set(sys.modules))"

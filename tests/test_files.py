@@ -56,7 +56,7 @@ on_any_system = pytest.mark.usefixtures("_systems")
 
 
 def committed(folder, **files):
-    """Returns what a process leaves that was killed while it renamed a set into place."""
+    """Returns the leftovers of a process that was killed during a commit."""
     with temporary_folder(folder) as work:
         pass
     (work / "commit").mkdir(parents=True)
@@ -225,7 +225,7 @@ def test_leftovers_without_reliable_locks_are_removed_after_an_hour(tmp_path, mo
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="shows open files on Linux only")
 def test_files_are_closed_before_renaming_without_locks(tmp_path, monkeypatch):
-    # Windows, which has none, renames no open file.
+    # Windows has no locks and cannot rename open files.
     monkeypatch.setattr(files, "fcntl", None)
     with temporary_file(tmp_path) as file, temporary_folder(tmp_path) as folder:
         file.write_bytes(b"new")
@@ -276,7 +276,7 @@ def test_a_folder_is_recovered_after_a_kill_between_two_renames(tmp_path):
 
 def test_newer_files_survive_the_recovery_of_an_older_commit(tmp_path):
     committed(tmp_path, one="killed", two="killed")
-    # Later than the kill, also where the clock's ticks are long.
+    # Later than the kill, also if the clock is coarse.
     time.sleep(0.02)
     for name in ("one", "two"):
         write(tmp_path / name, "later")
@@ -299,7 +299,7 @@ def test_files_of_other_users_in_a_sticky_folder_are_not_removed(tmp_path, monke
 
 
 def test_only_this_module_renames_files_and_creates_temporary_ones():
-    # They move within a temporary folder; the lock of a training has its process's id.
+    # These rename files within a temporary folder, or write the process's id into a lock.
     others = {"unetv2.exporting.export", "unetv2.synthetic.scene", "unetv2.training.checkpoint"}
     calls = {"rename", "renames", "mkstemp", "mkdtemp", "NamedTemporaryFile", "mktemp", "getpid"}
     callers = {

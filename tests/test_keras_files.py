@@ -27,7 +27,7 @@ def saved(tmp_path_factory):
 
 
 def rewritten(saved, path, change=lambda _, content: content, method=zipfile.ZIP_STORED):
-    """Writes a copy of an archive, with members that are changed, or left out where None."""
+    """Writes a copy of an archive, with changed members; those that are None are removed."""
     with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w", method) as new:
         for name in old.namelist():
             content = change(name, old.read(name))

@@ -19,7 +19,7 @@ from unetv2.losses import (
     Tversky,
 )
 
-# The formulas in float64, as their papers have them, on the pixels that count.
+# The formulas of the papers in float64, on the labeled pixels.
 
 
 def probabilities(logits):
@@ -38,7 +38,7 @@ def expected_mean(truth, logits, gamma=0.0, class_weights=None, label_smoothing=
 
 
 def expected_average(cost, truth, logits, average="batch", class_weights=None):
-    """Averages what classes cost, over classes and groups; NaN is left out."""
+    """Averages losses over classes and groups; NaN is excluded."""
     weights = np.ones(N_CLASSES) if class_weights is None else np.array(class_weights)
     p = probabilities(logits)
     groups = [slice(None)]
@@ -193,13 +193,13 @@ def test_smoothed_cross_entropy_equals_that_of_keras(seed):
 
 
 def test_overlap_losses_match_values_derived_by_hand():
-    # Truth 0 0 1, probabilities of class 0: 0.8 0.4 0.3. Class 0: TP 1.2, FP 0.3, FN 0.8,
-    # Dice 2.4 / 3.5; class 1: TP 0.7, FP 0.8, FN 0.3, Dice 1.4 / 2.5. Class 2 is nowhere.
+    # Labels 0 0 1, probabilities of class 0: 0.8 0.4 0.3. Class 0: TP 1.2, FP 0.3, FN 0.8,
+    # Dice 2.4 / 3.5; class 1: TP 0.7, FP 0.8, FN 0.3, Dice 1.4 / 2.5. Class 2 is absent.
     first = np.array([0.8, 0.4, 0.3])
     logits = np.log(np.stack([first, 1 - first, np.full(3, 1e-30)], -1))[None, None]
     loss = 1 - (2.4 / 3.5 + 1.4 / 2.5) / 2
     assert float(Dice()(np.array([[[0, 0, 1]]]), logits)) == pytest.approx(loss)
-    # False positives only: 1.2 / 1.5 and 0.7 / 1.5, with a beta that is next to nothing.
+    # False positives only: 1.2 / 1.5 and 0.7 / 1.5, with beta close to 0.
     loss = 1 - (1.2 / 1.5 + 0.7 / 1.5) / 2
     tversky = Tversky(alpha=1, beta=1e-9)
     assert float(tversky(np.array([[[0, 0, 1]]]), logits)) == pytest.approx(loss)

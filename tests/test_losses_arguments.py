@@ -123,7 +123,7 @@ def test_shapes_are_checked(mask, logits, message):
         CrossEntropy(class_weights=[1, 2, 3])(np.zeros(mask, int), np.zeros(logits))
 
 
-# A cross-entropy takes weights of pixels too; an overlap has no cost of a single pixel.
+# Only cross-entropies have a loss for each pixel, and thus weights of pixels.
 @pytest.mark.parametrize(
     ("kind", "shape"),
     [

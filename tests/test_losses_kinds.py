@@ -82,7 +82,7 @@ def test_the_image_border_is_no_boundary():
     truth = np.zeros((1, 5, 5), int)
     truth[:, :, 3:] = 1
     certain = 50 * np.eye(2)[truth]
-    # All of one class: no boundary in the truth, none in the prediction, none in both.
+    # Uniform masks: no boundary in the labels, in the prediction, or in both.
     assert float(Boundary(0)(np.zeros((1, 5, 5), int), certain)) == 0
     assert float(Boundary(0)(truth, 50 * np.eye(2)[np.zeros((1, 5, 5), int)])) == 1
     assert float(Boundary(0)(truth, certain)) < 1e-6
@@ -99,7 +99,7 @@ def test_a_boundary_may_be_off_by_its_distance(distance):
     truth, predicted = np.zeros((2, 1, 9, 20), int)
     truth[:, :, 8:] = predicted[:, :, 10:] = 1
     loss = float(Boundary(distance)(truth, 50 * np.eye(2)[predicted]))
-    # Off by two columns. Were the rows at the border part of the boundary, they would match.
+    # Shifted by two columns. If the border were part of the boundary, it would match.
     assert loss == pytest.approx({0: 1.0, 1: 1.0}.get(distance, 0.0), abs=1e-6)
 
 
@@ -130,7 +130,7 @@ def test_both_forms_of_dice_are_equal_for_certain_predictions():
 
 
 def test_linear_dice_equals_that_of_keras():
-    # Keras's takes one-hot truth and probabilities, and adds a small number to both sums.
+    # Keras's loss takes one-hot labels and probabilities, and adds a small number to both sums.
     truth, logits = batch(5, ignored=0.0)
     scores = np.asarray(keras.ops.softmax(logits))
     theirs = keras.losses.Dice(axis=(0, 1, 2))(np.eye(N_CLASSES)[truth], scores)
@@ -142,7 +142,7 @@ def test_class_weights_of_the_focal_loss_equal_alpha_of_the_paper():
     rng = np.random.default_rng(0)
     truth, logits = rng.integers(0, 2, (2, 5, 6)), rng.normal(size=(2, 5, 6, 2))
     alpha, gamma = 0.25, 2.0
-    # Of two classes the softmax is the sigmoid of the difference.
+    # For two classes, the softmax is the sigmoid of the difference.
     foreground = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
     p_t = np.where(truth == 1, foreground, 1 - foreground)
     alpha_t = np.where(truth == 1, alpha, 1 - alpha)

@@ -100,7 +100,7 @@ def test_weights_of_images_scale_their_loss(name):
     alone, alone_gradient = value_and_gradient(loss, truth[:1], logits[:1])
     if isinstance(loss, CrossEntropyDice):
         return  # Each part has a share of its own.
-    # The share of the pixels' weights, or of the images, that the first one has.
+    # The share of the first image in the weights of pixels, or of images.
     share = one / alone
     assert 0 < share < 1
     np.testing.assert_allclose(gradient[0], share * alone_gradient[0], rtol=1e-4, atol=1e-7)

@@ -25,8 +25,8 @@ from unetv2.metrics.keras_metrics import NO_CLASS, most_probable
 
 
 def test_a_golden_example():
-    # Truth 0 0 1 1, predicted 0 1 1 1: class 0 has 1 of {0, 1}, class 1 has 2 of {1, 2, 3};
-    # class 2 is nowhere. IoU 1/2, 2/3, none; their mean is 7/12, and so is the mean weighted by
+    # Labels 0 0 1 1, predicted 0 1 1 1: class 0 has 1 of {0, 1}, class 1 has 2 of {1, 2, 3};
+    # class 2 is absent. IoU 1/2, 2/3, NaN; their mean is 7/12, and so is the mean weighted by
     # 2/4, 2/4. Dice 2/3, 4/5; mean 11/15. Precision 1/1, 2/3. Recall 1/2, 2/2; mean 3/4.
     y_true, scores = np.array([0, 0, 1, 1]), np.eye(3, dtype="float32")[[0, 1, 1, 1]]
     confusion = ConfusionMatrix(3)
@@ -154,7 +154,7 @@ def test_counts_are_exact_where_float32_is_not():
     assert metric.scores().counts.tolist() == [[2**24 + 1, 0], [0, 2**40 + 1]]
     assert np.asarray(ConfusionMatrix.result(metric)).tolist() == [[2**24 + 1, 0], [0, 2**40 + 1]]
     assert Scores([[2**53 + 1, 1], [0, 2**60 + 1]]).support.tolist() == [2**53 + 2, 2**60 + 1]
-    # Sums are too large for float16, not the share.
+    # The sums are too large for float16, but not the ratio.
     half = MeanIoU(2, dtype="float16")
     half.counts.assign([[2**20, 2**20], [0, 2**20]])
     assert half.result().dtype == "float16"

@@ -16,7 +16,7 @@ from unetv2.metrics import ConfusionMatrix, PixelAccuracy
         (4, "id 4"),
         (200, "id 200"),
         (300, "ids from 259 up"),
-        # Their last 32 bits are a class's id.
+        # Their lowest 32 bits are the id of a class.
         (2**32 + 1, "ids from 259 up"),
         (1 - 2**32, "negative ids"),
         # Interpolated masks.

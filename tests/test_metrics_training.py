@@ -36,7 +36,7 @@ def test_compiled_functions_count_the_same_and_invalid_ids_give_nan(kind, jit_co
 
 def small_model(metrics, **options):
     model = unetv2.build_unetv2((6, 8, 3), 3, filters=2, depth=1, ignore_class=255, seed=0)
-    # A loss that foreign ids do not break, so that the metrics have to tell.
+    # A loss that ignores invalid ids, so that only the metrics detect them.
     loss = keras.losses.MeanSquaredError()
     model.compile("sgd", loss, metrics=metrics, **options)
     rng = np.random.default_rng(0)

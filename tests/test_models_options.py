@@ -36,7 +36,7 @@ TRAINED = [*((name, "float32") for name in OPTIONS), ("all", "mixed_bfloat16")]
 @pytest.mark.parametrize(
     ("name", "difference"),
     [
-        # Four figures a channel instead of a bias, two convolutions in encoder levels 1 to 4
+        # Four numbers per channel instead of a bias, two convolutions in encoder levels 1 to 4
         # and decoder levels 1 to 3: 3 * 2 * (64 + 128 + 256 + 512 + 64 + 128 + 256).
         ("normalization_start", 8_448),
         # 1x1 kernels instead of 3x3: -8 * 2F * F of levels 0 to 3,
@@ -88,7 +88,7 @@ def test_every_option_trains_and_is_restored_from_files_and_clones(tmp_path, nam
 def test_a_model_for_any_size_works_in_graphs_with_all_options():
     model = unetv2.build_unetv2((None, None, 3), 3, filters=2, depth=2, **OPTIONS["all"])
     images, masks = random_images(2, 9, 14, n_classes=3)
-    # The second size is another one of the same graph.
+    # Two sizes in the same graph.
     model.fit(images, masks, verbose=0)
     np.testing.assert_allclose(model.predict(images, verbose=0), model(images), atol=1e-5)
     images, masks = random_images(2, 16, 5, n_classes=3)

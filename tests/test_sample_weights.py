@@ -14,7 +14,7 @@ WEIGHTS = np.array([2.0, 0.5])
 
 
 def pixel_costs(truth, logits):
-    """Minus the logarithm of the true class's probability, 0 where there is none."""
+    """Negative log-likelihood of the true class, 0 for ignored pixels."""
     powers = np.exp(logits.astype(np.float64))
     shares = powers / powers.sum(axis=-1, keepdims=True)
     classes = np.where(truth == VOID, 0, truth)
@@ -26,7 +26,7 @@ def pixel_costs(truth, logits):
 def test_the_weight_of_an_image_multiplies_the_loss_of_its_pixels(axes):
     truth, logits = batch(0)
     costs, counted = pixel_costs(truth, logits), (truth != VOID).sum()
-    # The weights are no part of the divisor: a weight of 2 makes a batch of one cost twice.
+    # The divisor does not contain the weights: a weight of 2 doubles the loss of a batch of one.
     expected = (WEIGHTS[:, np.newaxis, np.newaxis] * costs).sum() / counted
     weights = WEIGHTS.reshape(-1, *(axes - 1) * [1])
     loss = CrossEntropy(ignore_class=VOID)
@@ -73,7 +73,7 @@ def test_the_loss_of_a_batch_is_the_weighted_mean_of_its_images(loss):
         assert float(loss(truth, logits, weights)) == pytest.approx(expected, rel=1e-5)
 
 
-# As many images as they are wide, where Keras's own loss takes weights of images for columns'.
+# As many images as columns: then Keras's own loss applies weights of images to columns.
 def test_fit_and_evaluate_apply_weights_of_images():
     count = 6
     rng = np.random.default_rng(0)

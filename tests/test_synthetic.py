@@ -13,7 +13,7 @@ from PIL import Image
 from unetv2.synthetic import driving_scene, scene, write_driving_scenes
 
 SIZE = (96, 128)
-# Per cent of the pixels of a recording in CARLA 0.9.11, by tag from 0 to 22.
+# Percent of the pixels of a recording in CARLA 0.9.11, by tag from 0 to 22.
 RECORDED = np.array(
     [
         *(0, 7.4, 0.36, 0.052, 0.042, 0.40, 1.5, 43.4, 1.9, 6.4, 0.57, 1.2),
@@ -76,7 +76,7 @@ def test_a_scene_has_any_size(height, width, index):
 
 
 def test_the_scene_is_the_same_at_every_size():
-    # A pixel of the small image lies at the center of 3x3 of the large one.
+    # A pixel of the small image is at the center of 3x3 pixels of the large one.
     for index in range(20):
         _, small = driving_scene(index, image_size=SIZE)
         _, large = driving_scene(index, image_size=(3 * SIZE[0], 3 * SIZE[1]))
@@ -104,7 +104,7 @@ def test_class_frequencies_are_similar_to_those_of_carla(scenes):
     found = counts([mask for _, mask in scenes]).sum(axis=0)
     ratio = (100 * found / found.sum())[1:] / RECORDED[1:]
     highest = np.where(RECORDED > 1, 1.4, 3)
-    # What is tiny in the recording may be more frequent here, so that it can be learnt.
+    # Rare classes of the recording may be more frequent here, so that they can be learned.
     highest[[PEDESTRIAN, TRAFFIC_LIGHT, TRAFFIC_SIGN, WATER]] = 4
     highest[VEHICLES] = 2 / RECORDED[VEHICLES]
     assert (ratio < highest[1:]).all(), ratio
@@ -137,7 +137,7 @@ def test_edges_of_image_and_mask_coincide(scenes):
         edges = np.diff(mask.astype(int), axis=1) != 0
         strength += [steps[np.roll(edges, shift, axis=1)].mean() for shift in range(-2, 3)]
     assert strength.argmax() == 2
-    # Softened by the same kernel to both sides: a shift by half a pixel would tilt this.
+    # The blur is symmetric: a shift by half a pixel would make this asymmetric.
     assert abs(strength[1] / strength[3] - 1) < 0.1
 
 

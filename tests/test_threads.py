@@ -36,12 +36,12 @@ def assert_threads_get_the_answers_of_one(ask, images, rounds=3):
 
 @pytest.mark.parametrize("options", [{}, {"mc_samples": 2}])
 def test_one_keras_model_serves_several_threads(options):
-    # Of more sizes than graphs are kept for.
+    # More sizes than compiled graphs.
     images = [random_image(8 + 2 * (number % 5), 12, seed=number) for number in range(10)]
     dropout = keras.layers.Dropout(0.3)
     model, other = network((None, None, 3), dropout), network((None, None, 3), dropout)
     alone = [unetv2.predict(other, image, **options) for image in images]
-    # None of its graphs is compiled before the threads start.
+    # No graph is compiled before the threads start.
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(lambda image: unetv2.predict(model, image, **options), images))
     for one, expected in zip(found, alone, strict=True):
