@@ -166,7 +166,7 @@ def image_array(image: InputImage) -> np.ndarray:
 
 
 def _supports_batches(model: Any) -> bool:
-    """Returns whether it is an exported model with the inputs and outputs of its Keras model."""
+    """Returns whether it is an exported model that accepts batches like its Keras model."""
     return isinstance(model, ExportedModel) and model.network.takes(model.network.size)
 
 

@@ -31,7 +31,7 @@ from unetv2.exporting.artifact import (
 from unetv2.exporting.calibration import calibration_images
 from unetv2.exporting.exported_model import ExportedModel, load_exported
 from unetv2.exporting.formats.base import ExportFormat, Frames, get_format
-from unetv2.exporting.graph import COMPUTE_OPS, NETWORK, Graph, Plan, Size
+from unetv2.exporting.graph import COMPUTE_OPS, NETWORK, Graph, Plan, Size, takes_whole_images
 from unetv2.exporting.optimize import deployable, equalized
 from unetv2.exporting.parity import MIN_AGREEMENT, compare, random_images, reference_model
 from unetv2.files import explain_write_errors, move_into_place, recover, temporary_folder
@@ -253,12 +253,7 @@ def _plan(
         preprocessing_of(model, network.n_classes), classes, network.n_classes
     )
     requested = None if image_size is None else require_image_size(image_size)
-    whole = (
-        preprocessing.crop_size is None
-        and preprocessing.resize != "crop"
-        and preprocessing.image_size is not None
-    )
-    if whole and requested is not None:
+    if requested is not None and takes_whole_images(preprocessing):
         preprocessing = replace(preprocessing, image_size=requested)
     size = requested or preprocessing.input_size or network.size
     _require_accepted(model, network, size)

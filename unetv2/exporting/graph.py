@@ -63,6 +63,12 @@ class Outputs(NamedTuple):
     logits: Any
 
 
+def takes_whole_images(preprocessing: Preprocessing) -> bool:
+    """Returns whether images are resized as a whole, and not cropped."""
+    is_cropped = preprocessing.crop_size is not None or preprocessing.resize == "crop"
+    return preprocessing.image_size is not None and not is_cropped
+
+
 @dataclass(frozen=True)
 class Plan:
     """Inputs and preprocessing of an exported model.
@@ -83,13 +89,8 @@ class Plan:
 
     @property
     def takes_whole_images(self) -> bool:
-        """Whether images are resized as a whole, and not cropped."""
-        options = self.preprocessing
-        return (
-            options.image_size is not None
-            and options.crop_size is None
-            and options.resize != "crop"
-        )
+        """See :func:`takes_whole_images`."""
+        return takes_whole_images(self.preprocessing)
 
     def fit(self, image: np.ndarray) -> np.ndarray:
         """Resizes or crops an image to the size of the frames, if that is fixed."""

@@ -169,7 +169,7 @@ def equalized(model: keras.Model, images: Iterable[Any]) -> keras.Model:
     batches = list(images)
     if not links or not batches:
         return model
-    _measure(clone, links, batches)
+    _set_max_activations(clone, links, batches)
     # All factors are computed first, as each changes the kernels that others depend on.
     for link, factor in [(link, _factor(link)) for link in links]:
         for convolution in link.producers:
@@ -195,7 +195,7 @@ def _links(model: keras.Model) -> Iterator[_Link]:
     ends = {id(tensor) for tensor in model.outputs}
     for layer in model.layers:
         if isinstance(layer, Block) and _is_homogeneous(layer):
-            yield from _within(layer)
+            yield from _links_within(layer)
         producers = _producers(layer)
         outputs = {id(tensor) for tensor in _tensors(layer.output)}
         consumers: list[tuple[Any, int]] | None = []
@@ -209,9 +209,7 @@ def _links(model: keras.Model) -> Iterator[_Link]:
             yield _Link(producers, consumers, partial(_value, tensor=_tensors(layer.output)[-1]))
 
 
-def _within(block: Any) -> Iterator[_Link]:
-    """Yields the links within a block."""
-
+def _links_within(block: Any) -> Iterator[_Link]:
     def merged(values: dict[int, Any]) -> Any:
         inputs = [values[id(tensor)] for tensor in _tensors(block.input)]
         return block.merged(*inputs) if isinstance(block, DecoderBlock) else inputs[0]
@@ -277,8 +275,7 @@ def _tensors(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _measure(model: keras.Model, links: list[_Link], images: Iterable[Any]) -> None:
-    """Sets `max_activation` of links."""
+def _set_max_activations(model: keras.Model, links: list[_Link], images: Iterable[Any]) -> None:
     tensors = {
         id(tensor): tensor
         for layer in model.layers

@@ -152,7 +152,7 @@ def build_unetv2(
         )
     outputs = DECODERS[decoder](features, blocks)
     outputs = blocks.convolution_block(0, name="refinement", position=2 * depth + 1)(outputs)
-    outputs = _head(n_classes, stem, seed=blocks.kernel_seed(2 * depth + 2))(outputs)
+    outputs = _logits_layer(n_classes, stem, seed=blocks.kernel_seed(2 * depth + 2))(outputs)
     if (stem or encoder) and (None in input_shape[:2] or outputs.shape[1:3] != input_shape[:2]):
         outputs = CropToSize(dtype="float32", name="cropping")(outputs, image)
     model = SegmentationModel(image, outputs, name="unetv2")
@@ -199,8 +199,7 @@ def _encode(inputs: Any, blocks: BlockFactory, stem: str | None) -> list[Any]:
     return skips
 
 
-def _head(n_classes: int, stem: str | None, *, seed: int | None) -> keras.layers.Layer:
-    """Returns the layer that computes the logits."""
+def _logits_layer(n_classes: int, stem: str | None, *, seed: int | None) -> keras.layers.Layer:
     arguments: dict[str, Any] = {
         "data_format": DATA_FORMAT,
         "kernel_initializer": keras.initializers.GlorotUniform(seed=seed),

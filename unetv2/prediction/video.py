@@ -172,7 +172,7 @@ def predict_video_job(
     flicker = Flicker()
     count = 0
     with open_video(job.path, predictor.engine.network.channels) as video:
-        frames, size = _first_size(video, job.path)
+        frames, size = _frames_and_size(video, job.path)
         predictor.engine.prepare(size)
         bar = Progress(video.frames, "frames", shown=progress)
         with (
@@ -208,8 +208,7 @@ def predict_video_job(
     )
 
 
-def _first_size(video: VideoReader, path: Path) -> tuple[Iterator[Frame], tuple[int, int]]:
-    """Returns the frames of a video and their size."""
+def _frames_and_size(video: VideoReader, path: Path) -> tuple[Iterator[Frame], tuple[int, int]]:
     frames = iter(video)
     first = next(frames, None)
     if first is None:

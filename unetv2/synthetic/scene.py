@@ -97,7 +97,7 @@ def _render(canvas: Canvas, rng: RandomStream) -> NDArray[np.uint8]:
     haze = 1 - np.exp(canvas.depth * np.float32(-1 / weather.visibility))
     sky_rows = canvas.ground_top
     is_sky = canvas.material[:sky_rows] == SKY
-    clouds, sunshine = _clouds(canvas, drift), _sunshine(canvas)
+    clouds, sunshine = _cloud_opacity(canvas, drift), _sun_glow(canvas)
     elevation = np.clip((canvas.camera.horizon - canvas.v[:sky_rows, None]) / 0.8, 0, 1) ** 0.65
     palette = np.array(canvas.colors, np.float32).T
     grain = repeat_to(grain_tile(), canvas.image_size, starts[-1]) * (0.8 * weather.grain)
@@ -138,8 +138,7 @@ def _headlights(canvas: Canvas) -> Floats:
     return brighter
 
 
-def _clouds(canvas: Canvas, drift: tuple[float, float]) -> Floats:
-    """Returns the opacity of the clouds in each pixel of the sky."""
+def _cloud_opacity(canvas: Canvas, drift: tuple[float, float]) -> Floats:
     cover = canvas.weather.cover
     height = np.maximum(canvas.camera.horizon - canvas.v[: canvas.ground_top, None], 0) + 0.12
     down, right = drift[0] + 52 / height, drift[1] + canvas.u * (44 / height)
@@ -150,8 +149,7 @@ def _clouds(canvas: Canvas, drift: tuple[float, float]) -> Floats:
     return hidden
 
 
-def _sunshine(canvas: Canvas) -> Floats:
-    """Returns the glow of the sun in each pixel of the sky."""
+def _sun_glow(canvas: Canvas) -> Floats:
     (u, v), rows = canvas.weather.sun, canvas.v[: canvas.ground_top, None]
     glow: Floats = np.zeros((1, 1), np.float32)
     for share, radius in ((0.65, 0.7), (0.9, 0.12)):
