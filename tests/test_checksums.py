@@ -158,10 +158,13 @@ def test_any_damage_to_an_evaluation_raises_with_its_path(tmp_path):
         changed = bytearray(content)
         changed[where] ^= 0x55
         path.write_bytes(changed)
-        said = refusal(lambda: unetv2.Evaluation.load(tmp_path))
-        if said:
+        message = refusal(lambda: unetv2.Evaluation.load(tmp_path))
+        if message:
             # A change of the archive's metadata changes the checksum in evaluation.json.
-            assert f"'{path}' must be an evaluation" in said or f"'{path}' must belong to" in said
+            assert (
+                f"'{path}' must be an evaluation" in message
+                or f"'{path}' must belong to" in message
+            )
         else:
             assert unetv2.Evaluation.load(tmp_path).as_dict() == evaluation.as_dict()
 

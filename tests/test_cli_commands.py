@@ -133,7 +133,7 @@ def test_the_users_level_of_tensorflows_messages_is_kept(monkeypatch):
 
 def test_an_import_that_fails_shows_its_messages(monkeypatch, capfd):
     def fails(name):
-        os.write(2, b"what the loader said")
+        os.write(2, b"message of the loader")
         raise ImportError(name)
 
     monkeypatch.setattr(sys, "argv", ["unetv2"])
@@ -141,7 +141,7 @@ def test_an_import_that_fails_shows_its_messages(monkeypatch, capfd):
     monkeypatch.setattr("importlib.import_module", fails)
     with pytest.raises(ImportError, match="tensorflow"):
         startup.load_tensorflow_quietly()
-    assert capfd.readouterr().err == "what the loader said"
+    assert capfd.readouterr().err == "message of the loader"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")

@@ -74,8 +74,8 @@ def test_the_names_of_every_command_are_its_options():
             for action in command._actions
             for word in (*action.option_strings, str(action.metavar))
         }
-        said = set(command.get_default("names").values())
-        for word in {part for one in said for part in one.split(" and ")}:
+        option_names = set(command.get_default("names").values())
+        for word in {part for names in option_names for part in names.split(" and ")}:
             assert word in options or word in ("IMAGES", "MASKS"), (name, word)
 
 

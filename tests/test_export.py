@@ -128,9 +128,9 @@ def test_the_description_contains_preprocessing_classes_parity_and_versions(tmp_
     model = lively()
     table = unetv2.ClassTable.numbered(N_CLASSES, 9)
     model.preprocessing = whole(ignore_class=9, interpolation="nearest")
-    artifact = exported(model, tmp_path / "told", classes=table)
+    artifact = exported(model, tmp_path / "described", classes=table)
     assert artifact.preprocessing == whole(ignore_class=9, interpolation="nearest", classes=table)
-    known = json.loads((tmp_path / "told" / "unetv2.json").read_text())
+    known = json.loads((tmp_path / "described" / "unetv2.json").read_text())
     assert known["class_names"] == list(table.names)
     assert known["parity"]["agreement"] > 0.9999
     assert known["parity"]["source"] == "random images"

@@ -149,8 +149,8 @@ def test_any_changed_byte_of_a_description_raises(artifact):
         changed = bytearray(content)
         changed[where] ^= 1
         path.write_bytes(changed)
-        said = refusal(lambda: read(artifact))
-        assert str(artifact) in said if said else read(artifact) == expected
+        message = refusal(lambda: read(artifact))
+        assert str(artifact) in message if message else read(artifact) == expected
     path.write_bytes(content.replace(b"\n", b"\r\n"))
     assert read(artifact) == expected
 
@@ -173,9 +173,9 @@ def test_any_changed_byte_of_a_single_file_raises_or_has_no_effect(tmp_path, for
     ]  # fmt: skip
     for changed in changes:
         path.write_bytes(changed)
-        said = refusal(lambda: read(path))
-        assert str(path) in said if said else read(path) == expected
-        assert said or path.read_bytes()[:size] == network
+        message = refusal(lambda: read(path))
+        assert str(path) in message if message else read(path) == expected
+        assert message or path.read_bytes()[:size] == network
 
 
 @pytest.mark.parametrize("name", ["saved_model.cpb", "variables/other.data", "assets/words.txt"])
@@ -258,5 +258,5 @@ def test_no_other_runtime_is_imported(written):
         "print(*{'onnxruntime', 'openvino', 'ai_edge_litert'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", program]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert told == "5\n\n"
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output == "5\n\n"

@@ -82,9 +82,9 @@ def test_a_changed_byte_raises_with_the_path(saved, tmp_path, share):
     content = bytearray(saved.read_bytes())
     content[int(share * len(content))] ^= 0x10
     (tmp_path / "model.keras").write_bytes(content)
-    said = refusal(lambda: load(tmp_path / "model.keras"))
-    if said:
-        assert "model.keras'" in said
+    message = refusal(lambda: load(tmp_path / "model.keras"))
+    if message:
+        assert "model.keras'" in message
         return
     model = load(tmp_path / "model.keras")
     for one, other in zip(model.get_weights(), load(saved).get_weights(), strict=True):
@@ -179,12 +179,13 @@ def test_the_error_of_the_command_is_one_line(saved, tmp_path, capsys):
     (tmp_path / "images" / "a.png").write_bytes(b"")
     words = ["predict", str(tmp_path / "model.keras"), str(tmp_path / "images")]
     assert cli.main([*words, "--output", str(tmp_path / "masks")]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
     assert (
-        said.startswith("error: `MODEL` must be a file that Keras saved") or "model.keras" in said
+        message.startswith("error: `MODEL` must be a file that Keras saved")
+        or "model.keras" in message
     )
-    assert "Traceback" not in said
+    assert "Traceback" not in message
 
 
 def test_damaged_weights_of_a_run_raise_with_their_path(saved, tmp_path):
