@@ -57,7 +57,7 @@ def load_model(path: str | os.PathLike[str], name: str = "model") -> keras.Model
     with _checked(Path(path), name) as file:
         model = keras.models.load_model(file, compile=False)
         if not isinstance(model, keras.Model):
-            raise TypeError(f"it holds a {type(model).__name__}")
+            raise TypeError(f"it contains a {type(model).__name__}")
         return model
 
 

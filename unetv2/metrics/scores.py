@@ -156,7 +156,7 @@ class Scores:
 
     @property
     def recall_per_class(self) -> Floats:
-        """Share of the ground-truth pixels that is predicted, :math:`h_c / t_c`."""
+        """Share of the ground-truth pixels that is predicted correctly, :math:`h_c / t_c`."""
         return recall(np, self._class_counts)
 
     @property

@@ -221,11 +221,11 @@ class Canvas:
         return meters / depth * self.image_size[0] / (2 * HALF_HEIGHT)
 
     def columns_between(self, left: float, right: float) -> slice:
-        """Returns the columns whose centers lie in ``[left, right)``."""
+        """Returns the columns whose centers are in ``[left, right)``."""
         return _centers_between(left, right, 1.0, self.image_size[1])
 
     def rows_between(self, top: float, bottom: float) -> slice:
-        """Returns the rows whose centers lie in ``[top, bottom)``."""
+        """Returns the rows whose centers are in ``[top, bottom)``."""
         return _centers_between(top, bottom, HALF_HEIGHT, self.image_size[0])
 
     def rectangle(
