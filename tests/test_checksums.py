@@ -175,7 +175,7 @@ def test_an_evaluation_of_other_shapes_raises(tmp_path):
     arrays = read_arrays(path)
     for name, changed in {
         "confusion": arrays["confusion"][:2],
-        "tallies": arrays["tallies"].astype(np.float64),
+        "pixels": arrays["pixels"].astype(np.float64),
         "boundaries": arrays["boundaries"][:, :3],
     }.items():
         with path.open("wb") as file:

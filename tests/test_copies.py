@@ -53,6 +53,11 @@ def checked(folder):
     return unetv2.check_dataset(images, masks, n_classes=23, progress=False)
 
 
+def segmentation_dataset(folder):
+    folders = unetv2.synthetic.write_driving_scenes(folder / "scenes", 2, image_size=(24, 32))
+    return unetv2.SegmentationDataset.from_folders(*folders, classes=unetv2.CARLA)
+
+
 def predicted(_):
     return unetv2.predict(network((8, 12, 3)), random_image(8, 12), probabilities=True)
 
@@ -102,10 +107,12 @@ INSTANCES = {
         Path("a.mp4"), 3, (48, 64), 30.0, 41.0, 0.1, 0.2
     ),
     "Prediction": predicted,
+    "Predictor": lambda _: unetv2.Predictor(small(), tta=True, batch_size=2),
     "PreemptedError": lambda _: unetv2.distributed.PreemptedError("by a signal"),
     "Preprocessing": lambda _: unetv2.Preprocessing(classes=unetv2.CITYSCAPES),
     "Recipe": lambda _: unetv2.recipes.get("fast", class_weights=(1.0, 2.0)),
     "Scores": lambda _: metrics.Scores(np.eye(3, dtype=np.int64)),
+    "SegmentationDataset": segmentation_dataset,
     "SegmentationMetrics": lambda _: metrics.SegmentationMetrics(4),
     "SegmentationModel": lambda _: small(),
     "Training": lambda folder: unetv2.Training({"loss": [1.0]}, [0], 0, 0.5, [], folder),
@@ -140,9 +147,11 @@ def shown(one):
     if isinstance(one, tuple | list):
         return [shown(part) for part in one]
     if isinstance(one, unetv2.Prediction):
-        return shown([one.ids, one.probabilities]), one.classes, one.overlay().tolist()
+        return shown([one.mask, one.probabilities]), one.classes, one.overlay().tolist()
     if isinstance(one, unetv2.Evaluation):
         return str(one), shown(one.confusion), one.classes
+    if isinstance(one, unetv2.Predictor):
+        return one.options, shown(one.predict(random_image(8, 12)))
     if isinstance(one, metrics.Scores):
         return str(one)
     return one

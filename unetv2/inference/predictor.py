@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, overload
@@ -336,6 +337,11 @@ class ImagePredictor:
         seed: int = 0,
     ) -> None:
         self.model = self._loaded(model)
+        self._arguments = {
+            "window": window, "overlap": overlap, "scale": scale, "tta": tta,
+            "mc_samples": mc_samples, "batch_size": batch_size, "max_pixels": max_pixels,
+            "seed": seed,
+        }  # fmt: skip
         network = network_of(self.model)
         planner = InputPlanner(self.model, network, window, scale)
         overlap = require_fraction(
@@ -358,6 +364,10 @@ class ImagePredictor:
             "mc_samples": int(mc_samples),
             "seed": int(seed) if mc_samples else None,
         }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns the constructor and its arguments: compiled networks cannot be pickled."""
+        return partial(type(self), **self._arguments), (self.model,)
 
     def _loaded(self, model: Any) -> Any:
         """Returns the model, which a subclass may load from a file."""
