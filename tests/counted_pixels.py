@@ -1,4 +1,4 @@
-"""Metrics of a confusion matrix, and their inputs."""
+"""Metrics that count, and pixels for them."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def pixels(counts):
 
 
 def numbers(result):
-    """Returns the result of a metric as one array."""
+    """Returns what a metric's result holds, as one array."""
     return np.hstack([np.ravel(part) for part in keras.tree.flatten(result)])

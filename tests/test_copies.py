@@ -1,4 +1,4 @@
-"""Public objects can be pickled and copied."""
+"""Everything public can be pickled and copied, where its parts can."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PUBLIC = {
 def small():
     model = unetv2.build_unetv2((8, 12, 3), 4, filters=2, depth=1, seed=0)
     model.preprocessing = unetv2.Preprocessing(image_size=(8, 12), classes=table())
-    # Otherwise Keras warns that it saved an optimizer without its variables.
+    # Or else Keras warns that it saved an optimizer without its variables.
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -62,7 +62,7 @@ def predicted(_):
     return unetv2.predict(network((8, 12, 3)), random_image(8, 12), probabilities=True)
 
 
-# An instance of each class, and the other public objects.
+# An instance of each class, and of what is public besides.
 INSTANCES = {
     "CAMVID": lambda _: unetv2.CAMVID,
     "CARLA": lambda _: unetv2.CARLA,
@@ -132,7 +132,7 @@ WAYS = {
 
 
 def shown(one):
-    """Returns values that are equal for equal instances."""
+    """Returns what two instances that are alike have in common."""
     if isinstance(one, keras.Model):
         names = [layer.name for layer in one.layers]
         return names, one.preprocessing, one.compiled, shown(one.get_weights())
@@ -162,7 +162,7 @@ def test_every_public_class_is_copied_here():
 
 
 @pytest.mark.parametrize("make", INSTANCES.values(), ids=INSTANCES)
-def test_a_copy_equals_the_original(tmp_path, make):
+def test_a_copy_is_alike(tmp_path, make):
     one = make(tmp_path)
     for way in WAYS.values():
         made = way(one)
@@ -170,7 +170,7 @@ def test_a_copy_equals_the_original(tmp_path, make):
         assert shown(made) == shown(one)
 
 
-def test_an_exported_model_without_files_cannot_be_copied():
+def test_an_exported_model_without_files_says_why_it_is_not_copied():
     description = Description(
         name="a", format="saved_model", precision="float32", n_classes=4, frame_size=(8, 12),
         network_size=(8, 12), resizes=False, preprocessing=unetv2.Preprocessing(),
@@ -206,7 +206,7 @@ def test_a_copied_model_keeps_its_preprocessing(tmp_path, way, compiled):
     assert keras.models.clone_model(loaded, clone_function=lambda layer: layer).preprocessing
 
 
-def test_models_of_the_same_name_do_not_share_preprocessing():
+def test_a_model_of_the_same_name_has_no_others_preprocessing():
     one = small()
     other = unetv2.SegmentationModel(one.input, one.output, name="unetv2")
     assert one.name == other.name == "unetv2"

@@ -53,6 +53,6 @@ def test_the_default_decoder_is_that_of_the_paper():
         np.testing.assert_array_equal(one, other)
 
 
-def test_an_unknown_decoder_raises_with_the_valid_ones():
+def test_an_unknown_decoder_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="`decoder` must be one of 'unet'. .*decoder='fpn'"):
         unetv2.build_unetv2((8, 8, 3), 3, decoder="fpn")

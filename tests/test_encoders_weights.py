@@ -14,7 +14,7 @@ from unetv2.models import encoders
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_features_equal_those_of_keras_applications(tmp_path, name):
+def test_a_file_of_weights_gives_what_the_network_makes_of_its_own_preprocessing(tmp_path, name):
     original = network(name)
     # Weights that differ from all initial values.
     rng = np.random.default_rng(0)
