@@ -16,7 +16,7 @@ from unetv2.data.labels import (
     ENCODINGS,
     Labels,
     advice_for,
-    number_instances,
+    are_instance_ids,
     resolve_labels,
     unlabeled_ids,
 )
@@ -177,9 +177,9 @@ def test_cityscapes_instance_ids_are_no_classes(write):
     assert only(report, "instance_ids") == "7 ids, up to 26012"
     assert "_labelIds" in str(report)
     assert report.suggested == {}
-    assert number_instances(ids)
-    assert not number_instances(range(3_000))
-    assert not number_instances([0, 1, 65_535])
+    assert are_instance_ids(ids)
+    assert not are_instance_ids(range(3_000))
+    assert not are_instance_ids([0, 1, 65_535])
 
 
 def test_cocos_instance_colors_are_no_table(write):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from unetv2.data.validation.masks import Runs, looks_smoothed
+from unetv2.data.validation.masks import Runs, is_antialiased
 
 
 def disc(size=(48, 64)):
@@ -33,7 +33,7 @@ def test_masks_resized_with_interpolation_are_suspected_and_by_nearest_are_not(
 
 
 def smoothed_by_its_pixels(mask):
-    """The rule of ``looks_smoothed``, triple by triple."""
+    """The rule of ``is_antialiased``, triple by triple."""
     edges = different = between = 0
     for lines in (mask, mask.T):
         for line in lines.astype(int).tolist():
@@ -57,7 +57,7 @@ def test_runs_tell_smoothing_as_pixels_do(small, size, how, dtype):
     runs = Runs.of(mask)
     np.testing.assert_array_equal(np.repeat(runs.found[runs.values], runs.lengths), mask.ravel())
     np.testing.assert_array_equal(runs.counts(), np.unique(mask, return_counts=True)[1])
-    assert looks_smoothed(runs, runs.found[:, np.newaxis]) == smoothed_by_its_pixels(mask)
+    assert is_antialiased(runs, runs.found[:, np.newaxis]) == smoothed_by_its_pixels(mask)
 
 
 def test_noise_and_thin_objects_are_not_taken_for_smoothing(write):

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import unetv2
 from unetv2.data.dataset_info import info_of
-from unetv2.data.pipeline import Loader, Share
+from unetv2.data.pipeline import Loader, Shard
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -140,7 +140,7 @@ def test_a_derived_data_set_keeps_the_original_alive(write_pairs, kept, name):
 def test_a_workers_part_keeps_the_data_set_alive(write_pairs, kept):
     data = make(write_pairs(5))
     expected = list(data)
-    part = info_of(data).share(2, Share(0, 1, 1))
+    part = info_of(data).shard(2, Shard(0, 1, 1))
     del data
     gc.collect()
     found = [image.numpy() for (image, _), _ in part]

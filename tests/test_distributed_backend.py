@@ -15,7 +15,7 @@ from local_workers import LocalWorkers, free_addresses
 from small_training import batches, network, train
 
 import unetv2
-from unetv2.data.pipeline import Share
+from unetv2.data.pipeline import Shard
 from unetv2.distributed import Distribution
 from unetv2.distributed.collectives import Collectives
 from unetv2.training.checkpoint import locked
@@ -33,7 +33,7 @@ def test_only_synchronous_strategies_are_accepted():
 def test_collectives_of_one_worker_return_its_values():
     collectives = Collectives(tf.distribute.OneDeviceStrategy("CPU:0"))
     assert (collectives.n_workers, collectives.is_chief) == (1, True)
-    assert collectives.share == Share(0, 1, 1)
+    assert collectives.shard == Shard(0, 1, 1)
     assert collectives.gather({"a": 1}) == [{"a": 1}]
     assert collectives.run_on_chief("count", lambda: 3) == 3
     with pytest.raises(KeyError):

@@ -12,7 +12,7 @@ import pytest
 from local_workers import free_addresses
 
 from unetv2.distributed import Cluster, connect
-from unetv2.distributed.rendezvous import ChiefListener, may_start, summon_workers
+from unetv2.distributed.rendezvous import ChiefListener, may_start, start_workers
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def meet(workers, other_workers):
 
     thread = threading.Thread(target=listen)
     thread.start()
-    problems = summon_workers(Cluster(workers, 0), time.monotonic() + 20)
+    problems = start_workers(Cluster(workers, 0), time.monotonic() + 20)
     thread.join()
     return problems, replies[0]
 
@@ -121,5 +121,5 @@ def test_workers_with_different_lists_do_not_start():
 
 def test_a_missing_worker_is_named():
     workers = free_addresses(2)
-    (problem,) = summon_workers(Cluster(workers, 0), time.monotonic() + 0.5)
+    (problem,) = start_workers(Cluster(workers, 0), time.monotonic() + 0.5)
     assert problem == f"worker 1 ({workers[1]}) cannot be reached: connection refused"

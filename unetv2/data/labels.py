@@ -324,25 +324,25 @@ def unlabeled_ids(ids: Collection[int]) -> tuple[int, ...]:
     return negative
 
 
-def look_black_and_white(ids: Collection[int]) -> bool:
+def are_black_and_white(ids: Collection[int]) -> bool:
     """Returns whether ids are the values of black and white masks."""
     return set(ids) - {0} in _WHITE
 
 
-def look_colored(ids: Collection[int]) -> bool:
+def are_color_tones(ids: Collection[int]) -> bool:
     """Returns whether ids, stored in one channel, are more likely tones of one color."""
     tones = set(ids) - {0, 255}
     return max(tones) >= DARK if tones else 255 in ids
 
 
-def number_instances(ids: Collection[int]) -> bool:
+def are_instance_ids(ids: Collection[int]) -> bool:
     """Returns whether ids number instances: few of them, and large."""
     markers = unlabeled_ids(ids)
     labels = [number for number in ids if number not in markers]
     return bool(labels) and max(labels) >= max(_MIN_INSTANCE_ID, 10 * len(labels))
 
 
-def options_to_ignore(
+def ignore_options(
     markers: Sequence[int], ignored: int | None = None
 ) -> tuple[int, dict[int, int]]:
     """Returns the ``ignore_class`` and the ``label_map`` that ignore several ids.
@@ -373,18 +373,18 @@ def advice_for(
         gray: bool. Whether a viewer shows gray values only.
         ignored: int or None. The current ``ignore_class``.
     """
-    if not gray and look_colored(found):
+    if not gray and are_color_tones(found):
         return (
             "Raise `n_classes` if these are ids; pass encoding='colors' with `classes` if the "
             "mask holds colors."
         )
-    if n_classes == 2 and look_black_and_white(found):
+    if n_classes == 2 and are_black_and_white(found):
         (white,) = invalid
         return (
             f"Pass encoding='binary' if {white} is the foreground of a black and white mask, or "
             f"ignore_class={white} if it marks unlabeled pixels."
         )
-    if number_instances(found):
+    if are_instance_ids(found):
         return (
             "Such large ids number instances: use the masks of class ids, such as Cityscapes' "
             "_labelIds instead of _instanceIds."
@@ -392,7 +392,7 @@ def advice_for(
     markers = unlabeled_ids({*found} if ignored is None else {*found, ignored})
     if markers and set(invalid) <= set(markers):
         used = [number for number in markers if number in invalid]
-        marker, label_map = options_to_ignore(used, ignored)
+        marker, label_map = ignore_options(used, ignored)
         passed = [] if marker == ignored else [f"ignore_class={marker}"]
         passed += [f"label_map={label_map}"] if label_map else []
         return f"Pass {' and '.join(passed)} for unlabeled pixels."

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.data.io.open import Header, open_file, read_header
-from unetv2.data.io.pillow import as_pillow, fits_pillow
+from unetv2.data.io.pillow import as_pillow, is_pillow_compatible
 from unetv2.data.pairs import LabelSource, Pair
 from unetv2.preprocessing import Preprocessing
 
@@ -120,7 +120,7 @@ def _resized(
     divides = source[0] % size[0] == 0 and source[1] % size[1] == 0
     if interpolation == "nearest" or source == size:
         return np.ascontiguousarray(_nearest(image, size)[..., :channels])
-    if interpolation == "area" and divides and fits_pillow(image):
+    if interpolation == "area" and divides and is_pillow_compatible(image):
         reduced = _reduced(image, (source[0] // size[0], source[1] // size[1]))
         return np.ascontiguousarray(reduced[..., :channels])
     resized = image[np.newaxis, ..., :channels]

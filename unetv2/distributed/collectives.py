@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from unetv2.data.pipeline import Share
+from unetv2.data.pipeline import Shard
 
 _STRATEGIES = ("MirroredStrategy", "MultiWorkerMirroredStrategy", "OneDeviceStrategy")
 # 64 MiB a message.
@@ -65,10 +65,10 @@ class Collectives:
         return self.index == 0
 
     @property
-    def share(self) -> Share:
+    def shard(self) -> Shard:
         """The part of each batch that this worker trains on."""
         local = self.n_replicas // self.n_workers
-        return Share(self.index * local, local, self.n_replicas)
+        return Shard(self.index * local, local, self.n_replicas)
 
     def name(self, index: int) -> str:
         """Returns a worker's number and address, for messages."""

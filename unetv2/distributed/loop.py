@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.distributed.collectives import Collectives
-from unetv2.distributed.replication import make_seed_spreader, make_statistics_averager
+from unetv2.distributed.replication import make_seed_setter, make_statistics_averager
 from unetv2.distributed.watchdog import Watchdog, report_lost_workers
 
 _STOP, _SAVE = range(2)
@@ -210,7 +210,7 @@ class Loop:
         self._signals = signals
         self._timeout = timeout
         self._steps = Steps(model, collectives.strategy, gradient_dtype)
-        self._spread_seeds = make_seed_spreader(model, collectives)
+        self._set_seeds = make_seed_setter(model, collectives)
         self._average_statistics = make_statistics_averager(model, collectives)
 
     def fit(
@@ -253,7 +253,7 @@ class Loop:
             for epoch in epochs:
                 model.reset_metrics()
                 listeners.on_epoch_begin(epoch)
-                self._spread_seeds()
+                self._set_seeds()
                 self._train_epoch(iter(batches), n_steps, epoch, listeners, watchdog)
                 self._average_statistics()
                 logs = self._results()

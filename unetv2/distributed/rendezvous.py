@@ -135,7 +135,7 @@ def _meet(cluster: Cluster, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     if cluster.is_chief:
         cluster.listen().close()
-        problem = "; ".join(summon_workers(cluster, deadline))
+        problem = "; ".join(start_workers(cluster, deadline))
     else:
         with ChiefListener(cluster) as listener:
             reply = listener.wait(deadline + _CHIEF_SECONDS)
@@ -233,7 +233,7 @@ class ChiefListener:
                 continue
 
 
-def summon_workers(cluster: Cluster, deadline: float) -> list[str]:
+def start_workers(cluster: Cluster, deadline: float) -> list[str]:
     """Connects the chief to all others and tells them to start, or what is wrong.
 
     Args:

@@ -106,7 +106,7 @@ def assign(
         _in_graph(collectives, replica)()
 
 
-def make_seed_spreader(model: keras.Model, collectives: Collectives) -> Callable[[], Any]:
+def make_seed_setter(model: keras.Model, collectives: Collectives) -> Callable[[], Any]:
     """Returns a function that sets each replica's dropout seeds: the chief's, plus its number.
 
     Args:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from typing_extensions import override
 
 from unetv2 import startup
-from unetv2.data.pipeline import Share
+from unetv2.data.pipeline import Shard
 
 # Batches, and how many of them make an epoch.
 Batches = tuple[tf.data.Dataset, int]
@@ -30,7 +30,7 @@ class Backend(Protocol):
         """Whether this process writes the output folder."""
 
     @property
-    def share(self) -> Share | None:
+    def shard(self) -> Shard | None:
         """The part of each batch that this process trains on; None is the whole batch."""
 
     def replicate(self, model: keras.Model) -> keras.Model:
@@ -123,7 +123,7 @@ class LocalBackend(Backend):
 
     @property
     @override
-    def share(self) -> None:
+    def shard(self) -> None:
         return None
 
     @override

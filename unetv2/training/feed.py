@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from unetv2.data.dataset_info import info_of
-from unetv2.data.pipeline import EpochCounter, Place, Share, epochs, without_waits
+from unetv2.data.pipeline import EpochCounter, PartPosition, Shard, epochs, with_prefetch
 from unetv2.training.data import DataSpec, count_pairs
 
 # Pixels with this id count in no loss or metric; no file contains it. It marks the padding of
@@ -25,7 +25,7 @@ class Feed:
         validation: The same for validation, or None.
         spec: The properties of the data.
         seed: int. Seed of the augmentation.
-        share: The part of each batch that this worker trains on, or None for the whole batch.
+        shard: The part of each batch that this worker trains on, or None for the whole batch.
 
     Attributes:
         spec: DataSpec. The properties of the data.
@@ -40,23 +40,23 @@ class Feed:
         spec: DataSpec,
         *,
         seed: int,
-        share: Share | None = None,
+        shard: Shard | None = None,
     ) -> None:
-        if share is not None and spec.batch_size < share.total:
+        if shard is not None and spec.batch_size < shard.total:
             raise ValueError(
                 "`batch_size` must be at least the number of replicas. Received: batch_size="
-                f"{spec.batch_size} for {share.total} replicas. Pass a recipe with a larger "
+                f"{spec.batch_size} for {shard.total} replicas. Pass a recipe with a larger "
                 "`batch_size`, which is that of all workers together."
             )
         self._train = train
         self._validation = validation
         self.spec = spec
         self._seed = seed
-        self._share = share
+        self._shard = shard
         self._is_stream = spec.steps_per_epoch is not None
         self.steps = -(-spec.n_pairs // spec.batch_size)
         self.ignore_class = spec.ignore_class
-        if share is not None and spec.ignore_class is None:
+        if shard is not None and spec.ignore_class is None:
             self.ignore_class = _PADDING_ID
         info, other = info_of(train), info_of(validation)
         self._draws = EpochCounter()
@@ -87,12 +87,12 @@ class Feed:
             skipped: int. Batches to skip at its start.
 
         Returns:
-            tuple ``(dataset, steps)`` of ``(image, mask)``; with a ``share``, of ``(image, mask,
+            tuple ``(dataset, steps)`` of ``(image, mask)``; with a ``shard``, of ``(image, mask,
             n_images)`` for each replica of the worker in turn, where ``n_images`` excludes padding.
         """
         steps = self.steps - skipped
-        if self._share is not None:
-            return self._shards(scale, skipped, self._share), steps
+        if self._shard is not None:
+            return self._shards(scale, skipped, self._shard), steps
         if self._is_stream:
             dataset = self._next_of_stream(epoch * self.steps + skipped, steps)
         else:
@@ -108,7 +108,7 @@ class Feed:
         if scale != 1:
             dataset = dataset.map(partial(shrink, scale=scale), num_parallel_calls=os.cpu_count())
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
-        return without_waits(dataset), steps
+        return with_prefetch(dataset), steps
 
     @cached_property
     def validation_batches(self) -> tuple[tf.data.Dataset, int] | None:
@@ -117,14 +117,14 @@ class Feed:
         if dataset is None:
             return None
         info = info_of(dataset)
-        if self._share is None or info is None:
+        if self._shard is None or info is None:
             dataset = with_length(dataset)
             steps = int(dataset.cardinality())
             dataset = with_shapes(dataset)
-            if self._share is None:
-                return without_waits(dataset), steps
-            return self._pad(self._share.parts(dataset)), steps
-        shards = info.share(info.batch_size, self._share)
+            if self._shard is None:
+                return with_prefetch(dataset), steps
+            return self._pad(self._shard.parts(dataset)), steps
+        shards = info.shard(info.batch_size, self._shard)
         return self._pad(shards), -(-info.n_pairs // info.batch_size)
 
     def _next_of_stream(self, first: int, steps: int) -> tf.data.Dataset:
@@ -147,18 +147,18 @@ class Feed:
         number, draw = drawn
         return self.spec.augmentation(*batch, (draw, number))
 
-    def _shards(self, scale: float, skipped: int, share: Share) -> tf.data.Dataset:
+    def _shards(self, scale: float, skipped: int, shard: Shard) -> tf.data.Dataset:
         info, batch_size = info_of(self._train), self.spec.batch_size
         if info is not None:
-            shards = info.share(batch_size, share)
+            shards = info.shard(batch_size, shard)
         else:
             # A data set of the user's own is read as a whole, and then split.
             dataset = with_shapes(self._train)
-            shards = share.parts(dataset.rebatch(batch_size) if self.spec.rebatched else dataset)
-        skipped *= share.replicas
+            shards = shard.parts(dataset.rebatch(batch_size) if self.spec.rebatched else dataset)
+        skipped *= shard.replicas
         if self.spec.augmentation is not None:
             draws = self._augmentation_draws().flat_map(
-                lambda *draw: tf.data.Dataset.from_tensors(draw).repeat(share.replicas)
+                lambda *draw: tf.data.Dataset.from_tensors(draw).repeat(shard.replicas)
             )
             shards = tf.data.Dataset.zip((shards, draws)).skip(skipped)
             shards = shards.map(self._augment_shard, num_parallel_calls=os.cpu_count())
@@ -166,25 +166,25 @@ class Feed:
             shards = shards.skip(skipped)
         if scale != 1:
             shards = shards.map(
-                lambda batch, place: (shrink(batch[0], batch[1], scale), place),
+                lambda batch, position: (shrink(batch[0], batch[1], scale), position),
                 num_parallel_calls=os.cpu_count(),
             )
         return self._pad(shards)
 
     def _augment_shard(
-        self, shard: tuple[Any, Place], drawn: tuple[tf.Tensor, tf.Tensor]
-    ) -> tuple[Any, Place]:
+        self, shard: tuple[Any, PartPosition], drawn: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[Any, PartPosition]:
         assert self.spec.augmentation is not None
-        (images, masks), place = shard
+        (images, masks), position = shard
         number, draw = drawn
-        return self.spec.augmentation(images, masks, (draw, number), place.first), place
+        return self.spec.augmentation(images, masks, (draw, number), position.first), position
 
     def _pad(self, shards: tf.data.Dataset) -> tf.data.Dataset:
         """Appends the number of images; shards without one get an image that does not count."""
         padding_id = self.ignore_class
 
         def pad(
-            batch: tuple[tf.Tensor, tf.Tensor], place: Place
+            batch: tuple[tf.Tensor, tf.Tensor], position: PartPosition
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             images, masks = batch
             n_images = tf.shape(masks)[0]
@@ -193,8 +193,8 @@ class Feed:
             paddings = [[0, missing], [0, 0], [0, 0], [0, 0]]
             images = tf.ensure_shape(tf.pad(images, paddings), images.shape)
             masks = tf.pad(masks, paddings, constant_values=padding_id)
-            masks = tf.where(place.real, tf.ensure_shape(masks, batch[1].shape), padding_id)
-            return images, masks, tf.where(place.real, n_images, 0)
+            masks = tf.where(position.is_real, tf.ensure_shape(masks, batch[1].shape), padding_id)
+            return images, masks, tf.where(position.is_real, n_images, 0)
 
         padded = shards.map(pad, num_parallel_calls=os.cpu_count())
         # The loop counts steps, so all workers make the same number of them. With endless data
@@ -202,7 +202,7 @@ class Feed:
         empty = tuple(
             tf.zeros([size or 0 for size in part.shape], part.dtype) for part in padded.element_spec
         )
-        return without_waits(padded.concatenate(tf.data.Dataset.from_tensors(empty).repeat()))
+        return with_prefetch(padded.concatenate(tf.data.Dataset.from_tensors(empty).repeat()))
 
 
 def repeat(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:

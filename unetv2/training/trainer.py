@@ -209,7 +209,7 @@ def train(
             )
     callbacks = require_callbacks(callbacks)
     backend = _backend(strategy, 60 * checkpoint_minutes)
-    is_distributed = backend.share is not None
+    is_distributed = backend.shard is not None
     if steps_per_epoch is not None:
         steps_per_epoch = require_integer("steps_per_epoch", steps_per_epoch, 1, "None is a pass.")
         if is_distributed:
@@ -235,7 +235,7 @@ def train(
     backend.require_same(
         {**description, "files": [_identity(train), _identity(validation)]}, differences
     )
-    feed = Feed(train, validation, spec, seed=seed, share=backend.share)
+    feed = Feed(train, validation, spec, seed=seed, shard=backend.shard)
     folder = Path(output_dir)
     with (
         backend.chief_context("use the output folder", lambda: locked(folder)),
@@ -400,13 +400,13 @@ def _class_weights(
                 "Pass one for each output of the model."
             )
         return list(recipe.class_weights)
-    info, share = info_of(train), backend.share
-    is_shared = info is not None and share is not None
+    info, shard = info_of(train), backend.shard
+    is_sharded = info is not None and shard is not None
 
     def count() -> np.ndarray:
-        if info is not None and share is not None:
-            shards = info.share(spec.batch_size, share)
-            batches = (masks for (_, masks), place in shards if bool(place.real))
+        if info is not None and shard is not None:
+            parts = info.shard(spec.batch_size, shard)
+            batches = (masks for (_, masks), position in parts if bool(position.is_real))
         elif spec.steps_per_epoch is not None:
             limited = repeat(train, spec.batch_size).take(spec.steps_per_epoch)
             batches = (masks for _, masks in limited)
@@ -416,7 +416,7 @@ def _class_weights(
         return count_pixels(masks, spec.n_classes, spec.ignore_class)
 
     pixels = backend.run_everywhere("count classes", count)
-    if is_shared:
+    if is_sharded:
         pixels = backend.reduce_sum(pixels)
     return weights_of(pixels, recipe.class_weights)
 

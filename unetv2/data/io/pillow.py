@@ -343,7 +343,7 @@ def _advice_for_unreadable(path: str) -> str:
     return "Replace the file, or remove it together with its partner."
 
 
-def fits_pillow(pixels: np.ndarray) -> bool:
+def is_pillow_compatible(pixels: np.ndarray) -> bool:
     """Returns whether :func:`as_pillow` takes ``(height, width, channels)``."""
     return pixels.dtype == np.uint8 and pixels.shape[2] in _PLAIN_MODES
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from unetv2.data.io.base import MaskError, fits_as_stored, is_orientation_ambiguous
 from unetv2.data.io.open import Header, ImageFile, open_file
-from unetv2.data.io.pillow import as_pillow, fits_pillow
+from unetv2.data.io.pillow import as_pillow, is_pillow_compatible
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.data.validation.masks import DIGEST_BYTES, MaskStatistics, check_mask
@@ -139,7 +139,7 @@ def image_statistics(image: np.ndarray, channels: int) -> ImageStatistics:
         image: uint8 or uint16 ``(height, width, channels)``, maybe with further channels.
         channels: int. Number of channels to use.
     """
-    compute = _statistics_by_histogram if fits_pillow(image) else _statistics_by_sums
+    compute = _statistics_by_histogram if is_pillow_compatible(image) else _statistics_by_sums
     sums, squares, low, high, is_constant = compute(image, channels)
     hashed = blake2b(
         repr((*image.shape[:2], channels, image.dtype.str)).encode(), digest_size=DIGEST_BYTES

@@ -109,7 +109,7 @@ class Runs:
         return hashed.digest()
 
 
-def looks_smoothed(runs: Runs, values: np.ndarray) -> bool:
+def is_antialiased(runs: Runs, values: np.ndarray) -> bool:
     """Returns whether a mask's edges contain mixtures of the values on both sides.
 
     Three neighboring pixels in a row or column, all different, are a thin object or a smoothed
@@ -199,7 +199,7 @@ def check_mask(stored: StoredMask, labels: Labels, path: str) -> MaskStatistics:
     has_order = not len(palette) or palette_kind(palette, labels.table) != "palette"
     if len(palette) and has_order:
         parts = palette[np.minimum(parts, len(palette) - 1)].max(axis=2)
-    if has_order and looks_smoothed(runs, _merge_markers(parts)):
+    if has_order and is_antialiased(runs, _merge_markers(parts)):
         problems.append(("warning", "antialiased", "values in between along the edges"))
     if not problems:
         problems += _check_variety(pixels, labels)

@@ -13,10 +13,10 @@ from unetv2.classes import Color
 from unetv2.data.io.open import Header
 from unetv2.data.labels import (
     Labels,
-    look_black_and_white,
-    look_colored,
-    number_instances,
-    options_to_ignore,
+    are_black_and_white,
+    are_color_tones,
+    are_instance_ids,
+    ignore_options,
     unlabeled_ids,
 )
 from unetv2.data.mask_format import CHANNELS
@@ -181,14 +181,14 @@ def suggest(ids: Collection[int], labels: Labels) -> dict[str, Any]:
         return {"n_classes": 2, "encoding": "binary"}
     markers = _guess_unlabeled(ids, labels)
     known = labels.ignore_class
-    ignored, label_map = options_to_ignore(markers, known) if markers else (known, {})
+    ignored, label_map = ignore_options(markers, known) if markers else (known, {})
     classes = [number for number in ids if number not in (*markers, ignored)]
     options: dict[str, Any] = {"label_map": label_map}
     if labels.classes is not None:
         options["n_classes"] = len(labels.classes)
     elif labels.encoding == "binary":
         options["n_classes"] = 2
-    elif classes and not number_instances(ids):
+    elif classes and not are_instance_ids(ids):
         options["n_classes"] = max(2, max(classes) + 1)
     if markers and known is None:
         options["ignore_class"] = ignored
@@ -204,7 +204,7 @@ def are_probably_binary(ids: Collection[int], labels: Labels) -> bool:
         and labels.ignore_class is None
         and labels.n_classes in (None, 2)
         and not labels.label_map
-        and look_black_and_white(ids)
+        and are_black_and_white(ids)
     )
 
 
@@ -212,7 +212,7 @@ def are_probably_colors(ids: Collection[int], labels: Labels) -> bool:
     """Returns whether ids stored in one channel are probably tones of one color."""
     if labels.n_classes is not None or labels.mask_format is None:
         return False
-    return labels.mask_format.kind in CHANNELS and look_colored(ids)
+    return labels.mask_format.kind in CHANNELS and are_color_tones(ids)
 
 
 def _guess_unlabeled(ids: Collection[int], labels: Labels) -> tuple[int, ...]:
@@ -237,4 +237,4 @@ def _guess_unlabeled(ids: Collection[int], labels: Labels) -> tuple[int, ...]:
     if found or len(ids) < 3:
         return found
     *_, second, top = sorted(ids)
-    return (top,) if top >= _FAR_RATIO * (second + 1) and not number_instances(ids) else ()
+    return (top,) if top >= _FAR_RATIO * (second + 1) and not are_instance_ids(ids) else ()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from unetv2.data.labels import Labels, number_instances
+from unetv2.data.labels import Labels, are_instance_ids
 from unetv2.data.mask_format import MAX_COLORS
 from unetv2.data.pairs import SUBSETS, Pair
 from unetv2.data.sources.folders import Matching, count_by_format
@@ -167,7 +167,7 @@ def _check_all(
 ) -> Iterator[Finding]:
     """Yields findings about the data set as a whole."""
     pixels = statistics.pixels
-    if number_instances(pixels):
+    if are_instance_ids(pixels):
         message = f"{len(pixels)} ids, up to {max(pixels)}"
         yield Finding("warning", "instance_ids", None, message)
     if is_misread and len(statistics.colors) > MAX_COLORS:
