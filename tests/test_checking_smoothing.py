@@ -32,7 +32,7 @@ def test_masks_resized_with_interpolation_are_suspected_and_by_nearest_are_not(
     assert [problem.path for problem in found] == [str(folders[1] / "0.png")]
 
 
-def smoothed_by_its_pixels(mask):
+def is_antialiased_by_definition(mask):
     """The rule of ``is_antialiased``, triple by triple."""
     edges = different = between = 0
     for lines in (mask, mask.T):
@@ -55,9 +55,9 @@ def smoothed_by_its_pixels(mask):
 def test_runs_tell_smoothing_as_pixels_do(small, size, how, dtype):
     mask = np.asarray(Image.fromarray(small * 40).resize(size, how)).astype(dtype)
     runs = Runs.of(mask)
-    np.testing.assert_array_equal(np.repeat(runs.found[runs.values], runs.lengths), mask.ravel())
+    np.testing.assert_array_equal(np.repeat(runs.distinct[runs.values], runs.lengths), mask.ravel())
     np.testing.assert_array_equal(runs.counts(), np.unique(mask, return_counts=True)[1])
-    assert is_antialiased(runs, runs.found[:, np.newaxis]) == smoothed_by_its_pixels(mask)
+    assert is_antialiased(runs, runs.distinct[:, np.newaxis]) == is_antialiased_by_definition(mask)
 
 
 def test_noise_and_thin_objects_are_not_taken_for_smoothing(write):
