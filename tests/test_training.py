@@ -113,13 +113,13 @@ def test_tensorboard_has_the_history_and_the_images(run):
     events = EventAccumulator(str(folder / "tensorboard"), {"tensors": 0, "images": 0})
     events.Reload()
     names = set(events.Tags()["tensors"])
-    names.remove("image, truth, prediction")
+    names.remove("image, ground truth, prediction")
     assert names == {*training.history}
     for name in names:
         logged = [(one.step, tf.make_ndarray(one.tensor_proto)) for one in events.Tensors(name)]
         assert [step for step, _ in logged] == training.epoch
         assert [value for _, value in logged] == pytest.approx(training.history[name])
-    drawn = events.Tensors("image, truth, prediction")
+    drawn = events.Tensors("image, ground truth, prediction")
     assert [one.step for one in drawn] == [0, 2]
     # Width, height and a PNG for each of two images.
     width, height, *pictures = tf.make_ndarray(drawn[0].tensor_proto)

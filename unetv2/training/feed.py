@@ -1,4 +1,4 @@
-"""The input pipelines of a training: its batches, or a worker's parts of them."""
+"""Input pipelines of training and validation, for whole batches or a worker's shard."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from unetv2.data.dataset_info import info_of
 from unetv2.data.pipeline import EpochCounter, PartPosition, Shard, epochs, with_prefetch
 from unetv2.training.data import DataSpec, count_pairs
 
-# Pixels with this id count in no loss or metric; no file contains it. It marks the padding of
-# shards where the data has no `ignore_class`.
+# Id of padding in shards if the data has no `ignore_class`. Masks in files do not contain it.
 _PADDING_ID = -1
 
 
 class Feed:
-    """The training and the validation data, the same for the same epoch and seed.
+    """Training and validation data that depend only on the epoch and the seed.
 
     Args:
-        train: Batches of ``(image, mask)`` that end, or with ``spec.steps_per_epoch`` need not.
+        train: Batches of ``(image, mask)``, finite unless there is ``spec.steps_per_epoch``.
         validation: The same for validation, or None.
         spec: The properties of the data.
         seed: int. Seed of the augmentation.
-        shard: The part of each batch that this worker trains on, or None for the whole batch.
+        shard: Shard. The replicas of this worker, or None for one device.
 
     Attributes:
         spec: DataSpec. The properties of the data.
         steps: int. Batches in an epoch.
-        ignore_class: int or None. Id of pixels that count in no loss or metric.
+        ignore_class: int or None. Id of pixels that losses and metrics ignore.
     """
 
     def __init__(
@@ -62,28 +61,28 @@ class Feed:
         self._draws = EpochCounter()
         self._train_counter = None if info is None else info.epoch
         self._validation_counter = None if other in (None, info) else other.epoch
-        # The position, in batches, at which the stream's iterator is after the present epoch.
+        # Position of the stream's iterator, in batches, after the current epoch.
         self._iterator: Any = None
         self._position = 0
 
     def start_epoch(self, epoch: int) -> None:
-        """Sets the epoch of the next iteration, whichever was iterated over before."""
+        """Sets the epoch of the next iteration."""
         self._position = (epoch + 1) * self.steps
         self._draws.next = epoch
         if self._train_counter is not None and not self._is_stream:
             self._train_counter.next = epoch
         if self._validation_counter is not None:
-            # Validation has the same order and crops in every epoch.
+            # The same order and crops of validation in every epoch.
             self._validation_counter.next = 0
 
     def batches(
         self, scale: float = 1.0, *, epoch: int = 0, skipped: int = 0
     ) -> tuple[tf.data.Dataset, int]:
-        """Returns the batches of an epoch, and how many there are.
+        """Returns the batches of an epoch and their number.
 
         Args:
             scale: float. Factor of height and width.
-            epoch: int. The first epoch that is iterated over.
+            epoch: int. The first epoch.
             skipped: int. Batches to skip at its start.
 
         Returns:
@@ -99,7 +98,7 @@ class Feed:
             dataset = with_shapes(self._train)
             if self.spec.rebatched:
                 dataset = dataset.rebatch(self.spec.batch_size)
-            # Before the augmentation, which would be wasted on skipped batches.
+            # Before the augmentation, so that skipped batches are not augmented.
             dataset = dataset.skip(skipped)
         if self.spec.augmentation is not None:
             draws = self._augmentation_draws().skip(skipped)
@@ -112,7 +111,7 @@ class Feed:
 
     @cached_property
     def validation_batches(self) -> tuple[tf.data.Dataset, int] | None:
-        """The validation data, as :meth:`batches` returns the training data, or None."""
+        """The validation data in the format of :meth:`batches`, or None."""
         dataset = self._validation
         if dataset is None:
             return None
@@ -130,7 +129,7 @@ class Feed:
     def _next_of_stream(self, first: int, steps: int) -> tf.data.Dataset:
         """Returns a data set whose every iteration yields the next batches of the stream."""
         if self._iterator is None or first != self._position:
-            # After a rollback or a resume: skips the batches that were trained on before.
+            # Skips earlier batches after a rollback or a resume.
             if self._train_counter is not None:
                 self._train_counter.next = 0
             self._iterator = iter(repeat(self._train, self.spec.batch_size).skip(first))
@@ -152,7 +151,7 @@ class Feed:
         if info is not None:
             shards = info.shard(batch_size, shard)
         else:
-            # A data set of the user's own is read as a whole, and then split.
+            # Other data sets are read as a whole and then divided.
             dataset = with_shapes(self._train)
             shards = shard.parts(dataset.rebatch(batch_size) if self.spec.rebatched else dataset)
         skipped *= shard.replicas
@@ -180,7 +179,7 @@ class Feed:
         return self.spec.augmentation(images, masks, (draw, number), position.first), position
 
     def _pad(self, shards: tf.data.Dataset) -> tf.data.Dataset:
-        """Appends the number of images; shards without one get an image that does not count."""
+        """Appends the number of images, and adds an ignored image to empty parts."""
         padding_id = self.ignore_class
 
         def pad(
@@ -188,7 +187,7 @@ class Feed:
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             images, masks = batch
             n_images = tf.shape(masks)[0]
-            # All images of a shard may have been skipped.
+            # All images of a part may have been skipped.
             missing = tf.cast(n_images == 0, tf.int32)
             paddings = [[0, missing], [0, 0], [0, 0], [0, 0]]
             images = tf.ensure_shape(tf.pad(images, paddings), images.shape)
@@ -197,8 +196,8 @@ class Feed:
             return images, masks, tf.where(position.is_real, n_images, 0)
 
         padded = shards.map(pad, num_parallel_calls=os.cpu_count())
-        # The loop counts steps, so all workers make the same number of them. With endless data
-        # TensorFlow does not ask all workers before each step whether one has reached the end.
+        # The loop counts the steps. For infinite data, TensorFlow does not synchronize the workers
+        # before each step to detect the end.
         empty = tuple(
             tf.zeros([size or 0 for size in part.shape], part.dtype) for part in padded.element_spec
         )
@@ -206,12 +205,12 @@ class Feed:
 
 
 def repeat(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Returns a data set that is repeated forever, in batches of one size."""
+    """Repeats a data set forever, in batches of one size."""
     return with_shapes(dataset).repeat().rebatch(batch_size)
 
 
 def with_shapes(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns batches with static ranks and channels."""
+    """Sets static ranks and channels of batches."""
     if all(part.shape.rank == 4 and part.shape[-1] for part in dataset.element_spec):
         return dataset
     images, _ = next(iter(dataset))
@@ -225,7 +224,7 @@ def with_shapes(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def with_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns batches with a known cardinality: Keras warns about unexpected ends."""
+    """Sets the cardinality of batches, as Keras warns about unexpected ends."""
     if int(dataset.cardinality()) >= 0:
         return dataset
     n_pairs, batch_size, is_regular = count_pairs("validation", dataset)
@@ -237,7 +236,7 @@ def with_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def shrink(images: tf.Tensor, masks: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
     """Resizes a batch: images by area averaging, masks by the nearest pixel."""
     shape = tf.shape(images)
-    # Halves are rounded to even, as by Python's `round`.
+    # Halves are rounded to even, as in Python's `round`.
     size = tf.maximum(1, tf.cast(tf.round(tf.cast(shape[1:3], tf.float64) * scale), tf.int32))
     rows, columns = (
         ((2 * tf.range(size[axis]) + 1) * shape[axis + 1]) // (2 * size[axis]) for axis in (0, 1)
