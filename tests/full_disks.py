@@ -1,4 +1,4 @@
-"""A disk without space, for as long as a block runs."""
+"""Simulation of a full disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import resource
 
 @contextlib.contextmanager
 def full_disk(left=100):
-    """Lets no file grow beyond so many bytes."""
+    """Limits the size of files in bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (left, before[1]))
     try:

@@ -1,4 +1,4 @@
-"""Images and masks of no meaning."""
+"""Random images and masks."""
 
 from __future__ import annotations
 

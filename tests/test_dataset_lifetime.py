@@ -1,4 +1,4 @@
-"""What a data set keeps, it gives back when it goes, and not before."""
+"""Lifetime of the threads and the memory of data sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unetv2.data.pipeline import Loader, Shard
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_collections():
-    """Leaves aside what is there already, as all of TensorFlow, when garbage is collected."""
+    """Excludes existing objects, such as TensorFlow's, from garbage collection."""
     gc.collect()
     gc.freeze()
     yield
@@ -30,7 +30,7 @@ def threads():
 
 
 class Kept:
-    """What data sets keep: their images, and the threads that read them."""
+    """Images and threads of the existing data sets."""
 
     def __init__(self):
         self.objects = weakref.WeakSet()

@@ -53,7 +53,7 @@ def test_a_broadcast_value_is_the_same_bit_for_bit(monkeypatch):
     assert received["b"][0].tolist() == [2**40]
 
 
-def test_training_on_one_device_loads_nothing_of_the_distributed_package(tmp_path):
+def test_training_on_one_device_does_not_import_distributed(tmp_path):
     code = """
 import sys
 from pathlib import Path

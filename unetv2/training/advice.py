@@ -21,8 +21,8 @@ _FEW_STEPS, _ENOUGH_STEPS = 200, 500
 _FEW_IMAGES = 4
 # Number of first epochs in which a single predicted class is not reported.
 _WARM_UP_EPOCHS = 5
-# Ratios of mean IoU. On training images, it is lower in inference mode than in training mode only if
-# batch normalization has poor moving statistics.
+# Ratios of mean IoU. On training images it is lower in inference mode than in training mode only if
+# the moving statistics of batch normalization are poor.
 _SAME_AS_IN_TRAINING = 0.75
 _OVERFITTED = 0.5
 _DECLINED = 0.9
@@ -128,8 +128,8 @@ def end_warnings(
     if inference < _SAME_AS_IN_TRAINING * training:
         warnings.append(
             f"The model predicts differently in use than in training: {scores}, but "
-            f"{inference:.3f} on training images in inference mode. Its batch normalization has seen too few images "
-            "or steps. Build the model with normalization='group'."
+            f"{inference:.3f} on training images in inference mode. Its batch normalization has "
+            "seen too few images or steps. Build the model with normalization='group'."
         )
     elif best < _OVERFITTED * training:
         warnings.append(
