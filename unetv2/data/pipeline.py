@@ -500,7 +500,7 @@ class PartPosition(NamedTuple):
     """
 
     first: tf.Tensor
-    real: tf.Tensor
+    is_real: tf.Tensor
 
 
 @dataclass(frozen=True)
