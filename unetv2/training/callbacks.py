@@ -282,7 +282,7 @@ class UserCallbacks(keras.callbacks.CallbackList):
 
     Each phase of progressive resizing, each rollback and the rest of a resumed epoch is a separate
     call of ``fit``. This is the last callback of each call, and forwards the events within epochs.
-    The events of the whole training, and of the end of an epoch, are methods of their own.
+    The events of the whole training, and of the end of an epoch, have separate methods.
 
     Args:
         callbacks: The user's callbacks.
