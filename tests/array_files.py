@@ -21,7 +21,7 @@ def stored(array):
 
 
 def folders(directory, images, masks, mask_extension="npy"):
-    """Writes arrays beside masks, and returns the two folders."""
+    """Writes arrays and masks, and returns the two folders."""
     for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
         write(image, directory / "images" / f"{number}.npy")
         path = directory / "masks" / f"{number}.{mask_extension}"

@@ -1,4 +1,4 @@
-"""Metrics that count, and pixels for them."""
+"""Metrics of pixel counts, and pixels for their tests."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def pixels(counts):
 
 
 def numbers(result):
-    """Returns what a metric's result holds, as one array."""
+    """Returns the result of a metric as one array."""
     return np.hstack([np.ravel(part) for part in keras.tree.flatten(result)])

@@ -1,4 +1,4 @@
-"""What a process that was killed leaves beside the files that it wrote."""
+"""Temporary files of killed processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from unetv2.files import temporary_file
 
 
 def left_behind(folder):
-    """Returns an unfinished file that nobody holds."""
+    """Writes an unlocked temporary file and returns its path."""
     with temporary_file(folder, ".png") as path:
         pass
     path.write_bytes(b"half")

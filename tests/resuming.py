@@ -65,14 +65,14 @@ class Interrupter(keras.callbacks.Callback):
 
 
 class Slow(keras.callbacks.Callback):
-    """Leaves time to be killed."""
+    """Waits, so that the process can be killed meanwhile."""
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         time.sleep(0.2)
 
 
 def network(seed: int) -> keras.Model:
-    """What has a state: convolutions, batch normalization, dropout."""
+    """A model with weights, moving statistics and random seeds."""
     keras.utils.set_random_seed(seed)
     layout = {"data_format": "channels_last"}
     image = keras.Input((*SIZE, 3), name="image")

@@ -1,4 +1,4 @@
-"""Trainings of a second: what the tests of training share."""
+"""Trainings of about a second."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def unet(shape: tuple[int | None, ...] = (*SIZE, 3), seed: int = 0, **options: A
 
 
 def network(shape: tuple[int | None, ...] = (*SIZE, 3), seed: int = 0, dtype: str = "float32"):
-    """Two convolutions: Keras needs a fraction of the time that it takes to compile a U-Net."""
+    """Two convolutions, which are compiled faster than a U-Net."""
     keras.utils.set_random_seed(seed)
     options = {"data_format": "channels_last", "dtype": dtype}
     image = keras.Input(shape)
@@ -48,7 +48,7 @@ def network(shape: tuple[int | None, ...] = (*SIZE, 3), seed: int = 0, dtype: st
 
 
 def train(folder: Path, model: Any = None, data: Any = None, **options: Any) -> unetv2.Training:
-    """Trains two epochs, validated on the same images, unless told otherwise."""
+    """Trains two epochs with validation on the same images, by default."""
     model = network() if model is None else model
     data = batches() if data is None else data
     options = {"validation": data, "recipe": PLAIN, "epochs": 2, "progress": False, **options}
@@ -76,7 +76,7 @@ class Meddler(keras.callbacks.Callback):
 
 
 class Watcher(keras.callbacks.Callback):
-    """Notes the epochs, the batches in them, and the weights after each."""
+    """Records epochs, batches, and the weights after each."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Starts workers as processes on loopback, and ends every one of them by its id."""
+"""Starts workers as processes on loopback, and terminates them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHILD = [sys.executable, teamwork.__file__]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a worker ended; a negative code is a signal's, None that it had to be killed."""
+    """Exit code and output of a worker; a code is negative for signals, None if it was killed."""
 
     code: int | None
     text: str

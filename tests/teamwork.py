@@ -40,7 +40,7 @@ RECIPES = {
 
 
 class Sabotage(keras.callbacks.Callback):
-    """Does something to this process after a batch of an epoch."""
+    """Calls a function after a batch of an epoch."""
 
     def __init__(self, epoch: int, batch: int, act: str) -> None:
         super().__init__()

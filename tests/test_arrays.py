@@ -49,7 +49,7 @@ def test_every_version_of_the_format_is_read(tmp_path, version):
     np.testing.assert_array_equal(decode_image(str(tmp_path / "a.npy"), channels=4), image)
 
 
-def test_an_array_of_two_axes_is_one_channel(tmp_path):
+def test_an_array_of_two_axes_has_one_channel(tmp_path):
     image = np.arange(6, dtype=np.uint8).reshape(2, 3)
     (tmp_path / "a.NPY").write_bytes(stored(image))
     pixels = decode_image(str(tmp_path / "a.NPY"), channels=1)
@@ -74,7 +74,7 @@ def test_masks_of_every_integer_dtype_read_back_equal(tmp_path, ids, axis):
     np.testing.assert_array_equal(read, ids)
 
 
-def test_ids_below_0_and_above_65535_are_ids_and_those_beyond_32_bits_an_error(tmp_path):
+def test_ids_of_32_bits_are_read_and_larger_ids_are_errors(tmp_path):
     path = tmp_path / "a.npy"
     ids = np.array([[-1, 70_000]])
     np.testing.assert_array_equal(decode_mask(str(write(ids, path))), ids)
@@ -88,7 +88,7 @@ def test_ids_below_0_and_above_65535_are_ids_and_those_beyond_32_bits_an_error(t
         decode_mask(str(write(np.array([[0, 2**32]]), path)))
 
 
-def test_colors_and_black_and_white_are_labels_too(tmp_path):
+def test_arrays_may_store_colors_or_binary_masks(tmp_path):
     ids = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
     colors = write(unetv2.visualization.colorize(ids, TABLE), tmp_path / "a.npy")
     read = Labels("colors", 3, classes=TABLE).read(str(colors), 100)

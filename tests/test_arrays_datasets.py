@@ -23,7 +23,7 @@ def collect(dataset):
     channels=st.integers(1, 13), dtype=st.sampled_from([np.uint8, np.uint16]),
     cache=st.sampled_from(["memory", "folder", None]), extension=st.sampled_from(["npy", "png"]),
 )  # fmt: skip
-def test_arrays_arrive_as_they_are(tmp_path_factory, channels, dtype, cache, extension):
+def test_arrays_are_read_unchanged(tmp_path_factory, channels, dtype, cache, extension):
     directory = tmp_path_factory.mktemp("pairs")
     found = random_folders(
         directory, size=(6, 7), channels=channels, dtype=dtype, mask_extension=extension
@@ -48,7 +48,7 @@ def test_arrays_arrive_as_they_are(tmp_path_factory, channels, dtype, cache, ext
     interpolation=st.sampled_from(["area", "nearest", "bilinear"]), height=st.integers(1, 30),
     augmentation=st.sampled_from([None, "light", "driving"]),
 )  # fmt: skip
-def test_batches_of_any_channels_have_the_promised_shape_and_range(
+def test_batches_of_any_channels_have_the_documented_shape_and_range(
     tmp_path_factory, channels, resize, interpolation, height, augmentation
 ):
     found = random_folders(tmp_path_factory.mktemp("pairs"), channels=channels)
@@ -71,7 +71,7 @@ def test_batches_of_any_channels_have_the_promised_shape_and_range(
     {"image_size": (24, 32), "augmentation": unetv2.augmentation.Augmentation(
         horizontal_flip=0.5, vertical_flip=0.5)},
 ])  # fmt: skip
-def test_image_and_mask_move_as_one_in_every_channel(tmp_path, options):
+def test_image_and_mask_are_transformed_together_in_every_channel(tmp_path, options):
     # Blocks of 4 pixels; every channel says the id, so both must agree wherever they end up.
     blocks = np.random.default_rng(0).integers(1, 5, (4, 6, 8), dtype=np.uint8)
     ids = blocks.repeat(4, axis=1).repeat(4, axis=2)
@@ -82,14 +82,14 @@ def test_image_and_mask_move_as_one_in_every_channel(tmp_path, options):
     np.testing.assert_array_equal(np.rint(images * 255), masks * np.arange(1, 7))
 
 
-def test_eight_and_sixteen_bits_come_to_one_scale(tmp_path):
+def test_8_and_16_bit_images_have_the_same_scale(tmp_path):
     eight = np.full((2, 3, 5), 51, np.uint8)
     found = folders(tmp_path, [eight, eight.astype(np.uint16) * 257], [eight[..., 0]] * 2)
     images, _ = collect(unetv2.make_dataset(*found, image_size=None, channels=5))
     np.testing.assert_allclose(images, 0.2, atol=1e-6)
 
 
-def test_arrays_and_images_may_lie_in_one_folder(tmp_path):
+def test_arrays_and_images_may_be_in_one_folder(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     mask = image[..., 0] % 3
     save(image, tmp_path / "images" / "a.png")
@@ -104,14 +104,14 @@ def test_arrays_and_images_may_lie_in_one_folder(tmp_path):
     np.testing.assert_array_equal(masks[..., 0], [mask, mask])
 
 
-def test_a_image_and_an_array_of_one_name_are_refused(tmp_path):
+def test_an_image_and_an_array_of_the_same_name_are_refused(tmp_path):
     found = random_folders(tmp_path, mask_extension="png")
     save(np.zeros((12, 16, 3), np.uint8), found[0] / "1.png")
     with pytest.raises(ValueError, match="`image_dir` must hold one image of each name, .*1.npy"):
         unetv2.make_dataset(*found, channels=5)
 
 
-def test_what_the_files_lack_is_said_at_once(tmp_path):
+def test_missing_channels_are_reported_before_the_first_batch(tmp_path):
     found = random_folders(tmp_path, n=40, size=(2, 2))
     with pytest.raises(ValueError, match="Received: channels=3 and shape .* Pass channels=5"):
         unetv2.make_dataset(*found)
@@ -129,7 +129,7 @@ def test_what_the_files_lack_is_said_at_once(tmp_path):
         unetv2.make_dataset(*found, channels=5)
 
 
-def test_broken_arrays_are_skipped_where_that_is_asked_for(tmp_path):
+def test_invalid_arrays_are_skipped_with_on_error_skip(tmp_path):
     found = random_folders(tmp_path, n=8, size=(2, 2))
     (found[0] / "3.npy").write_bytes(b"")
     write(np.zeros((2, 2, 4), np.uint8), found[0] / "5.npy")
@@ -158,7 +158,7 @@ def test_saturation_needs_three_channels(tmp_path):
         unetv2.make_dataset(*found, channels=5, augmentation=own)
 
 
-def test_a_folder_cache_may_lie_among_the_images(tmp_path):
+def test_a_cache_folder_may_be_among_the_images(tmp_path):
     found = random_folders(tmp_path)
     for _ in range(2):
         dataset = unetv2.make_dataset(*found, channels=5, cache=found[0] / "cache")

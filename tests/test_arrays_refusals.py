@@ -1,4 +1,4 @@
-"""What an .npy file must be."""
+"""Errors of invalid .npy files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from unetv2.data.labels import Labels
     (UINT8[:0], r"must be an array .* Received: \(0, 6, 5\)"),
     (UINT8[..., :0], r"must be an array .* Received: \(4, 6, 0\)"),
 ])  # fmt: skip
-def test_an_image_that_is_not_what_it_must_be_is_named(tmp_path, array, message):
+def test_invalid_image_arrays_are_refused(tmp_path, array, message):
     path = str(write(array, tmp_path / "a.npy"))
     for read in (read_header, decode_image):
         with pytest.raises(ValueError, match=message):
@@ -47,14 +47,14 @@ def test_an_image_that_is_not_what_it_must_be_is_named(tmp_path, array, message)
     (UINT8[..., 0].astype(object), "must be of integers or bool, .* Received: object in"),
     (UINT8[:0, :, 0], r"must be an array .* Received: \(0, 6\)"),
 ])  # fmt: skip
-def test_a_mask_that_is_none_is_named(tmp_path, array, message):
+def test_invalid_mask_arrays_are_refused(tmp_path, array, message):
     path = str(write(array, tmp_path / "a.npy"))
     for read in (decode_mask, lambda path: read_header(path, lossless=True)):
         with pytest.raises(ValueError, match=message):
             read(path)
 
 
-def test_three_channels_are_colors_or_one_for_each_class_and_never_guessed(tmp_path):
+def test_three_channels_in_a_mask_are_refused_as_ambiguous(tmp_path):
     path = str(write(UINT8[..., :3], tmp_path / "a.npy"))
     message = r"Pass encoding='colors' with `classes` if it holds colors. Save `mask.argmax\("
     with pytest.raises(ValueError, match=message):
@@ -82,7 +82,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
     # A header of 4 GB.
     (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", "must be a NumPy array. Received: 13 bytes"),
 ])  # fmt: skip
-def test_a_file_that_is_no_array_is_named(tmp_path, content, message):
+def test_files_that_are_not_arrays_are_refused(tmp_path, content, message):
     path = tmp_path / "a.npy"
     path.write_bytes(content)
     for read in (read_header, lambda path: decode_image(path, channels=5), decode_mask):
@@ -90,14 +90,14 @@ def test_a_file_that_is_no_array_is_named(tmp_path, content, message):
             read(str(path))
 
 
-def test_an_npz_is_no_array(tmp_path):
+def test_npz_files_are_refused(tmp_path):
     with (tmp_path / "a.npy").open("wb") as file:
         np.savez(file, UINT8)
     with pytest.raises(ValueError, match="a.npy' must be a NumPy array"):
         decode_image(str(tmp_path / "a.npy"), channels=5)
 
 
-def test_an_array_under_a_images_name_says_how_to_call_it(tmp_path):
+def test_an_array_with_an_image_extension_gets_advice_on_its_extension(tmp_path):
     (tmp_path / "a.png").write_bytes(stored(UINT8))
     for read in (read_header, decode_image, decode_mask):
         with pytest.raises(ValueError, match="a.png' must be a readable image .*extension .npy"):
@@ -133,7 +133,7 @@ def test_a_flipped_byte_of_the_header_gives_an_error_or_an_array(tmp_path):
     assert errors > 128
 
 
-def test_an_array_that_is_too_large_is_refused_from_its_header(tmp_path):
+def test_too_large_arrays_are_refused_by_their_header(tmp_path):
     path = tmp_path / "a.npy"
     path.write_bytes(stored(UINT8).replace(b"(4, 6, 5), }  ", b"(40000,40000,5)}"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -151,12 +151,12 @@ def test_an_array_that_is_too_large_is_refused_from_its_header(tmp_path):
         decode_image(str(write(UINT8, path)), channels=5, max_pixels=23)
 
 
-def test_a_missing_array_stays_a_missing_file(tmp_path):
+def test_a_missing_array_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         decode_image(str(tmp_path / "a.npy"), channels=5)
 
 
-def test_a_sparse_file_that_no_memory_holds_is_named(tmp_path):
+def test_an_array_larger_than_the_memory_is_refused(tmp_path):
     path, shape = tmp_path / "a.npy", (2**22, 2**21)
     with path.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}

@@ -1,4 +1,4 @@
-"""What holds of every augmentation: draws, shapes and data sets."""
+"""Augmentation: random numbers, shapes and data sets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_disabled_augmentation_changes_nothing():
     channels=st.sampled_from([1, 2, 3, 4, 7]),
     ignore_class=st.sampled_from([None, IGNORED]),
 )
-def test_shape_dtype_and_range_stay_at_any_size(size, n, channels, ignore_class):
+def test_shape_dtype_and_range_are_kept_at_any_size(size, n, channels, ignore_class):
     images, masks = batch(n, size, channels)
     moved_images, moved_masks = apply(everything(ignore_class=ignore_class), images, masks)
     assert (moved_images.shape, moved_images.dtype) == (images.shape, np.float32)
@@ -95,7 +95,7 @@ def test_a_data_sets_images_do_not_depend_on_its_threads():
             assert_equal(first, second)
 
 
-def test_a_data_set_gives_what_a_call_gives():
+def test_a_data_set_equals_direct_calls():
     first = augmented_batches(None)[0]
     images, masks = batch(n=24)
     called = apply(everything(), images[:5], masks[:5], seed=(0, 7))
@@ -118,7 +118,7 @@ def test_unknown_sizes_are_traced():
         np.testing.assert_array_equal(result[1], called[1])
 
 
-def test_known_shapes_stay_known():
+def test_static_shapes_are_kept():
     shapes = [None, 24, 32, 3], [None, 24, 32, 1]
     specs = [
         tf.TensorSpec(shape, dtype)

@@ -1,4 +1,4 @@
-"""What augmentation does to light and detail, and what it cuts out."""
+"""Augmentation of brightness, colors, sharpness and noise, and cut-out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_appearance_does_not_change_masks(name):
 
 
 def appearance(images, **strengths):
-    """Returns the images only; nothing is clipped in the middle of the range."""
+    """Returns the images; values in the middle of the range are not clipped."""
     masks = np.zeros((*images.shape[:3], 1), np.int32)
     return apply(Augmentation(**strengths), images, masks)[0]
 

@@ -1,4 +1,4 @@
-"""Presets, and what augmentation refuses."""
+"""Presets and invalid arguments of augmentation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_presets_are_found_by_name(name):
     assert not np.array_equal(apply(preset(), images, masks)[0], images)
 
 
-def test_get_takes_augmentations_and_none():
+def test_get_accepts_augmentations_and_none():
     own = Augmentation(rotation=3)
     assert get(None) is None
     assert get(None, ignore_class=3) is None

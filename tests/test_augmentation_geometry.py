@@ -1,4 +1,4 @@
-"""Where augmentation moves pixels."""
+"""Geometric transforms of augmentation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_flips_are_exact(channels, size, flips, axes, ignore_class):
     assert_equal(apply(augmentation, images, masks), (np.flip(images, axes), np.flip(masks, axes)))
 
 
-def test_half_of_the_images_are_flipped_and_the_others_exactly_stay():
+def test_half_of_the_images_are_flipped_and_the_others_unchanged():
     images, masks = batch(n=400, size=(3, 4))
     moved_images, moved_masks = apply(Augmentation(horizontal_flip=0.5), images, masks)
     flipped = 0

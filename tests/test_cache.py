@@ -47,7 +47,7 @@ def test_a_second_run_reads_no_file_and_returns_the_same(write_pairs, tmp_path, 
         np.testing.assert_array_equal(one, plain)
 
 
-def test_added_removed_and_changed_files_are_noticed(write_pairs, tmp_path, reads):
+def test_added_removed_and_changed_files_are_detected(write_pairs, tmp_path, reads):
     images, masks = write_pairs(4)
     load((images, masks), tmp_path / "cache")
     for directory in (images, masks):
@@ -64,7 +64,7 @@ def test_added_removed_and_changed_files_are_noticed(write_pairs, tmp_path, read
     assert (found[1] == 2).all()
 
 
-def test_a_file_replaced_by_one_of_its_size_is_noticed(write_pairs, tmp_path):
+def test_a_file_replaced_by_one_of_its_size_is_detected(write_pairs, tmp_path):
     images, masks = write_pairs(1)
     path = masks / "0000.png"
     save(np.zeros((12, 16), np.uint8), path, compress_level=0)
@@ -129,7 +129,7 @@ def test_a_full_disk_skips_no_pair(write_pairs, tmp_path):
         unetv2.make_dataset(*folders, cache=tmp_path / "cache", on_error="skip", max_skipped=0.9)
 
 
-def test_a_file_of_the_same_size_and_time_of_change_is_noticed(write_pairs, tmp_path, reads):
+def test_a_changed_file_of_equal_size_and_time_is_detected(write_pairs, tmp_path, reads):
     images, masks = write_pairs(1)
     path, times = masks / "0000.png", (315532800, 315532800)
     for value in (0, 1):

@@ -106,7 +106,7 @@ def test_images_can_be_checked_as_gray_and_not_in_five_channels(write):
     assert "`channels` must be 1 to 4 for image files. Received: channels=5 and '0.png'" in message
 
 
-def test_blank_images_are_named(write):
+def test_blank_images_are_reported(write):
     image = np.full((*SIZE, 3), 9, np.uint8)
     assert only(check(write(regions(0, 1), images=[image])), "blank_image")
 
@@ -158,7 +158,7 @@ def test_alpha_changes_nothing(write, red):
 
 
 @pytest.mark.parametrize("name", ["0.png", "0.npy"])
-def test_a_pointer_of_git_lfs_is_called_so(write, name):
+def test_git_lfs_pointers_are_recognized(write, name):
     folders = write(regions(0, 1))
     (folders[0] / "0.png").unlink()
     (folders[0] / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n")
@@ -167,7 +167,7 @@ def test_a_pointer_of_git_lfs_is_called_so(write, name):
         unetv2.make_dataset(*folders, n_classes=2, image_size=(8, 8))
 
 
-def test_a_link_to_a_missing_file_is_an_error_and_not_left_out(tmp_path, write):
+def test_a_broken_link_is_an_error(tmp_path, write):
     # As git-annex has them where a file was not fetched.
     folders = write(regions(0, 1), regions(1, 0))
     for folder in folders:

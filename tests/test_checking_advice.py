@@ -1,4 +1,4 @@
-"""Advice of the validation works when it is followed, and is never wrong."""
+"""Advice and suggested options of the validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unetv2.data.labels import (
     ENCODINGS,
     Labels,
     advice_for,
-    number_instances,
+    are_instance_ids,
     resolve_labels,
     unlabeled_ids,
 )
@@ -58,7 +58,7 @@ def typed(text):
 
 
 @pytest.mark.parametrize("name", list(SETS))
-def test_what_is_suggested_works(write, capsys, name):
+def test_suggested_options_work(write, capsys, name):
     folders = write(*SETS[name])
     report = check(folders)
     assert report.ok, str(report)
@@ -99,7 +99,7 @@ COLORS = {
 
 @pytest.mark.parametrize("palette", [False, True])
 @pytest.mark.parametrize("name", list(COLORS))
-def test_colors_are_never_taken_for_black_and_white_or_ignored(write, name, palette):
+def test_colors_are_not_suggested_as_binary_or_ignored(write, name, palette):
     folders = write(*[painted((0, 1), color) for color in COLORS[name]])
     if palette:
         for path in folders[1].iterdir():
@@ -123,7 +123,7 @@ def test_colors_are_never_taken_for_black_and_white_or_ignored(write, name, pale
 
 
 @pytest.mark.parametrize("color", [(255, 0, 0), (0, 255, 0)])
-def test_the_hint_for_a_color_out_of_range_is_no_black_and_white(write, color):
+def test_advice_on_a_color_out_of_range_is_not_binary(write, color):
     with pytest.raises(ValueError, match=r"Received: 255 .*encoding='colors'") as caught:
         unetv2.make_dataset(*write(painted((0, 1), color)), n_classes=2, image_size=(6, 8))
     assert "binary" not in str(caught.value)
@@ -143,7 +143,7 @@ def test_the_hint_for_a_color_out_of_range_is_no_black_and_white(write, color):
         ([24_000, 26_012], [0, 7, 24_000, 26_012], 19, "number instances"),
     ],
 )
-def test_ids_out_of_range_get_advice_that_fits_them(foreign, found, n_classes, advice):
+def test_ids_out_of_range_get_suitable_advice(foreign, found, n_classes, advice):
     assert advice in advice_for(foreign, found, n_classes, gray=True)
 
 
@@ -156,7 +156,7 @@ def test_ids_out_of_range_get_advice_that_fits_them(foreign, found, n_classes, a
         ((-1, 0, 1, 2), 255, {-1: 255, 255: 255}),
     ],
 )
-def test_advice_on_ids_beside_one_that_is_ignored_works(tmp_path, ids, ignored, label_map):
+def test_advice_on_additional_unlabeled_ids_works(tmp_path, ids, ignored, label_map):
     folders = tmp_path / "images", tmp_path / "masks"
     for folder, pixels in zip(folders, (IMAGE, regions(*ids, dtype=np.int16)), strict=True):
         folder.mkdir()
@@ -171,18 +171,18 @@ def test_advice_on_ids_beside_one_that_is_ignored_works(tmp_path, ids, ignored, 
     assert check(folders, **options, label_map=label_map).ok
 
 
-def test_cityscapes_instance_ids_are_no_classes(write):
+def test_cityscapes_instance_ids_are_recognized(write):
     ids = (0, 7, 11, 24_000, 24_001, 26_000, 26_012)
     report = check(write(regions(*ids, dtype=np.uint16)))
     assert only(report, "instance_ids") == "7 ids, up to 26012"
     assert "_labelIds" in str(report)
     assert report.suggested == {}
-    assert number_instances(ids)
-    assert not number_instances(range(3_000))
-    assert not number_instances([0, 1, 65_535])
+    assert are_instance_ids(ids)
+    assert not are_instance_ids(range(3_000))
+    assert not are_instance_ids([0, 1, 65_535])
 
 
-def test_cocos_instance_colors_are_no_table(write):
+def test_coco_instance_colors_are_recognized(write):
     # As panoptic masks: id = red + 256 green + 65536 blue, other ids in each file.
     rng = np.random.default_rng(0)
     masks = [
@@ -194,7 +194,7 @@ def test_cocos_instance_colors_are_no_table(write):
     assert report.suggested == {}
 
 
-def test_a_boundary_beside_the_void_is_no_smoothing(write):
+def test_boundary_ids_next_to_void_are_not_antialiasing(write):
     assert "antialiased" not in kinds(check(write(boundary())))
     assert unlabeled_ids([0, 1, 254, 255]) == (255, 254)
     assert unlabeled_ids([0, 1, 253, 254, 255]) == ()
@@ -203,7 +203,7 @@ def test_a_boundary_beside_the_void_is_no_smoothing(write):
 @pytest.mark.parametrize(
     "label_map", [{7: 0, 8: 1}, {7: 255, 8: 0, 0: 0}, {7: 1, 8: 0, 5: 0}], ids=str
 )
-def test_an_id_that_others_are_mapped_to_must_be_mapped_too(write, label_map):
+def test_a_target_of_label_map_must_be_in_it(write, label_map):
     targets = {*label_map.values()} - label_map.keys()
     mask = regions(7, 8, 0, 255)
     folders = write(mask)
@@ -219,7 +219,7 @@ def test_an_id_that_others_are_mapped_to_must_be_mapped_too(write, label_map):
     unetv2.make_dataset(*folders, image_size=(6, 8), **options)
 
 
-def test_cityscapes_train_ids_are_not_mapped_once_more(write):
+def test_cityscapes_train_ids_are_not_mapped_twice(write):
     # _labelTrainIds instead of _labelIds: 0 is the road there, and 255 is ignored.
     folders = write(regions(0, 1, 18, 255))
     report = check(folders, classes=unetv2.CITYSCAPES)
@@ -243,7 +243,7 @@ def test_binary_masks_have_two_classes(write):
                 call(*folders, encoding="binary", **options)
 
 
-def test_every_encoding_refuses_what_is_mixed_up_with_the_file_named(write):
+def test_every_encoding_refuses_wrong_masks_with_their_path(write):
     folders = write(painted((0, 1), (9, 200, 7)))
     (folders[1] / "0.png").write_bytes(png(painted((0, 1), (9, 200, 7)), 8))
     for encoding in ENCODINGS:

@@ -30,7 +30,7 @@ def bands(n, channels=5, dtype=np.uint8):
     ]
 
 
-def test_arrays_have_figures_for_each_channel(tmp_path):
+def test_arrays_have_statistics_of_each_channel(tmp_path):
     images = bands(3)
     report = check(write_arrays(tmp_path, images, [regions(0, 1, 2)] * 3), channels=5)
     assert report.problems == ()
@@ -52,7 +52,7 @@ def test_sixteen_bit_arrays_are_scaled_by_their_range(tmp_path):
     assert report.image_formats == {"NPY uint16 x 5": 2}
 
 
-def test_problems_of_arrays_are_found_and_the_rest_is_checked(tmp_path):
+def test_problems_of_arrays_are_reported_and_the_rest_is_checked(tmp_path):
     images = [*bands(6), bands(1)[0]]
     images[1] = images[1][..., :4]
     images[2] = images[2].astype(np.float32)

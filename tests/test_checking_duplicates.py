@@ -1,4 +1,4 @@
-"""One image more than once."""
+"""Validation of duplicate images."""
 
 from __future__ import annotations
 

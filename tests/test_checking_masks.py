@@ -49,12 +49,12 @@ def test_colors_instead_of_ids_are_errors_and_are_counted(write):
     assert [row.id for row in report.classes] == [0, 1]
 
 
-def test_pure_red_green_and_blue_are_colors_too(write):
+def test_pure_red_green_and_blue_are_colors(write):
     colors = np.eye(3, dtype=np.uint8)[regions(0, 1, 2)] * 255
     assert only(check(write(colors)), "colors_for_ids")
 
 
-def test_the_largest_channel_may_be_meant_as_the_id(write):
+def test_max_channel_reads_the_largest_channel(write):
     mask = np.zeros((*SIZE, 3), np.uint8)
     mask[..., 0], mask[..., 1] = 2, regions(0, 1)
     mask[:, :5, 0] = 1
@@ -98,7 +98,7 @@ def test_palette_masks_are_read_by_their_colors(write):
     assert [row.pixels for row in report.classes] == np.bincount(found.ravel()).tolist()
 
 
-def test_black_and_white_masks_taken_for_ids_are_hinted_at(write):
+def test_black_and_white_masks_read_as_ids_are_reported(write):
     folders = write(regions(0, 255), regions(255, 0))
     report = check(folders)
     assert only(report, "binary_masks") == "all ids are 0 or 255"
@@ -115,7 +115,7 @@ def test_gray_in_a_binary_mask_is_an_error(write):
     assert message.startswith("other values than 0 and 255: 0 in 384 pixels")
 
 
-def test_masks_of_one_kind_of_pixel_are_named(write):
+def test_masks_of_a_single_class_are_reported(write):
     folders = write(regions(0), regions(1), regions(255), regions(0, 255), regions(0, 1))
     report = check(folders, n_classes=3, ignore_class=255, classes=TABLE)
     found = {(problem.kind, problem.message) for problem in report.problems}

@@ -52,7 +52,7 @@ def test_masks_of_every_encoding_can_be_drawn(write, tmp_path):
         assert len(list((tmp_path / "report" / "worst").iterdir())) >= 2
 
 
-def test_ids_without_a_table_are_drawn_in_the_colors_of_every_other_overlay(write, tmp_path):
+def test_ids_without_a_table_have_the_colors_of_other_overlays(write, tmp_path):
     image = np.full((*SIZE, 3), 60, np.uint8)
     mask = regions(0, 1, 7)
     folders = write(mask, images=[image])
@@ -73,7 +73,7 @@ def test_the_order_of_problems_is_the_same_in_every_run(write):
     assert paths == sorted(paths)
 
 
-def test_progress_is_silent_where_it_is_switched_off_or_quick(write, capsys):
+def test_progress_is_silent_if_disabled_or_quick(write, capsys):
     folders = write(regions(0, 1))
     check_dataset(*folders, progress=False)
     check_dataset(*folders)

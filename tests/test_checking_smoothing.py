@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from unetv2.data.validation.masks import Runs, looks_smoothed
+from unetv2.data.validation.masks import Runs, is_antialiased
 
 
 def disc(size=(48, 64)):
@@ -21,9 +21,7 @@ def disc(size=(48, 64)):
 @pytest.mark.parametrize("values", [(0, 255), (2, 9), ((0, 0, 200), (128, 64, 128))])
 @pytest.mark.parametrize("factor", [0.6, 2.5])
 @pytest.mark.parametrize("how", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
-def test_masks_resized_with_interpolation_are_suspected_and_by_nearest_are_not(
-    write, values, factor, how
-):
+def test_interpolated_masks_are_antialiased_and_nearest_ones_are_not(write, values, factor, how):
     mask = Image.fromarray(np.array(values, np.uint8)[disc().astype(int)])
     size = (int(64 * factor), int(48 * factor))
     smoothed, clean = mask.resize(size, how), mask.resize(size, Image.Resampling.NEAREST)
@@ -32,8 +30,8 @@ def test_masks_resized_with_interpolation_are_suspected_and_by_nearest_are_not(
     assert [problem.path for problem in found] == [str(folders[1] / "0.png")]
 
 
-def smoothed_by_its_pixels(mask):
-    """The rule of ``looks_smoothed``, triple by triple."""
+def is_antialiased_by_definition(mask):
+    """The rule of ``is_antialiased``, triple by triple."""
     edges = different = between = 0
     for lines in (mask, mask.T):
         for line in lines.astype(int).tolist():
@@ -52,15 +50,15 @@ def smoothed_by_its_pixels(mask):
     dtype=st.sampled_from([np.uint8, np.int32]),
 )  # fmt: skip
 @settings(max_examples=150)
-def test_runs_tell_smoothing_as_pixels_do(small, size, how, dtype):
+def test_runs_and_pixels_give_the_same_result(small, size, how, dtype):
     mask = np.asarray(Image.fromarray(small * 40).resize(size, how)).astype(dtype)
     runs = Runs.of(mask)
-    np.testing.assert_array_equal(np.repeat(runs.found[runs.values], runs.lengths), mask.ravel())
+    np.testing.assert_array_equal(np.repeat(runs.distinct[runs.values], runs.lengths), mask.ravel())
     np.testing.assert_array_equal(runs.counts(), np.unique(mask, return_counts=True)[1])
-    assert looks_smoothed(runs, runs.found[:, np.newaxis]) == smoothed_by_its_pixels(mask)
+    assert is_antialiased(runs, runs.distinct[:, np.newaxis]) == is_antialiased_by_definition(mask)
 
 
-def test_noise_and_thin_objects_are_not_taken_for_smoothing(write):
+def test_noise_and_thin_objects_are_not_antialiased(write):
     noise = np.random.default_rng(0).integers(0, 20, SIZE, dtype=np.uint8)
     posts = regions(1, 1, 7, 7)
     posts[4:, [5, 9, 20]], posts[2:5, 3] = 5, 12

@@ -28,7 +28,7 @@ def test_names_and_colors_are_unique(table):
     assert len(set(table.names)) == len(set(table.colors)) == len(table)
 
 
-def test_a_table_is_checked():
+def test_tables_are_validated():
     with pytest.raises(ValueError, match="`colors` must hold one color for each name. Received: 2"):
         unetv2.ClassTable(("a", "b"), ((0, 0, 0),))
     with pytest.raises(ValueError, match=r"`colors` must be \(red, green, blue\) from 0 to 255"):
@@ -36,7 +36,7 @@ def test_a_table_is_checked():
 
 
 @given(n_classes=st.integers(1, 300))
-def test_a_numbered_table_has_as_many_classes_as_asked_for(n_classes):
+def test_numbered_tables_have_the_given_number_of_classes(n_classes):
     table = unetv2.ClassTable.numbered(n_classes, ignore_class=255)
     assert len(table) == n_classes
     assert table.ignore_class == 255
@@ -87,13 +87,13 @@ WRONG_FILES = {
 
 
 @pytest.mark.parametrize(("name", "data"), WRONG_FILES.values(), ids=WRONG_FILES)
-def test_a_wrong_file_of_classes_is_refused_by_its_name(tmp_path, name, data):
+def test_invalid_class_files_are_refused(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ValueError, match=rf"A class table must hold .* Received: '.*{name}' \("):
         unetv2.ClassTable.from_file(tmp_path / name)
 
 
-def test_a_byte_order_mark_and_names_of_several_lines_are_read(tmp_path):
+def test_byte_order_marks_and_multiline_names_are_read(tmp_path):
     (tmp_path / "t.csv").write_bytes('\ufeffname,red,green,blue\r\n"a\nb",1,2,3\r\n'.encode())
     assert unetv2.ClassTable.from_file(tmp_path / "t.csv").names == ("a\nb",)
     (tmp_path / "t.json").write_bytes(b"\xef\xbb\xbf" + content())

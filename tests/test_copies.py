@@ -1,4 +1,4 @@
-"""Everything public can be pickled and copied, where its parts can."""
+"""Pickling and copying of public objects."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ WAYS = {
 
 
 def shown(one):
-    """Returns what two instances that are alike have in common."""
+    """Returns the state that equal instances have in common."""
     if isinstance(one, keras.Model):
         names = [layer.name for layer in one.layers]
         return names, one.preprocessing, one.compiled, shown(one.get_weights())
@@ -162,7 +162,7 @@ def test_every_public_class_is_copied_here():
 
 
 @pytest.mark.parametrize("make", INSTANCES.values(), ids=INSTANCES)
-def test_a_copy_is_alike(tmp_path, make):
+def test_copies_are_equal(tmp_path, make):
     one = make(tmp_path)
     for way in WAYS.values():
         made = way(one)
@@ -170,7 +170,7 @@ def test_a_copy_is_alike(tmp_path, make):
         assert shown(made) == shown(one)
 
 
-def test_an_exported_model_without_files_says_why_it_is_not_copied():
+def test_an_exported_model_without_files_is_not_copied():
     description = Description(
         name="a", format="saved_model", precision="float32", n_classes=4, frame_size=(8, 12),
         network_size=(8, 12), resizes=False, preprocessing=unetv2.Preprocessing(),
@@ -181,7 +181,7 @@ def test_an_exported_model_without_files_says_why_it_is_not_copied():
             way(by_hand)
 
 
-def test_a_class_table_within_others_becomes_a_dict():
+def test_nested_class_tables_become_dicts():
     values = dataclasses.asdict(unetv2.Preprocessing(classes=unetv2.CITYSCAPES))
     assert values["classes"]["label_map"][7] == 0
     with pytest.raises(TypeError):
@@ -206,7 +206,7 @@ def test_a_copied_model_keeps_its_preprocessing(tmp_path, way, compiled):
     assert keras.models.clone_model(loaded, clone_function=lambda layer: layer).preprocessing
 
 
-def test_a_model_of_the_same_name_has_no_others_preprocessing():
+def test_models_of_the_same_name_have_separate_preprocessing():
     one = small()
     other = unetv2.SegmentationModel(one.input, one.output, name="unetv2")
     assert one.name == other.name == "unetv2"

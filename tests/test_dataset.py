@@ -23,7 +23,7 @@ def collect(dataset):
 
 @pytest.fixture
 def numbered(tmp_path):
-    """30 pairs of one pixel each; image and mask both say the number."""
+    """30 pairs of one pixel, whose values are the number of the pair."""
     for number in range(30):
         pixel = np.full((1, 1), number, np.uint8)
         save(np.stack([pixel] * 3, -1), tmp_path / "images" / f"{number}.png")
@@ -143,7 +143,7 @@ def test_ignore_class_is_unchanged(tmp_path):
         unetv2.make_dataset(*folders, n_classes=2, image_size=(2, 2))
 
 
-def test_errors_of_the_first_pairs_are_raised_at_once(write_pairs):
+def test_errors_of_the_first_pairs_are_raised_immediately(write_pairs):
     images, masks = write_pairs(5, n_classes=4)
     with pytest.raises(ValueError, match=r"Mask ids must be in \[0, 3\). Received: 3 in .*masks"):
         unetv2.make_dataset(images, masks, n_classes=3)
@@ -158,7 +158,7 @@ def test_errors_of_the_first_pairs_are_raised_at_once(write_pairs):
         unetv2.make_dataset(images, masks)
 
 
-def test_headers_beyond_the_first_pairs_are_checked_at_once(write_pairs):
+def test_headers_beyond_the_first_pairs_are_checked_immediately(write_pairs):
     images, masks = write_pairs(40, size=(2, 2))
     (masks / "0039.png").write_bytes(b"")
     with pytest.raises(ValueError, match=r"0039.png' must be a readable image"):

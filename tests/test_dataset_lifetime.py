@@ -1,4 +1,4 @@
-"""What a data set keeps, it gives back when it goes, and not before."""
+"""Lifetime of the threads and the memory of data sets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import tensorflow as tf
 
 import unetv2
 from unetv2.data.dataset_info import info_of
-from unetv2.data.pipeline import Loader, Share
+from unetv2.data.pipeline import Loader, Shard
 
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_collections():
-    """Leaves aside what is there already, as all of TensorFlow, when garbage is collected."""
+    """Excludes existing objects, such as TensorFlow's, from garbage collection."""
     gc.collect()
     gc.freeze()
     yield
@@ -30,7 +30,7 @@ def threads():
 
 
 class Kept:
-    """What data sets keep: their images, and the threads that read them."""
+    """Images and threads of the existing data sets."""
 
     def __init__(self):
         self.objects = weakref.WeakSet()
@@ -140,7 +140,7 @@ def test_a_derived_data_set_keeps_the_original_alive(write_pairs, kept, name):
 def test_a_workers_part_keeps_the_data_set_alive(write_pairs, kept):
     data = make(write_pairs(5))
     expected = list(data)
-    part = info_of(data).share(2, Share(0, 1, 1))
+    part = info_of(data).shard(2, Shard(0, 1, 1))
     del data
     gc.collect()
     found = [image.numpy() for (image, _), _ in part]

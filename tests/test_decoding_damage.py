@@ -1,4 +1,4 @@
-"""Damaged and hostile files: one clear error that names the file, before any work."""
+"""Damaged and malicious files are errors with the path."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8)
 
 
 def refusal(read, path):
-    """Returns the text of the error with which a file is refused, or None if it is read."""
+    """Returns the error message of a refused file, or None."""
     try:
         read(str(path))
     except ValueError as error:
@@ -61,7 +61,7 @@ def test_a_png_with_a_wrong_checksum_is_never_read(tmp_path, mode):
         read(str(tmp_path / "a.png"))
 
 
-def test_a_png_whose_chunks_are_missing_or_in_the_wrong_place_is_damaged(tmp_path):
+def test_pngs_with_missing_or_misplaced_chunks_are_refused(tmp_path):
     content = png(PIXELS, 8)
     header, data, end = (content[start:stop] for _, start, stop in chunks(content))
     empty, unknown = chunk(b"tEXt", b"a\0b"), chunk(b"CgBI", bytes(4))
@@ -82,7 +82,7 @@ def test_a_png_whose_chunks_are_missing_or_in_the_wrong_place_is_damaged(tmp_pat
     np.testing.assert_array_equal(decode_image(str(tmp_path / "a.png")), PIXELS)
 
 
-def test_a_png_that_is_too_short_for_its_size_is_refused_before_it_is_decoded(tmp_path):
+def test_pngs_too_short_for_their_size_are_refused_before_decoding(tmp_path):
     header = struct.pack(">IIBBBBB", 8000, 8000, 8, 2, 0, 0, 0)
     parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
@@ -92,9 +92,7 @@ def test_a_png_that_is_too_short_for_its_size_is_refused_before_it_is_decoded(tm
 
 @pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
 @pytest.mark.parametrize("behind", [False, True])
-def test_bombs_in_metadata_end_in_an_error_that_names_the_file_or_are_not_unpacked(
-    tmp_path, name, behind
-):
+def test_bombs_in_metadata_are_refused_or_not_unpacked(tmp_path, name, behind):
     bomb = zlib.compress(bytes(2 << 20))
     keyword = {b"zTXt": b"c\0\0", b"iTXt": b"c\0\1\0\0\0", b"iCCP": b"c\0\0"}[name]
     content = png(PIXELS, 8)
@@ -112,7 +110,7 @@ def jpeg(**options):
     return stored.getvalue()
 
 
-def test_a_jpeg_of_many_scans_is_refused_and_an_ordinary_one_is_read(tmp_path):
+def test_jpegs_of_many_scans_are_refused_and_others_are_read(tmp_path):
     path = tmp_path / "a.jpg"
     content = jpeg(progressive=True, exif=b"Exif\0\0" + b"\xff\xda" * 999)
     path.write_bytes(content)
@@ -130,7 +128,7 @@ def test_a_jpeg_of_many_scans_is_refused_and_an_ordinary_one_is_read(tmp_path):
     decode_image(str(path))
 
 
-def test_a_baseline_jpeg_with_a_scan_for_each_color_is_bounded_as_well(tmp_path):
+def test_scans_of_baseline_jpegs_are_limited(tmp_path):
     # One scan of one component each; the decoder collects all of them.
     gray = io.BytesIO()
     Image.fromarray(PIXELS[..., 0]).save(gray, "JPEG")
@@ -184,7 +182,7 @@ def test_other_views_in_a_jpeg_are_refused_and_thumbnails_are_not(tmp_path):
             read(str(path))
 
 
-def test_lossless_webp_is_known_behind_any_metadata(tmp_path):
+def test_lossless_webp_is_recognized_after_any_metadata(tmp_path):
     profile = np.random.default_rng(0).integers(0, 256, 9999, dtype=np.uint8).tobytes()
     for lossless in (True, False):
         options = {"lossless": lossless, "xmp": b"VP8L", "icc_profile": profile}
@@ -246,7 +244,7 @@ def test_a_mask_in_a_bmp_of_five_bits_a_color_is_refused(tmp_path):
     struct.error("short"), zlib.error("bad"), AssertionError(),
     UnicodeDecodeError("a", b"", 0, 0, ""),
 ])  # fmt: skip
-def test_whatever_a_decoder_raises_names_the_file(tmp_path, monkeypatch, error):
+def test_all_errors_of_decoders_contain_the_path(tmp_path, monkeypatch, error):
     path = save(PIXELS, tmp_path / "a.bmp")
 
     def load(_):

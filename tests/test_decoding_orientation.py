@@ -1,4 +1,4 @@
-"""EXIF orientation: honored wherever a file has it, and suspicious where image and mask differ."""
+"""EXIF orientation of images and masks."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def transposed(path):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("extension", ["png", "jpg", "tif", "webp"])
 @pytest.mark.parametrize("carrier", ["exif", "xmp"])
-def test_every_format_is_turned_as_pillow_turns_it(tmp_path, orientation, extension, carrier):
+def test_every_format_is_rotated_as_by_pillow(tmp_path, orientation, extension, carrier):
     path = tmp_path / f"a.{extension}"
     options = {"lossless": True} if extension == "webp" else {}
     if carrier == "exif":
@@ -91,7 +91,7 @@ def test_every_format_is_turned_as_pillow_turns_it(tmp_path, orientation, extens
 @pytest.mark.parametrize("carrier", list(text_chunks(1)))
 @pytest.mark.parametrize("behind", [False, True])
 @pytest.mark.parametrize("orientation", [1, 3, 6])
-def test_a_png_is_turned_wherever_the_chunk_is(tmp_path, carrier, behind, orientation):
+def test_the_orientation_chunk_of_a_png_may_be_anywhere(tmp_path, carrier, behind, orientation):
     path = tmp_path / "a.png"
     for pixels in (PIXELS, PIXELS[..., 0], PIXELS[..., 0].astype(np.uint16) * 257):
         content = text_chunks(orientation)[carrier]
@@ -107,7 +107,7 @@ def test_a_png_is_turned_wherever_the_chunk_is(tmp_path, carrier, behind, orient
         np.testing.assert_array_equal(image.reshape(expected.shape), expected)
 
 
-def test_exif_data_goes_before_xmp(tmp_path):
+def test_exif_has_precedence_over_xmp(tmp_path):
     chunks = text_chunks(3)["eXIf"] + text_chunks(6)["XMP"]
     for behind in (False, True):
         (tmp_path / "a.png").write_bytes(png_with(chunks, behind=behind))
@@ -127,7 +127,7 @@ def test_exif_data_goes_before_xmp(tmp_path):
     ((24, 32), (3, 3), False),
     ((24, 32), (1, 1), False),
 ])  # fmt: skip
-def test_an_image_that_is_turned_otherwise_than_its_mask_is_found(
+def test_different_orientations_of_image_and_mask_are_reported(
     tmp_path, caplog, size, orientations, ambiguous
 ):
     folders = tmp_path / "images", tmp_path / "masks"
@@ -153,7 +153,7 @@ def test_an_image_that_is_turned_otherwise_than_its_mask_is_found(
 
 
 @pytest.mark.parametrize("orientations", [(6, 1), (1, 8), (5, 3)])
-def test_sizes_that_differ_by_turning_alone_get_advice_on_turning(tmp_path, orientations):
+def test_sizes_that_differ_by_orientation_get_advice_on_it(tmp_path, orientations):
     folders = tmp_path / "images", tmp_path / "masks"
     for folder, pixels, orientation in zip(
         folders, (PIXELS, PIXELS[..., 0] % 2), orientations, strict=True
@@ -168,7 +168,7 @@ def test_sizes_that_differ_by_turning_alone_get_advice_on_turning(tmp_path, orie
     assert "Resize" not in str(caught.value)
 
 
-def test_an_array_and_a_turned_image_differ_too(tmp_path):
+def test_an_array_and_a_rotated_image_have_different_orientations(tmp_path):
     folders = tmp_path / "images", tmp_path / "masks"
     for folder in folders:
         folder.mkdir()
@@ -177,7 +177,7 @@ def test_an_array_and_a_turned_image_differ_too(tmp_path):
     assert "orientation_mismatch" in kinds(check(folders))
 
 
-def test_evaluate_says_it_too(tmp_path, caplog):
+def test_evaluate_reports_different_orientations(tmp_path, caplog):
     folders = tmp_path / "images", tmp_path / "masks"
     for folder, orientation in zip(folders, (2, 1), strict=True):
         folder.mkdir()

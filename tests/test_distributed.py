@@ -1,4 +1,4 @@
-"""Several processes on loopback train, stop and resume as one."""
+"""Distributed training of several processes on loopback."""
 
 from __future__ import annotations
 

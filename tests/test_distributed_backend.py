@@ -15,7 +15,7 @@ from local_workers import LocalWorkers, free_addresses
 from small_training import batches, network, train
 
 import unetv2
-from unetv2.data.pipeline import Share
+from unetv2.data.pipeline import Shard
 from unetv2.distributed import Distribution
 from unetv2.distributed.collectives import Collectives
 from unetv2.training.checkpoint import locked
@@ -33,7 +33,7 @@ def test_only_synchronous_strategies_are_accepted():
 def test_collectives_of_one_worker_return_its_values():
     collectives = Collectives(tf.distribute.OneDeviceStrategy("CPU:0"))
     assert (collectives.n_workers, collectives.is_chief) == (1, True)
-    assert collectives.share == Share(0, 1, 1)
+    assert collectives.shard == Shard(0, 1, 1)
     assert collectives.gather({"a": 1}) == [{"a": 1}]
     assert collectives.run_on_chief("count", lambda: 3) == 3
     with pytest.raises(KeyError):
@@ -53,7 +53,7 @@ def test_a_broadcast_value_is_the_same_bit_for_bit(monkeypatch):
     assert received["b"][0].tolist() == [2**40]
 
 
-def test_training_on_one_device_loads_nothing_of_the_distributed_package(tmp_path):
+def test_training_on_one_device_does_not_import_distributed(tmp_path):
     code = """
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who takes part, and whether all are there and alike."""
+"""Clusters and the rendezvous of their workers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from local_workers import free_addresses
 
 from unetv2.distributed import Cluster, connect
-from unetv2.distributed.rendezvous import ChiefListener, may_start, summon_workers
+from unetv2.distributed.rendezvous import ChiefListener, may_start, start_workers
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from unetv2.distributed.rendezvous import ChiefListener, may_start, summon_worke
         (["a:1", "b:1"], -1, "`index` must be a non-negative integer"),
     ],
 )
-def test_a_wrong_cluster_is_refused(workers, index, message):
+def test_invalid_clusters_are_refused(workers, index, message):
     with pytest.raises(ValueError, match=message):
         Cluster(workers, index)
 
@@ -61,7 +61,7 @@ def test_tf_config_is_read_with_the_chief_first():
         '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
     ],
 )
-def test_a_wrong_tf_config_is_refused(text):
+def test_an_invalid_tf_config_is_refused(text):
     with pytest.raises(ValueError, match="`TF_CONFIG` must be JSON such as"):
         Cluster.from_environment({"TF_CONFIG": text})
 
@@ -79,16 +79,16 @@ def test_a_slurm_step_is_read(monkeypatch):
     assert Cluster.from_environment() == Cluster(["node01:9000", "node01:9001", "node02:9000"], 2)
 
 
-def test_a_port_in_use_is_an_error_at_once():
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        address = f"127.0.0.1:{door.getsockname()[1]}"
+def test_a_port_in_use_is_an_immediate_error():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(OSError, match=f"Worker 0 must be able to listen at '{address}'") as it:
             Cluster([address, "127.0.0.1:1"], 0).listen()
     assert it.value.errno == errno.EADDRINUSE
 
 
-def meet(workers, other_workers):
-    """Returns the problems that the chief finds, and the reply that another worker receives."""
+def connect_two(workers, other_workers):
+    """Returns the problems on the chief, and the reply to the other worker."""
     replies = []
     other = Cluster(other_workers, 1)
 
@@ -98,28 +98,28 @@ def meet(workers, other_workers):
 
     thread = threading.Thread(target=listen)
     thread.start()
-    problems = summon_workers(Cluster(workers, 0), time.monotonic() + 20)
+    problems = start_workers(Cluster(workers, 0), time.monotonic() + 20)
     thread.join()
     return problems, replies[0]
 
 
 def test_equal_workers_start():
     workers = free_addresses(2)
-    problems, reply = meet(workers, workers)
+    problems, reply = connect_two(workers, workers)
     assert not problems
     assert may_start(reply)
 
 
 def test_workers_with_different_lists_do_not_start():
     workers = free_addresses(3)
-    problems, reply = meet(workers[:2], [workers[2], workers[1]])
+    problems, reply = connect_two(workers[:2], [workers[2], workers[1]])
     assert len(problems) == 1
     assert f"worker 1 ({workers[1]}) has workers=" in problems[0]
     assert reply == problems[0]
     assert not may_start(reply)
 
 
-def test_a_missing_worker_is_named():
+def test_missing_workers_are_reported():
     workers = free_addresses(2)
-    (problem,) = summon_workers(Cluster(workers, 0), time.monotonic() + 0.5)
+    (problem,) = start_workers(Cluster(workers, 0), time.monotonic() + 0.5)
     assert problem == f"worker 1 ({workers[1]}) cannot be reached: connection refused"

@@ -1,4 +1,4 @@
-"""What of the data and of the losses each replica gets."""
+"""Sharded data and pooled losses of replicas."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from small_training import batches
 
 import unetv2
 from unetv2.data.dataset_info import info_of
-from unetv2.data.pipeline import Share
+from unetv2.data.pipeline import Shard
 from unetv2.distributed.replication import pool
 
 
-def together(data_of, batch_size, total):
-    """Returns what all replicas get of a data set, step by step, fakes left out."""
+def gather_parts(data_of, batch_size, total):
+    """Returns the images of all replicas for each step, without padding."""
     steps = []
     for number in range(total):
-        for step, (part, place) in enumerate(data_of(batch_size, Share(number, 1, total))):
+        for step, (part, position) in enumerate(data_of(batch_size, Shard(number, 1, total))):
             while len(steps) <= step:
                 steps.append([])
-            if bool(place.real):
+            if bool(position.is_real):
                 steps[step].append([np.asarray(one) for one in part])
     return [[np.concatenate(one) for one in zip(*step, strict=True)] for step in steps]
 
@@ -34,13 +34,13 @@ def test_shards_add_up_to_the_batches(n, batch_size, total):
     dataset = tf.data.Dataset.range(n).batch(batch_size)
     found = [[] for _ in range(-(-n // batch_size))]
     for number in range(total):
-        parts = list(Share(number, 1, total).parts(dataset))
+        parts = list(Shard(number, 1, total).parts(dataset))
         assert len(parts) == len(found)
-        for step, (part, place) in zip(found, parts, strict=True):
+        for step, (part, position) in zip(found, parts, strict=True):
             assert len(part) >= 1
             assert len(part) <= -(-batch_size // total)
-            if place.real:
-                assert int(place.first) == len(step)
+            if position.is_real:
+                assert int(position.first) == len(step)
                 step += part.numpy().tolist()
             else:
                 assert len(part) == 1
@@ -50,35 +50,35 @@ def test_shards_add_up_to_the_batches(n, batch_size, total):
 def test_replicas_of_a_worker_alternate():
     dataset = tf.data.Dataset.range(8).batch(8)
     one_by_one = [
-        next(part.numpy().tolist() for part, _ in Share(number, 1, 4).parts(dataset))
+        next(part.numpy().tolist() for part, _ in Shard(number, 1, 4).parts(dataset))
         for number in (2, 3)
     ]
-    assert [part.numpy().tolist() for part, _ in Share(2, 2, 4).parts(dataset)] == one_by_one
+    assert [part.numpy().tolist() for part, _ in Shard(2, 2, 4).parts(dataset)] == one_by_one
 
 
-def test_a_share_is_of_the_whole():
+def test_a_shard_must_be_within_all_replicas():
     with pytest.raises(ValueError, match="must be some of all. Received: 2 from number 1 on, of 2"):
-        Share(1, 2, 2)
+        Shard(1, 2, 2)
 
 
 @pytest.mark.parametrize("total", [1, 2, 3])
-def test_shared_images_are_those_of_the_whole(write_pairs, total):
+def test_shards_contain_the_images_of_the_whole_batch(write_pairs, total):
     options = {"n_classes": 3, "image_size": (12, 16), "batch_size": 3, "seed": 5}
     augmentation = unetv2.augmentation.Augmentation(
         horizontal_flip=0.5, scale=(0.8, 1.5), brightness=0.3, noise=0.1, cutout=0.3
     )
     folders = write_pairs(7)
     whole = unetv2.make_dataset(*folders, **options, crop_size=(8, 9), augmentation=augmentation)
-    shared = unetv2.make_dataset(*folders, **options, crop_size=(8, 9), augmentation=augmentation)
-    info = info_of(shared)
+    sharded = unetv2.make_dataset(*folders, **options, crop_size=(8, 9), augmentation=augmentation)
+    info = info_of(sharded)
 
-    def share(size, own):
+    def part_of(size, own):
         info.epoch.next = 1
-        return info.share(size, own)
+        return info.shard(size, own)
 
     info_of(whole).epoch.next = 1
     wanted = [[np.asarray(one) for one in batch] for batch in whole]
-    for batch, other in zip(wanted, together(share, 3, total), strict=True):
+    for batch, other in zip(wanted, gather_parts(part_of, 3, total), strict=True):
         for one, same in zip(batch, other, strict=True):
             np.testing.assert_array_equal(one, same)
 
@@ -92,10 +92,10 @@ def test_a_worker_reads_its_own_files_only(write_pairs):
     for number in range(32, 80):
         if number % 8 < 4:
             (images / f"{number:04d}.png").unlink()
-    parts = list(info_of(data).share(8, Share(1, 1, 2)))
+    parts = list(info_of(data).shard(8, Shard(1, 1, 2)))
     assert sum(len(part[0]) for part, _ in parts) == 40
     with pytest.raises(tf.errors.InvalidArgumentError, match="0032.png"):
-        list(info_of(data).share(8, Share(0, 1, 2)))
+        list(info_of(data).shard(8, Shard(0, 1, 2)))
 
 
 def test_augmentation_of_a_part_is_that_of_the_whole():

@@ -1,4 +1,4 @@
-"""Kinds of files: one entry of ``KINDS`` is all that a new one needs."""
+"""A new kind of file needs one entry in ``KINDS``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def open_raw(path, _):
 
 
 @pytest.mark.parametrize("signatures", [(SIGNATURE,), ()])
-def test_a_registered_kind_is_opened_by_its_signature_or_its_extension(
+def test_registered_kinds_are_recognized_by_signature_or_extension(
     tmp_path, monkeypatch, signatures
 ):
     kind = FileKind((".raw",), signatures, open_raw)

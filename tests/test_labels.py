@@ -42,7 +42,7 @@ def test_a_palette_of_the_tables_colors_reads_as_its_ids_in_any_order(tmp_path):
     np.testing.assert_array_equal(found, np.array([5, 3, 20])[indices])
 
 
-def test_a_color_that_is_not_in_the_table_is_named_with_its_count(tmp_path):
+def test_unknown_colors_are_reported_with_their_counts(tmp_path):
     colors = unetv2.visualization.colorize(np.full((4, 5), 7), unetv2.CARLA)
     colors[1, 1:4] = (1, 2, 3)
     colors[2, 2] = (9, 9, 9)
@@ -66,13 +66,13 @@ def test_gray_between_black_and_white_is_refused(tmp_path):
         read(Labels("binary", 2), np.array([[0, 128, 255]], np.uint8), tmp_path)
 
 
-def test_a_label_map_gives_other_ids_and_leaves_the_rest(tmp_path):
+def test_a_label_map_changes_only_its_ids(tmp_path):
     labels = Labels(n_classes=3, ignore_class=255, label_map={7: 0, 0: 255, 9: 2})
     found = read(labels, np.array([[7, 0], [9, 1]], np.uint8), tmp_path)
     assert found.tolist() == [[0, 255], [2, 1]]
 
 
-def test_ids_may_swap_places(tmp_path):
+def test_a_label_map_may_swap_ids(tmp_path):
     found = read(Labels(label_map={0: 1, 1: 0}), np.array([[0, 1]], np.uint8), tmp_path)
     assert found.tolist() == [[1, 0]]
 
@@ -93,12 +93,12 @@ def test_cityscapes_files_give_train_ids(tmp_path):
     assert sorted(set(found.ravel().tolist())) == [*range(19), 255]
 
 
-def test_255_alone_says_what_it_may_be(tmp_path):
+def test_masks_of_0_and_255_get_advice_on_both_meanings(tmp_path):
     with pytest.raises(ValueError, match="Received: 255 in 1 of 2 pixels.*encoding='binary'"):
         read(Labels(n_classes=2), np.array([[0, 255]], np.uint8), tmp_path)
 
 
-def test_what_depends_on_each_other_is_checked():
+def test_conflicting_options_are_refused():
     with pytest.raises(ValueError, match="`encoding` must be one of 'ids', 'colors', 'binary'"):
         Labels("rgb")
     with pytest.raises(ValueError, match="`classes` must be a class table where masks hold colors"):
@@ -107,7 +107,7 @@ def test_what_depends_on_each_other_is_checked():
         Labels(label_map={"road": 1})
 
 
-def test_a_table_comes_from_json_and_csv(tmp_path):
+def test_tables_are_read_from_json_and_csv(tmp_path):
     (tmp_path / "t.csv").write_text("name,red,green,blue\nsky,1,2,3\nroad,4,5,6\n")
     (tmp_path / "t.json").write_text(
         json.dumps({
@@ -133,13 +133,13 @@ def test_a_table_comes_from_json_and_csv(tmp_path):
         ("t.json", '{"names": ["a"], "colors": [[1, 2, 3]], "colors": 1}'),
     ],
 )
-def test_a_wrong_table_file_is_named(tmp_path, name, text):
+def test_errors_of_class_files_contain_the_path(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=f"A class table must hold `names` and `colors`.*{name}"):
         unetv2.ClassTable.from_file(tmp_path / name)
 
 
-def test_other_files_are_no_tables(tmp_path):
+def test_class_files_must_be_json_or_csv(tmp_path):
     with pytest.raises(ValueError, match="A class table must be a .json or .csv file"):
         unetv2.ClassTable.from_file(tmp_path / "t.txt")
     with pytest.raises(FileNotFoundError):
@@ -152,13 +152,13 @@ def test_vocs_colors_are_the_development_kits():
     assert unetv2.PASCAL_VOC.ignore_color == (224, 224, 192)
 
 
-def test_nobody_can_change_a_table():
+def test_tables_are_immutable():
     with pytest.raises(TypeError):
         unetv2.CITYSCAPES.label_map[0] = 1
 
 
 @pytest.mark.parametrize("order", [((1, 1, 1), (0, 0, 0)), ((0, 0, 0), (255, 255, 255))])
-def test_gray_gifs_hold_colors_whatever_their_palette_says(tmp_path, order):
+def test_gray_gifs_are_read_by_their_colors(tmp_path, order):
     mask = Image.new("P", (2, 1), 0)
     mask.putpalette([value for color in order for value in color])
     mask.putpixel((1, 0), 1)
@@ -168,7 +168,7 @@ def test_gray_gifs_hold_colors_whatever_their_palette_says(tmp_path, order):
     assert found.tolist() == [[sorted(order).index(order[0]), sorted(order).index(order[1])]]
 
 
-def test_colors_must_tell_classes_apart():
+def test_colors_must_be_unique():
     for table in (
         unetv2.ClassTable(("a", "b"), ((1, 2, 3), (1, 2, 3))),
         unetv2.ClassTable(("a", "b"), ((0, 0, 0), (1, 2, 3)), 255, (0, 0, 0)),
@@ -177,7 +177,7 @@ def test_colors_must_tell_classes_apart():
             Labels("colors", 2, classes=table)
 
 
-def test_another_ignore_class_takes_the_ignored_colors_place(tmp_path):
+def test_ignore_class_overrides_that_of_the_table(tmp_path):
     labels = Labels("colors", 11, 200, classes=unetv2.CAMVID)
     assert read(labels, np.zeros((1, 1, 3), np.uint8), tmp_path).tolist() == [[200]]
 

@@ -1,4 +1,4 @@
-"""How masks store ids: palettes by their colors or indices, and one way for a whole set."""
+"""Formats of masks: palettes, channels, and consistency within a data set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VOC = [value for number in range(256) for value in unetv2.classes._voc_color(num
 
 
 def paletted(indices, palette):
-    """An image of indices and the colors behind them."""
+    """Palette indices and the palette."""
     image = Image.fromarray(np.asarray(indices, np.uint8)).convert("P")
     image.putpalette([value for color in palette for value in color])
     return image
@@ -88,7 +88,7 @@ def test_white_of_any_depth_is_the_foreground(tmp_path, bits):
     assert Labels("binary", 2).read(str(tmp_path / "m.png"), LIMIT).tolist() == ids.tolist()
 
 
-def test_vocs_palette_holds_ids_also_where_only_its_grays_are_in_use(tmp_path):
+def test_the_palette_of_voc_stores_ids_even_if_only_grays_are_used(tmp_path):
     # 7, the car, is drawn in (128, 128, 128).
     ids = np.array([[0, 7], [7, 0]], np.uint8)
     image = Image.fromarray(ids).convert("P")
@@ -99,7 +99,7 @@ def test_vocs_palette_holds_ids_also_where_only_its_grays_are_in_use(tmp_path):
         np.testing.assert_array_equal(found, ids)
 
 
-def test_a_palette_of_a_tables_colors_in_its_order_holds_ids_also_of_grays(tmp_path):
+def test_a_palette_in_the_order_of_a_table_stores_ids(tmp_path):
     table = unetv2.ClassTable(("ground", "object"), ((0, 0, 0), (255, 255, 255)))
     paletted([[0, 1]], table.colors).save(tmp_path / "m.png")
     found = Labels(n_classes=2, classes=table).read(str(tmp_path / "m.png"), LIMIT)
@@ -117,7 +117,7 @@ def test_a_palette_of_a_tables_colors_in_another_order_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("extension", ["png", "gif", "tif", "bmp"])
-def test_palettes_that_fill_up_or_end_early_agree(write, extension):
+def test_padded_and_short_palettes_are_equal(write, extension):
     folders = write(*[regions(0)] * 3)
     colors = [(0, 0, 0), (255, 0, 0), (0, 0, 255), (0, 255, 0)]
     for number, ids in enumerate(([0, 1], [0, 1, 2, 2], [0, 1, 3, 3])):
@@ -131,7 +131,7 @@ def test_palettes_that_fill_up_or_end_early_agree(write, extension):
     assert [row.pixels for row in report.classes] == [768, 768, 384, 384]
 
 
-def test_palettes_that_differ_are_refused_wherever_they_are(write):
+def test_different_palettes_are_refused_in_any_mask(write):
     folders = write(*[regions(0)] * 40)
     for number in range(40):
         # The shortest shows nothing of the third color.
@@ -177,7 +177,7 @@ def test_colors_of_different_masks_never_share_an_id(tmp_path, colors, n_classes
 
 
 @pytest.mark.parametrize("cache", [None, "memory", "folder"])
-def test_one_color_a_mask_is_a_set_of_colors_from_any_cache(write, tmp_path, cache):
+def test_masks_of_one_color_each_are_refused_with_any_cache(write, tmp_path, cache):
     cache = tmp_path / "cache" if cache == "folder" else cache
     options = {"n_classes": 201, "image_size": (6, 8), "cache": cache}
     # Each is right by itself, and then kept.
@@ -188,7 +188,7 @@ def test_one_color_a_mask_is_a_set_of_colors_from_any_cache(write, tmp_path, cac
     assert "colors_for_ids" in kinds(check(folders))
 
 
-def test_the_largest_channel_is_the_id_where_that_is_asked_for(tmp_path):
+def test_max_channel_uses_the_largest_channel(tmp_path):
     mask = np.array([[[7, 0, 0], [0, 7, 3]], [[7, 7, 7], [0, 0, 0]]], np.uint8)
     labels = Labels("max_channel", 8, label_map={7: 1, 0: 0})
     expected = [[1, 1], [1, 0]]
@@ -210,7 +210,7 @@ def test_a_large_set_of_colors_is_refused_without_reading_all_of_it(write, monke
     assert len(opened) < 50
 
 
-def test_grays_of_one_bit_among_those_of_eight_are_refused(write):
+def test_mixed_1_bit_and_8_bit_masks_are_refused(write):
     # What an optimizer makes of 0 and 255: 255 would become 1.
     folders = write(regions(0, 1, 255), regions(0))
     (folders[1] / "1.png").write_bytes(png(regions(0), 1))
@@ -243,7 +243,7 @@ def test_an_index_without_a_color_is_refused(tmp_path):
 
 
 def alpha_masks():
-    """Masks that are drawn in alpha alone, one color everywhere, by file name."""
+    """Masks of one color with an alpha channel, by file name."""
     alpha = np.array([[0, 255], [128, 255]], np.uint8)
     for value, extension in itertools.product((0, 255), ("png", "tif", "webp")):
         color = np.full((2, 2, 3), value, np.uint8)
@@ -268,7 +268,7 @@ def test_a_mask_drawn_in_alpha_alone_is_refused(tmp_path, name, image, options, 
         Labels(encoding, 2, classes=table).read(str(tmp_path / name), LIMIT)
 
 
-def test_an_alpha_channel_beside_ids_changes_nothing(tmp_path):
+def test_alpha_channels_are_ignored(tmp_path):
     ids = np.array([[0, 1], [2, 1]], np.uint8)
     for mode, color in (("RGBA", ids), ("LA", ids)):
         pixels = np.dstack([color] * (len(mode) - 1) + [ids * 100])

@@ -46,7 +46,7 @@ def test_unusual_names_are_paired(tmp_path, name):
     assert [pair.key for pair in find_pairs(images, masks)] == [name]
 
 
-def test_images_without_a_partner_are_named(tmp_path):
+def test_images_without_a_partner_are_refused(tmp_path):
     images = touch(tmp_path / "i", *(f"{number}.png" for number in range(8)), "both.png")
     masks = touch(tmp_path / "m", "lonely.png", "both.png")
     message = (
@@ -67,7 +67,7 @@ def test_two_images_of_one_name_are_refused(tmp_path):
         find_pairs(images, masks)
 
 
-def test_missing_and_empty_folders_are_named(tmp_path):
+def test_missing_and_empty_folders_are_refused(tmp_path):
     images = touch(tmp_path / "i", "a.png")
     empty = touch(tmp_path / "e", "a.txt")
     with pytest.raises(FileNotFoundError, match="`mask_dir` must be an existing folder.*nowhere"):
@@ -106,7 +106,7 @@ def test_fractions_of_the_split_hold_on_average():
     assert shares == pytest.approx([0.7, 0.2, 0.1], abs=0.01)
 
 
-def test_the_split_is_the_same_everywhere():
+def test_the_split_is_the_same_on_all_machines():
     # So that a model evaluated on another machine never sees what it was trained on.
     chosen = [pair.key for pair in split_pairs(made_up(40), "test", seed=0)]
     assert chosen == ["000002", "000009", "000016", "000017", "000026"]
@@ -153,7 +153,7 @@ def test_suffixes_are_not_part_of_the_key(tmp_path):
 
 
 @pytest.mark.parametrize("suffixes", [("", "_mask"), ("_image", ""), ("_image", "_mask")])
-def test_one_folder_may_hold_both_with_a_suffix(tmp_path, suffixes):
+def test_images_and_masks_may_be_in_one_folder_with_a_suffix(tmp_path, suffixes):
     names = [f"{stem}{suffix}.png" for stem in ("a", "b") for suffix in suffixes]
     both = touch(tmp_path / "both", *names)
     found = find_pairs(both, both, image_suffix=suffixes[0], mask_suffix=suffixes[1])

@@ -1,4 +1,4 @@
-"""Names that look alike, formats that are not read, and folders in each other."""
+"""Unicode forms of names, unsupported formats, and nested folders."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_same_name_in_two_unicode_forms_is_an_error(tmp_path):
 
 @pytest.fixture
 def unread(tmp_path):
-    """Pairs of which one, each side of others, or both are in formats that are not read."""
+    """Pairs with images, masks or both in unsupported formats."""
     for side, names in (
         ("i", ("a.png", "b.ppm", "c.jp2", "d.png", "notes.txt", "README.md", "e.HEIC", "f.heic")),
         ("m", ("a.png", "b.pgm", "c.png", "d.json")),
@@ -82,7 +82,7 @@ def test_files_of_unsupported_formats_are_reported(unread):
     assert ("missing_mask", "the format of its mask 'd.json' is not supported") in found
 
 
-def test_a_partner_of_an_unsupported_format_is_named(unread):
+def test_partners_in_unsupported_formats_are_reported(unread):
     with pytest.raises(ValueError, match=r"without a mask.*'d\.png'.*'c\.jp2', 'd\.json'.*PNG"):
         find_pairs(*unread)
 
@@ -178,7 +178,7 @@ def test_suffixes_that_pair_nearly_all_are_proposed(tmp_path, name):
 
 
 @pytest.mark.parametrize("suffix", ["_image", "-image"])
-def test_suffixes_are_proposed_where_one_folder_holds_both(tmp_path, suffix):
+def test_suffixes_are_proposed_for_a_common_folder(tmp_path, suffix):
     names = [f"{n}{end}.png" for n in NUMBERS for end in (suffix, "_mask")]
     both = touch(tmp_path / "both", *names)
     message = f"two of '{suffix}', '_mask', that of the images as `image_suffix`"
@@ -188,7 +188,7 @@ def test_suffixes_are_proposed_where_one_folder_holds_both(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("side", ["image_suffix", "mask_suffix"])
-def test_a_suffix_is_proposed_for_either_side_where_one_folder_holds_both(tmp_path, side):
+def test_both_sides_of_a_suffix_are_proposed_for_a_common_folder(tmp_path, side):
     both = touch(tmp_path / "both", *(f"{n}{end}.png" for n in NUMBERS for end in ("", "_b")))
     with pytest.raises(ValueError, match=f"{side}='_b' if") as error:
         find_pairs(both, both)
@@ -196,7 +196,7 @@ def test_a_suffix_is_proposed_for_either_side_where_one_folder_holds_both(tmp_pa
     assert len(find_pairs(both, both, **{side: "_b"})) == 20
 
 
-def test_another_suffix_than_the_one_passed_is_proposed(tmp_path):
+def test_a_different_suffix_is_proposed(tmp_path):
     folders = write(tmp_path, NUMBERS, [f"{n}_mask" for n in NUMBERS])
     with pytest.raises(ValueError, match="names end with '_label'.*Pass mask_suffix='_mask'"):
         find_pairs(*folders, mask_suffix="_label")
@@ -207,7 +207,7 @@ def test_another_suffix_than_the_one_passed_is_proposed(tmp_path):
         find_pairs(*folders, mask_suffix="s")
 
 
-def test_exchanged_folders_are_noticed_by_their_suffixes(tmp_path):
+def test_exchanged_folders_are_detected_by_their_suffixes(tmp_path):
     images, masks = write(tmp_path, *SUFFIXES["DRIVE"])
     options = {"image_suffix": "_training", "mask_suffix": "_manual1"}
     assert len(find_pairs(images, masks, **options)) == 20
@@ -257,7 +257,7 @@ def test_other_frames_are_never_proposed_as_partners(images, masks):
     assert propose(keys(map(str, images)), keys(map(str, masks))) is None
 
 
-def test_nothing_is_proposed_where_most_have_a_partner(tmp_path):
+def test_nothing_is_proposed_if_most_files_have_partners(tmp_path):
     folders = write(tmp_path, [*NUMBERS, "a"], [*NUMBERS, "a_mask"])
     assert match_images(*folders).advice == ""
 

@@ -1,4 +1,4 @@
-"""How images were prepared travels with the model."""
+"""Preprocessing is stored with the model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_fields_of_a_later_version_are_ignored():
     assert Preprocessing.from_dict(values) == FULL
 
 
-def test_a_class_table_comes_back_from_the_file_it_describes(tmp_path):
+def test_class_tables_round_trip_through_files(tmp_path):
     path = tmp_path / "table.json"
     path.write_text(json.dumps(unetv2.CITYSCAPES.as_dict()))
     assert unetv2.ClassTable.from_file(path) == unetv2.CITYSCAPES
@@ -218,7 +218,7 @@ def test_train_stores_the_preprocessing_of_any_model(tmp_path, write_pairs, make
     assert unetv2.train(make(), data, data, epochs=2, resume=True, **options).epoch == [0, 1]
 
 
-def test_train_on_other_data_keeps_what_the_model_knew(tmp_path):
+def test_train_on_other_data_keeps_the_models_preprocessing(tmp_path):
     table = unetv2.ClassTable.numbered(N_CLASSES)
     for number, known in enumerate((None, dataclasses.replace(FULL, classes=table))):
         model = small()

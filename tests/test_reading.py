@@ -44,7 +44,7 @@ def gray(size, value=128):
 
 
 def encodings(ids):
-    """Every way in which masks are stored, as an array or a file's bytes."""
+    """Masks in all supported formats, as an array or a file's bytes."""
     zero = np.zeros_like(ids)
     opaque = np.full_like(ids, 255)
     yield "one channel", ids
@@ -84,7 +84,7 @@ def test_every_lossless_encoding_of_ids_reads_back_equal(tmp_path, ids):
 
 
 @given(ids=IDS)
-def test_a_palette_masks_ids_are_its_indices_whatever_the_colors(tmp_path, ids):
+def test_palette_indices_are_ids_for_any_colors(tmp_path, ids):
     mask = Image.fromarray(ids).convert("P")
     mask.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tobytes())
     (tmp_path / "m").mkdir(exist_ok=True)
@@ -102,7 +102,7 @@ def test_ids_above_255_survive(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1", "I;16"])
-def test_images_of_every_kind_become_rgb(tmp_path, mode):
+def test_images_of_every_mode_are_converted_to_rgb(tmp_path, mode):
     size = (6, 5)
     if mode == "I;16":
         image = Image.fromarray(np.full(size, 128 * 257, np.uint16))
@@ -133,7 +133,7 @@ def test_jpeg_images_are_read(tmp_path):
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     target=st.tuples(st.integers(1, 40), st.integers(1, 40)),
 )
-def test_resizing_invents_no_id(tmp_path, size, target):
+def test_resizing_adds_no_ids(tmp_path, size, target):
     rng = np.random.default_rng(0)
     ids = rng.choice(np.array([0, 7, 200], np.uint8), size)
     image, mask = read_pair(write_pair(tmp_path, gray(size), ids), target)
@@ -180,7 +180,7 @@ def test_shrinking_an_image_averages_areas(tmp_path):
     assert pixels[0, 0].tolist() == [60, 60, 60]
 
 
-def test_ids_out_of_range_are_named_with_their_file(tmp_path):
+def test_ids_out_of_range_are_reported_with_their_path(tmp_path):
     ids = np.array([[0, 4, 9, 9], [1, 255, 2, 3]], np.uint8)
     pair = write_pair(tmp_path, gray(ids.shape), ids)
     message = (
@@ -193,7 +193,7 @@ def test_ids_out_of_range_are_named_with_their_file(tmp_path):
     read_pair(pair, (2, 4), n_classes=10, ignore_class=255)
 
 
-def test_a_mask_of_colors_is_no_mask_of_ids(tmp_path):
+def test_colors_are_refused_as_ids(tmp_path):
     colors = np.zeros((3, 4, 3), np.uint8)
     colors[1, 2] = (128, 64, 0)
     pair = write_pair(tmp_path, gray((3, 4)), colors)
@@ -209,7 +209,7 @@ def test_a_mask_of_colors_is_no_mask_of_ids(tmp_path):
     assert read_pair(pair, (3, 4), encoding="max_channel")[1].max() == 128
 
 
-def test_a_jpeg_is_no_mask(tmp_path):
+def test_jpeg_masks_are_refused(tmp_path):
     pair = write_pair(tmp_path, gray((8, 8)), np.zeros((8, 8), np.uint8), mask_name="m/a.jpg")
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
         with pytest.raises(ValueError, match="Masks must be stored losslessly: JPEG .*a.jpg"):
@@ -225,7 +225,7 @@ def test_image_and_mask_must_have_the_same_size(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a" * 2])
-def test_an_invalid_image_is_named(tmp_path, content):
+def test_invalid_images_are_reported_with_their_path(tmp_path, content):
     pair = write_pair(tmp_path, content, np.zeros((8, 8), np.uint8))
     message = rf"'.*i/a.png' must be a readable image .*Received: {len(content)} bytes"
     for read in (check_headers, lambda pair: read_pair(pair, (8, 8))):
@@ -235,7 +235,7 @@ def test_an_invalid_image_is_named(tmp_path, content):
 
 @pytest.mark.parametrize("name", ["i/a.png", "i/a.jpg"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_truncated_image_is_named(tmp_path, name, share):
+def test_truncated_images_are_reported_with_their_path(tmp_path, name, share):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     pair = write_pair(tmp_path, noise, np.zeros((64, 64), np.uint8), name)
     whole = (tmp_path / name).read_bytes()
@@ -262,7 +262,7 @@ def test_a_flipped_byte_gives_an_error_or_the_right_ids(tmp_path):
     assert errors > len(whole) / 2
 
 
-def test_a_missing_file_stays_a_missing_file(tmp_path):
+def test_a_missing_file_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_pair(Pair("a", str(tmp_path / "a.png"), str(tmp_path / "b.png")), (8, 8))
 

@@ -34,7 +34,7 @@ def test_a_recipe_is_frozen_and_changed_in_a_copy():
     assert dataclasses.replace(changed, learning_rate=1e-3, batch_size=None) == REFERENCE
 
 
-def test_a_recipe_keeps_no_callers_list():
+def test_recipes_copy_lists():
     phases, weights, model = [(0.5, 0.5), (0.5, 1)], [1, 2], {"dtype": "float32"}
     recipe = get("reference", progressive_resizing=phases, class_weights=weights, model=model)
     phases.clear()
@@ -131,7 +131,7 @@ def test_phases_cover_every_epoch_once_and_in_order(phases, epochs):
 
 
 @given(phases=phases(), epochs=st.integers(30, 100))
-def test_every_phase_has_its_share(phases, epochs):
+def test_phases_have_their_share_of_the_epochs(phases, epochs):
     done = 0.0
     ends = {end for _, end, _ in get("reference", progressive_resizing=phases).phases(epochs)}
     for share, _ in phases:
@@ -155,7 +155,7 @@ def test_the_warm_up_rises_linearly_and_the_cosine_ends_at_zero():
     np.testing.assert_allclose(found[10:], expected, atol=1e-6)
 
 
-def test_a_constant_rate_stays():
+def test_a_constant_rate_is_constant():
     np.testing.assert_allclose(rates(get("reference", schedule="constant"), 9), 1e-3, rtol=1e-6)
     risen = rates(get("reference", schedule="constant", warmup=0.5, learning_rate=2.0), 8)
     np.testing.assert_allclose(risen, [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2], atol=1e-6)

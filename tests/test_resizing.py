@@ -42,7 +42,7 @@ def test_a_uniform_image_stays_uniform(value, source, size, method):
 
 
 def mean_weights(source, target):
-    """The share of each input pixel in each output pixel's area, ``(target, source)``."""
+    """Fraction of each input pixel in each output pixel's area, ``(target, source)``."""
     edges = np.arange(target + 1) * source / target
     pixels = np.arange(source)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -50,13 +50,13 @@ def mean_weights(source, target):
 
 
 def linear_weights(source, target):
-    """Bilinear interpolation between the middles of pixels, ``(target, source)``."""
+    """Bilinear interpolation between the centers of pixels, ``(target, source)``."""
     places = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
     return np.clip(1 - np.abs(places[:, None] - np.arange(source)), 0, None)
 
 
 def exactly(image, size):
-    """What "area" is documented to be: each side by itself, mean or interpolation."""
+    """The documented "area": for each side, the mean or bilinear interpolation."""
     rows, columns = (
         mean_weights(have, want) if want <= have else linear_weights(have, want)
         for have, want in zip(image.shape, size, strict=False)
@@ -74,7 +74,7 @@ def test_areas_are_averaged_exactly(dtype, size, channels):
 
 
 @given(source=SIZES, size=SIZES, channels=st.sampled_from([1, 2, 3]))
-def test_a_side_that_shrinks_is_averaged_whatever_the_other_one_does(source, size, channels):
+def test_a_shrinking_side_is_averaged_independently_of_the_other(source, size, channels):
     image = np.random.default_rng(1).random((*source, channels), np.float32)
     resized = resize_image(image, Geometry(size, size))
     np.testing.assert_allclose(resized, exactly(image, size), atol=1e-5)
@@ -83,7 +83,7 @@ def test_a_side_that_shrinks_is_averaged_whatever_the_other_one_does(source, siz
     assert np.abs(resize_image(stored, Geometry(size, size)) - exactly(stored, size)).max() < 0.77
 
 
-def test_a_side_that_shrinks_beside_one_that_grows_by_hand():
+def test_shrinking_one_side_and_growing_the_other_matches_hand_computed_values():
     # Columns by threes: means 100 and 40, where a triangle would reach over to the neighbors. The
     # row is repeated, as there is nothing to interpolate it with.
     image = np.array([[0, 100, 200, 40, 40, 40]], np.uint8)[..., np.newaxis]
@@ -107,7 +107,7 @@ def test_whole_ratios_keep_the_mean(size, factors):
 
 
 @given(source=SIZES, size=SIZES, interpolation=st.sampled_from(INTERPOLATIONS))
-def test_channels_are_resized_each_for_itself(source, size, interpolation):
+def test_channels_are_resized_independently(source, size, interpolation):
     image = np.random.default_rng(0).integers(0, 256, (*source, 6), dtype=np.uint8)
     geometry = Geometry(size, size)
     alone = [resize_image(image[..., [n]], geometry, interpolation) for n in range(6)]
@@ -148,7 +148,7 @@ def test_cropping_keeps_the_aspect_ratio_and_the_middle():
 
 
 @pytest.mark.parametrize(("padding", "dtype"), [(255, "uint8"), (300, "uint16"), (-1, "int32")])
-def test_padding_fits_whatever_the_id(padding, dtype):
+def test_padding_supports_any_id(padding, dtype):
     mask = resize_mask(np.ones((2, 4), np.uint8), Geometry((2, 4), (4, 4)), padding)
     assert mask.dtype == dtype
     assert mask[0, 0] == padding

@@ -1,4 +1,4 @@
-"""A training that was interrupted ends as one that was not, bit for bit."""
+"""Interrupted and resumed trainings equal uninterrupted ones bit for bit."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_resume_starts_a_new_run_in_an_empty_folder(tmp_path):
 
 
 class CtrlC(keras.callbacks.Callback):
-    """Presses Ctrl-C so many times in each batch."""
+    """Presses Ctrl-C a number of times in each batch."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ def test_other_handlers_of_ctrl_c_are_kept(tmp_path):
     assert asked
 
 
-def test_a_second_ctrl_c_ends_at_once(tmp_path):
+def test_a_second_ctrl_c_ends_immediately(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, callbacks=[CtrlC(2)])
     assert not (tmp_path / "within_epoch.npz").exists()

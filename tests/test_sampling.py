@@ -19,7 +19,7 @@ def take(dataset, n):
     return [(int(number), int(draw)) for number, draw in dataset.take(n)]
 
 
-def test_orders_and_draws_follow_from_seed_and_epoch():
+def test_orders_and_draws_depend_on_seed_and_epoch():
     def two_epochs(seed):
         dataset = epochs(20, seed=seed, shuffle=True, repeat=False)
         return take(dataset, 20), take(dataset, 20)
@@ -30,7 +30,7 @@ def test_orders_and_draws_follow_from_seed_and_epoch():
     assert [draw for _, draw in first] != [draw for _, draw in second]
 
 
-def test_repeating_goes_through_the_same_epochs_without_end():
+def test_repeat_yields_the_same_epochs_forever():
     once = epochs(5, seed=1, shuffle=True, repeat=False)
     endless = epochs(5, seed=1, shuffle=True, repeat=True)
     assert take(endless, 15) == list(itertools.chain(*(take(once, 5) for _ in range(3))))
@@ -108,7 +108,7 @@ def test_repeat_fills_every_batch(write_pairs):
 
 @pytest.fixture
 def broken_pairs(write_pairs):
-    """50 pairs of which one is broken early and one late."""
+    """50 pairs with an invalid one at the start and one at the end."""
     images, masks = write_pairs(50, size=(4, 4))
     (images / "0003.png").write_bytes(b"broken")
     save(np.full((4, 4), 77, np.uint8), masks / "0045.png")

@@ -1,4 +1,4 @@
-"""SegmentationDataset: sources, subsets and what derived data sets still know."""
+"""SegmentationDataset: sources, subsets and derived data sets."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def memory(tmp_path):
 
 
 @pytest.mark.parametrize("cache", ["memory", None, "folder"])
-def test_a_source_needs_pairs_and_masks_only(memory, tmp_path, cache):
+def test_a_source_provides_only_pairs_and_masks(memory, tmp_path, cache):
     data = unetv2.SegmentationDataset(
         source=memory, preprocessing=Preprocessing(image_size=SIZE, resize="stretch")
     )
@@ -86,7 +86,7 @@ def test_make_dataset_is_from_folders_and_batches(write_pairs):
     ]
 
 
-def test_all_options_of_make_dataset_are_those_of_its_two_steps():
+def test_make_dataset_has_the_options_of_from_folders_and_batches():
     def options(function):
         return {
             name: value.default
@@ -157,13 +157,13 @@ def test_the_preprocessing_of_other_images_is_unknown(write_pairs, name):
     assert info_of(derived) is None
 
 
-def test_a_data_set_has_no_attribute_of_its_own(write_pairs):
+def test_no_attribute_is_added_to_data_sets(write_pairs):
     data = make(write_pairs(4))
     assert not [name for name in dir(data) if "unetv2" in name]
     assert of_dataset(np.zeros(3)) is info_of(tf.data.Dataset.range(3)) is None
 
 
-def test_the_pair_of_sizes_and_the_padding_are_checked(write_pairs):
+def test_crop_size_and_padding_are_validated(write_pairs):
     folders = write_pairs(2)
     with pytest.raises(
         ValueError,

@@ -22,7 +22,7 @@ COMPRESSIONS = (None, "lzw", "zlib", "packbits", "zstd", "lzma")
 
 
 def write(path, array, **options):
-    """Writes a TIFF and returns its path and what tifffile reads of it."""
+    """Writes a TIFF and returns its path and the values that tifffile reads."""
     tifffile.imwrite(path, array, metadata=None, **options)
     return str(path), tifffile.imread(path)
 
@@ -37,7 +37,7 @@ def numbers(dtype, shape=(HEIGHT, WIDTH), seed=0):
 
 
 def refusal(read, path):
-    """Returns the text of the error with which a file is refused, or None if it is read."""
+    """Returns the error message of a refused file, or None."""
     try:
         read(path)
     except ValueError as error:
@@ -46,7 +46,7 @@ def refusal(read, path):
 
 
 def reads(path, wanted, read, what):
-    """Returns whether a file is read, and then as the numbers wanted, or refused as a TIFF."""
+    """Returns whether a file is read with the expected values; otherwise it must be refused."""
     said = refusal(read, path)
     if said is not None:
         assert path in said
@@ -58,7 +58,7 @@ def reads(path, wanted, read, what):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32"])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
-def test_gray_masks_hold_the_numbers_stored(tmp_path, dtype, byteorder):
+def test_gray_masks_have_the_stored_values(tmp_path, dtype, byteorder):
     array = numbers(dtype)
     settings = itertools.product(
         ("minisblack", "miniswhite"),
@@ -83,9 +83,7 @@ def test_gray_masks_hold_the_numbers_stored(tmp_path, dtype, byteorder):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("compression", [None, "lzw"])
-def test_white_is_the_largest_number_of_an_image_at_every_depth(
-    tmp_path, dtype, byteorder, compression
-):
+def test_white_is_the_largest_value_at_every_depth(tmp_path, dtype, byteorder, compression):
     for photometric in ("minisblack", "miniswhite"):
         path, stored = write(
             tmp_path / "a.tif", numbers(dtype), photometric=photometric, byteorder=byteorder,
@@ -104,7 +102,7 @@ def test_white_is_the_largest_number_of_an_image_at_every_depth(
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint32", "float32"])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
-def test_images_whose_numbers_have_no_range_are_refused(tmp_path, dtype, byteorder):
+def test_images_without_a_fixed_range_are_refused(tmp_path, dtype, byteorder):
     array = np.zeros((HEIGHT, WIDTH), dtype)
     path, _ = write(tmp_path / "a.tif", array, byteorder=byteorder)
     for read in (lambda path: read_header(path, channels=3), decode_image):
@@ -114,7 +112,7 @@ def test_images_whose_numbers_have_no_range_are_refused(tmp_path, dtype, byteord
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6, 7, 10, 12, 14])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
-def test_numbers_of_any_bits_are_those_stored_or_refused(tmp_path, bits, byteorder):
+def test_values_of_any_depth_are_exact_or_refused(tmp_path, bits, byteorder):
     array = numbers("uint16") & (2**bits - 1)
     array = array.astype(bool if bits == 1 else np.uint8 if bits <= 8 else np.uint16)
     for photometric in ("minisblack", "miniswhite"):
@@ -132,7 +130,7 @@ def test_numbers_of_any_bits_are_those_stored_or_refused(tmp_path, bits, byteord
 
 
 @pytest.mark.parametrize("bits", [1, 4])
-def test_planes_of_one_channel_are_its_pixels(tmp_path, bits):
+def test_single_planes_are_read(tmp_path, bits):
     array = numbers("uint8") & (2**bits - 1)
     array = array.astype(bool) if bits == 1 else array
     write(tmp_path / "a.tif", array, bitspersample=bits)
@@ -151,7 +149,7 @@ def test_planes_of_one_channel_are_its_pixels(tmp_path, bits):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize("photometric", ["minisblack", "rgb", "separated"])
-def test_channels_are_those_stored_or_refused(tmp_path, channels, dtype, photometric):
+def test_channels_are_exact_or_refused(tmp_path, channels, dtype, photometric):
     colors = {"minisblack": 1, "rgb": 3, "separated": 4}[photometric]
     if channels < colors:
         pytest.skip("not a TIFF")
@@ -207,7 +205,7 @@ def test_palettes_are_colors_in_images_and_indices_in_masks(tmp_path, compressio
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", "complex64", "uint64", "int64"])
-def test_other_numbers_are_refused_by_name(tmp_path, dtype):
+def test_other_dtypes_are_refused_by_name(tmp_path, dtype):
     path, _ = write(tmp_path / "a.tif", np.zeros((HEIGHT, WIDTH), dtype))
     bits = 8 * np.dtype(dtype).itemsize
     for read in (read_header, decode_image, decode_mask):
@@ -216,7 +214,7 @@ def test_other_numbers_are_refused_by_name(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("compression", ["jpeg2000", "lerc"])
-def test_compressions_that_are_not_read_are_refused_by_number(tmp_path, compression):
+def test_unsupported_compressions_are_refused_by_number(tmp_path, compression):
     path, _ = write(tmp_path / "a.tif", numbers("uint8"), compression=compression)
     for read in (read_header, decode_image, decode_mask):
         with pytest.raises(ValueError, match=rf"a.tif' {REFUSED}Compression=\d+"):
@@ -240,7 +238,7 @@ def test_several_pages_are_refused(tmp_path, big):
             read(str(tmp_path / "a.tif"))
 
 
-def test_smaller_versions_and_transparency_behind_an_image_are_no_pages(tmp_path):
+def test_thumbnails_and_transparency_masks_are_not_counted_as_pages(tmp_path):
     image = numbers("uint8")
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         file.write(image, photometric="minisblack")
@@ -251,7 +249,7 @@ def test_smaller_versions_and_transparency_behind_an_image_are_no_pages(tmp_path
 
 
 @pytest.mark.parametrize("bits", [1, 8, 16])
-def test_bits_from_the_lowest_on_are_read(tmp_path, bits):
+def test_reversed_bit_order_is_read(tmp_path, bits):
     # FillOrder=2, which tifffile does not write: its tag Software is made one.
     array = numbers("uint8") > 99 if bits == 1 else numbers(f"uint{bits}")
     path, _ = write(tmp_path / "a.tif", array)
@@ -266,7 +264,7 @@ def test_bits_from_the_lowest_on_are_read(tmp_path, bits):
     np.testing.assert_array_equal(decode_mask(path), array)
 
 
-def test_a_tiff_whose_strips_are_missing_is_damaged(tmp_path):
+def test_tiffs_with_missing_strips_are_refused(tmp_path):
     path, _ = write(tmp_path / "a.tif", numbers("uint8"), rowsperstrip=2)
     content = (tmp_path / "a.tif").read_bytes()
     entry = content.index(b"\x11\x01")
@@ -280,7 +278,7 @@ def test_a_tiff_whose_strips_are_missing_is_damaged(tmp_path):
 
 
 @pytest.mark.parametrize("layout", [{"rowsperstrip": 4}, {"tile": (16, 16)}])
-def test_a_deflated_tiff_with_a_wrong_checksum_is_never_read(tmp_path, layout):
+def test_deflated_tiffs_with_wrong_checksums_are_refused(tmp_path, layout):
     path, stored = write(tmp_path / "a.tif", numbers("uint8"), compression="zlib", **layout)
     np.testing.assert_array_equal(decode_mask(path), stored)
     content = (tmp_path / "a.tif").read_bytes()
@@ -296,7 +294,7 @@ def test_a_deflated_tiff_with_a_wrong_checksum_is_never_read(tmp_path, layout):
                     read(path)
 
 
-def test_tags_that_all_stand_for_the_same_bytes_are_refused(tmp_path):
+def test_tags_that_reference_the_same_bytes_are_refused(tmp_path):
     # A hundred tags of the file's whole length each.
     path, _ = write(
         tmp_path / "a.tif", numbers("uint8"),

@@ -113,13 +113,13 @@ def test_tensorboard_has_the_history_and_the_images(run):
     events = EventAccumulator(str(folder / "tensorboard"), {"tensors": 0, "images": 0})
     events.Reload()
     names = set(events.Tags()["tensors"])
-    names.remove("image, truth, prediction")
+    names.remove("image, ground truth, prediction")
     assert names == {*training.history}
     for name in names:
         logged = [(one.step, tf.make_ndarray(one.tensor_proto)) for one in events.Tensors(name)]
         assert [step for step, _ in logged] == training.epoch
         assert [value for _, value in logged] == pytest.approx(training.history[name])
-    drawn = events.Tensors("image, truth, prediction")
+    drawn = events.Tensors("image, ground truth, prediction")
     assert [one.step for one in drawn] == [0, 2]
     # Width, height and a PNG for each of two images.
     width, height, *pictures = tf.make_ndarray(drawn[0].tensor_proto)
@@ -128,13 +128,13 @@ def test_tensorboard_has_the_history_and_the_images(run):
         assert image.size == (3 * SIZE[1], SIZE[0])
 
 
-def test_callbacks_see_every_epoch_and_batch_once_and_in_order(run):
+def test_callbacks_observe_every_epoch_and_batch_once_and_in_order(run):
     *_, watcher = run
     assert watcher.begun == watcher.ended == list(range(EPOCHS))
     assert watcher.batches == [3] * EPOCHS
 
 
-def test_it_learns(tmp_path):
+def test_training_improves_the_score(tmp_path):
     training = train(tmp_path, recipe=unetv2.recipes.get(PLAIN, learning_rate=0.03), epochs=15)
     assert training.best > 0.6
     assert not training.events
@@ -171,7 +171,7 @@ def test_patience_ends_a_stagnant_training(tmp_path):
     assert again == training
 
 
-def test_a_callback_of_keras_may_end_it(tmp_path):
+def test_a_keras_callback_may_stop_training(tmp_path):
     stop = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=100)
     assert train(tmp_path, epochs=9, callbacks=[stop]).epoch == [0, 1]
 
@@ -229,7 +229,7 @@ def test_repeated_divergence_raises(tmp_path, caplog):
 
 
 def jumping(monkeypatch, losses):
-    """Lets the mean loss of an epoch be chosen for each attempt at it."""
+    """Sets the mean loss of each attempt at an epoch."""
     left = {epoch: list(values) for epoch, values in losses.items()}
     check, watcher = DivergenceGuard.check_epoch, Watcher()
 
@@ -241,7 +241,7 @@ def jumping(monkeypatch, losses):
     return watcher
 
 
-def test_an_increase_that_lower_rates_repeat_is_due_to_the_images(tmp_path, caplog, monkeypatch):
+def test_an_increase_at_all_rates_is_attributed_to_the_images(tmp_path, caplog, monkeypatch):
     watcher = jumping(monkeypatch, {0: [1.0], 1: [3.0, 3.1, 2.9, 3.0], 2: [5.7], 3: [6.1, 1.0]})
     training = train(tmp_path, validation=None, epochs=4, callbacks=[watcher])
     assert watcher.begun == [0, 1, 1, 1, 1, 2, 3, 3]

@@ -1,4 +1,4 @@
-"""Doubtful results are said to be doubtful, with a cure, and good ones are not."""
+"""Warnings about trainings."""
 
 from __future__ import annotations
 

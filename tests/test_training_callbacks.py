@@ -1,4 +1,4 @@
-"""What a user's callbacks see of a training: one, of one model, as it will be deployed."""
+"""The user's callbacks observe one training of one model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVENTS = [
 
 
 class Diary(keras.callbacks.Callback):
-    """Notes everything that happens."""
+    """Records all events."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def epoch_of(number: int, steps: int = 3, first: int = 0) -> list[Any]:
     ]  # fmt: skip
 
 
-def test_callbacks_see_one_training_of_the_users_model(tmp_path):
+def test_callbacks_observe_a_single_training(tmp_path):
     model, diary = network(), Diary()
     training = train(tmp_path, model, recipe=RESIZED, callbacks=[diary])
     assert [id(one) for one in diary.models] == [id(model)]
@@ -93,7 +93,7 @@ def test_a_rollback_repeats_an_epoch_but_not_on_train_begin(tmp_path):
 
 
 class Interruption(Exception):  # noqa: N818 - no error, but what a user does.
-    """Ends a process, as far as a test can."""
+    """Simulates the end of a process."""
 
 
 class Interrupter(keras.callbacks.Callback):
@@ -151,7 +151,7 @@ class Scores(keras.callbacks.Callback):
         self.last = self.model.get_weights()
 
 
-def test_callbacks_see_the_validated_weights(tmp_path):
+def test_callbacks_observe_the_validated_weights(tmp_path):
     scores, model, watcher, other = Scores(), network(), Watcher(), Watcher()
     recipe = unetv2.recipes.get(RESIZED, ema_momentum=0.9)
     training = train(tmp_path / "a", model, recipe=recipe, epochs=3, callbacks=[scores, watcher])
@@ -178,7 +178,7 @@ def test_model_checkpoint_of_keras_saves_the_whole_model(tmp_path):
 
 
 @pytest.mark.parametrize(("event", "epoch"), [("on_epoch_end", 1), ("on_train_batch_end", 0)])
-def test_a_callback_may_end_it_in_any_phase(tmp_path, epoch, event):
+def test_a_callback_may_stop_training_in_any_phase(tmp_path, epoch, event):
     begun = []
 
     def stop(*_: Any, **__: Any) -> None:
@@ -192,7 +192,7 @@ def test_a_callback_may_end_it_in_any_phase(tmp_path, epoch, event):
     assert training.epoch == begun == list(range(epoch + 1))
 
 
-def test_a_callback_may_end_it_before_it_begins(tmp_path):
+def test_a_callback_may_stop_training_before_it_begins(tmp_path):
     stopper = keras.callbacks.LambdaCallback(
         on_train_begin=lambda *_: setattr(stopper.model, "stop_training", True)
     )
@@ -212,7 +212,7 @@ def test_a_callback_may_end_it_before_it_begins(tmp_path):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_callbacks_that_do_what_train_does_are_refused(tmp_path, callback, words):
+def test_callbacks_that_conflict_with_train_are_refused(tmp_path, callback, words):
     received = rf"`callbacks` must .* Received: {type(callback).__name__}.*{re.escape(words)}"
     with pytest.raises(ValueError, match=received):
         train(tmp_path / "run", callbacks=[callback])

@@ -32,7 +32,7 @@ def test_a_segmentation_dataset_provides_its_subsets(tmp_path, data):
     assert by_object.preprocessing == data.preprocessing
 
 
-def test_a_subset_is_trained_on_as_it_is(tmp_path, data):
+def test_a_subset_is_trained_on_unchanged(tmp_path, data):
     recipe = unetv2.recipes.get(PLAIN, batch_size=data.subset("test").n_images)
     unetv2.train(
         network(), data.subset("test"), None, recipe=recipe, epochs=1, output_dir=tmp_path / "run",

@@ -1,4 +1,4 @@
-"""The output folder: whose it is, what is refused, and files that are whole or not there."""
+"""The output folder: locks, resuming, overwriting and atomic files."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
 
 
 class SmallDisk(keras.callbacks.Callback):
-    """Allows files of so many bytes only, from the second epoch on."""
+    """Limits the size of files from the second epoch on."""
 
     def __init__(self, size):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What `train` is given: data of all kinds, and mistakes told before the first step."""
+"""Data of `train`, and errors before the first step."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_the_model_must_give_logits(tmp_path):
 
 
 def uneven():
-    """Batches of 1, 3 and 3 images, of unknown number."""
+    """Batches of 1, 3 and 3 images, of unknown cardinality."""
     images, masks = random_images(7)
     for start, end in ((0, 1), (1, 4), (4, 7)):
         yield images[start:end], masks[start:end]

@@ -1,4 +1,4 @@
-"""Data without an end, and what is no data set: trained on by steps, or refused with the way."""
+"""Infinite data, and advice on converting other types of data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def endless():
 
 
 def numbered():
-    """Batches of 2 images that hold their own number, without an end."""
+    """Infinite batches of 2 images, whose values are their numbers."""
     for number in range(10**6):
         yield np.full((2, 4, 4, 1), number, np.float32), np.zeros((2, 4, 4, 1), np.int32)
 
@@ -134,7 +134,7 @@ class Batches(keras.utils.PyDataset):
 
 
 @pytest.mark.parametrize(
-    ("data", "received", "way"),
+    ("data", "received", "advice"),
     [
         (
             random_images(),
@@ -152,9 +152,9 @@ class Batches(keras.utils.PyDataset):
         ("images", "str", "`make_dataset` creates one from two folders"),
     ],
 )
-def test_other_types_of_data_are_refused_with_their_conversion(tmp_path, data, received, way):
+def test_other_types_of_data_are_refused_with_their_conversion(tmp_path, data, received, advice):
     with pytest.raises(
-        TypeError, match=f"`train` must .*Received: train of type {received}.*{re.escape(way)}"
+        TypeError, match=f"`train` must .*Received: train of type {received}.*{re.escape(advice)}"
     ):
         unetv2.train(network(), data, None, output_dir=tmp_path / "run")
 
@@ -182,7 +182,7 @@ def test_the_suggested_conversions_work():
 
 
 @pytest.mark.parametrize(
-    ("change", "received", "way"),
+    ("change", "received", "advice"),
     [
         (lambda i, m: {"x": i, "y": m}, "dicts of 'x', 'y'", "(item['x'], item['y'])"),
         (lambda i, m: {"x": i, "y": m, "z": i}, "dicts of 'x', 'y', 'z'", "(item['image'], "),
@@ -193,8 +193,8 @@ def test_the_suggested_conversions_work():
         (lambda i, _: i, "single tensors", "tf.data.Dataset.zip"),
     ],
 )  # fmt: skip
-def test_other_elements_are_refused_with_their_conversion(tmp_path, change, received, way):
-    message = f"`train` must contain batches .*Received: {received}.*{re.escape(way)}"
+def test_other_elements_are_refused_with_their_conversion(tmp_path, change, received, advice):
+    message = f"`train` must contain batches .*Received: {received}.*{re.escape(advice)}"
     with pytest.raises(ValueError, match=message):
         train(tmp_path / "run", data=batches().map(change))
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""Class tables, and the range of class ids."""
+"""Class tables and the validation of class ids."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unetv2.text import error_summary
 
 Color = tuple[int, int, int]
 _N_COLORS = 2**24
-# More than the longest table needs.
+# Larger than a table of 65,536 classes.
 _MAX_FILE_BYTES = 2**24
 _MAX_LISTED = 8
 
@@ -38,15 +38,15 @@ def require_class_ids(
         ids: Integers of any shape.
         n_classes: int. Ids in ``[0, n_classes)`` are classes.
         ignore_class: int or None. Another valid id.
-        source: str. What holds the ids, for the message.
-        advice: str. What to do, or a function of the different invalid ids that returns it.
+        source: str. Name of the mask, for the message.
+        advice: Text for the message, or a function of the distinct invalid ids that returns it.
     """
     if ids.dtype.kind not in "biu":
         raise ValueError(
             f"Masks must hold integer ids. Received: {ids.dtype} in {source}. "
             "Cast them, as by `tf.cast(mask, tf.int32)`."
         )
-    # True for nearly all masks, and faster than a comparison with a temporary array.
+    # Returns early for nearly all masks, faster than by comparisons with temporary arrays.
     if not ids.size or (ids.max() < n_classes and (ids.dtype.kind != "i" or ids.min() >= 0)):
         return
     is_invalid = (ids < 0) | (ids >= n_classes)

@@ -99,7 +99,7 @@ class Preprocessing:
                 "`classes` must be a ClassTable or None. "
                 f"Received: classes={self.classes!r}. Make one by `unetv2.ClassTable(...)`."
             )
-        # The encodings themselves are defined further up, where masks are read.
+        # Their values are validated in `unetv2.data.labels`.
         for name in ("encoding", "image_suffix", "mask_suffix"):
             value = getattr(self, name)
             if not isinstance(value, str):
@@ -175,7 +175,7 @@ class Preprocessing:
             ) from error
 
 
-# Preprocessing of the data sets of `make_dataset`, and by the name that derived ones inherit.
+# By data set, and by its name, which derived data sets inherit.
 _of_datasets: weakref.WeakKeyDictionary[Any, Preprocessing] = weakref.WeakKeyDictionary()
 _by_name: weakref.WeakValueDictionary[str, Preprocessing] = weakref.WeakValueDictionary()
 

@@ -1,9 +1,8 @@
 """Prepared images in a folder, for later runs and other processes.
 
-Each pair has one file, named by a hash of everything that decides its content: how the pair is
-prepared, and the path, size, inode and modification times of its files. A changed file therefore
-has no entry. An entry carries a digest, so that a damaged one is ignored, and is renamed into place
-when it is complete.
+Each pair has one file, named by a hash of its preparation and of the path, size, inode and
+modification times of its files; a changed file therefore has no entry. An entry contains a digest,
+by which damaged entries are ignored, and is written atomically.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from unetv2.files import clean_up, temporary_file
 
 Images = tuple[np.ndarray, np.ndarray]
 
-# Raised when prepared images, or the format of an entry, change.
+# Increment when prepared images or the format of an entry change.
 _VERSION = 3
 _DIGEST_BYTES = 32
-# Two changes of a file within one clock tick have the same time of change: nanoseconds of a
-# kernel's tick, and of a file system's that stores whole seconds.
+# Two changes of a file within one clock tick have the same modification time: nanoseconds of a
+# tick of the kernel, and of file systems that store whole seconds.
 _TICK, _COARSE_TICK, _SECOND = 20_000_000, 2_000_000_000, 1_000_000_000
 
 
 class CacheError(OSError):
-    """The cache folder is not writable, which is no error of the pair."""
+    """The cache folder is not writable; the pair itself is valid."""
 
 
 class Entry(NamedTuple):
@@ -48,10 +47,10 @@ class Entry(NamedTuple):
     changed: int
 
     def wait(self) -> None:
-        """Waits until another change of the files would have a different time."""
+        """Waits until a further change of the files has a different modification time."""
         tick = _TICK if self.changed % _SECOND else _COARSE_TICK
         left = self.changed + tick - time.time_ns()
-        # Times in the future come from another clock.
+        # Modification times in the future are those of another clock.
         if 0 < left < 2 * tick:
             time.sleep(left / _SECOND)
 
@@ -61,7 +60,7 @@ class FolderCache:
 
     Args:
         folder: The folder, created if it does not exist. Any number of processes may share it.
-        preparation: str. Description of everything but the files that decides the content.
+        preparation: str. Description of all options that determine the content.
 
     Raises:
         NotADirectoryError: If ``folder`` is a file.

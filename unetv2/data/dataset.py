@@ -26,12 +26,12 @@ from unetv2.data.pipeline import (
     BATCHES_AHEAD,
     EpochCounter,
     Loader,
-    Place,
-    Share,
-    describe,
+    PartPosition,
+    Shard,
+    describe_preparation,
     epochs,
     keep_alive,
-    without_waits,
+    with_prefetch,
 )
 from unetv2.data.sources.folders import FolderSource
 from unetv2.data.validation import DatasetReport, validate
@@ -45,8 +45,8 @@ _SIZES_IN_DIGEST = 1000
 class SegmentationDataset:
     """Images with class ids for each pixel: files, labels, preprocessing and subsets.
 
-    An instance is cheap to make: folders are listed when pairs are needed, and files are read when
-    batches are. :meth:`from_folders` makes one of two folders.
+    Creating an instance is cheap: folders are listed when pairs are needed, and files are read when
+    batches are. :meth:`from_folders` creates one from two folders.
 
     Args:
         source: LabelSource. Provides pairs and class ids.
@@ -122,24 +122,24 @@ class SegmentationDataset:
         mask_suffix: str = "",
         max_pixels: int = MAX_PIXELS,
     ) -> SegmentationDataset:
-        """Makes a data set of a folder of images and one of masks, paired by name.
+        """Creates a data set from a folder of images and a folder of masks, paired by name.
 
         Args:
             image_dir: Folder of the images.
             mask_dir: Folder of the masks.
-            n_classes: int or None. As for :func:`unetv2.make_dataset`, and so are the others.
+            n_classes: int or None. As for :func:`unetv2.make_dataset`, like all other options.
             ignore_class: int or None. Id of unlabeled pixels.
             classes: ClassTable or None. Names and colors.
             encoding: str. Encoding of the masks.
             label_map: Mapping of ids in the files to class ids, or None.
-            image_size: ``(height, width)`` of the images, or None for the files' own.
+            image_size: ``(height, width)`` of the images, or None for their original size.
             resize: str. How images are resized.
             interpolation: str. Interpolation of images.
             channels: int. Channels of the images.
             crop_size: ``(height, width)`` of random crops, or None.
             split: Fractions of the train, validation and test subsets.
-            group_by: str, function or None. Group of a pair, which is not split.
-            seed: int. Seed of everything random.
+            group_by: str, function or None. Groups of pairs that stay in one subset.
+            seed: int. Seed of the split, the order, the crops and the augmentation.
             image_suffix: str. Suffix of image names.
             mask_suffix: str. Suffix of mask names.
             max_pixels: int. Images with more pixels are refused.
@@ -216,7 +216,7 @@ class SegmentationDataset:
     def subset(self, name: str | None) -> SegmentationDataset:
         """Returns a subset.
 
-        The subset of a pair follows from its key and ``seed`` alone.
+        The subset of a pair depends on its key and ``seed`` only.
 
         Args:
             name: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs.
@@ -225,7 +225,7 @@ class SegmentationDataset:
             SegmentationDataset.
 
         Raises:
-            ValueError: If there is no such subset.
+            ValueError: If ``name`` is not one of these.
         """
         return replace(self, subset_name=name)
 
@@ -256,7 +256,7 @@ class SegmentationDataset:
             DatasetReport.
 
         Raises:
-            ValueError: If the data set is not one of folders, or a folder holds no image.
+            ValueError: If the data set has another source than folders, or a folder holds no image.
             OSError: If ``output`` cannot be written.
         """
         source = self.source
@@ -296,7 +296,7 @@ class SegmentationDataset:
 
         Args:
             subset: ``"train"``, ``"validation"`` or ``"test"``; None takes :attr:`pairs`.
-            batch_size: int, at least 1. As for :func:`unetv2.make_dataset`, and so are the others.
+            batch_size: int, at least 1. As for :func:`unetv2.make_dataset`, like all other options.
             balanced: bool. Whether crops are drawn by class.
             augmentation: str, Augmentation or None.
             shuffle: bool or None. Whether the order is random.
@@ -344,7 +344,7 @@ class SegmentationDataset:
             shuffle = data.subset_name not in ("validation", "test")
         identity = {
             "pairs": data.n_images, "names and sizes": _digest(data), "seed": data.seed,
-            "shuffle": shuffle, "preparation": describe(data.source, known),
+            "shuffle": shuffle, "preparation": describe_preparation(data.source, known),
             "crop_size": known.crop_size, "balanced": balanced, "augmentation": repr(augmentation),
         }  # fmt: skip
         return _batches(
@@ -366,7 +366,7 @@ def _batches(
 ) -> tf.data.Dataset:
     counter = EpochCounter()
 
-    def numbers(size: int) -> tf.data.Dataset:
+    def batches_of_numbers(size: int) -> tf.data.Dataset:
         order = epochs(
             data.n_images, seed=data.seed, shuffle=shuffle, repeat=repeat, counter=counter
         )
@@ -378,33 +378,37 @@ def _batches(
         image = tf.cast(image, tf.float32) / float(np.iinfo(loader.pixel_dtype).max)
         return (image, mask) if augment is None else augment(image, mask, seed, first)
 
-    def share(size: int, own: Share) -> tf.data.Dataset:
-        seeded = numbers(size).map(
+    def make_parts(size: int, shard: Shard) -> tf.data.Dataset:
+        seeded = batches_of_numbers(size).map(
             lambda numbers, draws: (numbers, draws, tf.ones_like(draws)[:, None] * _seed(draws))
         )
 
-        def read_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
+        def read_part(
+            part: tuple[tf.Tensor, ...], position: PartPosition
+        ) -> tuple[Any, PartPosition]:
             numbers, draws, seeds = part
-            return (*loader.load(numbers, draws), seeds[0]), place
+            return (*loader.load(numbers, draws), seeds[0]), position
 
-        def finish_part(part: tuple[tf.Tensor, ...], place: Place) -> tuple[Any, Place]:
+        def finish_part(
+            part: tuple[tf.Tensor, ...], position: PartPosition
+        ) -> tuple[Any, PartPosition]:
             images, masks, seeds = part
-            return finish(images, masks, seeds, place.first), place
+            return finish(images, masks, seeds, position.first), position
 
-        parts = own.parts(seeded).map(read_part, num_parallel_calls=BATCHES_AHEAD)
+        parts = shard.parts(seeded).map(read_part, num_parallel_calls=BATCHES_AHEAD)
         return keep_alive(parts, loader).map(finish_part, num_parallel_calls=os.cpu_count())
 
     with loader.check():
-        # One batch is read while the next one starts, so that no thread waits for the last image.
-        dataset = numbers(batch_size).map(
+        # The next batch is read while a batch waits for its last image.
+        dataset = batches_of_numbers(batch_size).map(
             lambda numbers, draws: (*loader.load(numbers, draws), _seed(draws)),
             num_parallel_calls=BATCHES_AHEAD,
         )
         dataset = keep_alive(dataset, loader)
         if skips:
             dataset = dataset.filter(lambda image, *_: tf.shape(image)[0] > 0)
-        dataset = without_waits(dataset.map(finish, num_parallel_calls=os.cpu_count()))
-    # Derived data sets keep the name, by which their preprocessing is found.
+        dataset = with_prefetch(dataset.map(finish, num_parallel_calls=os.cpu_count()))
+    # Derived data sets keep this name, which identifies their preprocessing.
     options = tf.data.Options()
     options.dataset_name = f"unetv2-{uuid.uuid4().hex}"
     dataset = dataset.with_options(options)
@@ -418,7 +422,7 @@ def _batches(
         augmentation=augment,
         repeat=repeat,
         epoch=counter,
-        share=share,
+        shard=make_parts,
         identity=identity,
     )
     return dataset
@@ -430,11 +434,11 @@ def _seed(draws: tf.Tensor) -> tf.Tensor:
 
 
 def _digest(data: SegmentationDataset) -> str:
-    """Returns a hash of the keys and of the sizes of the first files, wherever the folders are."""
+    """Returns a hash of the keys and of the sizes of the first files, not of the folders."""
     digest = blake2b(digest_size=8)
     for number, pair in enumerate(data.pairs):
         digest.update(pair.key.encode("utf-8", "surrogateescape") + b"\0")
-        # The sizes of a million files may take minutes on a shared disk.
+        # Reading the sizes of a million files may take minutes on a network drive.
         if number < _SIZES_IN_DIGEST:
             sizes = [os.stat(path).st_size for path in data.source.files(pair)]
             digest.update(repr(sizes).encode())
@@ -443,7 +447,7 @@ def _digest(data: SegmentationDataset) -> str:
 
 def _label_options(labels: Labels) -> dict[str, Any]:
     """Returns the fields of a Preprocessing that describe labels."""
-    # An empty map counts where the table has another one, which would be used in its place.
+    # An empty map must be stored if the table has a map, which would be used instead.
     is_mapped = labels.label_map or (labels.classes is not None and labels.classes.label_map)
     return {
         "ignore_class": labels.ignore_class,
@@ -483,7 +487,7 @@ def make_dataset(
     max_skipped: float = 0.1,
     max_pixels: int = MAX_PIXELS,
 ) -> tf.data.Dataset:
-    """Makes batches of images and masks from two folders.
+    """Creates batches of images and masks from two folders.
 
     It is ``SegmentationDataset.from_folders(...).batches(...)``, see
     :class:`unetv2.SegmentationDataset`.
@@ -706,8 +710,8 @@ def split_pairs(
 ) -> list[Pair]:
     """Returns the pairs of a subset.
 
-    A pair's subset follows from a hash of its key and the seed: it does not depend on other files,
-    and adding files moves none. Fractions therefore hold on average, not exactly.
+    The subset of a pair depends on a hash of its key and the seed, not on other files, so adding
+    files does not change it. Fractions therefore hold on average, not exactly.
 
     Args:
         pairs: All pairs of the data set.

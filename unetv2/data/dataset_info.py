@@ -1,4 +1,4 @@
-"""How a ``tf.data.Dataset`` of the library was made, for training and evaluation."""
+"""Properties of the data sets that the library creates, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import tensorflow as tf
 
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.labels import Labels
-from unetv2.data.pipeline import EpochCounter, Share
+from unetv2.data.pipeline import EpochCounter, Shard
 from unetv2.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """How the batches of a data set are made.
+    """Properties of the batches of a data set.
 
     Args:
         preprocessing: Preprocessing of the images.
@@ -28,11 +28,11 @@ class DatasetInfo:
         batch_size: int. Pairs in a batch.
         augmentation: Augmentation of the images, or None.
         repeat: bool. Whether one iteration never ends.
-        epoch: Number of the next iteration, which decides its order and its random numbers.
-        share: Returns a worker's parts of batches of a size, ``((image, mask), place)``; only the
-            files of these parts are read.
-        identity: Everything the batches depend on, of JSON types: equal on all machines with the
-            same files and options.
+        epoch: Counter of the iterations; its value determines the order and the random numbers.
+        shard: Maps a batch size and a worker's shard to the parts ``((image, mask), position)`` of
+            its replicas; only the files of these parts are read.
+        identity: JSON-serializable description of all that determines the batches, equal on all
+            machines with the same files and options.
     """
 
     preprocessing: Preprocessing
@@ -43,19 +43,18 @@ class DatasetInfo:
     augmentation: Augmentation | None
     repeat: bool
     epoch: EpochCounter
-    share: Callable[[int, Share], tf.data.Dataset]
+    shard: Callable[[int, Shard], tf.data.Dataset]
     identity: Mapping[str, Any]
 
 
-# Data sets of the library. An info must not refer to its data set, so that both can be deleted.
+# An info must not reference its data set, so that both can be deleted.
 INFOS: weakref.WeakKeyDictionary[tf.data.Dataset, DatasetInfo] = weakref.WeakKeyDictionary()
 
 
 def info_of(dataset: tf.data.Dataset) -> DatasetInfo | None:
-    """Returns how a data set was made, or None if the library did not make it.
+    """Returns the properties of a data set, or None if the library did not create it.
 
-    It is also None for a data set that is derived from one of the library, by ``map`` or ``take``:
-    number, order or content may have changed. See :func:`unetv2.preprocessing.of_dataset` for what
-    is still known.
+    They are unknown for a data set that was derived by ``map`` or ``take``, which may change
+    number, order and content; :func:`unetv2.preprocessing.of_dataset` returns its preprocessing.
     """
     return INFOS.get(dataset) if isinstance(dataset, tf.data.Dataset) else None

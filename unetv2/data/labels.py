@@ -1,4 +1,4 @@
-"""How the values stored in masks become class ids, and advice on ids that are not classes."""
+"""Conversion of the values of masks to class ids, and advice on invalid ids."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Labels:
             largest of red, green and blue.
         n_classes: int or None. Ids from ``n_classes`` on are an error; None allows any.
         ignore_class: int or None. Another valid id, of unlabeled pixels.
-        label_map: Maps ids in the files to class ids; ids that it does not list stay.
+        label_map: Maps ids in the files to class ids; other ids stay unchanged.
         classes: ClassTable or None. The table of the colors.
-        mask_format: MaskFormat or None. How all masks store ids; None reads each mask by itself.
+        mask_format: MaskFormat or None. Format of all masks; None determines it for each mask.
     """
 
     encoding: str = "ids"
@@ -86,7 +86,7 @@ class Labels:
 
     @property
     def table(self) -> ClassTable | None:
-        """The table of the ids in the files; unknown where ``label_map`` changes them."""
+        """The table of the ids in the files, or None if ``label_map`` changes ids."""
         return None if self.label_map else self.classes
 
     def with_format_of(self, paths: Sequence[str], max_pixels: int) -> Labels:
@@ -97,14 +97,14 @@ class Labels:
             max_pixels: int. Larger images are skipped.
 
         Returns:
-            Labels. The same ones for encodings other than ``"ids"``.
+            Labels. Unchanged for encodings other than ``"ids"``.
         """
         if self.encoding != "ids":
             return self
         return replace(self, mask_format=find_mask_format(paths, self.table, max_pixels))
 
     def require_palette(self, path: str, file: ImageFile) -> None:
-        """Raises a ValueError if a mask's palette is not that of the set, without decoding it."""
+        """Raises a ValueError if the palette in a mask's header differs from that of the set."""
         if self.encoding == "ids" and self.mask_format is not None:
             found = palette_format(path, file.palette(), self.table)
             if found is not None:
@@ -162,11 +162,11 @@ class Labels:
         return StoredMask.read(file)
 
     def to_ids(self, path: str, stored: StoredMask) -> np.ndarray:
-        """Returns the ids of stored values, in range or not; not for ``encoding="colors"``.
+        """Returns the ids of stored values, without a range check; not for ``encoding="colors"``.
 
         Args:
             path: str. The file, for messages.
-            stored: Its content, or each different value of it once.
+            stored: Its content, or its distinct values.
 
         Returns:
             np.ndarray. Integers ``(height, width)``.
@@ -191,8 +191,8 @@ class Labels:
         for old, new in self.label_map.items():
             mapped[ids == old] = new
         for target in sorted(set(self.label_map.values()) - self.label_map.keys()):
-            where = ids == target
-            if not where.any():
+            is_target = ids == target
+            if not is_target.any():
                 continue
             advice = (
                 f"Add {target}: {target} to `label_map` if it means the same, or map it to "
@@ -207,9 +207,10 @@ class Labels:
             raise MaskError(
                 "label_map_collision",
                 "An id that `label_map` maps others to must be in it as well, where masks hold it. "
-                f"Received: {target} in {counted(int(where.sum()), 'pixel')} of '{path}'. {advice}",
+                f"Received: {target} in {counted(int(is_target.sum()), 'pixel')} of '{path}'. "
+                f"{advice}",
                 f"id {target}, which `label_map` maps others to, is not in it",
-                where,
+                is_target,
             )
         return mapped
 
@@ -223,7 +224,7 @@ def resolve_labels(
 ) -> Labels:
     """Returns the labels for arguments of :func:`unetv2.make_dataset`.
 
-    What is None is taken from ``classes``.
+    Values of None are taken from ``classes``.
 
     Raises:
         ValueError: If the arguments contradict each other or are out of range.
@@ -309,9 +310,9 @@ def _smallest_dtype(ids: np.ndarray) -> np.ndarray:
 
 
 def unlabeled_ids(ids: Collection[int]) -> tuple[int, ...]:
-    """Returns those of all ids in masks that mark unlabeled pixels, the most common one first.
+    """Returns the ids that probably mark unlabeled pixels, the most common marker first.
 
-    These are 255 or 65535, and 254 or 65534 beside it, as for boundaries; and negative ids.
+    These are 255 or 65535; also 254 or 65534 if both occur, as for boundaries; and negative ids.
     """
     negative = tuple(sorted((number for number in ids if number < 0), reverse=True))
     for marker in _MARKERS:
@@ -319,30 +320,30 @@ def unlabeled_ids(ids: Collection[int]) -> tuple[int, ...]:
             has_second = marker - 1 in ids and marker - 2 not in ids
             below = marker - (2 if has_second else 1)
             if below not in ids and any(0 <= number < below for number in ids):
-                found = [marker, marker - 1] if has_second else [marker]
-                return (*found, *negative)
+                markers = [marker, marker - 1] if has_second else [marker]
+                return (*markers, *negative)
     return negative
 
 
-def look_black_and_white(ids: Collection[int]) -> bool:
-    """Returns whether ids are the values of black and white masks."""
+def are_black_and_white(ids: Collection[int]) -> bool:
+    """Returns whether ids are the values of a black and white mask."""
     return set(ids) - {0} in _WHITE
 
 
-def look_colored(ids: Collection[int]) -> bool:
-    """Returns whether ids, stored in one channel, are more likely tones of one color."""
+def are_color_tones(ids: Collection[int]) -> bool:
+    """Returns whether ids in one color channel are probably tones of that color."""
     tones = set(ids) - {0, 255}
     return max(tones) >= DARK if tones else 255 in ids
 
 
-def number_instances(ids: Collection[int]) -> bool:
-    """Returns whether ids number instances: few of them, and large."""
+def are_instance_ids(ids: Collection[int]) -> bool:
+    """Returns whether ids are probably instance ids, which are few and large."""
     markers = unlabeled_ids(ids)
     labels = [number for number in ids if number not in markers]
     return bool(labels) and max(labels) >= max(_MIN_INSTANCE_ID, 10 * len(labels))
 
 
-def options_to_ignore(
+def ignore_options(
     markers: Sequence[int], ignored: int | None = None
 ) -> tuple[int, dict[int, int]]:
     """Returns the ``ignore_class`` and the ``label_map`` that ignore several ids.
@@ -364,27 +365,27 @@ def advice_for(
     gray: bool,
     ignored: int | None = None,
 ) -> str:
-    """Returns what to do about invalid ids, one or two sentences.
+    """Returns a sentence of advice on invalid ids, for an error message.
 
     Args:
-        invalid: The ids that are not classes.
+        invalid: The invalid ids.
         found: All ids of the mask.
         n_classes: int. The number of classes.
         gray: bool. Whether a viewer shows gray values only.
         ignored: int or None. The current ``ignore_class``.
     """
-    if not gray and look_colored(found):
+    if not gray and are_color_tones(found):
         return (
             "Raise `n_classes` if these are ids; pass encoding='colors' with `classes` if the "
             "mask holds colors."
         )
-    if n_classes == 2 and look_black_and_white(found):
+    if n_classes == 2 and are_black_and_white(found):
         (white,) = invalid
         return (
             f"Pass encoding='binary' if {white} is the foreground of a black and white mask, or "
             f"ignore_class={white} if it marks unlabeled pixels."
         )
-    if number_instances(found):
+    if are_instance_ids(found):
         return (
             "Such large ids number instances: use the masks of class ids, such as Cityscapes' "
             "_labelIds instead of _instanceIds."
@@ -392,7 +393,7 @@ def advice_for(
     markers = unlabeled_ids({*found} if ignored is None else {*found, ignored})
     if markers and set(invalid) <= set(markers):
         used = [number for number in markers if number in invalid]
-        marker, label_map = options_to_ignore(used, ignored)
+        marker, label_map = ignore_options(used, ignored)
         passed = [] if marker == ignored else [f"ignore_class={marker}"]
         passed += [f"label_map={label_map}"] if label_map else []
         return f"Pass {' and '.join(passed)} for unlabeled pixels."

@@ -1,7 +1,7 @@
-"""How mask files store values: as gray, in one color channel, or as indices of a palette.
+"""Formats of class ids in masks: gray values, one color channel, or palette indices.
 
-A single file is ambiguous: each of several masks may be black and one other color. So a set of
-masks has one format, that of the first mask that determines it, and all others must have it too.
+A single file may be ambiguous: each of several masks may contain black and one color. Therefore all
+masks of a data set must have the same format, that of the first mask that determines it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from unetv2.data.io.open import ImageFile, open_file
 from unetv2.text import counted
 
 CHANNELS = ("red", "green", "blue")
-# Ids in one channel of a palette's colors are below; palettes made for viewing are brighter.
+# Upper bound of ids in one channel of a palette's colors; other palettes have brighter colors.
 DARK = 64
-# No set of classes has as many colors: they number instances, or are those of a photo.
+# More colors are those of instances or of a photo, not of classes.
 MAX_COLORS = 256
 
 _KIND_NAMES = {
@@ -35,10 +35,9 @@ _KIND_NAMES = {
 }
 _MAX_CHANNEL_ADVICE = "encoding='max_channel' if the largest channel of each color is the id"
 _MAX_LISTED = 8
-# After so many unreadable masks, and none that determines the format, the search ends: reading the
-# masks raises the error.
+# After this number of unreadable masks, the search ends; reading the masks raises the error.
 _MAX_UNREADABLE = 32
-# As many headers as `make_dataset` checks.
+# The number of headers that `make_dataset` checks.
 _MAX_HEADERS = 10_000
 _FULL_PALETTE = 256
 _GREEN_AND_BLUE = 0xFFFF00
@@ -51,7 +50,7 @@ class StoredMask(NamedTuple):
         values: Integers ``(height, width)``, or colors ``(height, width, 3 or 4)``.
         palette: uint8 ``(n, 3)``. The colors of a palette whose indices are ``values``; ``n`` is 0
             without a palette.
-        bits: int. Bits of a gray value: 1, 2, 4, or 8 also for what has more.
+        bits: int. Bits of a gray value: 1, 2 or 4, or 8 for 8 and more.
     """
 
     values: np.ndarray
@@ -65,7 +64,7 @@ class StoredMask(NamedTuple):
 
     @property
     def is_gray(self) -> bool:
-        """Whether a viewer shows gray values only."""
+        """Whether all values are gray, after applying a palette."""
         try:
             gray_values("", self)
         except MaskError:
@@ -75,14 +74,14 @@ class StoredMask(NamedTuple):
 
 @dataclass(frozen=True)
 class MaskFormat:
-    """How the masks of a set store class ids.
+    """Format of the class ids in the masks of a data set.
 
     Args:
         kind: ``"gray"``; ``"red"``, ``"green"`` or ``"blue"`` where the other channels are 0, as in
             CARLA's masks; or ``"palette"``.
-        bits: int. Bits of a gray value, 8 also for what has more.
+        bits: int. Bits of a gray value: 1, 2 or 4, or 8 for 8 and more.
         palette: The colors of a palette whose indices are the ids.
-        path: str. The mask that determines it.
+        path: str. The mask that has this format, for messages.
     """
 
     kind: str
@@ -91,7 +90,7 @@ class MaskFormat:
     path: str = field(default="", repr=False, compare=False)
 
     def require(self, other: MaskFormat) -> None:
-        """Raises a MaskError unless another mask has this format."""
+        """Raises a MaskError if the format of another mask differs."""
         if self == other:
             return
         if (self.kind, self.bits) == (other.kind, other.bits):
@@ -126,15 +125,15 @@ class MaskFormat:
 def find_mask_format(
     paths: Sequence[str], classes: ClassTable | None, max_pixels: int
 ) -> MaskFormat | None:
-    """Returns the format of a set of masks, that of the first one that determines it.
+    """Returns the format of a set of masks, that of the first mask that determines it.
 
     Args:
-        paths: The masks. Up to 32 unreadable ones are skipped.
+        paths: The masks. Up to 32 unreadable masks are skipped.
         classes: ClassTable or None. As for :func:`read_ids`.
         max_pixels: int. Larger images are skipped.
 
     Returns:
-        MaskFormat or None. None where all ids are 0, or no mask can be read.
+        MaskFormat, or None if all ids are 0 or no mask can be read.
     """
     n_unreadable = 0
     for number in _spread_order(len(paths)):
@@ -153,7 +152,7 @@ def find_mask_format(
 
 
 def _spread_order(count: int) -> Iterator[int]:
-    """Yields 0 to ``count - 1``, the first few spread over all: files are often sorted."""
+    """Yields 0 to ``count - 1`` in an order whose start is spread, as files are often sorted."""
     step = max(1, round(0.618 * count))
     while math.gcd(step, count) > 1:
         step += 1
@@ -173,7 +172,7 @@ def _format_of_file(
 def _with_longest_palette(
     found: MaskFormat, paths: Sequence[str], classes: ClassTable | None, max_pixels: int
 ) -> MaskFormat:
-    """Returns the format with the longest palette: each file may hold only the colors it uses."""
+    """Returns the format with the longest palette, as a file may store only its own colors."""
     for path in paths:
         if len(found.palette) == _FULL_PALETTE:
             break
@@ -185,20 +184,20 @@ def _with_longest_palette(
 
 
 def palette_format(path: str, palette: np.ndarray, classes: ClassTable | None) -> MaskFormat | None:
-    """Returns the format of a mask whose palette indices are the ids, None for another mask."""
+    """Returns the format of a mask whose palette indices are the ids, else None."""
     if not len(palette) or palette_kind(palette, classes) != "palette":
         return None
     return MaskFormat("palette", palette=_used_colors(palette.tobytes()), path=path)
 
 
 def palette_kind(palette: np.ndarray, classes: ClassTable | None) -> str:
-    """Returns in which channel a palette's colors store ids, or ``"palette"`` for its indices."""
+    """Returns the kind of a palette: the channel with the ids, or ``"palette"`` for indices."""
     colors = _used_colors(palette.tobytes())
     if all(color == (index, index, index) for index, color in enumerate(colors)):
         return "gray"
-    if classes is not None and _agree(colors, classes.colors):
+    if classes is not None and _have_equal_start(colors, classes.colors):
         return "palette"
-    # All colors of the palette: those in use may be gray by chance, such as VOC's car.
+    # Unused colors count too: the used ones may be gray by chance, as of VOC's car.
     if all(red == green == blue for red, green, blue in colors):
         return "gray"
     used = [channel for channel in range(3) if any(color[channel] for color in colors)]
@@ -209,14 +208,14 @@ def palette_kind(palette: np.ndarray, classes: ClassTable | None) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _used_colors(palette: bytes) -> tuple[Color, ...]:
-    """Returns a palette's colors without repeated ones at its end, which fill it up."""
+    """Returns a palette's colors without the repeated colors that fill its end."""
     colors: list[Color] = list(zip(palette[::3], palette[1::3], palette[2::3], strict=True))
     first = {color: index for index, color in reversed(list(enumerate(colors)))}
     return tuple(colors[: max(first.values()) + 1])
 
 
-def _agree(first: Sequence[Color], second: Sequence[Color]) -> bool:
-    return all(one == other for one, other in zip(first, second, strict=False))
+def _have_equal_start(first: Sequence[Color], second: Sequence[Color]) -> bool:
+    return all(a == b for a, b in zip(first, second, strict=False))
 
 
 def read_ids(
@@ -227,14 +226,14 @@ def read_ids(
     Args:
         path: str. The file, for messages.
         stored: Its content.
-        classes: ClassTable or None. The table of the ids in the file: where the palette has its
-            colors, indices are the ids.
+        classes: ClassTable or None. The table of the ids in the file. If the palette has its
+            colors, the indices are the ids.
 
     Returns:
-        tuple ``(ids, format)``. The format is None where all ids are 0, as in any format.
+        tuple ``(ids, format)``. The format is None if all ids are 0, which is ambiguous.
 
     Raises:
-        MaskError: If it holds colors that are not ids.
+        MaskError: If it contains colors that are not ids.
     """
     values, palette, bits = stored
     found = palette_format(path, palette, classes)
@@ -252,7 +251,7 @@ def read_ids(
 
 def _require_order(path: str, colors: tuple[Color, ...], classes: ClassTable | None) -> None:
     """Raises a MaskError if a palette holds a table's colors in another order."""
-    if classes is None or _agree(colors, classes.colors):
+    if classes is None or _have_equal_start(colors, classes.colors):
         return
     ids = {color: number for number, color in enumerate(classes.colors)}
     if classes.ignore_color is not None and classes.ignore_class is not None:
@@ -286,7 +285,7 @@ def _palette_ids(path: str, stored: StoredMask) -> np.ndarray:
 
 
 def _channel_ids(path: str, values: np.ndarray) -> tuple[str, np.ndarray]:
-    """Returns the kind of format of a mask of colors, and its ids."""
+    """Returns the kind of a mask with color channels, and its ids."""
     red = only_red(values)
     if red is not None:
         return "red", red
@@ -317,7 +316,7 @@ def only_red(values: np.ndarray) -> np.ndarray | None:
     """Returns red, uint8, if green and blue are 0 in uint8 ``(height, width, 4)``; else None."""
     if values.ndim != 3 or values.shape[2] != 4 or values.dtype != np.uint8:
         return None
-    # With a pixel as one integer, red in its lowest byte, this is ten times as fast.
+    # Ten times as fast with a pixel as one integer, whose lowest byte is red.
     pixels = np.ascontiguousarray(values).view("<u4")[..., 0]
     if np.bitwise_or.reduce(pixels, axis=None) & _GREEN_AND_BLUE:
         return None
@@ -325,7 +324,7 @@ def only_red(values: np.ndarray) -> np.ndarray | None:
 
 
 def max_channel(path: str, stored: StoredMask) -> np.ndarray:
-    """Returns the largest of red, green and blue, also of a palette's colors."""
+    """Returns the maximum of red, green and blue, after applying a palette."""
     values = shown_values(path, stored)
     if values.ndim == 2:
         return values
@@ -333,13 +332,13 @@ def max_channel(path: str, stored: StoredMask) -> np.ndarray:
     if red is not None:
         return red
     red, green, blue = np.moveaxis(values, 2, 0)[:3]
-    # Much faster than `values.max(axis=2)`.
+    # Faster than `values.max(axis=2)`.
     largest = np.maximum(red, green)
     return np.maximum(largest, blue, out=largest)
 
 
 def gray_values(path: str, stored: StoredMask) -> np.ndarray:
-    """Returns the gray values that a viewer shows, or raises a MaskError for colors."""
+    """Returns gray values, after applying a palette; raises a MaskError for colors."""
     values = shown_values(path, stored)
     if values.ndim == 2:
         return values
@@ -356,11 +355,11 @@ def gray_values(path: str, stored: StoredMask) -> np.ndarray:
 
 
 def binary_ids(path: str, stored: StoredMask) -> np.ndarray:
-    """Returns the ids of a black and white mask, or raises a MaskError for another one."""
+    """Returns the ids of a black and white mask; raises a MaskError for other masks."""
     values = gray_values(path, stored)
     found = np.unique(values)
     foreground = found[found != 0]
-    # White has all bits set; of 1 bit it is 1.
+    # All bits of white are set.
     white = (1, 255, 65_535, (1 << stored.bits) - 1)
     if len(foreground) > 1 or (len(foreground) and foreground[0] not in white):
         listed = ", ".join(str(value) for value in found[:_MAX_LISTED])
@@ -376,7 +375,7 @@ def binary_ids(path: str, stored: StoredMask) -> np.ndarray:
 
 
 def shown_values(path: str, stored: StoredMask) -> np.ndarray:
-    """Returns the colors that a viewer shows, or the values of a mask without a palette."""
+    """Returns the values of a mask, after applying a palette."""
     values, palette, _ = stored
     if not len(palette):
         return values

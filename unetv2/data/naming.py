@@ -1,4 +1,4 @@
-"""Finds how to pair images and masks whose names differ."""
+"""Suggestions for pairing images and masks whose names differ."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from itertools import takewhile
 
 from unetv2.text import counted
 
-# Fraction of the images or masks, whichever are fewer, that must get a partner.
+# Fraction of the images or masks, whichever are fewer, that a suggestion must pair.
 _MIN_PAIRED = 0.9
-# Candidates come from this number of images, with masks near in order, and endings of each two
-# names; the most frequent candidates are tried.
+# Numbers of images that candidates are derived from, of masks close to each in sorted order, of
+# endings of each two names, and of most frequent candidates that are tried.
 _N_IMAGES, _N_MASKS, _N_ENDINGS, _N_CANDIDATES = 8, 6, 3, 16
 _WORDS = re.compile(r"[^\W\d_]+|\d+|[\W_]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 _Names = Collection[str]
-# Position of a word, the word in images, and the word in masks.
+# Index of a word, the word in images, and the word in masks.
 _Replacements = tuple[tuple[int, str, str], ...]
 
 
@@ -31,10 +31,9 @@ class Proposal:
     Attributes:
         kind: str. ``"suffix"``, ``"prefix"``, ``"words"`` within the names, or ``"case"``.
         image: str. Suffix or prefix of the images; for words and case, an example of a name.
-        masks: tuple of str. The same of the masks; several if each would pair as many.
+        masks: tuple of str. The same for the masks; several if they pair equally many.
         pairs: int. Number of images that would be paired.
-        one_folder: bool. Whether one folder holds both, so that images and masks cannot be
-            distinguished.
+        one_folder: bool. Whether images and masks are in one folder and cannot be distinguished.
     """
 
     kind: str
@@ -74,22 +73,22 @@ class Proposal:
             sides = {"images": self.image, "masks": self.masks[0]}
             words = [f"{text!r} from those of {side}" for side, text in sides.items() if text]
             return f"Remove the beginning of the names, {' and '.join(words)}, {effect}."
-        what = "in upper and lower case only" if self.kind == "case" else "within"
+        difference = "in upper and lower case only" if self.kind == "case" else "within"
         return (
-            f"Names differ {what}, as {self.image!r} and {self.masks[0]!r}: "
+            f"Names differ {difference}, as {self.image!r} and {self.masks[0]!r}: "
             f"give image and mask one name, {effect}."
         )
 
 
 def propose(images: Collection[str], masks: Collection[str]) -> Proposal | None:
-    """Finds a difference of names that would pair nearly all images and masks.
+    """Returns a difference of names that would pair nearly all images and masks.
 
     Args:
         images: Names of the images, with subfolders and without extension.
-        masks: Names of the masks; the same if one folder holds both.
+        masks: Names of the masks; the same if both are in one folder.
 
     Returns:
-        Proposal, or None if no difference pairs nine of ten and more than are paired already.
+        Proposal, or None if no difference pairs 90 % and more than are already paired.
     """
     if not images or not masks:
         return None
@@ -162,7 +161,7 @@ def _endings(image: str, mask: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_affix(end: str, before: str) -> bool:
-    """Returns whether an ending can be a suffix: numbers distinguish frames."""
+    """Returns whether an ending can be a suffix, not a number of a frame."""
     if end and end[0].isdigit() and before.isdigit():
         return False
     return not any(map(str.isdigit, end)) or bool(_LETTER.search(end))

@@ -1,4 +1,4 @@
-"""Pairs of an image and its labels, and the interface of what provides them."""
+"""Pairs of an image and its mask, and the interface of label sources."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ GroupBy = str | Callable[[str], str]
 
 
 class Pair(NamedTuple):
-    """An image file and its labels.
+    """An image file and its mask.
 
     Attributes:
-        key: str. Name of the pair, unique in its data set. It decides the subset. In folders it is
-            the part that both paths have in common: relative to the folders, with ``/``, without
-            suffix and extension.
+        key: str. Unique name of the pair, which determines its subset. In folders it is the common
+            part of both paths: relative to the folders, with ``/``, without suffix and extension.
         image: str. Path of the image.
         mask: str. Path of the file that holds the labels.
     """
@@ -36,8 +35,8 @@ class Pair(NamedTuple):
 class LabelSource(ABC):
     """Provides the pairs of a data set and the class ids of each.
 
-    A subclass finds pairs and reads class ids; everything else, from reading images to batches,
-    does not depend on it. :class:`unetv2.data.sources.folders.FolderSource` is an example.
+    A subclass lists pairs and reads class ids; reading images and creating batches do not depend
+    on it. :class:`unetv2.data.sources.folders.FolderSource` is an example.
 
     An attribute ``labels``, a ``unetv2.data.labels.Labels``, describes the classes.
     """
@@ -47,7 +46,7 @@ class LabelSource(ABC):
     @property
     @abstractmethod
     def description(self) -> str:
-        """Everything but the files that decides the class ids, such as ``repr(labels)``."""
+        """All options that determine the class ids, such as ``repr(labels)``."""
 
     @property
     @abstractmethod
@@ -62,7 +61,7 @@ class LabelSource(ABC):
             pair: One of :attr:`pairs`.
 
         Raises:
-            ValueError: If the mask is not valid, as far as its header shows.
+            ValueError: If the header is not valid.
         """
 
     @abstractmethod

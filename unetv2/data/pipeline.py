@@ -1,7 +1,7 @@
 """The input pipeline of a data set: order, reading on threads, crops, sharding.
 
-TensorFlow orders and combines; Python reads. The order is one of numbers, not of images, so that
-shuffling is perfect and needs no buffer, and a worker reads only the files of its own shard.
+TensorFlow shuffles and batches the indices of pairs; Python reads the files. Shuffling indices
+instead of images is uniform and needs no buffer, and a worker reads only the files of its shard.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from unetv2.data.preprocess import check_headers, read_pair, warn_of_orientation
 from unetv2.preprocessing import Preprocessing
 from unetv2.text import one_line
 
-# Checked before the first batch: enough to find errors that concern a whole folder, without
-# reading a large one twice.
+# Limits of the checks before the first batch: enough to find errors of a whole folder without
+# reading a large folder twice.
 _HEADERS_CHECKED = 10_000
 _PAIRS_READ = 32
 BATCHES_AHEAD = 2
@@ -38,16 +38,12 @@ BATCHES_AHEAD = 2
 _log = logging.getLogger("unetv2")
 
 
-# Python functions in a TensorFlow graph: their lifetime, and the end of the process.
-
-
 class ShutdownGuard:
     """Counts the Python calls of TensorFlow's threads, and refuses new ones at exit.
 
-    An iterator that is interrupted, by an error or Ctrl-C, continues to read ahead. A thread that
-    waits for Python's lock while the interpreter ends never gets it, and TensorFlow waits for that
-    thread: the process would hang. Therefore calls are refused at exit, and those that run are
-    waited for.
+    An interrupted iterator continues to prefetch. A thread that waits for the GIL while the
+    interpreter shuts down never acquires it, and TensorFlow waits for that thread: the process
+    would hang. Therefore new calls are refused at exit, and running calls are awaited.
     """
 
     _QUIET_SECONDS = 0.05
@@ -64,7 +60,7 @@ class ShutdownGuard:
         """Counts a call.
 
         Raises:
-            ValueError: If the interpreter is ending.
+            ValueError: If the interpreter is shutting down.
         """
         with self._lock:
             self._running += 1
@@ -78,7 +74,7 @@ class ShutdownGuard:
                 self._last_call = time.monotonic()
 
     def close(self) -> None:
-        """Refuses new calls, and returns when there was none for a moment."""
+        """Refuses new calls, and waits until the running ones have returned."""
         self._closed = True
         deadline = time.monotonic() + self._TIMEOUT_SECONDS
         while time.monotonic() < deadline:
@@ -104,15 +100,15 @@ def call_python(
 ) -> Any:
     """Calls a method with NumPy arrays in a ``tf.data`` pipeline.
 
-    TensorFlow keeps Python functions until the process ends, with all that they refer to. It
-    therefore gets a weak reference to the method's object; :func:`keep_alive` ties the object to
-    the data set.
+    TensorFlow keeps Python functions, and all objects that they reference, until the process ends.
+    Therefore the function has a weak reference to the method's object; :func:`keep_alive` ties the
+    object's lifetime to the data set.
 
     Args:
         method: A bound method.
         inputs: Tensors.
         dtypes: Types of the results.
-        stateful: bool. Whether equal inputs may give other results.
+        stateful: bool. Whether equal inputs may give different results.
     """
     reference = weakref.WeakMethod(method)
     guard = _shutdown_guard()
@@ -142,13 +138,10 @@ def keep_alive(dataset: tf.data.Dataset, value: object) -> tf.data.Dataset:
 
     Args:
         dataset: Calls a method of the object by :func:`call_python`.
-        value: The object. It must not refer to the data set.
+        value: The object. It must not reference the data set.
     """
     _kept_alive[dataset] = value
     return dataset
-
-
-# Order.
 
 
 class EpochCounter:
@@ -162,7 +155,7 @@ class EpochCounter:
         self.next = 0
 
     def take(self) -> int:
-        """Returns the number of an iteration that begins."""
+        """Returns the number of a new iteration, and increments it."""
         number = self.next
         self.next += 1
         return number
@@ -185,20 +178,20 @@ class _Orders:
 def epochs(
     n: int, *, seed: int, shuffle: bool, repeat: bool, counter: EpochCounter | None = None
 ) -> tf.data.Dataset:
-    """Yields the numbers 0 .. n - 1 in random order, each with a random number of its own.
+    """Yields the indices 0 .. n - 1 in random order, each with a random number.
 
-    Both follow from ``seed`` and the number of the epoch alone: TensorFlow's shuffle also depends
-    on its global seed. Each iteration over the data set is an epoch.
+    Both depend on ``seed`` and the epoch only; TensorFlow's shuffle would also depend on its global
+    seed. Each iteration over the data set is an epoch.
 
     Args:
-        n: int. How many.
+        n: int. Number of indices.
         seed: int. Seed of orders and random numbers.
-        shuffle: bool. Whether the order is random, and another one in each epoch.
+        shuffle: bool. Whether each epoch has a different random order.
         repeat: bool. Whether one iteration never ends, epoch after epoch.
         counter: Numbers the epochs; None counts from 0.
 
     Returns:
-        tf.data.Dataset of ``(number, draw)``, int64 scalars; draws are in [0, 2**31).
+        tf.data.Dataset of ``(index, draw)``, int64 scalars; draws are in [0, 2**31).
     """
     orders = _Orders(n, seed, shuffle, EpochCounter() if counter is None else counter)
 
@@ -206,8 +199,8 @@ def epochs(
         order, draws = call_python(orders.take, [], [tf.int64, tf.int64])
         return tf.ensure_shape(order, (n,)), tf.ensure_shape(draws, (n,))
 
-    # Not `from_generator`: in Python 3.11 it makes the process return every large block of memory
-    # at once, which slows reading images by a fifth.
+    # `from_generator` would slow reading images by a fifth in Python 3.11, where it makes the
+    # process return every large block of memory immediately.
     dataset = keep_alive(tf.data.Dataset.range(1).map(columns), orders)
     cardinality = n
     if repeat:
@@ -218,29 +211,25 @@ def epochs(
     return numbers.apply(tf.data.experimental.assert_cardinality(cardinality))
 
 
-def without_waits(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Adds prefetching, and turns off the tuning of parallelism.
+def with_prefetch(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Adds prefetching and disables autotuning.
 
-    The tuner sleeps between its rounds, and an iterator that ends waits for it, up to seconds after
-    each epoch. What it would tune is fixed here.
+    At its end, an iterator would wait for the autotuner, up to seconds in each epoch.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(BATCHES_AHEAD).with_options(options)
 
 
-# Reading.
-
-
 class Loader:
-    """Reads prepared images on threads, which end with it.
+    """Reads prepared images on threads that live as long as the loader.
 
     Args:
-        source: Provides the labels.
-        pairs: The pairs, by number.
+        source: LabelSource. Provides the masks.
+        pairs: The pairs, by index.
         preprocessing: Size and crops of the images.
         balanced: bool. See :func:`random_crop`.
-        one_size: bool. Whether all images must be as large as the first, to form a batch.
+        one_size: bool. Whether all images must have the size of the first, to form a batch.
         cache: ``"memory"``, None, or a folder.
         max_skipped: float in [0, 1) or None. Fraction of pairs that may be skipped because of an
             error. None raises the first error.
@@ -275,14 +264,14 @@ class Loader:
         self._in_memory: dict[int, Images] | None = {} if cache == "memory" else None
         self._folder: FolderCache | None = None
         if cache is not None and cache != "memory":
-            self._folder = FolderCache(cache, describe(source, preprocessing))
+            self._folder = FolderCache(cache, describe_preparation(source, preprocessing))
         self.pixel_dtype: np.dtype[np.unsignedinteger] = np.dtype(np.uint8)
-        # More threads than cores, as some wait for the disk or for Python's lock.
+        # More threads than cores, as some wait for the disk or for the GIL.
         self._threads = ThreadPoolExecutor(2 * (os.cpu_count() or 1), thread_name_prefix="unetv2")
 
     @contextmanager
     def check(self) -> Iterator[None]:
-        """Checks headers before the block runs, and reads the first pairs while it does.
+        """Checks headers before the ``with`` block, and reads the first pairs during it.
 
         Raises:
             ValueError: If a pair is not valid, or too many are not.
@@ -293,7 +282,7 @@ class Loader:
                 reads = self._read_first()
             self._check_headers()
             if self._one_size:
-                # The others are compared with its size.
+                # All other images must have its size.
                 self.read(0)
                 reads = self._read_first()
             yield
@@ -308,13 +297,13 @@ class Loader:
         """Reads a batch, as part of a graph.
 
         Args:
-            numbers: int64 ``(batch,)``. Numbers of the pairs.
+            numbers: int64 ``(batch,)``. Indices of the pairs.
             draws: int64 ``(batch,)``. Random numbers for the crops.
 
         Returns:
-            tuple ``(images, masks)``, of fewer rows where pairs are skipped.
+            tuple ``(images, masks)``, with fewer rows if pairs are skipped.
         """
-        # One call a batch, on own threads: TensorFlow's wait for each other in Python.
+        # One call per batch with its own threads: calls by TensorFlow's threads block each other.
         images, masks = call_python(
             self._read_batch, [numbers, draws], [self.pixel_dtype, tf.int32], stateful=False
         )
@@ -344,7 +333,7 @@ class Loader:
             if self._in_memory is not None:
                 self._in_memory[number] = images
         image, mask = images
-        # Only here, as the first pairs are read before all headers have shown the bit depth.
+        # Not earlier: the first pairs are read before the bit depth of all headers is known.
         return self._with_dtype(image), mask
 
     def _read_batch(self, numbers: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -394,7 +383,7 @@ class Loader:
     def _read_files(self, pair: Pair) -> Images:
         if self._folder is None:
             return self._prepare(pair)
-        # Before reading, so that a file that changes meanwhile has another entry.
+        # Before reading, so that a file that changes meanwhile gets a different entry.
         entry = self._folder.entry(self._source.files(pair), pair.key)
         images = self._folder.load(entry)
         if images is None:
@@ -448,8 +437,8 @@ class Loader:
             ) from error
 
 
-def describe(source: LabelSource, preprocessing: Preprocessing) -> str:
-    """Returns everything but the files that decides the prepared images."""
+def describe_preparation(source: LabelSource, preprocessing: Preprocessing) -> str:
+    """Returns all options that determine the prepared images."""
     return repr(
         (
             source.description,
@@ -470,31 +459,30 @@ def random_crop(
     balanced: bool,
     ignore_class: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts the same random part out of an image and its mask.
+    """Crops an image and its mask at the same random position.
 
     Args:
         image: ``(height, width, channels)``, at least as large as ``size``.
         mask: ids ``(height, width, 1)``.
         size: ``(height, width)`` of the crop.
         draw: int. Seed of the crop.
-        balanced: bool. Whether a class is drawn first, each of the image's with the same
-            probability, and then a crop that holds a pixel of it: rare classes come as often as
-            frequent ones.
+        balanced: bool. Whether a class is drawn first, with the same probability for each class of
+            the image, and then a crop that contains a pixel of it.
         ignore_class: int or None. An id that is never drawn.
 
     Returns:
         tuple ``(image, mask)`` of ``size``.
     """
     rng = np.random.default_rng(draw)
-    limits = [have - want for have, want in zip(mask.shape[:2], size, strict=True)]
+    limits = [length - side for length, side in zip(mask.shape[:2], size, strict=True)]
     lowest, highest = [0, 0], limits
     classes = np.unique(mask)
     classes = classes[classes != ignore_class] if ignore_class is not None else classes
     if balanced and len(classes):
         pixels = np.flatnonzero(mask[..., 0] == rng.choice(classes))
         pixel = divmod(int(rng.choice(pixels)), mask.shape[1])
-        lowest = [max(0, at - want + 1) for at, want in zip(pixel, size, strict=True)]
-        highest = [min(limit, at) for limit, at in zip(limits, pixel, strict=True)]
+        lowest = [max(0, index - side + 1) for index, side in zip(pixel, size, strict=True)]
+        highest = [min(limit, index) for limit, index in zip(limits, pixel, strict=True)]
     row, column = (
         int(rng.integers(low, high + 1)) for low, high in zip(lowest, highest, strict=True)
     )
@@ -502,42 +490,38 @@ def random_crop(
     return image[window], mask[window]
 
 
-# Sharding: the part of each batch for each replica of a training on several devices.
-#
-# A batch is divided while it is still a list of numbers, so that a worker reads the files of its
-# own part only. The batch is the same for any number of workers.
-
-
-class Place(NamedTuple):
-    """Position of a part in its batch.
+class PartPosition(NamedTuple):
+    """Position of a replica's part in its batch.
 
     Attributes:
-        first: int64 scalar. The position of its first image.
-        real: bool scalar. Whether the images belong to this part. If a batch has fewer images than
-            there are replicas, those without an image get a copy of another one: all must take part
-            in each step, as they wait for each other.
+        first: int64 scalar. Index of its first image.
+        is_real: bool scalar. False for padding: if a batch has fewer images than replicas, the
+            others receive a copy of an image, as all replicas must take part in each step.
     """
 
     first: tf.Tensor
-    real: tf.Tensor
+    is_real: tf.Tensor
 
 
 @dataclass(frozen=True)
-class Share:
-    """The replicas of one worker among those of all workers.
+class Shard:
+    """The replicas of a worker, which decide its part of each batch.
+
+    A batch is divided while it consists of indices, so that a worker reads only its own files. The
+    batches are the same for any number of workers.
 
     Args:
-        first: int. Number of the worker's first replica.
+        first: int. Index of the worker's first replica.
         replicas: int. Number of its replicas.
         total: int. Number of replicas of all workers.
 
     Raises:
-        ValueError: If the worker's replicas are not among all.
+        ValueError: If the replicas are not within ``total``.
 
     Example:
         >>> batches = tf.data.Dataset.range(5).batch(4)
-        >>> parts = Share(first=1, replicas=1, total=2).parts(batches)
-        >>> [(part.numpy().tolist(), bool(place.real)) for part, place in parts]
+        >>> parts = Shard(first=1, replicas=1, total=2).parts(batches)
+        >>> [(part.numpy().tolist(), bool(position.is_real)) for part, position in parts]
         [([2, 3], True), ([4], True)]
     """
 
@@ -554,15 +538,15 @@ class Share:
             )
 
     def parts(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Cuts batches into what each own replica gets, one after the other.
+        """Returns the parts of the batches for each replica of the worker in turn.
 
-        The parts of a batch differ by one image at most.
+        The sizes of the parts of a batch differ by one image at most.
 
         Args:
-            batches: Of any tensors that have the batch as their first axis.
+            batches: Batches of tensors whose first axis is the batch.
 
         Returns:
-            tf.data.Dataset of ``(part, place)``, ``replicas`` of them for each batch.
+            tf.data.Dataset of ``(part, position)``, ``replicas`` of them for each batch.
         """
 
         def cut(*batch: Any) -> tf.data.Dataset:
@@ -571,10 +555,10 @@ class Share:
 
         return batches.flat_map(cut)
 
-    def _part(self, batch: tuple[Any, ...], replica: tf.Tensor) -> tuple[Any, Place]:
+    def _part(self, batch: tuple[Any, ...], replica: tf.Tensor) -> tuple[Any, PartPosition]:
         size = tf.shape(batch[0], tf.int64)[0]
         first, end = (size * number // self.total for number in (replica, replica + 1))
-        real = end > first
+        is_real = end > first
         rows = slice(first, tf.maximum(end, first + 1))
         part = tuple(tensor[rows] for tensor in batch)
-        return part if len(part) > 1 else part[0], Place(first, real)
+        return part if len(part) > 1 else part[0], PartPosition(first, is_real)

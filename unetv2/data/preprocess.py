@@ -1,4 +1,4 @@
-"""Resizing of images and masks, and reading a pair at the network's size."""
+"""Resizing of images and masks, and reading of pairs at the input size."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.data.io.open import Header, open_file, read_header
-from unetv2.data.io.pillow import as_pillow, fits_pillow
+from unetv2.data.io.pillow import as_pillow, is_pillow_compatible
 from unetv2.data.pairs import LabelSource, Pair
 from unetv2.preprocessing import Preprocessing
 
-# An area of an output pixel is averaged over at least this many pixels down and across.
+# The area of an output pixel is averaged over at least this number of rows and columns.
 _BLOCKS = 4
-# Resized pixels are rounded by floor(value + ROUND_UP). Halves are frequent: at a ratio of 4:3, 5 %
-# of the pixels. float32 computes them too small or too large by up to 0.01, so the margin makes all
-# implementations, also exported graphs, round them up.
+# Resized pixels are rounded by floor(value + ROUND_UP). Halves are frequent, 5 % of the pixels at a
+# ratio of 4:3, and have errors of up to 0.01 in float32. With this margin, all implementations,
+# including exported graphs, round them up.
 ROUND_UP = 0.509
 
 _log = logging.getLogger("unetv2")
 
 
 class Geometry(NamedTuple):
-    """Sizes of a resize that is followed by padding or cropping around the middle.
+    """Sizes of resizing and of the subsequent centered padding or cropping.
 
     Attributes:
         resized: ``(height, width)`` after resizing.
@@ -47,8 +47,7 @@ class Geometry(NamedTuple):
         """
         if resize == "stretch":
             return cls(size, size)
-        # One side fits, and the other keeps the ratio, halves rounded up: in integers, as in
-        # exported graphs.
+        # Halves are rounded up, in integers as in exported graphs.
         is_taller = source[0] * size[1] >= source[1] * size[0]
         if is_taller == (resize == "pad"):
             return cls((size[0], max(1, _rounded(source[1] * size[0], source[0]))), size)
@@ -58,9 +57,8 @@ class Geometry(NamedTuple):
 def pixels_needed(geometry: Geometry, interpolation: str) -> tuple[int, int] | None:
     """Returns the smallest ``(height, width)`` at which an image may be decoded, or None for all.
 
-    A mean over an area from means over blocks of a quarter of its height and width differs by one
-    level of 255 at hard edges; from larger blocks it differs by many, as the area's border cuts
-    them.
+    The mean over an area, computed from blocks of a quarter of its height and width, differs by one
+    level of 255 at hard edges; with larger blocks the error is much larger.
     """
     if interpolation != "area":
         return None
@@ -92,7 +90,7 @@ def resize_image(
 
 
 def resize_mask(mask: np.ndarray, geometry: Geometry, padding: int = 0) -> np.ndarray:
-    """Resizes a mask: each output pixel takes the id in the middle of its area.
+    """Resizes a mask: each output pixel has the id at the center of its area.
 
     Args:
         mask: ids ``(height, width)``.
@@ -100,7 +98,7 @@ def resize_mask(mask: np.ndarray, geometry: Geometry, padding: int = 0) -> np.nd
         padding: int. The id of the padding.
 
     Returns:
-        np.ndarray. ``geometry.size``; ``mask.dtype`` or, where ``padding`` needs it, int32.
+        np.ndarray. ``geometry.size``; ``mask.dtype``, or a larger dtype if ``padding`` needs it.
     """
     if mask.size and np.min_scalar_type(padding).kind == "i":
         mask = mask.astype(np.int32)
@@ -120,13 +118,13 @@ def _resized(
     divides = source[0] % size[0] == 0 and source[1] % size[1] == 0
     if interpolation == "nearest" or source == size:
         return np.ascontiguousarray(_nearest(image, size)[..., :channels])
-    if interpolation == "area" and divides and fits_pillow(image):
+    if interpolation == "area" and divides and is_pillow_compatible(image):
         reduced = _reduced(image, (source[0] // size[0], source[1] // size[1]))
         return np.ascontiguousarray(reduced[..., :channels])
     resized = image[np.newaxis, ..., :channels]
     if interpolation == "area":
-        # First the sides that shrink, then those that grow. Pillow's box filter takes whole pixels
-        # only, which shifts the image at other ratios.
+        # First the sides that shrink, then those that grow. Pillow's box filter would shift the
+        # image, except at integer ratios.
         smaller = tuple(map(min, source, size))
         if smaller != source:
             resized = tf.image.resize(resized, smaller, method="area")
@@ -141,7 +139,7 @@ def _resized(
 
 
 def _reduced(image: np.ndarray, factors: tuple[int, int]) -> np.ndarray:
-    """Returns the mean over blocks of ``factors`` pixels down and across."""
+    """Returns the mean over blocks of ``factors`` rows and columns."""
     reduced = np.asarray(as_pillow(image).reduce(factors[::-1]))
     return reduced.reshape(*reduced.shape[:2], image.shape[2])
 
@@ -150,7 +148,7 @@ def _nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == size:
         return image
     rows, columns = (
-        # The pixel in the middle of the area, exact in integers.
+        # The pixel at the center of the area, exact in integers.
         ((2 * np.arange(target) + 1) * source) // (2 * target)
         for target, source in zip(size, image.shape[:2], strict=True)
     )
@@ -159,16 +157,16 @@ def _nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _fit(image: np.ndarray, size: tuple[int, int], padding: int) -> np.ndarray:
-    """Pads or crops around the middle."""
+    """Pads or crops around the center."""
     if image.shape[:2] == size:
         return image
     windows = []
     pads = []
-    for have, want in zip(image.shape[:2], size, strict=True):
-        start = max(0, (have - want) // 2)
-        windows.append(slice(start, start + min(have, want)))
-        before = max(0, (want - have) // 2)
-        pads.append((before, max(0, want - have) - before))
+    for length, target in zip(image.shape[:2], size, strict=True):
+        start = max(0, (length - target) // 2)
+        windows.append(slice(start, start + min(length, target)))
+        before = max(0, (target - length) // 2)
+        pads.append((before, max(0, target - length) - before))
     pads += [(0, 0)] * (image.ndim - 2)
     return np.pad(image[tuple(windows)], pads, constant_values=padding)
 
@@ -198,10 +196,10 @@ def check_headers(
 
 
 def warn_of_orientations(pairs: Sequence[Pair], n_checked: int) -> None:
-    """Logs pairs in which the EXIF orientations differ and the sizes fit either way.
+    """Logs pairs whose EXIF orientations differ in an ambiguous way.
 
     Args:
-        pairs: Such pairs.
+        pairs: The ambiguous pairs.
         n_checked: int. Number of pairs that were checked.
     """
     if pairs:
@@ -218,7 +216,7 @@ def warn_of_orientations(pairs: Sequence[Pair], n_checked: int) -> None:
 def read_pair(
     source: LabelSource, pair: Pair, preprocessing: Preprocessing, *, max_pixels: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads an image and its mask, and resizes both by the same geometry.
+    """Reads an image and its mask, and resizes both in the same way.
 
     Returns:
         tuple ``(image, mask)``: uint8 or, for files of 16 bits, uint16 ``(height, width,

@@ -1,4 +1,4 @@
-"""Training on several devices and machines: the implementation of the trainer's backend."""
+"""The training backend for several devices and machines."""
 
 from __future__ import annotations
 
@@ -126,15 +126,15 @@ class DistributedBackend(Collectives):
             loop.fit(train, validation, epochs=epochs, callbacks=callbacks)
 
     def checkpoint_is_due(self) -> bool:
-        """Returns whether to save a checkpoint after this step, the same on all workers."""
+        """Returns whether to save a checkpoint after this step, with the same result everywhere."""
         return self._signals.save or self._signals.stop
 
     def checkpoint_was_saved(self) -> None:
-        """Does nothing: the flags that are exchanged with each step restart the clock."""
+        """Does nothing: `Signals.update` restarts the timer."""
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Does nothing: Ctrl-C stops this process at once; SIGTERM stops all after a step."""
+        """Does nothing: Ctrl-C stops this process immediately, SIGTERM all after a step."""
         yield
 
     def require_same(
@@ -142,19 +142,19 @@ class DistributedBackend(Collectives):
         description: Mapping[str, Any],
         differences: Callable[[Any, Any, tuple[str, str]], Iterator[str]],
     ) -> None:
-        """Raises on every worker unless all describe their training as the chief does.
+        """Raises an error on every worker unless all descriptions of the training are equal.
 
         Raises:
-            ValueError: If one differs; the message names the worker and the difference.
+            ValueError: If one differs; the message contains the worker and the differences.
         """
         descriptions = self.gather(dict(description))
         different = []
         for number, other in enumerate(descriptions):
             labels = ("on worker 0", f"on worker {number}")
-            found = list(differences(descriptions[0], other, labels))
-            if found:
-                more = "; ..." if len(found) > _MOST_SHOWN else ""
-                shown = "; ".join(found[:_MOST_SHOWN]) + more
+            items = list(differences(descriptions[0], other, labels))
+            if items:
+                more = "; ..." if len(items) > _MOST_SHOWN else ""
+                shown = "; ".join(items[:_MOST_SHOWN]) + more
                 different.append(f"{self.name(number)} differs from worker 0: {shown}")
         if different:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The workers of a training: from a list, or from the variables that a scheduler sets."""
+"""Addresses of the workers, from a list or a scheduler's environment variables."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ class Cluster:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Cluster | None:
-        """Returns the cluster that a scheduler describes in environment variables.
+        """Returns the cluster of a scheduler's environment variables.
 
-        It reads ``TF_CONFIG``, which Kubeflow sets, and the variables of a Slurm step of several
+        These are ``TF_CONFIG``, which Kubeflow sets, and the variables of a Slurm step of several
         tasks.
 
         Args:
@@ -136,7 +136,7 @@ class Cluster:
             )[0]
             server = socket.socket(family, kind, protocol)
             try:
-                # Ignores connections of a job that has just ended.
+                # Reuses the port of a job that has just ended.
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 server.bind(address)
                 server.listen(64)
@@ -156,7 +156,7 @@ class Cluster:
         return server
 
     def unreachable(self) -> list[int]:
-        """Returns the numbers of the other workers that accept no connection."""
+        """Returns the indices of the other workers that do not accept connections."""
         others = [number for number in range(len(self.workers)) if number != self.index]
         if not others:
             return []

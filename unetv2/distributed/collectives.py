@@ -1,4 +1,4 @@
-"""Communication between the workers of a training, outside of its steps."""
+"""Collective operations of workers, outside of the training steps."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from unetv2.data.pipeline import Share
+from unetv2.data.pipeline import Shard
 
 _STRATEGIES = ("MirroredStrategy", "MultiWorkerMirroredStrategy", "OneDeviceStrategy")
-# 64 MiB a message.
+# 64 MiB per message.
 _WORDS_AT_ONCE = 1 << 24
 
 
 class Collectives:
     """Collective operations of the workers of a synchronous strategy.
 
-    All workers must call each method, in the same order.
+    All workers must call all methods in the same order.
 
     Args:
         strategy: A ``tf.distribute.Strategy``.
 
     Raises:
-        TypeError: If the strategy is not a synchronous one.
+        TypeError: If the strategy is not synchronous.
     """
 
     def __init__(self, strategy: Any) -> None:
@@ -65,10 +65,10 @@ class Collectives:
         return self.index == 0
 
     @property
-    def share(self) -> Share:
-        """The part of each batch that this worker trains on."""
+    def shard(self) -> Shard:
+        """The replicas of this worker."""
         local = self.n_replicas // self.n_workers
-        return Share(self.index * local, local, self.n_replicas)
+        return Shard(self.index * local, local, self.n_replicas)
 
     def name(self, index: int) -> str:
         """Returns a worker's number and address, for messages."""
@@ -76,7 +76,7 @@ class Collectives:
 
     def run_per_replica(self, function: Callable[[], Any]) -> None:
         """Calls a function once per local replica."""
-        # In a graph: TensorFlow warns about eager calls.
+        # In a graph, as TensorFlow warns about eager calls.
         tf.function(lambda: self.strategy.run(function), autograph=False)()
 
     def reduce_sum(self, array: np.ndarray) -> np.ndarray:
@@ -132,11 +132,11 @@ class Collectives:
             words[part] = self.reduce_sum(words[part])
         return pickle.loads(words.view(np.uint8)[:n_bytes].tobytes())
 
-    def run_everywhere(self, what: str, function: Callable[[], Any]) -> Any:
+    def run_everywhere(self, action: str, function: Callable[[], Any]) -> Any:
         """Calls a function on each worker; an error on one worker is raised on all.
 
         Args:
-            what: str. What the function does, for the message.
+            action: str. Name of the action, for the message.
             function: Returns this worker's result.
 
         Raises:
@@ -158,22 +158,22 @@ class Collectives:
         ]
         if received:
             raise RuntimeError(
-                f"All workers must be able to {what}. Received, {'; '.join(received)}"
+                f"All workers must be able to {action}. Received, {'; '.join(received)}"
             )
         return result
 
-    def run_on_chief(self, what: str, function: Callable[[], Any]) -> Any:
-        """Calls a function on the chief and returns its result, which is picklable, everywhere.
+    def run_on_chief(self, action: str, function: Callable[[], Any]) -> Any:
+        """Calls a function on the chief and returns its picklable result on all workers.
 
         Raises:
             RuntimeError: If it failed on the chief.
         """
         return self.broadcast(
-            self.run_everywhere(what, function if self.is_chief else lambda: None)
+            self.run_everywhere(action, function if self.is_chief else lambda: None)
         )
 
     @contextlib.contextmanager
-    def chief_context(self, what: str, make: Callable[[], Any]) -> Iterator[None]:
+    def chief_context(self, action: str, make: Callable[[], Any]) -> Iterator[None]:
         """Enters a context on the chief, while all workers run the body.
 
         Raises:
@@ -181,6 +181,6 @@ class Collectives:
         """
         with contextlib.ExitStack() as stack:
             self.run_everywhere(
-                what, lambda: stack.enter_context(make()) if self.is_chief else None
+                action, lambda: stack.enter_context(make()) if self.is_chief else None
             )
             yield

@@ -20,11 +20,11 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.distributed.collectives import Collectives
-from unetv2.distributed.replication import make_seed_spreader, make_statistics_averager
+from unetv2.distributed.replication import make_seed_setter, make_statistics_averager
 from unetv2.distributed.watchdog import Watchdog, report_lost_workers
 
 _STOP, _SAVE = range(2)
-# Gradients are sent in packs of this size while the next ones are computed.
+# Gradients are sent in packs of this size while further gradients are computed.
 _BYTES_AT_ONCE = 8 << 20
 
 
@@ -44,13 +44,13 @@ class PreemptedError(RuntimeError):
 
 
 class Signals:
-    """Flags that are summed over the workers with each step: stop, and save a checkpoint.
+    """Flags for stopping and saving, which are summed over the workers with each step.
 
-    Any worker that receives SIGTERM sets the first, so all of them save and stop after the same
-    step. The second follows the chief's clock.
+    A worker that receives SIGTERM sets the flag for stopping, so that all workers save and stop
+    after the same step. The flag for saving is set by the chief.
 
     Args:
-        is_chief: bool. Whether this worker's clock counts.
+        is_chief: bool. Whether this worker decides when to save.
         checkpoint_seconds: float. Longest time between two checkpoints.
 
     Attributes:
@@ -81,7 +81,7 @@ class Signals:
     ) -> None:
         """Restores the handler of SIGTERM."""
         if self._in_main_thread:
-            # None is a handler of TensorFlow's, which ignores the signal.
+            # None is a handler that was not set by Python, such as TensorFlow's.
             signal.signal(signal.SIGTERM, self._previous or signal.SIG_DFL)
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
@@ -95,19 +95,17 @@ class Signals:
         return flags
 
     def update(self, sums: Sequence[float]) -> None:
-        """Takes the sums of all workers' flags."""
+        """Sets ``stop`` and ``save`` from the sums of all workers' flags."""
         self.stop, self.save = sums[_STOP] > 0, sums[_SAVE] > 0
         if self.save:
             self._saved = time.monotonic()
 
 
 class Steps:
-    """The training step and the validation step of a compiled model, over all replicas.
+    """The training and validation steps of a compiled model, over all replicas.
 
-    Keras's ``fit`` sums the gradients after each replica has clipped its own. Here they are summed
-    first, so that clipping, moving averages and weight decay do what they do on one device. The
-    rest is Keras's: the model's loss and metrics, and ``optimizer.apply``, called where
-    ``tf.distribute`` updates a variable on all devices alike.
+    Keras's ``fit`` sums gradients after each replica has clipped its own. Here they are summed
+    first, so that clipping, moving averages and weight decay are the same as on one device.
 
     Args:
         model: Compiled within the strategy's scope.
@@ -133,7 +131,7 @@ class Steps:
         def train(iterator: Any, flags: tf.Tensor) -> tf.Tensor:
             results = strategy.run(self._train_replica, args=(next(iterator), flags))
             gradients, sums = strategy.experimental_local_results(results)[0]
-            # Outside of `run`, where Keras expects gradients that are summed already.
+            # Outside of `run`, where Keras expects summed gradients.
             model.optimizer.apply(gradients, model.trainable_variables)
             return sums
 
@@ -210,7 +208,7 @@ class Loop:
         self._signals = signals
         self._timeout = timeout
         self._steps = Steps(model, collectives.strategy, gradient_dtype)
-        self._spread_seeds = make_seed_spreader(model, collectives)
+        self._set_seeds = make_seed_setter(model, collectives)
         self._average_statistics = make_statistics_averager(model, collectives)
 
     def fit(
@@ -223,24 +221,26 @@ class Loop:
     ) -> None:
         """Trains the model for some epochs.
 
-        Callbacks run on each worker. ``on_train_batch_end`` receives only the loss, the epoch's
-        mean so far; the other metrics, which are sums over all workers, come with the epoch.
+        Callbacks run on each worker. The logs of ``on_train_batch_end`` contain only the running
+        mean of the loss; those of ``on_epoch_end`` contain all metrics.
 
         Args:
-            train: This worker's parts of the batches, and the number of batches of an epoch.
-            validation: The same of the validation data, or None.
+            train: This worker's parts of the batches, and the number of batches per epoch.
+            validation: The same for the validation data, or None.
             epochs: range. Numbers of the epochs.
             callbacks: Keras callbacks.
 
         Raises:
             WorkerLostError: If a worker is lost.
-            PreemptedError: If a worker received SIGTERM; after ``on_train_batch_end``, which saves
-                the checkpoint.
+            PreemptedError: If a worker received SIGTERM, after ``on_train_batch_end`` has saved a
+                checkpoint.
         """
         model, signals = self._model, self._signals
         batches, n_steps = self._distribute(train[0]), train[1]
-        held_out = None if validation is None else (self._distribute(validation[0]), validation[1])
-        listeners = keras.callbacks.CallbackList(
+        val_batches = (
+            None if validation is None else (self._distribute(validation[0]), validation[1])
+        )
+        callback_list = keras.callbacks.CallbackList(
             list(callbacks), model=model, verbose=0, epochs=epochs.stop, steps=n_steps
         )
         model.stop_training = False
@@ -248,39 +248,41 @@ class Loop:
             Watchdog(self._collectives, self._timeout) as watchdog,
             report_lost_workers(self._collectives),
         ):
-            listeners.on_train_begin()
+            callback_list.on_train_begin()
             logs: dict[str, float] = {}
             for epoch in epochs:
                 model.reset_metrics()
-                listeners.on_epoch_begin(epoch)
-                self._spread_seeds()
-                self._train_epoch(iter(batches), n_steps, epoch, listeners, watchdog)
+                callback_list.on_epoch_begin(epoch)
+                self._set_seeds()
+                self._train_epoch(iter(batches), n_steps, epoch, callback_list, watchdog)
                 self._average_statistics()
                 logs = self._results()
-                if held_out is not None:
-                    scores = self._validate(iter(held_out[0]), held_out[1], listeners, watchdog)
+                if val_batches is not None:
+                    scores = self._validate(
+                        iter(val_batches[0]), val_batches[1], callback_list, watchdog
+                    )
                     logs |= {f"val_{name}": value for name, value in scores.items()}
-                listeners.on_epoch_end(epoch, logs)
+                callback_list.on_epoch_end(epoch, logs)
                 watchdog.reset()
                 if model.stop_training:
                     break
                 if signals.stop and epoch + 1 < epochs.stop:
                     raise _preempted(epoch + 1)
             model.optimizer.finalize_variable_values(model.trainable_variables)
-            listeners.on_train_end(logs)
+            callback_list.on_train_end(logs)
 
     def _train_epoch(
         self,
         iterator: Any,
         n_steps: int,
         epoch: int,
-        listeners: keras.callbacks.CallbackList,
+        callback_list: keras.callbacks.CallbackList,
         watchdog: Watchdog,
     ) -> None:
         signals = self._signals
         loss_sum, n_images = 0.0, 0.0
         for step in range(n_steps):
-            listeners.on_train_batch_begin(step)
+            callback_list.on_train_batch_begin(step)
             sums = self._steps.train(iterator, signals.local())
             loss, count, *flags = np.asarray(sums).tolist()
             signals.update(flags)
@@ -288,7 +290,7 @@ class Loop:
             loss_sum, n_images = loss_sum + loss * count, n_images + count
             if signals.save or signals.stop:
                 self._average_statistics()
-            listeners.on_train_batch_end(step, {"loss": loss_sum / max(n_images, 1)})
+            callback_list.on_train_batch_end(step, {"loss": loss_sum / max(n_images, 1)})
             if signals.stop and step + 1 < n_steps:
                 raise _preempted(epoch)
             if self._model.stop_training:
@@ -298,25 +300,25 @@ class Loop:
         self,
         iterator: Any,
         n_steps: int,
-        listeners: keras.callbacks.CallbackList,
+        callback_list: keras.callbacks.CallbackList,
         watchdog: Watchdog,
     ) -> dict[str, float]:
-        listeners.on_test_begin()
+        callback_list.on_test_begin()
         self._model.reset_metrics()
         for step in range(n_steps):
-            listeners.on_test_batch_begin(step)
+            callback_list.on_test_batch_begin(step)
             self._steps.test(iterator)
             watchdog.reset()
-            listeners.on_test_batch_end(step, {})
+            callback_list.on_test_batch_end(step, {})
         logs = self._results()
-        listeners.on_test_end(logs)
+        callback_list.on_test_end(logs)
         return logs
 
     def _distribute(self, dataset: tf.data.Dataset) -> Any:
         return self._collectives.strategy.distribute_datasets_from_function(lambda _: dataset)
 
     def _results(self) -> dict[str, float]:
-        """Returns the metrics over the images of all workers."""
+        """Returns the metrics of all workers."""
         return {name: float(value) for name, value in self._model.get_metrics_result().items()}
 
 

@@ -1,4 +1,9 @@
-"""The rendezvous: all workers meet before TensorFlow's runtime starts, or learn who is missing."""
+"""Rendezvous of all workers before TensorFlow's runtime starts.
+
+TensorFlow's runtime would wait forever for a missing worker. Therefore each worker except the chief
+first listens on its port and sends a description of itself. The chief connects to all workers,
+compares the descriptions, and replies whether to start. Then the connections are closed.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +33,12 @@ from unetv2.arguments import require_number
 from unetv2.distributed.cluster import Cluster, split_address
 from unetv2.distributed.collectives import Collectives
 
-# TensorFlow's runtime would wait forever for a missing worker. So each worker but the chief first
-# listens on its own port and sends a description of itself; the chief connects to all of them,
-# compares, and replies to each whether to start. The connections are closed before the training.
-
 _REPLY_SECONDS = 5.0
 _RETRY_SECONDS = 0.2
-# Enough for a list of some hundred workers.
+# Enough for hundreds of workers.
 _LONGEST_LINE = 1 << 16
 _START = "start"
-# The chief may notice a missing worker at the last moment and reply to the others then.
+# Additional time for the chief's reply, which it may send when `timeout` has passed.
 _CHIEF_SECONDS = 15.0
 _START_SECONDS = 120.0
 
@@ -52,10 +53,10 @@ def connect(
 ) -> tf.distribute.Strategy | None:
     """Returns the strategy for :func:`unetv2.train`: several machines, several devices, or one.
 
-    Each worker calls this in the same way, before any other computation with TensorFlow. The call
-    returns when all workers have connected. Without arguments the workers are those of
-    ``TF_CONFIG`` or of a Slurm step, if there is one, with ports from ``UNETV2_PORT`` or 8888 on;
-    otherwise the GPUs of this machine, if there are several. Workers communicate by gRPC on CPUs
+    Each worker calls this with the same arguments, before any other computation with TensorFlow.
+    The call returns when all workers have connected. Without arguments, the workers are those of
+    ``TF_CONFIG`` or of a Slurm step, with ports from ``UNETV2_PORT`` or 8888 on; without these, the
+    GPUs of this machine are used if there are several. Workers communicate by gRPC on CPUs
     and by NCCL on GPUs.
 
     The ports accept commands from anyone who can reach them: use private networks only.
@@ -76,8 +77,8 @@ def connect(
             missing.
         TypeError: If ``index`` or ``timeout`` is of the wrong type.
         OSError: If this worker's port is in use, or not on this machine.
-        RuntimeError: If a worker did not connect in time, or has other workers or other code. Each
-            connected worker raises it, with the reason, within 15 s.
+        RuntimeError: If a worker did not connect in time, or its ``workers`` or its code differ. It
+            is raised on each connected worker within 15 s.
 
     Example:
         >>> strategy = unetv2.distributed.connect()
@@ -89,7 +90,7 @@ def connect(
     if cluster is None or len(cluster.workers) == 1:
         has_several_gpus = len(tf.config.list_logical_devices("GPU")) > 1
         return tf.distribute.MirroredStrategy() if has_several_gpus else None
-    _meet(cluster, timeout)
+    _wait_for_all(cluster, timeout)
 
     def start() -> Any:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster.resolver())
@@ -97,8 +98,8 @@ def connect(
         _log.info("All %d workers are connected; this is worker %d.", n_workers, cluster.index)
         return strategy
 
-    # A worker may be lost meanwhile: TensorFlow then waits in a call during which no other Python
-    # thread runs, so that neither SIGTERM nor Ctrl-C is handled.
+    # If a worker is lost meanwhile, TensorFlow waits in a call that blocks all Python threads, so
+    # that neither SIGTERM nor Ctrl-C is handled.
     faulthandler.dump_traceback_later(_START_SECONDS, exit=True)
     try:
         return _start_interruptibly(start)
@@ -126,7 +127,7 @@ def _find_cluster(workers: Sequence[str] | Cluster | None, index: int | None) ->
     return Cluster(workers, index)
 
 
-def _meet(cluster: Cluster, timeout: float) -> None:
+def _wait_for_all(cluster: Cluster, timeout: float) -> None:
     """Waits until all workers are connected and run the same code.
 
     Raises:
@@ -135,7 +136,7 @@ def _meet(cluster: Cluster, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     if cluster.is_chief:
         cluster.listen().close()
-        problem = "; ".join(summon_workers(cluster, deadline))
+        problem = "; ".join(start_workers(cluster, deadline))
     else:
         with ChiefListener(cluster) as listener:
             reply = listener.wait(deadline + _CHIEF_SECONDS)
@@ -153,7 +154,7 @@ def _meet(cluster: Cluster, timeout: float) -> None:
 
 
 def describe_worker(cluster: Cluster) -> dict[str, Any]:
-    """Returns what must be the same on all workers, and this worker's index."""
+    """Returns the properties that must be equal on all workers, and the index."""
     return {
         "index": cluster.index,
         "workers": list(cluster.workers),
@@ -165,7 +166,7 @@ def describe_worker(cluster: Cluster) -> dict[str, Any]:
 
 
 def code_digest() -> str:
-    """Returns a hash of this library's files, which may be modified without a new version."""
+    """Returns a hash of the library's files, which may differ in one version."""
     root = Path(__file__).parent.parent
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(root.rglob("*.py")):
@@ -207,7 +208,7 @@ class ChiefListener:
         self._server.close()
 
     def wait(self, deadline: float) -> str | None:
-        """Returns the chief's reply, or None if there is none by then (``time.monotonic``)."""
+        """Returns the chief's reply, or None if none arrives before ``time.monotonic`` is later."""
         while time.monotonic() < deadline and not self._finished.wait(_RETRY_SECONDS):
             pass
         return self._reply
@@ -233,15 +234,16 @@ class ChiefListener:
                 continue
 
 
-def summon_workers(cluster: Cluster, deadline: float) -> list[str]:
-    """Connects the chief to all others and tells them to start, or what is wrong.
+def start_workers(cluster: Cluster, deadline: float) -> list[str]:
+    """Connects the chief to all other workers, and replies to start or with the problems.
 
     Args:
         cluster: The workers.
-        deadline: float. When to give up, by ``time.monotonic``.
+        deadline: float. Time of ``time.monotonic`` at which to stop.
 
     Returns:
-        list of str. A line for each worker that is missing or differs; then none starts.
+        list of str. A line for each worker that is missing or differs. If it is not empty, no
+            worker starts.
     """
     expected = describe_worker(cluster)
     others = range(1, len(cluster.workers))
@@ -267,12 +269,12 @@ def summon_workers(cluster: Cluster, deadline: float) -> list[str]:
 
 
 def may_start(reply: str) -> bool:
-    """Returns whether the chief's reply is to start, rather than what is wrong."""
+    """Returns whether a reply of the chief is to start."""
     return reply == _START
 
 
 def _call(cluster: Cluster, number: int, deadline: float) -> tuple[socket.socket, Any] | str:
-    """Returns the connection to a worker and its description, or why there is none."""
+    """Returns the connection to a worker and its description, or the problem."""
     while True:
         try:
             connection = socket.create_connection(
@@ -327,7 +329,7 @@ def _receive(connection: socket.socket) -> Any:
 
 
 def _start_interruptibly(start: Callable[[], Any]) -> Any:
-    """Calls a function on a thread, so that SIGTERM and Ctrl-C are handled meanwhile."""
+    """Calls a function in a thread, so that SIGTERM and Ctrl-C are handled meanwhile."""
     results: list[Any] = []
     failures: list[Exception] = []
 
@@ -337,7 +339,7 @@ def _start_interruptibly(start: Callable[[], Any]) -> Any:
         except Exception as error:
             failures.append(error)
 
-    # A thread that waits in TensorFlow would keep the process from exiting.
+    # A thread that waits in TensorFlow would prevent the process from exiting.
     waiting = threading.Event()
     waiting.set()
     atexit.register(lambda: exit_now(1) if waiting.is_set() else None)
@@ -371,7 +373,7 @@ def _preserved_sigterm() -> Iterator[Callable[[], None]]:
 
 
 def exit_now(code: int) -> None:
-    """Exits the process at once: a thread that waits in TensorFlow cannot be interrupted."""
+    """Exits without waiting for threads: a call of TensorFlow cannot be interrupted."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""A model on several devices: the same weights, statistics and losses as on one."""
+"""Replication of a model on several devices, with the same results as on one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def replicate(model: keras.Model, collectives: Collectives, *, synchronize: bool
 
     Args:
         model: A functional model.
-        collectives: The workers.
+        collectives: Collectives. Communication of the workers.
         synchronize: bool. Whether batch normalization computes statistics of the whole batch
             instead of each replica's part.
 
@@ -95,7 +95,7 @@ def assign(
         else:
             variable.assign(array)
 
-    # TensorFlow would divide the value by the number of replicas, and integers would be rounded.
+    # TensorFlow would divide the value by the number of replicas, which rounds integers.
     def replica() -> None:
         context = tf.distribute.get_replica_context()
         first = tf.equal(context.replica_id_in_sync_group, 0)
@@ -106,12 +106,12 @@ def assign(
         _in_graph(collectives, replica)()
 
 
-def make_seed_spreader(model: keras.Model, collectives: Collectives) -> Callable[[], Any]:
-    """Returns a function that sets each replica's dropout seeds: the chief's, plus its number.
+def make_seed_setter(model: keras.Model, collectives: Collectives) -> Callable[[], Any]:
+    """Returns a function that sets each replica's seeds to the chief's plus the replica's id.
 
     Args:
-        model: A Keras model; its seeds are uint32, a seed and a counter.
-        collectives: The workers.
+        model: A Keras model. Its seeds are pairs of a seed and a counter, uint32.
+        collectives: Collectives. Communication of the workers.
     """
     seeds = [
         variable
@@ -155,7 +155,7 @@ def _do_nothing() -> None:
 
 
 def _in_graph(collectives: Collectives, replica: Callable[[], None]) -> Callable[[], Any]:
-    # Eagerly, the first replica would wait forever for the next one.
+    # Eagerly, the first replica would wait forever for the second.
     @tf.function(autograph=False)
     def run() -> None:
         collectives.strategy.run(replica)

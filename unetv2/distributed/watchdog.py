@@ -1,4 +1,4 @@
-"""What the remaining workers do when one is lost or hangs."""
+"""Detection of lost and hanging workers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WorkerLostError(RuntimeError):
     """A worker was lost, which ends the training; restart all workers with ``resume=True``.
 
     Args:
-        message: str. The lost worker, the one that noticed, and what to do.
+        message: str. The lost worker, the reporting worker, and what to do.
 
     Example:
         >>> issubclass(unetv2.distributed.WorkerLostError, RuntimeError)
@@ -46,7 +46,7 @@ class WorkerLostError(RuntimeError):
 
 @contextmanager
 def report_lost_workers(collectives: Collectives) -> Iterator[None]:
-    """Raises WorkerLostError, which names the worker, instead of TensorFlow's error."""
+    """Converts errors of connections to a WorkerLostError with the worker's name."""
     try:
         yield
     except _CONNECTION_ERRORS as error:
@@ -70,14 +70,14 @@ def _describe_loss(collectives: Collectives) -> str:
 
 
 class Watchdog:
-    """Exits the process when no step has finished for too long.
+    """Exits the process if no step finishes within a timeout.
 
-    A lost worker closes its connections, and the others notice within seconds. A worker that
-    hangs, or whose network drops all packets, closes none: TensorFlow would wait forever, in a
-    call that cannot be interrupted.
+    The loss of a worker closes its connections, which raises an error within seconds. A worker that
+    hangs, or whose network drops all packets, does not close them: TensorFlow would wait forever,
+    in a call that cannot be interrupted.
 
     Args:
-        collectives: The workers.
+        collectives: Collectives. Communication of the workers.
         timeout: float. Longest time between two resets, in seconds.
     """
 
@@ -104,7 +104,7 @@ class Watchdog:
         self._finished.set()
 
     def reset(self) -> None:
-        """Restarts the timeout: a step of all workers has finished."""
+        """Restarts the timeout after a step."""
         self._last_reset = time.monotonic()
 
     def _run(self) -> None:

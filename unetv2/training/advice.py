@@ -1,4 +1,4 @@
-"""Warnings about doubtful trainings, each with a cause and a remedy."""
+"""Warnings about training problems, each with a cause and a remedy."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from unetv2.text import counted
 from unetv2.training.checkpoint import TrainingState
 from unetv2.training.data import DataSpec
 
-# Networks learn next to nothing in 80 steps, and something in a few hundred.
+# Networks learn very little in 80 steps; a few hundred are required.
 _FEW_STEPS, _ENOUGH_STEPS = 200, 500
-# With 12 images, batches of 2 and 240 steps, batch normalization ended at a mean IoU of 0.14 in
-# training and 0.05 in validation, group normalization at 0.13 and 0.12.
+# With 12 images, batches of 2 and 240 steps, the mean IoU in training and validation was 0.14 and
+# 0.05 with batch normalization, 0.13 and 0.12 with group normalization.
 _FEW_IMAGES = 4
-# First epochs with a single predicted class that need no warning.
+# Number of first epochs in which a single predicted class is not reported.
 _WARM_UP_EPOCHS = 5
-# Ratios of mean IoU. A model in use scores no less on training images than it did in training,
-# unless its batch normalization behaves differently.
+# Ratios of mean IoU. On training images it is lower in inference mode than in training mode only if
+# the moving statistics of batch normalization are poor.
 _SAME_AS_IN_TRAINING = 0.75
 _OVERFITTED = 0.5
 _DECLINED = 0.9
-# Difference to the score of predicting one class.
+# Minimum difference to the score of predicting one class.
 _NEGLIGIBLE = 0.005
 
 _log = logging.getLogger("unetv2")
@@ -40,12 +40,12 @@ def warn(messages: list[str]) -> list[str]:
 
 
 def start_warnings(model: keras.Model, spec: DataSpec, *, epochs: int) -> list[str]:
-    """Returns reasons to doubt a training before it begins.
+    """Returns warnings before a training.
 
     Args:
         model: The user's model.
-        spec: The properties of the data.
-        epochs: int. All epochs.
+        spec: DataSpec. The properties of the data.
+        epochs: int. Number of epochs.
     """
     warnings = []
     steps_per_epoch = math.ceil(spec.n_pairs / spec.batch_size)
@@ -78,15 +78,15 @@ def one_class_warnings(
 ) -> list[str]:
     """Returns a warning if the model predicts the same class for all validation pixels.
 
-    The first epochs are exempt, unless training ends there. The warning comes once, and again if
-    training ends with one class.
+    The first epochs are exempt unless training ends there. The warning is repeated only if training
+    ends with one class.
 
     Args:
-        state: Its count of such epochs is updated.
+        state: TrainingState. Its count of such epochs is updated.
         model: The model in training.
         counts: Confusion matrix of the validation, ``(n_classes, n_classes)``.
-        epoch: int. The epoch's number, from 0.
-        is_last: bool. Whether it is the last one.
+        epoch: int. Index of the epoch, from 0.
+        is_last: bool. Whether it is the last epoch.
     """
     predicted = np.flatnonzero(counts.sum(axis=0))
     if len(predicted) != 1 or np.count_nonzero(counts.sum(axis=1)) < 2:
@@ -112,7 +112,7 @@ def one_class_warnings(
 def end_warnings(
     state: TrainingState, model: keras.Model, score_on_training: Callable[[], float]
 ) -> list[str]:
-    """Returns reasons to doubt the result of a training.
+    """Returns warnings about the result of a training.
 
     Args:
         state: The logs of the training.
@@ -124,12 +124,12 @@ def end_warnings(
     warnings = []
     training, best = state.history[state.best_epoch]["mean_iou"], state.best
     scores = f"mean IoU {best:.3f} in validation and {training:.3f} in training"
-    in_use = score_on_training() if _learns_batch_statistics(model) else training
-    if in_use < _SAME_AS_IN_TRAINING * training:
+    inference = score_on_training() if _learns_batch_statistics(model) else training
+    if inference < _SAME_AS_IN_TRAINING * training:
         warnings.append(
-            f"The model predicts differently in use than in training: {scores}, but {in_use:.3f} "
-            "on training images in inference mode. Its batch normalization has seen too few images "
-            "or steps. Build the model with normalization='group'."
+            f"The model predicts differently in use than in training: {scores}, but "
+            f"{inference:.3f} on training images in inference mode. Its batch normalization has "
+            "seen too few images or steps. Build the model with normalization='group'."
         )
     elif best < _OVERFITTED * training:
         warnings.append(

@@ -1,4 +1,4 @@
-"""What a training runs on: this device, or the devices of several workers."""
+"""The interface of training backends, and the backend for one device."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ import tensorflow as tf
 from typing_extensions import override
 
 from unetv2 import startup
-from unetv2.data.pipeline import Share
+from unetv2.data.pipeline import Shard
 
-# Batches, and how many of them make an epoch.
+# Batches, and their number per epoch.
 Batches = tuple[tf.data.Dataset, int]
 
 
 class Backend(Protocol):
-    """Runs the steps of a training, and coordinates the processes that take part in it."""
+    """Runs the steps of a training and coordinates its processes."""
 
     @property
     def is_chief(self) -> bool:
         """Whether this process writes the output folder."""
 
     @property
-    def share(self) -> Share | None:
-        """The part of each batch that this process trains on; None is the whole batch."""
+    def shard(self) -> Shard | None:
+        """The replicas of this process, which train on parts of each batch; None is one device."""
 
     def replicate(self, model: keras.Model) -> keras.Model:
-        """Returns the model to train: the given one, or a copy that is mirrored on all devices."""
+        """Returns the model to train, or a copy of it that is mirrored on all devices."""
 
     def scope(self) -> AbstractContextManager[Any]:
         """Returns the context in which the variables of optimizer and metrics are created."""
@@ -57,10 +57,10 @@ class Backend(Protocol):
         """Trains a compiled model for some epochs; ``on_train_batch_end`` has the mean loss."""
 
     def checkpoint_is_due(self) -> bool:
-        """Returns whether to save a checkpoint within the epoch, after the present step."""
+        """Returns whether to save a checkpoint after the current step."""
 
     def checkpoint_was_saved(self) -> None:
-        """Restarts the clock, and ends the training if that was requested.
+        """Restarts the timer, and ends the training if requested.
 
         Raises:
             KeyboardInterrupt: If Ctrl-C was pressed.
@@ -69,21 +69,21 @@ class Backend(Protocol):
     def interruptible(self) -> AbstractContextManager[None]:
         """Returns a context in which the first Ctrl-C waits for a checkpoint."""
 
-    def run_everywhere(self, what: str, function: Callable[[], Any]) -> Any:
-        """Returns a function's result on each process; an error on one is raised on all.
+    def run_everywhere(self, action: str, function: Callable[[], Any]) -> Any:
+        """Calls a function on each process; an error on one process is raised on all.
 
         Args:
-            what: str. What the function does, for the message.
+            action: str. Name of the action, for the message.
             function: Called without arguments.
         """
 
-    def run_on_chief(self, what: str, function: Callable[[], Any]) -> Any:
-        """Returns the result that a function has on the chief, on all processes."""
+    def run_on_chief(self, action: str, function: Callable[[], Any]) -> Any:
+        """Calls a function on the chief and returns its result on all processes."""
 
     def chief_context(
-        self, what: str, make: Callable[[], AbstractContextManager[Any]]
+        self, action: str, make: Callable[[], AbstractContextManager[Any]]
     ) -> AbstractContextManager[None]:
-        """Returns a context in which the chief is in the context that ``make`` returns."""
+        """Returns a context that enters the result of ``make`` on the chief only."""
 
     def reduce_sum(self, array: np.ndarray) -> np.ndarray:
         """Returns the sum of the arrays of all processes."""
@@ -96,8 +96,8 @@ class Backend(Protocol):
         """Checks that all processes train the same model in the same way on the same data.
 
         Args:
-            description: Of the training, JSON-serializable.
-            differences: Yields the differences of two descriptions with these labels.
+            description: JSON-serializable description of the training.
+            differences: Yields the differences of two descriptions, with a label for each.
 
         Raises:
             ValueError: If one differs.
@@ -123,7 +123,7 @@ class LocalBackend(Backend):
 
     @property
     @override
-    def share(self) -> None:
+    def shard(self) -> None:
         return None
 
     @override
@@ -177,8 +177,7 @@ class LocalBackend(Backend):
     @override
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        # Only in the main thread, and only if Ctrl-C has Python's handler or the command's: any
-        # other handler belongs to the user's program.
+        # Python allows handlers in the main thread only. A handler of the user's program is kept.
         if threading.current_thread() is not threading.main_thread() or signal.getsignal(
             signal.SIGINT
         ) not in (signal.default_int_handler, startup.interrupt):
@@ -187,7 +186,7 @@ class LocalBackend(Backend):
 
         def interrupt(_number: int, _frame: FrameType | None) -> None:
             self._interrupted = True
-            # The second Ctrl-C does not wait.
+            # A second Ctrl-C does not wait.
             signal.signal(signal.SIGINT, previous)
 
         previous = signal.signal(signal.SIGINT, interrupt)
@@ -196,20 +195,20 @@ class LocalBackend(Backend):
         finally:
             signal.signal(signal.SIGINT, previous)
         if self._interrupted:
-            # It was pressed after the last step.
+            # Ctrl-C was pressed after the last step.
             raise KeyboardInterrupt
 
     @override
-    def run_everywhere(self, what: str, function: Callable[[], Any]) -> Any:
+    def run_everywhere(self, action: str, function: Callable[[], Any]) -> Any:
         return function()
 
     @override
-    def run_on_chief(self, what: str, function: Callable[[], Any]) -> Any:
+    def run_on_chief(self, action: str, function: Callable[[], Any]) -> Any:
         return function()
 
     @override
     def chief_context(
-        self, what: str, make: Callable[[], AbstractContextManager[Any]]
+        self, action: str, make: Callable[[], AbstractContextManager[Any]]
     ) -> AbstractContextManager[None]:
         return make()
 

@@ -1,4 +1,4 @@
-"""The callbacks of a training: checkpoints, logs, images, and those of the user."""
+"""Callbacks of a training: checkpoints, logs, images, and the user's callbacks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from unetv2.visualization.masks import overlay
 
 _MOST_IMAGES = 4
 _OPACITY = 0.5
-# What `train` does itself, and what to use instead.
+# Callbacks that conflict with `train`, and alternatives.
 _REFUSED: dict[type[keras.callbacks.Callback], str] = {
     keras.callbacks.LearningRateScheduler: (
         "Set the learning rate by `unetv2.recipes.get(recipe, learning_rate=..., schedule=...)`"
@@ -55,10 +55,10 @@ class Recorder(keras.callbacks.Callback):
 
     Args:
         folder: The output folder.
-        backend: The backend, whose chief writes.
-        feed: The training data.
-        loggers: Callbacks for the end of each epoch, with the weights that are validated.
-        users: The user's callbacks, for which an epoch ends last.
+        backend: Backend. Its chief writes the files.
+        feed: Feed. The training data.
+        loggers: Callbacks that are called at the end of each epoch, with the validated weights.
+        users: UserCallbacks. They are called last at the end of an epoch.
         patience: int or None. Epochs without improvement after which training ends.
     """
 
@@ -89,9 +89,9 @@ class Recorder(keras.callbacks.Callback):
         """Prepares for a call of ``fit``.
 
         Args:
-            state: The state to continue from, which is kept up to date.
+            state: TrainingState. It is updated during training.
             mean_iou: The metric of the compiled model, or None without validation.
-            swap: Swaps weights and averaged weights, or None.
+            swap: Exchanges weights and their moving averages, or None.
         """
         self._state = state
         self._guard = DivergenceGuard(state)
@@ -127,11 +127,11 @@ class Recorder(keras.callbacks.Callback):
         row["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         state.history.append(row)
         state.epoch, state.step, self._skipped, state.increases = epoch + 1, 0, 0, []
-        # Before anything is written: weights that are not finite must not become the best ones.
+        # Checks the weights before any file is written.
         self._capture()
         score = None
         if self._mean_iou is not None:
-            # Finite weights may still give logits that are not.
+            # Finite weights may give infinite logits.
             self._guard.check_finite("validation loss", row["val_loss"])
             score = row["val_mean_iou"]
             counts = self._mean_iou.scores().counts
@@ -152,14 +152,14 @@ class Recorder(keras.callbacks.Callback):
                 state.save(self._folder / CHECKPOINT)
                 (self._folder / WITHIN_EPOCH).unlink(missing_ok=True)
                 write_history(self._folder, state.history)
-            # Last: whatever they raise, the epoch is saved.
+            # Last, so that an error in a callback does not lose the epoch.
             self.users.end_epoch(epoch, dict(logs or {}))
         self._backend.checkpoint_was_saved()
         if state.stagnates(self._patience):
             self.model.stop_training = True
 
     def _require_logged(self, row: dict[str, float]) -> None:
-        """Refuses a user's ``train_step`` or ``test_step`` that omits required logs."""
+        """Raises a ValueError if the model's training or validation step omits required logs."""
         required = ["loss"] + ([] if self._mean_iou is None else ["val_loss", "val_mean_iou"])
         missing = [name for name in required if name not in row]
         if missing:
@@ -176,7 +176,7 @@ class Recorder(keras.callbacks.Callback):
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
-        """Puts the averaged weights, if there are any, into the model."""
+        """Replaces the model's weights by their moving averages, if there are any."""
         if self._swap is None:
             yield
             return
@@ -185,7 +185,7 @@ class Recorder(keras.callbacks.Callback):
             yield
         finally:
             self._swap.on_test_end()
-            # Swapping in place rounds; a resumed training continues with the saved weights.
+            # Exact, as in a resumed training; swapping in place has rounding errors.
             self._state.restore(self.model, self._backend.assign)
 
 
@@ -197,7 +197,7 @@ class ImageLogger(keras.callbacks.Callback):
         validation: Batches of ``(image, mask)``.
         classes: The class table.
         folder: The output folder.
-        every: int. Epochs from one drawing to the next.
+        every: int. Number of epochs between two drawings.
         writer: A writer of ``tf.summary``, or None.
     """
 
@@ -222,7 +222,7 @@ class ImageLogger(keras.callbacks.Callback):
         self._writer = writer
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Saves a PNG with a row for each image, also for TensorBoard."""
+        """Saves a PNG with a row for each image, and logs it to TensorBoard."""
         if epoch % self._every:
             return
         rows = self._draw()
@@ -232,7 +232,7 @@ class ImageLogger(keras.callbacks.Callback):
         path = self._folder / f"epoch_{epoch + 1:04d}.png"
         write_whole(path, lambda file: file.write(encoded.getvalue()))
         if self._writer is not None:
-            title = "image, truth, prediction"
+            title = "image, ground truth, prediction"
             with self._writer.as_default():
                 tf.summary.image(title, rows, step=epoch, max_outputs=len(rows))
             self._writer.flush()
@@ -241,10 +241,10 @@ class ImageLogger(keras.callbacks.Callback):
         """Returns uint8 ``(rows, height, 3 * width, 3)``."""
         predicted = np.asarray(self.model(self._images, training=False)).argmax(axis=-1)
         rows = []
-        for image, truth, prediction in zip(self._images, self._masks, predicted, strict=True):
+        for image, label, prediction in zip(self._images, self._masks, predicted, strict=True):
             parts = [
                 overlay(image, mask, self._classes, opacity=opacity)
-                for mask, opacity in ((truth, 0.0), (truth, _OPACITY), (prediction, _OPACITY))
+                for mask, opacity in ((label, 0.0), (label, _OPACITY), (prediction, _OPACITY))
             ]
             rows.append(np.concatenate(parts, axis=1))
         return np.stack(rows)
@@ -278,22 +278,21 @@ def summary_writer(folder: Path) -> Any:
 
 
 class UserCallbacks(keras.callbacks.CallbackList):
-    """Lets the user's callbacks observe one training, which may be several calls of ``fit``.
+    """Calls the user's callbacks as in one call of ``fit``.
 
-    Each phase of progressive resizing, each rollback and the rest of a resumed epoch is a call of
-    its own. This is the last callback of each call. It has its model and parameters from the start,
-    forwards what happens within epochs, and begins and ends with the training. The recorder ends
-    the epochs, with the averaged weights in the model.
+    Each phase of progressive resizing, each rollback and the rest of a resumed epoch is a separate
+    call of ``fit``. This is the last callback of each call, and forwards the events within epochs.
+    The events of the whole training, and of the end of an epoch, have separate methods.
 
     Args:
         callbacks: The user's callbacks.
-        model: The model that they observe.
-        epochs: int. All epochs of the training.
+        model: The model of the callbacks.
+        epochs: int. Number of epochs of the training.
         steps: int. Batches in an epoch.
         progress: bool or ``"epoch"``. Whether to add Keras's progress bar, or a line per epoch.
 
     Attributes:
-        skipped: int. Batches of the present epoch before this call of ``fit``.
+        skipped: int. Batches of the current epoch before this call of ``fit``.
     """
 
     def __init__(
@@ -343,29 +342,29 @@ class UserCallbacks(keras.callbacks.CallbackList):
         super().on_epoch_end(epoch, logs)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Does nothing: a call of ``fit`` begins, not the training."""
+        """Does nothing: see :meth:`begin`."""
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Does nothing."""
+        """Does nothing: see :meth:`end`."""
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Does nothing: see :meth:`end_epoch`."""
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Counts batches from the start of the epoch."""
+        """Forwards the index of the batch in its epoch."""
         super().on_train_batch_begin(self.skipped + batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Counts batches from the start of the epoch."""
+        """Forwards the index of the batch in its epoch."""
         super().on_train_batch_end(self.skipped + batch, logs)
 
 
 def require_callbacks(callbacks: Any) -> list[keras.callbacks.Callback]:
-    """Returns the user's callbacks, after checking them.
+    """Validates the user's callbacks and returns them as a list.
 
     Raises:
         TypeError: If one is not a Keras callback.
-        ValueError: If one does what `train` does itself.
+        ValueError: If one conflicts with ``train``.
     """
     if isinstance(callbacks, keras.callbacks.Callback) or not isinstance(callbacks, Sequence):
         raise TypeError(

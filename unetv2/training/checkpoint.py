@@ -27,14 +27,14 @@ from unetv2.runtime import precision_of, versions
 from unetv2.text import error_summary
 
 RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
-# The end of an epoch, the target of a rollback, and a step within the next one.
+# The state at the end of an epoch, and at a step within the next epoch.
 CHECKPOINT, WITHIN_EPOCH = "checkpoint.npz", "within_epoch.npz"
 TENSORBOARD, IMAGES = "tensorboard", "images"
 _LOCK = "lock"
-# The reference's collapse was a factor of 19. Between good epochs of one image size the loss rises
-# by a tenth, unless there are few images.
+# Allowed factor between losses of epochs. Regular increases are 10 % unless there are few images;
+# the collapse of the reference implementation was a factor of 19.
 MOST_INCREASE = 2.0
-# May change on resume.
+# These may change on resume.
 _NOT_COMPARED = ("versions", "epochs")
 _MOST_SHOWN = 6
 _ADVICE = "call `train` again with resume=True; earlier checkpoints are intact"
@@ -43,7 +43,7 @@ Assign = Callable[[Sequence[Any], Sequence[np.ndarray]], None]
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Writes a file atomically; an error explains how to resume."""
+    """Writes a file atomically; errors contain advice on resuming."""
     write_atomically(path, write, _ADVICE)
 
 
@@ -87,7 +87,7 @@ def save_model(model: keras.Model, path: Path, preprocessing: Preprocessing | No
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Writes the logs as CSV, anew: Keras's ``CSVLogger`` would repeat resumed epochs."""
+    """Writes all logs as CSV; Keras's ``CSVLogger`` would repeat resumed epochs."""
     if history:
         text = io.StringIO()
         table = csv.DictWriter(text, list(history[0]))
@@ -105,7 +105,7 @@ def describe_run(
     data: Mapping[str, Any],
     class_weights: list[float] | None,
 ) -> dict[str, Any]:
-    """Returns what identifies a training, JSON-serializable: the content of ``run.json``."""
+    """Returns a JSON-serializable description of a training, the content of ``run.json``."""
     described = {
         "recipe": dict(recipe),
         "epochs": epochs,
@@ -119,7 +119,7 @@ def describe_run(
         "layers": layer_configs(model),
         "versions": versions(),
     }
-    # As it is read again: tuples become lists, keys become strings.
+    # The same types as after reading: tuples become lists, keys become strings.
     return json.loads(json.dumps(described, default=str))
 
 
@@ -127,7 +127,7 @@ def describe_run(
 def locked(folder: Path) -> Iterator[None]:
     """Locks a folder, which is created if needed, against other trainings.
 
-    The lock ends with the context, or with the process however it ends.
+    The lock is released at the end of the context or of the process.
 
     Raises:
         ValueError: If another training, of this or another process, uses the folder.
@@ -163,14 +163,14 @@ def open_folder(
     Args:
         folder: The output folder.
         description: The result of :func:`describe_run`.
-        resume: bool. Whether to resume the run in it, if there is one.
-        overwrite: bool. Whether to remove the run in it.
+        resume: bool. Whether to resume a run in it.
+        overwrite: bool. Whether to remove a run in it.
 
     Returns:
         bool. Whether there is a checkpoint to resume from.
 
     Raises:
-        ValueError: If it contains a run that is not to be resumed, or a different one.
+        ValueError: If it contains another run.
     """
     if resume and overwrite:
         raise ValueError(
@@ -181,8 +181,8 @@ def open_folder(
         raise ValueError(f"`output_dir` must be a folder. Received: the file '{folder}'.")
     exists = (folder / RUN).exists()
     if exists and overwrite:
-        # All but the description, which is replaced atomically: after a kill meanwhile, no file of
-        # this run is taken for one of another run.
+        # Except the description, which is replaced atomically below, so that a kill meanwhile does
+        # not mix files of two runs.
         for name in (CHECKPOINT, WITHIN_EPOCH, MODEL, HISTORY):
             (folder / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, IMAGES):
@@ -224,7 +224,7 @@ def differences(
     second: Mapping[str, Any],
     labels: tuple[str, str] = ("before", "now"),
 ) -> Iterator[str]:
-    """Yields the differences of two descriptions of trainings, except what may change."""
+    """Yields the differences of two descriptions that must not change on resume."""
     label, other_label = labels
     for name in sorted({*first, *second} - {*_NOT_COMPARED}):
         value, other = first.get(name), second.get(name)
@@ -277,21 +277,21 @@ class TrainingState:
 
     Args:
         epoch: int. The epoch to continue with.
-        step: int. Batches of it that are done.
+        step: int. Finished batches of this epoch.
         rate_factor: float. Factor of the recipe's learning rate, below 1 after rollbacks.
         best: float or None. The highest validation mean IoU.
         best_epoch: int or None. Its epoch.
-        phase: list or None. Start, end and scale of the present phase of progressive resizing.
-        first_loss: float or None. The loss of its first batch.
-        lowest_loss: float or None. The lowest loss of its epochs.
+        phase: list or None. Start, end and scale of the current phase of progressive resizing.
+        first_loss: float or None. The loss of the first batch of the phase.
+        lowest_loss: float or None. The lowest loss of the epochs of the phase.
         most_increase: float. Largest allowed ratio of an epoch's loss to the lowest one.
         increases: list of pairs of floats. Losses before and after the increases due to which this
             epoch was rolled back.
         history: list of dict. The logs of each finished epoch.
-        events: list of str. Failures and what was done about them.
-        warnings: list of str. Reasons to doubt the result.
-        one_class_epochs: int. Number of last epochs in which one class was predicted for all
-            validation pixels.
+        events: list of str. Rollbacks and their causes.
+        warnings: list of str. Warnings about the result.
+        one_class_epochs: int. Number of consecutive epochs in which one class was predicted for
+            all validation pixels.
         trivial_score: float or None. Validation mean IoU of predicting the most frequent class.
         variables: NumPy arrays of the ``"model"``, the ``"optimizer"``, and within an epoch the
             ``"metrics"``.
@@ -321,9 +321,8 @@ class TrainingState:
         return self.epoch - 1 - self.best_epoch >= patience
 
     def enter(self, phase: tuple[int, int, float]) -> None:
-        """Enters a phase; a new one has other losses, as its images are of another size."""
+        """Enters a phase, and resets the losses if it is new, as the size of images changes."""
         if self.phase != list(phase):
-            # With more epochs than before, the same phase has another end and learning rate.
             self.phase, self.first_loss, self.lowest_loss = list(phase), None, None
 
     def capture(self, model: keras.Model) -> None:
@@ -347,7 +346,7 @@ class TrainingState:
         """Writes a checkpoint atomically.
 
         Raises:
-            OSError: If it cannot be written; the previous one stays.
+            OSError: If it cannot be written; an existing checkpoint is not changed.
         """
         notes = {name: value for name, value in vars(self).items() if name != "variables"}
         arrays = {

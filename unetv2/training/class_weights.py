@@ -24,8 +24,8 @@ def class_weights(
     r"""Computes class weights from the pixel counts of a data set.
 
     - ``"median_frequency"`` (Eigen and Fergus): :math:`\mathrm{median}(f) / f_c`, with
-      :math:`f_c` the share of a class in the pixels of the images that contain it.
-    - ``"sqrt_median_frequency"``: the square root of that. It emphasizes rare classes without
+      :math:`f_c` the fraction of a class in the pixels of the images that contain it.
+    - ``"sqrt_median_frequency"``: its square root, which emphasizes rare classes without
       causing many false positives.
     - ``"effective_number"`` (Cui et al.): :math:`(1 - \beta) / (1 - \beta^{n_c})`, with
       :math:`n_c` the pixels of a class and :math:`\beta = (N - 1) / N` for :math:`N` pixels in
@@ -34,16 +34,15 @@ def class_weights(
     Args:
         dataset: Batches of ``(image, mask)``, iterated over once.
         n_classes: int, 2 to 65,536, or None. None uses that of ``make_dataset``.
-        ignore_class: int or None. Id of pixels that have no label. None uses that of
-            ``make_dataset``.
-        method: str. One of the three above.
+        ignore_class: int or None. Id of unlabeled pixels. None uses that of ``make_dataset``.
+        method: str. One of the above.
 
     Returns:
         list of floats, one for each class; 0 for a class without a pixel.
 
     Raises:
-        ValueError: If an argument is unknown or missing, the data set does not end or has no
-            labeled pixel, or the masks contain another id.
+        ValueError: If an argument is unknown or missing, the data set is infinite or has no labeled
+            pixel, or masks contain other ids.
         TypeError: If ``n_classes`` is not an integer.
 
     Example:
@@ -82,7 +81,7 @@ def class_weights(
 def count_pixels(
     masks: Iterable[np.ndarray], n_classes: int, ignore_class: int | None
 ) -> np.ndarray:
-    """Counts each class's pixels, and all labeled pixels of the masks that contain it.
+    """Counts the pixels of each class, and all labeled pixels of the masks that contain it.
 
     Args:
         masks: Ids, ``(height, width, 1)`` each.
@@ -90,7 +89,7 @@ def count_pixels(
         ignore_class: int or None. Id of unlabeled pixels.
 
     Returns:
-        int64 ``(2, n_classes)``. The counts of several parts add up to those of the whole.
+        int64 ``(2, n_classes)``. The counts of several workers can be added.
 
     Raises:
         ValueError: If a mask contains another id.

@@ -1,4 +1,4 @@
-"""Checks that model, data and recipe fit together, before the first step."""
+"""Validation of model, data and recipe before training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from unetv2.preprocessing import Preprocessing, of_dataset
 from unetv2.training.recipes import Recipe
 
 _PAIRS = "batches of (image, mask), as returned by `make_dataset`"
-# What to do about data that does not end.
+# Advice on infinite data sets.
 _ENDLESS = {
     "train": "Remove its `repeat`, or pass `steps_per_epoch`.",
     "validation": "Remove its `repeat`, or limit it by `.take(n)`.",
@@ -31,7 +31,7 @@ _SIGNATURE = (
     "output_signature=(tf.TensorSpec((None, None, None, 3)), "
     "tf.TensorSpec((None, None, None, 1), tf.int32))"
 )
-# Methods that Keras's `fit` calls, and that the loop for several devices replaces.
+# Methods that Keras's `fit` calls, but training with a strategy does not.
 _STEP_METHODS = (
     "compute_loss",
     "compute_metrics",
@@ -56,11 +56,11 @@ class DataSpec:
         ignore_class: int or None. Id of unlabeled pixels.
         n_pairs: int. Pairs in an epoch.
         batch_size: int. Pairs in a batch of the training.
-        rebatched: bool. Whether the data set's batches have other sizes.
+        rebatched: bool. Whether the data set has batches of other sizes.
         augmentation: The augmentation that the training applies, or None.
         image_shape: ``(height, width, channels)`` of the first image.
         validated: bool. Whether there is validation data.
-        preprocessing: How the images were preprocessed, or None if it is unknown.
+        preprocessing: Preprocessing of the images, or None if it is unknown.
         dataset_augmentation: The augmentation that the data set applies, or None.
         steps_per_epoch: int or None. Batches in an epoch; None is one pass over the data set.
     """
@@ -84,7 +84,7 @@ class DataSpec:
         return f"Augmentation: {self.augmentation}."
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns what must not change on resume, JSON-serializable."""
+        """Returns the values that must not change on resume, JSON-serializable."""
         values = {
             name: value
             for name, value in vars(self).items()
@@ -104,7 +104,7 @@ def inspect_data(
     steps_per_epoch: int | None = None,
     is_distributed: bool = False,
 ) -> DataSpec:
-    """Checks the data against model and recipe, by its first batches.
+    """Validates the first batches for the model and the recipe.
 
     Args:
         model: Maps images to logits.
@@ -129,7 +129,7 @@ def inspect_data(
     if validation is not None:
         _check_first_batch("validation", validation, model, n_classes, ignore_class)
     if is_distributed and info is not None:
-        # The same on all workers, whichever pairs each of them skips.
+        # Equal on all workers, even if they skip different pairs.
         n_pairs, given, is_regular = info.n_pairs, info.batch_size, True
     elif steps_per_epoch is not None:
         # Batches are filled across the end of a pass, so their sizes differ from the data set's.
@@ -175,7 +175,7 @@ def _require_dataset(name: str, data: Any, *, must_end: bool) -> None:
 
 
 def _conversion(data: Any) -> str:
-    """Returns how to convert data of another type."""
+    """Returns advice on converting data of another type."""
     if isinstance(data, keras.utils.PyDataset):
         return (
             "Convert its batches: `tf.data.Dataset.from_generator(lambda: (data[i] for i in "
@@ -196,7 +196,7 @@ def _conversion(data: Any) -> str:
 
 
 def _not_a_pair(spec: Any) -> tuple[str, str]:
-    """Returns what the elements are, and how to convert them, unless they are pairs of tensors."""
+    """Returns the type of elements that are not pairs of tensors, and advice; else empty."""
     if isinstance(spec, Mapping):
         keys = [repr(key) for key in spec]
         image, mask = keys if len(keys) == 2 else ("'image'", "'mask'")
@@ -228,10 +228,10 @@ def _not_a_pair(spec: Any) -> tuple[str, str]:
 
 
 def _require_class(model: keras.Model, *, is_distributed: bool) -> None:
-    """Refuses model classes of which a part would be ignored.
+    """Raises a ValueError for model classes with overridden methods that would be ignored.
 
-    On one device the model itself is trained, with all that its class overrides. Several devices
-    train a copy of its layers. Files contain the layers without the class.
+    One device trains the model itself. With a strategy, a copy of its layers is trained, and files
+    contain the layers without the class.
     """
     kind = type(model).__name__
     image = keras.Input((None, None, 1))
@@ -268,7 +268,7 @@ def _require_class(model: keras.Model, *, is_distributed: bool) -> None:
 def _preprocessing(
     model: keras.Model, train: tf.data.Dataset, n_classes: int
 ) -> Preprocessing | None:
-    """Returns the data's preprocessing, or else the model's, or that of the data's origin."""
+    """Returns the preprocessing of the data, the model, or the data that it is derived from."""
     info = info_of(train)
     if info is not None:
         return info.preprocessing
@@ -317,7 +317,7 @@ def _check_first_batch(
         source=f"the first batch of `{name}`",
         advice=lambda invalid: _advice(invalid, has_info=info is not None),
     )
-    # Some augmentations exceed the range a little.
+    # Augmentations may slightly exceed the range.
     if images.size and not -0.5 <= images.min() <= images.max() <= 1.5:
         raise ValueError(
             f"Images in `{name}` must be in [0, 1]. Received: values from {images.min():g} to "
@@ -347,7 +347,7 @@ def _require_shapes(
 
 
 def _advice(invalid: np.ndarray, *, has_info: bool) -> str:
-    """Returns what to do about the distinct invalid ids of a data set with or without an info."""
+    """Returns advice on the distinct invalid ids of a data set."""
     if has_info:
         return "Build the model with more classes, or pass `ignore_class` to `make_dataset`."
     if len(invalid) > 1:
@@ -361,18 +361,18 @@ def _advice(invalid: np.ndarray, *, has_info: bool) -> str:
 
 
 def count_pairs(name: str, dataset: tf.data.Dataset) -> tuple[int, int, bool]:
-    """Counts the pairs of a data set, by iterating over it if its cardinality is unknown.
+    """Counts the pairs of a data set, with an iteration if its cardinality is unknown.
 
     Args:
         name: The argument's name.
         dataset: Batches of ``(image, mask)``.
 
     Returns:
-        tuple ``(n_pairs, batch_size, is_regular)``; the last one is whether all batches but the
-        last have ``batch_size`` pairs, in every epoch.
+        tuple ``(n_pairs, batch_size, is_regular)``. ``is_regular`` is whether all batches but the
+        last have ``batch_size`` pairs.
 
     Raises:
-        ValueError: If there are so many batches that it may never end.
+        ValueError: If there are more than 10,000 batches.
     """
     info = info_of(dataset)
     if info is not None and int(dataset.cardinality()) >= 0:
@@ -392,7 +392,7 @@ def count_pairs(name: str, dataset: tf.data.Dataset) -> tuple[int, int, bool]:
                 f"`.apply(tf.data.experimental.assert_cardinality(n))`. {_ENDLESS[name]}"
             )
     if info is not None:
-        # Batches are smaller where pairs were skipped, others in each epoch.
+        # Skipped pairs make batches smaller, different ones in each epoch.
         return sum(sizes), info.batch_size, sum(sizes) == info.n_pairs
     is_regular = set(sizes[:-1]) <= {sizes[0]} and sizes[-1] <= sizes[0]
     return sum(sizes), sizes[0], is_regular

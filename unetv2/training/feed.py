@@ -1,4 +1,4 @@
-"""The input pipelines of a training: its batches, or a worker's parts of them."""
+"""Input pipelines of training and validation, for whole batches or a worker's shard."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from typing import Any
 import tensorflow as tf
 
 from unetv2.data.dataset_info import info_of
-from unetv2.data.pipeline import EpochCounter, Place, Share, epochs, without_waits
+from unetv2.data.pipeline import EpochCounter, PartPosition, Shard, epochs, with_prefetch
 from unetv2.training.data import DataSpec, count_pairs
 
-# Pixels with this id count in no loss or metric; no file contains it. It marks the padding of
-# shards where the data has no `ignore_class`.
+# Id of padding in shards if the data has no `ignore_class`. Masks in files do not contain it.
 _PADDING_ID = -1
 
 
 class Feed:
-    """The training and the validation data, the same for the same epoch and seed.
+    """Training and validation data that depend only on the epoch and the seed.
 
     Args:
-        train: Batches of ``(image, mask)`` that end, or with ``spec.steps_per_epoch`` need not.
+        train: Batches of ``(image, mask)``, finite unless there is ``spec.steps_per_epoch``.
         validation: The same for validation, or None.
         spec: The properties of the data.
         seed: int. Seed of the augmentation.
-        share: The part of each batch that this worker trains on, or None for the whole batch.
+        shard: Shard. The replicas of this worker, or None for one device.
 
     Attributes:
         spec: DataSpec. The properties of the data.
         steps: int. Batches in an epoch.
-        ignore_class: int or None. Id of pixels that count in no loss or metric.
+        ignore_class: int or None. Id of pixels that losses and metrics ignore.
     """
 
     def __init__(
@@ -40,66 +39,66 @@ class Feed:
         spec: DataSpec,
         *,
         seed: int,
-        share: Share | None = None,
+        shard: Shard | None = None,
     ) -> None:
-        if share is not None and spec.batch_size < share.total:
+        if shard is not None and spec.batch_size < shard.total:
             raise ValueError(
                 "`batch_size` must be at least the number of replicas. Received: batch_size="
-                f"{spec.batch_size} for {share.total} replicas. Pass a recipe with a larger "
+                f"{spec.batch_size} for {shard.total} replicas. Pass a recipe with a larger "
                 "`batch_size`, which is that of all workers together."
             )
         self._train = train
         self._validation = validation
         self.spec = spec
         self._seed = seed
-        self._share = share
+        self._shard = shard
         self._is_stream = spec.steps_per_epoch is not None
         self.steps = -(-spec.n_pairs // spec.batch_size)
         self.ignore_class = spec.ignore_class
-        if share is not None and spec.ignore_class is None:
+        if shard is not None and spec.ignore_class is None:
             self.ignore_class = _PADDING_ID
         info, other = info_of(train), info_of(validation)
         self._draws = EpochCounter()
         self._train_counter = None if info is None else info.epoch
         self._validation_counter = None if other in (None, info) else other.epoch
-        # The position, in batches, at which the stream's iterator is after the present epoch.
+        # Position of the stream's iterator, in batches, after the current epoch.
         self._iterator: Any = None
         self._position = 0
 
     def start_epoch(self, epoch: int) -> None:
-        """Sets the epoch of the next iteration, whichever was iterated over before."""
+        """Sets the epoch of the next iteration."""
         self._position = (epoch + 1) * self.steps
         self._draws.next = epoch
         if self._train_counter is not None and not self._is_stream:
             self._train_counter.next = epoch
         if self._validation_counter is not None:
-            # Validation has the same order and crops in every epoch.
+            # The same order and crops of validation in every epoch.
             self._validation_counter.next = 0
 
     def batches(
         self, scale: float = 1.0, *, epoch: int = 0, skipped: int = 0
     ) -> tuple[tf.data.Dataset, int]:
-        """Returns the batches of an epoch, and how many there are.
+        """Returns the batches of an epoch and their number.
 
         Args:
             scale: float. Factor of height and width.
-            epoch: int. The first epoch that is iterated over.
+            epoch: int. The first epoch.
             skipped: int. Batches to skip at its start.
 
         Returns:
-            tuple ``(dataset, steps)`` of ``(image, mask)``; with a ``share``, of ``(image, mask,
+            tuple ``(dataset, steps)`` of ``(image, mask)``; with a ``shard``, of ``(image, mask,
             n_images)`` for each replica of the worker in turn, where ``n_images`` excludes padding.
         """
         steps = self.steps - skipped
-        if self._share is not None:
-            return self._shards(scale, skipped, self._share), steps
+        if self._shard is not None:
+            return self._shards(scale, skipped, self._shard), steps
         if self._is_stream:
             dataset = self._next_of_stream(epoch * self.steps + skipped, steps)
         else:
             dataset = with_shapes(self._train)
             if self.spec.rebatched:
                 dataset = dataset.rebatch(self.spec.batch_size)
-            # Before the augmentation, which would be wasted on skipped batches.
+            # Before the augmentation, so that skipped batches are not augmented.
             dataset = dataset.skip(skipped)
         if self.spec.augmentation is not None:
             draws = self._augmentation_draws().skip(skipped)
@@ -108,29 +107,29 @@ class Feed:
         if scale != 1:
             dataset = dataset.map(partial(shrink, scale=scale), num_parallel_calls=os.cpu_count())
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
-        return without_waits(dataset), steps
+        return with_prefetch(dataset), steps
 
     @cached_property
     def validation_batches(self) -> tuple[tf.data.Dataset, int] | None:
-        """The validation data, as :meth:`batches` returns the training data, or None."""
+        """The validation data in the format of :meth:`batches`, or None."""
         dataset = self._validation
         if dataset is None:
             return None
         info = info_of(dataset)
-        if self._share is None or info is None:
+        if self._shard is None or info is None:
             dataset = with_length(dataset)
             steps = int(dataset.cardinality())
             dataset = with_shapes(dataset)
-            if self._share is None:
-                return without_waits(dataset), steps
-            return self._pad(self._share.parts(dataset)), steps
-        shards = info.share(info.batch_size, self._share)
+            if self._shard is None:
+                return with_prefetch(dataset), steps
+            return self._pad(self._shard.parts(dataset)), steps
+        shards = info.shard(info.batch_size, self._shard)
         return self._pad(shards), -(-info.n_pairs // info.batch_size)
 
     def _next_of_stream(self, first: int, steps: int) -> tf.data.Dataset:
         """Returns a data set whose every iteration yields the next batches of the stream."""
         if self._iterator is None or first != self._position:
-            # After a rollback or a resume: skips the batches that were trained on before.
+            # Skips earlier batches after a rollback or a resume.
             if self._train_counter is not None:
                 self._train_counter.next = 0
             self._iterator = iter(repeat(self._train, self.spec.batch_size).skip(first))
@@ -147,18 +146,18 @@ class Feed:
         number, draw = drawn
         return self.spec.augmentation(*batch, (draw, number))
 
-    def _shards(self, scale: float, skipped: int, share: Share) -> tf.data.Dataset:
+    def _shards(self, scale: float, skipped: int, shard: Shard) -> tf.data.Dataset:
         info, batch_size = info_of(self._train), self.spec.batch_size
         if info is not None:
-            shards = info.share(batch_size, share)
+            shards = info.shard(batch_size, shard)
         else:
-            # A data set of the user's own is read as a whole, and then split.
+            # Other data sets are read as a whole and then divided.
             dataset = with_shapes(self._train)
-            shards = share.parts(dataset.rebatch(batch_size) if self.spec.rebatched else dataset)
-        skipped *= share.replicas
+            shards = shard.parts(dataset.rebatch(batch_size) if self.spec.rebatched else dataset)
+        skipped *= shard.replicas
         if self.spec.augmentation is not None:
             draws = self._augmentation_draws().flat_map(
-                lambda *draw: tf.data.Dataset.from_tensors(draw).repeat(share.replicas)
+                lambda *draw: tf.data.Dataset.from_tensors(draw).repeat(shard.replicas)
             )
             shards = tf.data.Dataset.zip((shards, draws)).skip(skipped)
             shards = shards.map(self._augment_shard, num_parallel_calls=os.cpu_count())
@@ -166,52 +165,52 @@ class Feed:
             shards = shards.skip(skipped)
         if scale != 1:
             shards = shards.map(
-                lambda batch, place: (shrink(batch[0], batch[1], scale), place),
+                lambda batch, position: (shrink(batch[0], batch[1], scale), position),
                 num_parallel_calls=os.cpu_count(),
             )
         return self._pad(shards)
 
     def _augment_shard(
-        self, shard: tuple[Any, Place], drawn: tuple[tf.Tensor, tf.Tensor]
-    ) -> tuple[Any, Place]:
+        self, shard: tuple[Any, PartPosition], drawn: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[Any, PartPosition]:
         assert self.spec.augmentation is not None
-        (images, masks), place = shard
+        (images, masks), position = shard
         number, draw = drawn
-        return self.spec.augmentation(images, masks, (draw, number), place.first), place
+        return self.spec.augmentation(images, masks, (draw, number), position.first), position
 
     def _pad(self, shards: tf.data.Dataset) -> tf.data.Dataset:
-        """Appends the number of images; shards without one get an image that does not count."""
+        """Appends the number of images, and adds an ignored image to empty parts."""
         padding_id = self.ignore_class
 
         def pad(
-            batch: tuple[tf.Tensor, tf.Tensor], place: Place
+            batch: tuple[tf.Tensor, tf.Tensor], position: PartPosition
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             images, masks = batch
             n_images = tf.shape(masks)[0]
-            # All images of a shard may have been skipped.
+            # All images of a part may have been skipped.
             missing = tf.cast(n_images == 0, tf.int32)
             paddings = [[0, missing], [0, 0], [0, 0], [0, 0]]
             images = tf.ensure_shape(tf.pad(images, paddings), images.shape)
             masks = tf.pad(masks, paddings, constant_values=padding_id)
-            masks = tf.where(place.real, tf.ensure_shape(masks, batch[1].shape), padding_id)
-            return images, masks, tf.where(place.real, n_images, 0)
+            masks = tf.where(position.is_real, tf.ensure_shape(masks, batch[1].shape), padding_id)
+            return images, masks, tf.where(position.is_real, n_images, 0)
 
         padded = shards.map(pad, num_parallel_calls=os.cpu_count())
-        # The loop counts steps, so all workers make the same number of them. With endless data
-        # TensorFlow does not ask all workers before each step whether one has reached the end.
+        # The loop counts the steps. For infinite data, TensorFlow does not synchronize the workers
+        # before each step to detect the end.
         empty = tuple(
             tf.zeros([size or 0 for size in part.shape], part.dtype) for part in padded.element_spec
         )
-        return without_waits(padded.concatenate(tf.data.Dataset.from_tensors(empty).repeat()))
+        return with_prefetch(padded.concatenate(tf.data.Dataset.from_tensors(empty).repeat()))
 
 
 def repeat(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Returns a data set that is repeated forever, in batches of one size."""
+    """Repeats a data set forever, in batches of one size."""
     return with_shapes(dataset).repeat().rebatch(batch_size)
 
 
 def with_shapes(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns batches with static ranks and channels."""
+    """Sets static ranks and channels of batches."""
     if all(part.shape.rank == 4 and part.shape[-1] for part in dataset.element_spec):
         return dataset
     images, _ = next(iter(dataset))
@@ -225,7 +224,7 @@ def with_shapes(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def with_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns batches with a known cardinality: Keras warns about unexpected ends."""
+    """Sets the cardinality of batches, as Keras warns about unexpected ends."""
     if int(dataset.cardinality()) >= 0:
         return dataset
     n_pairs, batch_size, is_regular = count_pairs("validation", dataset)
@@ -237,7 +236,7 @@ def with_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def shrink(images: tf.Tensor, masks: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
     """Resizes a batch: images by area averaging, masks by the nearest pixel."""
     shape = tf.shape(images)
-    # Halves are rounded to even, as by Python's `round`.
+    # Halves are rounded to even, as in Python's `round`.
     size = tf.maximum(1, tf.cast(tf.round(tf.cast(shape[1:3], tf.float64) * scale), tf.int32))
     rows, columns = (
         ((2 * tf.range(size[axis]) + 1) * shape[axis + 1]) // (2 * size[axis]) for axis in (0, 1)

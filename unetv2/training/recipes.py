@@ -45,30 +45,29 @@ def _require_progressive_resizing(value: Any) -> tuple[tuple[float, float], ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The hyperparameters of a training, which can be printed, compared, changed and stored.
+    """The hyperparameters of a training.
 
     Args:
         name: str. Name for logs.
         learning_rate: float, at least 0. Maximum of the schedule.
         schedule: ``"cosine"``, which decays to zero at the end of training, or ``"constant"``.
-        warmup: float in [0, 1). Share of the steps in which the rate rises from zero.
-        weight_decay: float, at least 0. For AdamW; biases and the scales and offsets of
-            normalization layers are excluded. 0 is Adam.
+        warmup: float in [0, 1). Fraction of the steps in which the rate rises from zero.
+        weight_decay: float, at least 0. Weight decay of AdamW, which excludes biases and the
+            parameters of normalization layers. 0 uses Adam.
         clip_norm: float above 0, or None. Maximum global norm of the gradients; None does not clip.
         ema_momentum: float in [0, 1) or None. Momentum of an exponential moving average of the
-            weights, which is validated and saved instead of them; None does not average.
+            weights, which is validated and saved; None does not average.
         loss: ``"cross_entropy"`` or ``"cross_entropy_dice"``.
         class_weights: Class weights of the cross-entropy: a ``method`` of
             :func:`unetv2.class_weights`; a non-negative number for each class; or None for equal
             weights.
-        label_smoothing: float in [0, 1). Of the cross-entropy.
+        label_smoothing: float in [0, 1). Label smoothing of the cross-entropy.
         augmentation: ``"light"``, ``"driving"``, an ``Augmentation`` or None. Augments the training
             images, unless the data set does.
         batch_size: int, at least 1, or None. None uses the data set's.
         progressive_resizing: Phases ``(share, scale)``: a ``share`` of the epochs, above 0 and 1 in
             total, uses images of ``scale`` times the height and width, in (0, 1]; the last scale is
-            1. Most is learned on small images, at a fraction of the cost. ``((1, 1),)`` trains at
-            full size only.
+            1. Training on small images costs less. ``((1, 1),)`` trains at full size only.
         model: Arguments of ``build_unetv2`` that belong to the recipe; ``dtype="auto"`` is the
             result of :func:`unetv2.automatic_precision`.
 
@@ -185,8 +184,7 @@ class Recipe:
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate,
             decay_steps=max(1, steps - warmup),
-            # A constant rate is a schedule too: otherwise it would be a variable of the optimizer,
-            # which a checkpoint would restore.
+            # A constant rate is a schedule too, as a variable would be restored from checkpoints.
             alpha=0.0 if self.schedule == "cosine" else 1.0,
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,

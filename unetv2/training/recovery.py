@@ -13,16 +13,16 @@ import numpy as np
 
 from unetv2.training.checkpoint import CHECKPOINT, WITHIN_EPOCH, TrainingState
 
-# One batch is a poor estimate of an epoch's loss.
+# The loss of one batch is a poor estimate of that of an epoch.
 _MOST_INCREASE_FROM_ONE_BATCH = 10.0
-# Below this loss, doubling is harmless.
+# Doubling of a loss below this is no divergence.
 _NEGLIGIBLE_LOSS = 0.01
-# Reading the loss waits for the device, so not after every step.
+# Reading the loss waits for the device.
 _STEPS_BETWEEN_CHECKS = 20
-# Halving the rate five times is a factor of 32: if that fails too, the rate is not the cause.
+# If training fails at 1/32 of the learning rate, the rate is not the cause.
 _MOST_HALVINGS = 5
-# At the full, a half and a quarter of the rate, the same epoch has the same images. If the rate
-# hardly changes the loss, the images cause it, unless the loss is as high as after a collapse.
+# If the loss of an epoch hardly depends on the rate in three attempts, its images are the cause,
+# unless the loss is as high as after a collapse.
 _ATTEMPTS = 3
 _SAME_LOSS = 0.1
 _COLLAPSE = 10.0
@@ -34,7 +34,7 @@ class DivergenceError(Exception):
     """The training diverges and must be rolled back.
 
     Args:
-        message: str. What happened.
+        message: str. The cause.
         increase: The loss before and after an increase, or an empty sequence.
     """
 
@@ -47,14 +47,14 @@ class DivergenceGuard:
     """Raises :class:`DivergenceError` when loss or weights diverge.
 
     Args:
-        state: The losses so far, which are updated, and the largest allowed increase.
+        state: TrainingState. Its losses are updated.
     """
 
     def __init__(self, state: TrainingState) -> None:
         self._state = state
 
     def check_batch(self, batch: int, logs: dict[str, Any], *, always: bool = False) -> None:
-        """Checks the epoch's mean loss so far, after some of the steps or always."""
+        """Checks the running mean of the loss, every 20 steps unless ``always``."""
         if (always or batch % _STEPS_BETWEEN_CHECKS == 0) and "loss" in logs:
             loss = float(logs["loss"])
             self.check_finite("loss", loss)
@@ -105,12 +105,12 @@ def initial_state(folder: Path, model: keras.Model, *, resume: bool) -> Training
         state = TrainingState.load(folder / CHECKPOINT)
         if (folder / WITHIN_EPOCH).exists():
             within = TrainingState.load(folder / WITHIN_EPOCH)
-            # After a kill at the end of an epoch, it may be of that epoch.
+            # After a kill at the end of an epoch, the file may be of the previous epoch.
             return within if within.epoch == state.epoch else state
         return state
     state = TrainingState()
     state.capture(model)
-    # A run that is killed in its first epoch starts again from the same weights.
+    # A run that is killed in its first epoch is resumed with the same weights.
     state.save(folder / CHECKPOINT)
     return state
 
@@ -118,8 +118,8 @@ def initial_state(folder: Path, model: keras.Model, *, resume: bool) -> Training
 def roll_back(folder: Path, error: DivergenceError) -> TrainingState:
     """Returns the state at the end of the last good epoch, with half the learning rate.
 
-    If the images cause the increase of the loss, the rate is restored and such increases are
-    allowed from then on.
+    If the images cause the increase of the loss, the rate is restored and such increases are then
+    allowed.
 
     Raises:
         RuntimeError: If the training was rolled back too often.

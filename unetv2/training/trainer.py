@@ -64,10 +64,10 @@ class Training:
         best_epoch: int or None. The epoch with the highest validation mean IoU, whose weights the
             model has; the last one without validation.
         best: float in [0, 1] or None. Its validation mean IoU; None without validation.
-        events: list of str. Failures and what was done about them.
+        events: list of str. Rollbacks and their causes.
         output_dir: pathlib.Path. The output folder.
-        warnings: list of str. Reasons to doubt the result, each with a cause and a remedy; they
-            are also logged by the logger ``unetv2``.
+        warnings: list of str. Warnings about the result, each with a cause and a remedy; they are
+            also logged by the logger ``unetv2``.
 
     Example:
         >>> training = unetv2.Training({"loss": [2.0, 1.0]}, [0, 1], 1, 0.5, [], tmp)
@@ -209,7 +209,7 @@ def train(
             )
     callbacks = require_callbacks(callbacks)
     backend = _backend(strategy, 60 * checkpoint_minutes)
-    is_distributed = backend.share is not None
+    is_distributed = backend.shard is not None
     if steps_per_epoch is not None:
         steps_per_epoch = require_integer("steps_per_epoch", steps_per_epoch, 1, "None is a pass.")
         if is_distributed:
@@ -235,7 +235,7 @@ def train(
     backend.require_same(
         {**description, "files": [_identity(train), _identity(validation)]}, differences
     )
-    feed = Feed(train, validation, spec, seed=seed, share=backend.share)
+    feed = Feed(train, validation, spec, seed=seed, shard=backend.shard)
     folder = Path(output_dir)
     with (
         backend.chief_context("use the output folder", lambda: locked(folder)),
@@ -277,7 +277,7 @@ def train(
             _load_best(model, run.model, folder / MODEL, backend)
         warnings += state.warnings
         warnings += warn(end_warnings(state, model, lambda: _score(model, train, spec)))
-        # `fit` sets that of the data set from which the batches are derived.
+        # `fit` has set the preprocessing of the data set that the batches are derived from.
         _set_preprocessing(model, spec)
         users.end()
         return _result(state, folder, warnings)
@@ -285,7 +285,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Run:
-    """The parts of a training that stay the same from start to end."""
+    """The constant parts of a training."""
 
     model: keras.Model
     recipe: Recipe
@@ -305,14 +305,14 @@ class _Run:
                 self.loss,
                 metrics=[PixelAccuracy(ignore_class, name="accuracy"), mean_iou],
             )
-            # Keras creates the metrics' variables with the first batch: too late to restore them.
+            # Keras would create the metrics' variables with the first batch, after the restoring.
             mask = np.zeros((1, 1, 1, 1), np.int32)
             logits = np.zeros((1, 1, 1, n_classes), np.float32)
             self.backend.run_per_replica(lambda: model.compute_metrics(None, mask, logits))
         return mean_iou
 
     def fit_phase(self, state: TrainingState, recorder: Recorder) -> None:
-        """Trains to the end of the present phase of progressive resizing.
+        """Trains to the end of the current phase of progressive resizing.
 
         Raises:
             DivergenceError: If the training diverges.
@@ -329,7 +329,7 @@ class _Run:
                 self.model,
                 self.feed.batches(scale, epoch=state.epoch, skipped=state.step),
                 validation,
-                # The rest of an epoch is a call of its own.
+                # The rest of a resumed epoch is a separate call.
                 epochs=range(state.epoch, state.epoch + 1 if state.step else end),
                 callbacks=[*([] if swap is None else [swap]), recorder, recorder.users],
             )
@@ -368,7 +368,7 @@ def _backend(
     strategy: tf.distribute.Strategy | Distribution | None, checkpoint_seconds: float
 ) -> Backend:
     if strategy is not None:
-        # Not at the top: a training on one device uses nothing of it.
+        # Training on one device does not need this import.
         from unetv2.distributed.backend import DistributedBackend, Distribution
 
         if not isinstance(strategy, Distribution):
@@ -389,7 +389,7 @@ def _batches(
 def _class_weights(
     recipe: Recipe, train: tf.data.Dataset, spec: DataSpec, backend: Backend
 ) -> list[float] | None:
-    """Returns the recipe's class weights, counted on the data if they are a method's."""
+    """Returns the recipe's class weights, computed from the data for a method."""
     if recipe.class_weights is None:
         return None
     if not isinstance(recipe.class_weights, str):
@@ -400,13 +400,13 @@ def _class_weights(
                 "Pass one for each output of the model."
             )
         return list(recipe.class_weights)
-    info, share = info_of(train), backend.share
-    is_shared = info is not None and share is not None
+    info, shard = info_of(train), backend.shard
+    is_sharded = info is not None and shard is not None
 
     def count() -> np.ndarray:
-        if info is not None and share is not None:
-            shards = info.share(spec.batch_size, share)
-            batches = (masks for (_, masks), place in shards if bool(place.real))
+        if info is not None and shard is not None:
+            parts = info.shard(spec.batch_size, shard)
+            batches = (masks for (_, masks), position in parts if bool(position.is_real))
         elif spec.steps_per_epoch is not None:
             limited = repeat(train, spec.batch_size).take(spec.steps_per_epoch)
             batches = (masks for _, masks in limited)
@@ -416,7 +416,7 @@ def _class_weights(
         return count_pixels(masks, spec.n_classes, spec.ignore_class)
 
     pixels = backend.run_everywhere("count classes", count)
-    if is_shared:
+    if is_sharded:
         pixels = backend.reduce_sum(pixels)
     return weights_of(pixels, recipe.class_weights)
 
@@ -427,14 +427,14 @@ def _set_preprocessing(model: keras.Model, spec: DataSpec) -> None:
 
 
 def _identity(dataset: tf.data.Dataset | None) -> Any:
-    """Returns what identifies the files of a data set of ``make_dataset``, or None."""
+    """Returns the identity of a data set of ``make_dataset``, or None."""
     info = None if dataset is None else info_of(dataset)
     return None if info is None else info.identity
 
 
 @contextmanager
 def _any_size(model: keras.Model) -> Iterator[None]:
-    """Lets a model accept images of any size, as its layers do."""
+    """Lets a model accept images of any size, like its layers."""
     input_spec = model.input_spec
     shape = (None, None, None, model.input_shape[-1])
     model.input_spec = keras.layers.InputSpec(shape=shape)
@@ -445,7 +445,7 @@ def _any_size(model: keras.Model) -> Iterator[None]:
 
 
 def _load_best(model: keras.Model, trained: keras.Model, path: Path, backend: Backend) -> None:
-    """Loads the best weights into the user's model, and into its copy for the callbacks."""
+    """Loads the best weights into the user's model and into its replicated copy."""
 
     def load() -> list[np.ndarray]:
         load_weights(model, path)

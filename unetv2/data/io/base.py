@@ -1,4 +1,4 @@
-"""What all kinds of image files have in common: the header, the interface, the errors."""
+"""The interface of image and mask files, their headers, and errors."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Pillow's own limit, above which it warns of a decompression bomb.
+# Pillow's limit, above which it warns of a decompression bomb.
 MAX_PIXELS = 89_478_485
 
 
 class Header(NamedTuple):
-    """The properties of an image file that are known without decoding its pixels.
+    """Properties of an image file, known without decoding its pixels.
 
     Attributes:
         format: str. ``"PNG"``, ``"JPEG"``, ...
         mode: str. Pillow's name of the pixel format; dtype and channels of an array.
         size: ``(height, width)`` of the upright image.
         bits: int. 16 for channels of 9 to 16 bits, 8 for all others.
-        orientation: int. The EXIF orientation, 1 to 8, which ``size`` already takes into account.
+        orientation: int. The EXIF orientation, 1 to 8, which is already applied to ``size``.
     """
 
     format: str
@@ -37,12 +37,12 @@ class Header(NamedTuple):
 
 
 class ImageFile(ABC):
-    """An open image or mask file. Decode its pixels once: decoders consume the file.
+    """An open image or mask file, whose pixels can be decoded once.
 
     Attributes:
         path: str. Its path, for messages.
-        header: Header. What is known before decoding.
-        gray_bits: int. Bits of a gray value in the file: 1, 2, 4, or 8 also for what has more.
+        header: Header. Its header.
+        gray_bits: int. Bits of a gray value in the file: 1, 2 or 4, or 8 for 8 and more.
     """
 
     path: str
@@ -51,11 +51,11 @@ class ImageFile(ABC):
 
     @abstractmethod
     def require_image(self, channels: int) -> None:
-        """Raises a ValueError unless the file can provide an image with so many channels."""
+        """Raises a ValueError unless the file can be converted to that number of channels."""
 
     @abstractmethod
     def require_mask(self) -> None:
-        """Raises a ValueError unless the file can hold a mask, such as by lossy compression."""
+        """Raises a ValueError if the file cannot store a mask, for example if it is lossy."""
 
     @abstractmethod
     def image(
@@ -87,8 +87,8 @@ class FileKind(NamedTuple):
         extensions: Its extensions, lower case with the dot.
         signatures: First bytes of such files; empty if only the extension identifies them.
         open: Function of path and ``max_pixels`` that returns a context manager of an
-            :class:`ImageFile`. It raises a ValueError that names the file if it is damaged or has
-            more pixels, also for errors inside the ``with`` block.
+            :class:`ImageFile`. It raises a ValueError with the file's name if the file is damaged
+            or has more pixels, also for errors inside the ``with`` block.
     """
 
     extensions: tuple[str, ...]
@@ -101,8 +101,8 @@ class MaskError(ValueError):
 
     Args:
         kind: str. The kind of problem, as :func:`unetv2.check_dataset` reports it.
-        message: str. The complete text, which names the file.
-        summary: str. The problem without file name and advice.
+        message: str. The complete message, with the path.
+        summary: str. The problem without path and advice.
         where: bool array or None. The affected pixels; None for all.
     """
 
@@ -141,15 +141,14 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def is_orientation_ambiguous(image: Header, mask: Header) -> bool:
-    """Returns whether image and mask differ in orientation, and their sizes match either way.
+    """Returns whether orientations differ and sizes are equal with and without applying them.
 
-    A mask drawn on the stored pixels and one drawn on the upright image have the same size where
-    the image is square, upside down or mirrored.
+    This is so for images that are square, upside down or mirrored.
     """
     same_size = image.size == mask.size and image.stored_size == mask.stored_size
     return image.orientation != mask.orientation and same_size
 
 
 def fits_as_stored(image: Header, mask: Header) -> bool:
-    """Returns whether image and mask differ in size only because of their orientations."""
+    """Returns whether only the orientations make the sizes of image and mask different."""
     return image.size != mask.size and image.stored_size == mask.stored_size

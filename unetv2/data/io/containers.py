@@ -1,4 +1,4 @@
-"""PNG, JPEG and WebP: orientation and integrity from chunks and segments, before decoding.
+"""Orientation and integrity of PNG, JPEG and WebP files, checked before decoding.
 
 References:
     - W3C, Portable Network Graphics (PNG) Specification (Third Edition), 2025.
@@ -31,7 +31,7 @@ _PROFILE_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1")
 _XMP_URL = b"http://ns.adobe.com/"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
-# Encoders write about ten; even one for each bit of each coefficient would be fewer.
+# Encoders write about ten.
 _MAX_SCANS = 100
 _FIRST_BYTES = 1 << 16
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
@@ -59,14 +59,14 @@ def xmp_orientation(data: bytes) -> int:
 
 
 def png_orientation(file: BinaryIO) -> int:
-    """Returns the orientation in a PNG, wherever in the file its chunk is.
+    """Returns the orientation of a PNG, from a chunk at any position.
 
     Returns:
-        int. 1 to 8: from the ``eXIf`` chunk, else from a raw EXIF profile, else from XMP data.
+        int. 1 to 8, from the ``eXIf`` chunk, a raw EXIF profile, or XMP data, in this order.
 
     Raises:
-        OSError: If the file is truncated, not a sequence of PNG chunks, or a chunk other than the
-            pixels' has a wrong checksum.
+        OSError: If the file is truncated or not a sequence of PNG chunks, or the checksum of a
+            chunk other than the pixel data is wrong.
     """
     exif = profile = xmp = 0
     for name, start, length in _chunks(file):
@@ -90,9 +90,9 @@ def png_orientation(file: BinaryIO) -> int:
 
 
 def require_intact_png(file: BinaryIO) -> None:
-    """Raises an OSError if pixels of a PNG are missing or have a wrong checksum.
+    """Raises an OSError if pixel data of a PNG is missing or has a wrong checksum.
 
-    Decoders allocate memory for all pixels first, and accept wrong ones.
+    Decoders would first allocate memory for all pixels, and ignore the checksum.
     """
     header, data_bytes = b"", 0
     for name, start, length in _chunks(file):
@@ -154,7 +154,7 @@ def _require_known(name: bytes, last: bytes, data_ended: bool) -> None:
 
 
 def _png_text(name: bytes, content: bytes) -> tuple[bytes, bytes]:
-    """Returns keyword and text of a chunk; no text where the keyword is irrelevant."""
+    """Returns the keyword and the text of a chunk; the text is empty for other keywords."""
     keyword, _, rest = content.partition(b"\0")
     if keyword != _XMP_KEYWORD and keyword not in _PROFILE_KEYWORDS:
         return keyword, b""
@@ -168,28 +168,28 @@ def _png_text(name: bytes, content: bytes) -> tuple[bytes, bytes]:
 
 
 def _inflated(data: bytes) -> bytes:
-    # Limited, as a small text may inflate to any size.
+    # A small text may inflate to any size.
     return zlib.decompressobj().decompress(data, _BLOCK_BYTES)
 
 
 def _profile(text: bytes) -> bytes:
     """Returns the content of ImageMagick's and ExifTool's raw profiles, hexadecimal digits."""
-    # A line break, the profile's name, its length, then the digits.
+    # A line break, the name and the length of the profile, and the digits.
     return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
 
 
 def require_few_scans(file: BinaryIO) -> None:
-    """Raises an OSError for a JPEG with more scans than an image needs: each takes time."""
+    """Raises an OSError for a JPEG with too many scans, each of which takes decoding time."""
     file.seek(0)
     # Most files have a single scan, which starts in the first kilobytes.
-    content, whole = file.read(_FIRST_BYTES), False
+    content, is_complete = file.read(_FIRST_BYTES), False
     position, components, progressive, scans = 2, 0, False, 0
     while True:
         marker = _MARKER.search(content, position)
         if marker is None or marker.end() + 8 > len(content):
-            if whole:
+            if is_complete:
                 return
-            content, whole = content + file.read(), True
+            content, is_complete = content + file.read(), True
             continue
         kind, position = marker[1][0], marker.end()
         if kind == _END:

@@ -1,7 +1,7 @@
 """Arrays in ``.npy`` files: images with any number of channels, and masks.
 
-Values are never converted; other shapes and dtypes are refused. Everything but the values is
-checked in the header, before memory is allocated, and nothing is unpickled.
+Values are never converted; unsupported shapes and dtypes are errors. The header is checked before
+memory is allocated, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class NpyFile(ImageFile):
         self.header = Header("NPY", f"{array.dtype.name}{axis}", array.size, bits)
 
     def require_image(self, channels: int | None) -> None:
-        """Raises a ValueError unless the array is an image with so many channels."""
+        """Raises a ValueError unless the array is an image with that number of channels."""
         _require_image(self.path, self._array, channels)
 
     def require_mask(self) -> None:
@@ -181,7 +181,7 @@ def array_header(path: str, max_pixels: int, *, channels: int | None = None) -> 
             f"Received: {height}x{width} pixels by its header. "
             "Raise `max_pixels` if the array is meant to be that large."
         )
-    # Objects have no fixed length; they are refused by their dtype.
+    # Objects have no fixed length; their dtype is checked below.
     expected = header.offset + math.prod(header.shape) * header.dtype.itemsize
     if length != expected and not header.dtype.hasobject:
         raise ValueError(
@@ -195,7 +195,7 @@ def array_header(path: str, max_pixels: int, *, channels: int | None = None) -> 
 
 def _parse(start: io.BytesIO) -> ArrayHeader:
     version = np.lib.format.read_magic(start)
-    # 3.0 differs from 2.0 only in the names of fields, and arrays with fields are refused.
+    # Versions 3.0 and 2.0 differ in the names of fields only; arrays with fields are errors.
     if version == (1, 0):
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(start)
     elif version in ((2, 0), (3, 0)):
@@ -209,7 +209,7 @@ def _read(path: str, header: ArrayHeader) -> np.ndarray:
     """Reads the values of an ``.npy`` file, in C order and the machine's byte order."""
     count = math.prod(header.shape)
     try:
-        # No memory map: the process would be killed if another one truncated the file.
+        # With a memory map, the process would be killed if the file was truncated meanwhile.
         values = np.fromfile(path, header.dtype, count, offset=header.offset)
         if values.size != count:
             raise ValueError(
@@ -220,7 +220,7 @@ def _read(path: str, header: ArrayHeader) -> np.ndarray:
             values = values.reshape(header.shape[::-1]).T
         native = values.reshape(header.shape).astype(header.dtype.newbyteorder("="), copy=False)
         return np.ascontiguousarray(native)
-    # A sparse file takes no space on the disk.
+    # A sparse file may be larger than the memory.
     except MemoryError as error:
         raise ValueError(
             f"'{path}' must fit into memory. Received: {count} values of "

@@ -17,7 +17,7 @@ from unetv2.data.io.npy import NPY
 from unetv2.data.io.pillow import PILLOW
 from unetv2.data.io.tiff import TIFF
 
-# The first match opens a file; Pillow matches all.
+# The first matching kind opens a file; Pillow matches all files.
 KINDS = (NPY, TIFF, PILLOW)
 EXTENSIONS = tuple(extension for kind in reversed(KINDS) for extension in kind.extensions)
 
@@ -35,8 +35,8 @@ def open_file(path: str, max_pixels: int = MAX_PIXELS) -> AbstractContextManager
         Context manager of an :class:`~unetv2.data.io.base.ImageFile`.
 
     Raises:
-        ValueError: If it is not an image or too large. Errors of decoders in the block are
-            converted to one, too.
+        ValueError: If it is not an image or too large, also for errors of decoders inside the
+            ``with`` block.
     """
     with open(path, "rb") as file:
         start = file.read(_START_BYTES)
@@ -91,7 +91,7 @@ def decode_image(
 
     Raises:
         ValueError: If it is not an image, too large, cannot provide the channels, holds several
-            images, or values that cannot be read as stored.
+            images, or its values cannot be recovered.
     """
     with open_file(path, max_pixels) as file:
         return file.image(channels, at_least=at_least, keep_alpha=keep_alpha)

@@ -1,7 +1,7 @@
 """Image files that Pillow opens: PNG, JPEG, BMP, GIF and WebP.
 
-Pillow converts some pixel formats, or reads them incompletely; those are decoded here by other
-means, or refused.
+Pillow changes the values of some pixel formats or reads them incompletely. These are decoded
+otherwise here, or are errors.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from unetv2.data.io.containers import (
 from unetv2.data.io.npy import MAGIC
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
-# Pillow's names of a JPEG, and of one with further images in it.
+# Pillow's formats of a JPEG, and of a JPEG that contains several images.
 _JPEGS = ("JPEG", "MPO")
 _PNG = b"\x89PNG"
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -36,7 +36,7 @@ _MPO_INDEX = 0xB002
 # Pillow stretches five or six bits per color to eight.
 _STRETCHED_BMPS = ("BGR;15", "BGR;16")
 
-# Pillow's modes for channels that it takes as they are; in "RGBA" it multiplies colors by alpha.
+# Pillow's modes without conversion; in "RGBA" it multiplies colors by alpha.
 _PLAIN_MODES = {1: "L", 3: "RGB", 4: "RGBX"}
 PILLOW_CHANNELS = tuple(_PLAIN_MODES)
 
@@ -49,7 +49,7 @@ class PillowFile(ImageFile):
         file: The open file.
         image: Pillow's image, not loaded yet.
         orientation: int. The EXIF orientation, 1 to 8.
-        mode: str or None. The header's mode, if it is not Pillow's.
+        mode: str or None. The mode in the header; None uses Pillow's.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PillowFile(ImageFile):
         self.header = Header(name, mode or image.mode, (height, width), bits, orientation)
 
     def require_image(self, channels: int) -> None:
-        """Raises a ValueError unless the file can provide an image with so many channels."""
+        """Raises a ValueError unless the file can be converted to that number of channels."""
         if channels > max(_MODES):
             raise ValueError(
                 f"`channels` must be 1 to {max(_MODES)} for image files. "
@@ -95,7 +95,7 @@ class PillowFile(ImageFile):
             )
 
     def require_mask(self) -> None:
-        """Raises a ValueError if the file's compression loses something."""
+        """Raises a ValueError if the file's compression is lossy."""
         lossy = self._lossy_compression()
         if lossy is not None:
             raise ValueError(
@@ -190,7 +190,7 @@ class PillowFile(ImageFile):
         return "BMP of 16 bits per pixel" if self._raw_mode in _STRETCHED_BMPS else None
 
     def _require_intact(self) -> None:
-        """Raises if the file is damaged, or takes more time than its pixels justify."""
+        """Raises an OSError if the file is damaged or has too many scans."""
         # Pillow continues to read at this position.
         position = self._file.tell()
         if self._image.format == "PNG":
@@ -203,7 +203,7 @@ class PillowFile(ImageFile):
         return upright(pixels, self._orientation)
 
     def _visible(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns decoded pixels as a viewer shows them: upright, white the largest value."""
+        """Returns the decoded pixels upright, with white as the largest value."""
         return self._upright(pixels)
 
     def _mask_values(self) -> np.ndarray:
@@ -239,7 +239,7 @@ class PillowFile(ImageFile):
         return _decode_png(self.path, 0, tf.uint16)
 
     def _is_plain_png(self) -> bool:
-        """Returns whether TensorFlow, which is faster than Pillow, decodes the same values."""
+        """Returns whether TensorFlow, which is faster, decodes the same values as Pillow."""
         image = self._image
         return (
             image.format == "PNG"
@@ -249,13 +249,13 @@ class PillowFile(ImageFile):
         )
 
     def _shrink_jpeg(self, at_least: tuple[int, int]) -> None:
-        """Has a JPEG decoded at a fraction of its size where that shifts nothing."""
+        """Lets Pillow decode a JPEG at a fraction of its size if that does not shift the image."""
         image, (height, width) = self._image, at_least
         if image.format not in _JPEGS:
             return
         for scale in (8, 4, 2):
             fits = image.height >= scale * height and image.width >= scale * width
-            # Otherwise the last row or column would cover a smaller area than the others.
+            # Otherwise the last row or column would represent a smaller area than the others.
             if fits and image.height % scale == 0 and image.width % scale == 0:
                 image.draft(image.mode, (image.width // scale, image.height // scale))
                 return
@@ -283,7 +283,7 @@ class PillowFile(ImageFile):
 @contextmanager
 def open_pillow(path: str, max_pixels: int) -> Iterator[ImageFile]:
     """Opens an image file; see :class:`unetv2.data.io.base.FileKind`."""
-    # Given a name, Pillow would map uncompressed files, and misplace the pixels of some.
+    # Given a path, Pillow would memory-map uncompressed files, and shift the pixels of some.
     with image_errors(path, max_pixels), open(path, "rb") as file:
         is_png = file.read(len(_PNG)) == _PNG
         orientation = png_orientation(file) if is_png else None
@@ -293,7 +293,7 @@ def open_pillow(path: str, max_pixels: int) -> Iterator[ImageFile]:
             yield PillowFile(path, file, image, orientation or exif_orientation(image))
 
 
-# Pillow recognizes its formats itself.
+# The empty signature matches all files: Pillow recognizes its formats itself.
 PILLOW = FileKind((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"), (b"",), open_pillow)
 
 
@@ -343,13 +343,13 @@ def _advice_for_unreadable(path: str) -> str:
     return "Replace the file, or remove it together with its partner."
 
 
-def fits_pillow(pixels: np.ndarray) -> bool:
-    """Returns whether :func:`as_pillow` takes ``(height, width, channels)``."""
+def is_pillow_compatible(pixels: np.ndarray) -> bool:
+    """Returns whether :func:`as_pillow` supports dtype and channels of an image."""
     return pixels.dtype == np.uint8 and pixels.shape[2] in _PLAIN_MODES
 
 
 def as_pillow(pixels: np.ndarray) -> Image.Image:
-    """Returns uint8 ``(height, width, channels)`` as Pillow's image, without a copy if it can."""
+    """Converts uint8 ``(height, width, channels)`` to Pillow, if possible without a copy."""
     height, width, channels = pixels.shape
     mode = _PLAIN_MODES[channels]
     content = np.ascontiguousarray(pixels)
@@ -357,7 +357,7 @@ def as_pillow(pixels: np.ndarray) -> Image.Image:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """Returns the pixel format in the file, from which Pillow's mode may differ."""
+    """Returns the pixel format of the file, which may differ from Pillow's mode."""
     if not isinstance(image, PillowImageFile.ImageFile) or not image.tile:
         return image.mode
     arguments = image.tile[0][3]
@@ -367,13 +367,13 @@ def _raw_mode(image: Image.Image) -> str:
 def _decode_png(path: str, channels: int, dtype: tf.DType) -> np.ndarray:
     """Decodes a PNG, ``(height, width, channels)``, read-only; 0 keeps the file's channels."""
     try:
-        # TensorFlow reads the file too: Python's bytes would be copied twice. Converting the name
-        # to a tensor inside `read_file` would take longer than reading a small file.
+        # Bytes that Python reads would be copied twice. `read_file` converts a path to a tensor
+        # more slowly than it reads a small file.
         data = tf.io.read_file(tf.constant(os.fsencode(path)))
         pixels = tf.io.decode_png(data, channels=channels, dtype=dtype)
     except tf.errors.InvalidArgumentError as error:
         raise OSError("broken or truncated PNG data") from error
-    # The tensor's own memory; `numpy()` would copy it.
+    # Without a copy, unlike `numpy()`.
     return np.asarray(memoryview(pixels))
 
 
@@ -406,7 +406,7 @@ def _require_varying_colors(path: str, colors: np.ndarray, alpha: np.ndarray) ->
         colors: One row for each pixel or used palette index, ``(n, channels)``.
         alpha: Its opacity, ``(n,)``.
     """
-    # In nearly all masks the first sample differs already.
+    # In nearly all masks, the colors of a small sample already differ.
     for sample in (slice(None, None, max(1, len(colors) // 64)), slice(None)):
         if (colors[sample] != colors[0]).any():
             return
@@ -423,10 +423,10 @@ def _require_varying_colors(path: str, colors: np.ndarray, alpha: np.ndarray) ->
 
 
 def _require_one_image(path: str, image: Image.Image) -> None:
-    """Raises for a file of several images or frames, of which Pillow reads the first."""
+    """Raises a ValueError for a file of several images, of which Pillow reads the first."""
     count = 1
     if image.format == "MPO":
-        # Thumbnails and gain maps belong to the first image; other views and angles do not.
+        # Thumbnails and gain maps are parts of the first image; other views are not.
         kinds = [entry["Attribute"]["MPType"] for entry in getattr(image, "mpinfo", {})[_MPO_INDEX]]
         count += sum(kind.startswith("Multi-Frame") for kind in kinds[1:])
     elif getattr(image, "is_animated", False):
@@ -439,9 +439,9 @@ def _require_one_image(path: str, image: Image.Image) -> None:
 
 
 def _correct_bmp(file: BinaryIO, image: Image.Image) -> None:
-    """Corrects Pillow's bits per pixel of a BMP with a palette of grays, or raises.
+    """Corrects the bits per pixel of a BMP with a gray palette, or raises an error.
 
-    Pillow assumes 1 bit for black and white and 8 for other grays, whatever the header says.
+    Pillow ignores the header, and assumes 1 bit for black and white and 8 bits for other grays.
     """
     if not isinstance(image, BmpImagePlugin.BmpImageFile) or image.mode not in ("1", "L"):
         return

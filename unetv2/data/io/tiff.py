@@ -1,9 +1,9 @@
-"""TIFF: Pillow decodes the pixels, and this module decides what they mean.
+"""TIFF files, whose tags are parsed here and whose pixels are decoded by Pillow.
 
-Pillow inverts some files, reads signed values as unsigned ones, drops channels, and ignores all
-pages but the first. So the tags are read here, files whose stored values cannot be recovered are
-refused with a reason, and Pillow reads a replaced directory: only the tags that decoding needs,
-with values under which it changes no pixel. Sign, byte order and inversion are applied afterwards.
+Pillow inverts some files, reads signed values as unsigned, drops channels, and ignores all pages
+but the first. Files whose stored values cannot be recovered are therefore errors. For all others,
+Pillow reads a replaced directory: only the tags that decoding needs, with values for which it does
+not change pixels. Sign, byte order and inversion are applied afterwards.
 
 References:
     - Adobe, TIFF Revision 6.0, 1992, and the TIFF Technical Notes; the BigTIFF design of libtiff.
@@ -34,7 +34,7 @@ _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
                16: 8, 17: 8, 18: 8}  # fmt: skip
 _MAX_TAGS, _MAX_PAGES = 4096, 4096
 _INFLATE_BYTES = 1 << 20
-# Besides the tags that `_Layout.tags_for_pillow` replaces: data, compression, palette, JPEG, YCbCr.
+# Tags of data, compression, palette, JPEG and YCbCr; `_Layout.tags_for_pillow` has the others.
 _COPIED_TAGS = (
     Tag.FillOrder, Tag.StripOffsets, Tag.RowsPerStrip, Tag.StripByteCounts, Tag.T4Options,
     Tag.T6Options, Tag.Predictor, Tag.ColorMap, Tag.TileWidth, Tag.TileLength, Tag.TileOffsets,
@@ -64,7 +64,7 @@ _GRAY_KINDS |= {(8, _SIGNED), (16, _SIGNED), (32, _SIGNED), (32, _FLOAT)}
 _UINT8 = {(8, _UNSIGNED)}
 _UINT8_OR_16 = _UINT8 | {(16, _UNSIGNED)}
 # (PhotometricInterpretation, has alpha) -> supported (bits, SampleFormat). 16-bit colors and floats
-# are opened so that later errors can name them.
+# are opened, for specific errors later.
 _SUPPORTED = {
     (_WHITE_IS_ZERO, False): _GRAY_KINDS,
     (_BLACK_IS_ZERO, False): _GRAY_KINDS,
@@ -78,7 +78,7 @@ _SUPPORTED = {
     (_YCBCR, False): _UINT8,
     (_LAB, False): _UINT8,
 }
-# Where Pillow supports separate planes, and bits in reversed order.
+# Colors for which Pillow supports separate planes, and bits in reversed order.
 _PLANAR = (_RGB, _CMYK)
 _REVERSIBLE_BITS = {
     _WHITE_IS_ZERO: {1, 2, 4, 8, 16}, _BLACK_IS_ZERO: {1, 2, 4, 8, 16}, _RGB: {8},
@@ -176,7 +176,7 @@ def open_tiff(path: str, max_pixels: int) -> Iterator[ImageFile]:
                 f"Received: {reason}."
             )
         copied = {tag: page.entries[tag] for tag in _COPIED_TAGS if tag in page.entries}
-        # It has all methods that Pillow calls.
+        # It implements all methods that Pillow calls.
         replaced = cast("BinaryIO", _ReplacedDirectory(reader, layout.tags_for_pillow(), copied))
         with pillow_image(replaced, ("TIFF",), max_pixels) as image:
             yield TiffFile(path, file, image, layout)
@@ -232,7 +232,7 @@ class _Page:
         self.reader = reader
         self.entries = entries
         self.next_offset = next_offset
-        # Many tags may refer to the same bytes, so that together they exceed any memory.
+        # If many tags reference the same bytes, their total could exceed the memory.
         lengths = (self._type_count_bytes(tag)[2] for tag in entries)
         total = sum(length for length in lengths if length > reader.offset_bytes)
         if total > reader.length:
@@ -322,7 +322,7 @@ class _Layout:
         return np.dtype(f"{'_uif'[self.format]}{n_bytes}")
 
     def tags_for_pillow(self) -> dict[int, int]:
-        """Returns tags under which Pillow changes no value, and reads as many bytes."""
+        """Returns tags with which Pillow reads the same bytes and does not change values."""
         inverts = self.photometric == _WHITE_IS_ZERO
         # Pillow reads 32 bits as signed, 8 and 16 as unsigned.
         format = _FLOAT if self.format == _FLOAT else _SIGNED if self.bits == 32 else _UNSIGNED
@@ -341,7 +341,7 @@ class _Layout:
 
 
 def _unsupported(layout: _Layout, page: _Page) -> Iterator[str]:
-    """Yields why the stored values cannot be recovered; raises an OSError for damaged files."""
+    """Yields reasons why values cannot be recovered; raises an OSError for damaged files."""
     photometric = f"PhotometricInterpretation={layout.photometric}"
     channels = counted(layout.channels, "channel")
     values = f"{channels} of {layout.bits} bits"
@@ -408,28 +408,26 @@ def _require_all_data(layout: _Layout, page: _Page) -> None:
 
 
 def _unsupported_pages(reader: _Reader) -> str | None:
-    """Returns why the pages of a file cannot be read as one image."""
+    """Returns why the pages of a file cannot be read as one image, or None."""
     if reader.is_big_tiff and reader.is_big_endian:
-        # Pillow takes it for a TIFF with short offsets.
+        # Pillow reads it as a TIFF with 32-bit offsets.
         return f"a BigTIFF of big-endian byte order. {_CONVERT}"
     count, seen, offset = 0, set[int](), reader.first_offset
-    # A directory that refers to an earlier one ends the file, as for libtiff.
+    # A reference to an earlier directory ends the file, as in libtiff.
     while offset and offset not in seen:
         if len(seen) >= _MAX_PAGES:
             return f"more than {_MAX_PAGES} pages. {_SPLIT}"
         seen.add(offset)
         page = reader.page(offset)
-        # The first page is the one to read, whatever it is.
-        belongs_to_another = page.integer(Tag.NewSubfileType, 0) & (
-            _REDUCED_SIZE | _TRANSPARENCY_MASK
-        )
-        count += len(seen) == 1 or not belongs_to_another
+        # The first page is read whatever its type.
+        is_auxiliary = page.integer(Tag.NewSubfileType, 0) & (_REDUCED_SIZE | _TRANSPARENCY_MASK)
+        count += len(seen) == 1 or not is_auxiliary
         offset = page.next_offset
     return None if count == 1 else f"{count} pages. {_SPLIT}"
 
 
 class _ReplacedDirectory(io.RawIOBase):
-    """A view of a TIFF with another directory, which is appended to the file.
+    """A view of a TIFF with a replaced directory, which is appended to the file.
 
     Args:
         reader: The file.

@@ -21,7 +21,7 @@ from unetv2.data.naming import propose
 from unetv2.data.pairs import LabelSource, Pair
 from unetv2.text import counted, printable
 
-# Files often found beside images that contain none: notes, class lists, georeferences.
+# Other files that are common in image folders: notes, class lists, georeferences.
 _NO_DATA = (
     ".txt", ".md", ".rst", ".csv", ".tsv", ".log", ".db", ".ini", ".html", ".htm", ".yaml", ".yml",
     ".toml", ".cfg", ".py", ".ipynb", ".sh", ".bat", ".url", ".lnk", ".tfw", ".jgw", ".pgw", ".wld",
@@ -54,8 +54,8 @@ class Matching(NamedTuple):
         pairs: list of Pair, sorted by key.
         images_alone: list of str. Paths of the images without a mask, sorted.
         masks_alone: list of str. Paths of the masks without an image, sorted.
-        unsupported_partners: dict. Path of an image or mask without a partner, to the path of its
-            partner in an unsupported format.
+        unsupported_partners: dict. Maps the path of an image or mask without a partner to that of
+            its partner in an unsupported format.
         unsupported_images: dict. Images in unsupported formats by key.
         unsupported_masks: dict. Masks in unsupported formats by key.
         advice: str. A change of names or suffixes that would pair nearly all files, or empty.
@@ -127,17 +127,14 @@ class FolderSource(LabelSource):
 
     @cached_property
     def labels_with_format(self) -> Labels:
-        """Labels with the format of ids that the masks use.
-
-        It is determined from the masks of all subsets, so that all subsets are read alike.
-        """
+        """Labels with the format of the masks, which is determined from all subsets."""
         return self.labels.with_format_of(
             [pair.mask for pair in self.matching.pairs], self.max_pixels
         )
 
     @property
     def description(self) -> str:
-        """The labels with the masks' format, so that the folders may be moved."""
+        """The labels with the masks' format, which do not depend on the folders' paths."""
         return repr(self.labels_with_format)
 
     def files(self, pair: Pair) -> tuple[str, ...]:
@@ -215,15 +212,15 @@ def _alone(files: Listing, partners: Listing) -> list[str]:
 
 
 def _require_complete(matching: Matching, image_dir: str, mask_dir: str) -> None:
-    """Raises if a file has no partner, and logs files in unsupported formats."""
+    """Raises a ValueError if a file has no partner; logs files in unsupported formats."""
     alone = {
         f"image without a mask in '{mask_dir}'": matching.images_alone,
         f"mask without an image in '{image_dir}'": matching.masks_alone,
     }
     if any(alone.values()):
         received = ", ".join(
-            f"{counted(len(paths), what)} ({_first_names(paths)})"
-            for what, paths in alone.items()
+            f"{counted(len(paths), kind)} ({_first_names(paths)})"
+            for kind, paths in alone.items()
             if paths
         )
         unsupported = ""
@@ -253,15 +250,14 @@ def _advise(image_dir: Path, mask_dir: Path, image_suffix: str = "", mask_suffix
     """Returns a sentence on names or suffixes that would pair nearly all files, or an empty one."""
     try:
         images, masks = _list_both(image_dir, mask_dir, image_suffix, mask_suffix)
-    # Without suffixes, names may occur twice.
-    except ValueError:
+    except ValueError:  # Without suffixes, names may not be unique.
         return ""
     proposal = propose(images.images.keys(), masks.images.keys())
     return "" if proposal is None else proposal.advice(image_suffix, mask_suffix)
 
 
 def _advise_suffixes(image_dir: Path, mask_dir: Path, image_suffix: str, mask_suffix: str) -> str:
-    """Returns advice, as :func:`_advise`, for suffixes that no file has."""
+    """Returns advice, as :func:`_advise`, for suffixes without matching files."""
     images, masks = _list_both(image_dir, mask_dir, mask_suffix, image_suffix)
     if images.images and masks.images:
         return "The folders seem to be exchanged: pass each in the place of the other."
@@ -299,7 +295,7 @@ def list_images(argument: str, directory: Path) -> dict[str, str]:
         directory: The folder.
 
     Returns:
-        dict. Key, as of :class:`unetv2.data.pairs.Pair`, to path, in the order of the folder.
+        dict. Maps keys, see :class:`unetv2.data.pairs.Pair`, to paths, in the order of the folder.
 
     Raises:
         ValueError: If it holds no image, or two images of the same name.
@@ -327,7 +323,7 @@ def _list_folder(
         other_suffix: str. Suffix of other files in the same folder.
         excluded: A subfolder that is not listed.
     """
-    # Names may be in either Unicode form, by file system and archive, and look the same.
+    # The Unicode form of equal names depends on the file system or archive.
     suffix, other_suffix = composed(suffix), composed(other_suffix)
     images: dict[str, str] = {}
     unsupported: dict[str, str] = {}
@@ -337,7 +333,7 @@ def _list_folder(
         is_no_data = not is_supported and entry.name.lower().endswith(_NO_DATA)
         if not stem.endswith(suffix) or is_no_data:
             continue
-        # In one folder for both, a name that fits the longer suffix belongs to that.
+        # In a common folder, a name with both suffixes belongs to the longer one.
         if len(other_suffix) > len(suffix) and stem.endswith(other_suffix):
             continue
         key = prefix + stem[: len(stem) - len(suffix)]
@@ -382,12 +378,12 @@ def _files(directory: Path, excluded: Path | None) -> Iterator[tuple[str, os.Dir
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                # A broken link is listed, so that it is reported when it is read.
+                # Broken links are listed, and reported when they are read.
                 if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
                     yield prefix, entry
                 elif entry.is_dir():
                     real = os.path.realpath(entry.path)
-                    # A link to a parent folder would never end.
+                    # Links to parent folders would cause an infinite loop.
                     if real not in ancestors and real != real_excluded:
                         inner = f"{prefix}{composed(entry.name)}/"
                         folders.append((entry.path, inner, (*ancestors, real)))
@@ -438,7 +434,7 @@ def composed(text: str) -> str:
 
 
 def take_shard(items: Sequence[_Item], shard: Sequence[int], what: str) -> Sequence[_Item]:
-    """Returns every ``count``-th item from number ``index`` on.
+    """Returns every ``count``-th item, starting with ``index``.
 
     Args:
         items: All items, in an order that is the same for each worker.
@@ -446,7 +442,7 @@ def take_shard(items: Sequence[_Item], shard: Sequence[int], what: str) -> Seque
         what: str. Name of the items, such as ``"images"``, for the message.
 
     Raises:
-        TypeError: If the two are no integers.
+        TypeError: If index and count are not integers.
         ValueError: If the index is not in [0, count).
     """
     message = (

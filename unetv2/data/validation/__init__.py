@@ -1,4 +1,4 @@
-"""Validation of a data set: reads every pair once and reports all problems."""
+"""Validation of all pairs of a data set."""
 
 from unetv2.data.validation.report import ClassStatistics, DatasetReport, Finding
 from unetv2.data.validation.validate import validate

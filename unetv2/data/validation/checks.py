@@ -1,4 +1,4 @@
-"""Checks of one image and its mask; statistics and findings are kept, pixels are not."""
+"""Checks and statistics of an image and its mask."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from unetv2.data.io.base import MaskError, fits_as_stored, is_orientation_ambiguous
 from unetv2.data.io.open import Header, ImageFile, open_file
-from unetv2.data.io.pillow import as_pillow, fits_pillow
+from unetv2.data.io.pillow import as_pillow, is_pillow_compatible
 from unetv2.data.labels import Labels
 from unetv2.data.pairs import Pair
 from unetv2.data.validation.masks import DIGEST_BYTES, MaskStatistics, check_mask
 from unetv2.data.validation.report import Finding
 
-# Sums of so many pixels are exact enough in float32, and the pixels fit into a core's cache.
+# Sums of this number of pixels are precise in float32, and the pixels fit into the CPU cache.
 _PIXELS_PER_BLOCK = 1 << 15
-# One of so many rows is hashed; to hash all of them takes a tenth of the time of reading.
+# Hashing all rows would take a tenth of the reading time.
 _HASHED_ROW_STEP = 8
 
 
@@ -47,7 +47,7 @@ class ImageStatistics:
 
 @dataclass(frozen=True)
 class PairResult:
-    """Headers, statistics and findings of a pair; None for what could not be read."""
+    """Headers, statistics and findings of a pair; None if a file is not readable."""
 
     pair: Pair
     image_header: Header | None
@@ -62,7 +62,7 @@ def check_pair(pair: Pair, labels: Labels, max_pixels: int, channels: int) -> Pa
 
     Args:
         pair: The pair.
-        labels: How masks are read.
+        labels: Labels. Reads class ids.
         max_pixels: int. Larger images are not decoded.
         channels: int. Channels of the image.
     """
@@ -127,7 +127,7 @@ def _is_lossy(file: ImageFile) -> bool:
 
 
 def _one_line(error: Exception, path: str) -> str:
-    """Returns an error's text on one line, with the file's name instead of its path."""
+    """Returns an error message on one line, with the file name instead of the path."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.replace(path, os.path.basename(path))
 
@@ -136,16 +136,16 @@ def image_statistics(image: np.ndarray, channels: int) -> ImageStatistics:
     """Returns the statistics of an image.
 
     Args:
-        image: uint8 or uint16 ``(height, width, channels)``, maybe with further channels.
+        image: uint8 or uint16 ``(height, width, channels)``, possibly with additional channels.
         channels: int. Number of channels to use.
     """
-    compute = _statistics_by_histogram if fits_pillow(image) else _statistics_by_sums
+    compute = _statistics_by_histogram if is_pillow_compatible(image) else _statistics_by_sums
     sums, squares, low, high, is_constant = compute(image, channels)
     hashed = blake2b(
         repr((*image.shape[:2], channels, image.dtype.str)).encode(), digest_size=DIGEST_BYTES
     )
     hashed.update(sums.tobytes() + squares.tobytes())
-    # Sums of 8 bits are exact, so together with them some rows are enough to distinguish images.
+    # Sums of 8-bit values are exact, so that some rows suffice to distinguish images.
     rows = image[::_HASHED_ROW_STEP] if image.dtype == np.uint8 else image
     hashed.update(_without_alpha(rows, channels).data)
     scale = float(np.iinfo(image.dtype).max)
@@ -161,7 +161,7 @@ def image_statistics(image: np.ndarray, channels: int) -> ImageStatistics:
 
 
 def _without_alpha(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Returns pixels in one canonical form, 8-bit colors with 0 as a fourth channel."""
+    """Returns a canonical form for hashing: 8-bit colors have 0 as a fourth channel."""
     if channels != 3 or pixels.dtype != np.uint8:
         return np.ascontiguousarray(pixels[..., :channels])
     if pixels.shape[2] == 3:
@@ -198,6 +198,6 @@ def _statistics_by_sums(image: np.ndarray, channels: int) -> _Statistics:
         ones = np.ones(len(block), np.float32)
         sums += ones @ block
         squares += ones @ np.square(block, out=block)
-    # The first pixels decide for most images.
+    # In most images, the first pixels already differ.
     is_constant = bool((flat[:999] == flat[0]).all() and (flat == flat[0]).all())
     return sums, squares, float(flat.min()), float(flat.max()), is_constant

@@ -1,4 +1,4 @@
-"""Checks of one mask: its ids, colors, and smoothed edges."""
+"""Checks of a mask: ids, colors and antialiased edges."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MIN_FRACTION_OF_EDGES = 0.17
 _MIN_FRACTION_OF_TRIPLES = 0.5
 _MIN_IN_BETWEEN = 8
 
-# Severity, kind and message.
+# ``(severity, kind, message)``.
 Problem = tuple[str, str, str]
 # The values of three neighboring pixels each, and the number of triples with different ends.
 _Triples = tuple[tuple[np.ndarray, np.ndarray, np.ndarray], int]
@@ -57,17 +57,17 @@ class Runs:
 
     Args:
         mask: The mask, ``(height, width)``.
-        values: The value of each run, as an index into ``found``.
+        values: The value of each run, as an index into ``distinct``.
         starts: int64. Index of each run's first pixel in the flat mask.
         lengths: int64. Number of pixels of each run.
-        found: All different values, sorted.
+        distinct: The distinct values, sorted.
     """
 
     mask: np.ndarray
     values: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
-    found: np.ndarray
+    distinct: np.ndarray
 
     @classmethod
     def of(cls, mask: np.ndarray) -> Runs:
@@ -79,26 +79,26 @@ class Runs:
         if values.dtype == np.uint8:
             # Faster than sorting.
             occurs = np.bincount(values, minlength=256) > 0
-            found = np.flatnonzero(occurs).astype(np.uint8)
+            distinct = np.flatnonzero(occurs).astype(np.uint8)
             indices = (np.cumsum(occurs) - 1)[values]
         else:
-            found, indices = np.unique(values, return_inverse=True)
-        return cls(mask, indices, starts, np.diff(starts, append=flat.size), found)
+            distinct, indices = np.unique(values, return_inverse=True)
+        return cls(mask, indices, starts, np.diff(starts, append=flat.size), distinct)
 
     def counts(self) -> np.ndarray:
-        """Returns the number of pixels of each value in ``found``, int64."""
+        """Returns the number of pixels of each value in ``distinct``, int64."""
         # Weighted counts are floats, exact up to 2**53 pixels.
-        counts = np.bincount(self.values, weights=self.lengths, minlength=len(self.found))
+        counts = np.bincount(self.values, weights=self.lengths, minlength=len(self.distinct))
         return counts.astype(np.int64)
 
     def digest(self, ids: np.ndarray) -> bytes:
         """Returns a hash of the mask's ids.
 
         Args:
-            ids: The id of each value in ``found``; several values may have the same id.
+            ids: The id of each value in ``distinct``; several values may have the same id.
         """
         different, indices = np.unique(ids.astype(np.int64), return_inverse=True)
-        # The smallest dtypes, as there is less to hash.
+        # Small dtypes are faster to hash.
         id_of_run = indices.astype(np.min_scalar_type(len(different)))[self.values]
         ends = (self.starts + self.lengths).astype(np.min_scalar_type(self.mask.size))
         is_last = np.append(id_of_run[1:] != id_of_run[:-1], True)
@@ -109,18 +109,17 @@ class Runs:
         return hashed.digest()
 
 
-def looks_smoothed(runs: Runs, values: np.ndarray) -> bool:
-    """Returns whether a mask's edges contain mixtures of the values on both sides.
+def is_antialiased(runs: Runs, values: np.ndarray) -> bool:
+    """Returns whether the edges of a mask are probably antialiased.
 
-    Three neighboring pixels in a row or column, all different, are a thin object or a smoothed
-    edge. In a smoothed edge the one in the middle is between its neighbors, colors on the line from
-    one neighbor to the other; in a thin object only by chance. A mask is suspected where this holds
-    for at least half of such triples, and for at least 8 and 17 % of all triples with different
-    ends.
+    Three different neighbors in a row or column belong to a thin object or an antialiased edge. At
+    an antialiased edge, the value in the middle is between its neighbors, colors on the line
+    between them; in a thin object only by chance. A mask is probably antialiased if this is so for
+    at least half of such triples, and for at least 8 and 17 % of all triples with different ends.
 
     Args:
         runs: The mask.
-        values: The id or color of each value in ``runs.found``, ``(n, 1)`` or ``(n, 3)``.
+        values: The id or color of each value in ``runs.distinct``, ``(n, 1)`` or ``(n, 3)``.
     """
     # Differences of unsigned integers would wrap around.
     values = values.astype(float)
@@ -158,7 +157,7 @@ def _triples_in_columns(runs: Runs) -> _Triples:
     # On flat arrays, as np.nonzero of two axes takes twenty times as long.
     top = np.flatnonzero(changes[:-1] & changes[1:])
     flat = mask.ravel()
-    triples = tuple(np.searchsorted(runs.found, flat[top + step * width]) for step in (0, 1, 2))
+    triples = tuple(np.searchsorted(runs.distinct, flat[top + step * width]) for step in (0, 1, 2))
     # Each change is the first of a triple except at the bottom, and the last except at the top.
     at_border = int(np.count_nonzero(changes[:1])) + int(np.count_nonzero(changes[-1:]))
     return _with_different_ends(triples, 2 * int(np.count_nonzero(changes)) - at_border)
@@ -169,7 +168,7 @@ def _with_different_ends(triples: tuple[np.ndarray, ...], n_changes: int) -> _Tr
 
     Args:
         triples: First, middle and last values of the triples with two changes.
-        n_changes: int. Pairs of different neighbors, counted in each triple that contains them.
+        n_changes: int. Number of different neighbors, counted once for each triple with them.
     """
     first, middle, last = triples
     differ = first != last
@@ -183,23 +182,23 @@ def check_mask(stored: StoredMask, labels: Labels, path: str) -> MaskStatistics:
 
     Args:
         stored: The result of :meth:`unetv2.data.labels.Labels.decode`.
-        labels: How masks are read.
+        labels: Labels. Reads class ids.
         path: str. The file.
     """
     values, palette, _ = stored
     runs, codes = _encode(values)
     counts = runs.counts()
-    # Each different value or color of the mask once: (n, 1) or (n, 3).
+    # The distinct values or colors, (n, 1) or (n, 3).
     parts = _unpack(codes, 1 if values.ndim == 2 else 3, values.dtype)
     read = _read_colors if labels.encoding == "colors" else _read_ids
     ids, is_known, colors, problems = read(stored._replace(values=parts), counts, labels, path)
     pixels = _count_pixels(ids[is_known], counts[is_known])
     problems += _check_range(pixels, labels)
-    # Palette indices have no order; but the colors of a palette may be the ids.
+    # Palette indices have no order, unless the colors are the ids.
     has_order = not len(palette) or palette_kind(palette, labels.table) != "palette"
     if len(palette) and has_order:
         parts = palette[np.minimum(parts, len(palette) - 1)].max(axis=2)
-    if has_order and looks_smoothed(runs, _merge_markers(parts)):
+    if has_order and is_antialiased(runs, _merge_markers(parts)):
         problems.append(("warning", "antialiased", "values in between along the edges"))
     if not problems:
         problems += _check_variety(pixels, labels)
@@ -217,16 +216,16 @@ def _read_ids(stored: StoredMask, counts: np.ndarray, labels: Labels, path: str)
     try:
         ids = labels.to_ids(path, stored._replace(values=column))
     except MaskError as error:
-        where = np.ones(len(parts), bool) if error.where is None else error.where[:, 0]
+        is_affected = np.ones(len(parts), bool) if error.where is None else error.where[:, 0]
         if len(palette):
             parts = palette[np.minimum(parts[:, 0], len(palette) - 1)]
         is_colored = parts.shape[1] > 1 and error.kind in _COLOR_PROBLEMS
         colors = _count_colors(parts, counts) if is_colored else {}
-        numbers = _count_pixels(parts.max(axis=1)[where], counts[where])
+        numbers = _count_pixels(parts.max(axis=1)[is_affected], counts[is_affected])
         message = f"{error.summary}: {_list_counts(colors.items() or numbers.items())}"
         unknown = np.full(len(parts), -1), np.zeros(len(parts), bool)
         return *unknown, colors, [("error", error.kind, message)]
-    # Other masks of the set may show that these ids are colors.
+    # Other masks may reveal that these ids are colors.
     may_be_colors = parts.shape[1] > 1 and labels.encoding == "ids"
     colors = _count_colors(parts, counts) if may_be_colors else {}
     return ids[:, 0].astype(np.int64), np.ones(len(parts), bool), colors, []
@@ -235,9 +234,9 @@ def _read_ids(stored: StoredMask, counts: np.ndarray, labels: Labels, path: str)
 def _read_colors(stored: StoredMask, counts: np.ndarray, labels: Labels, _: str) -> _Reading:
     parts = stored.values
     table = labels.color_ids
-    found = [table.get(_color(color)) for color in parts]
-    is_known = np.array([number is not None for number in found])
-    ids = np.array([-1 if number is None else number for number in found], np.int64)
+    ids_or_none = [table.get(_color(color)) for color in parts]
+    is_known = np.array([number is not None for number in ids_or_none])
+    ids = np.array([-1 if number is None else number for number in ids_or_none], np.int64)
     unknown = _count_colors(parts[~is_known], counts[~is_known])
     if not unknown:
         return ids, is_known, {}, []
@@ -270,7 +269,7 @@ def _check_variety(pixels: dict[int, int], labels: Labels) -> list[Problem]:
 
 
 def _merge_markers(parts: np.ndarray) -> np.ndarray:
-    """Returns ids with 254 and 65534 replaced by 255 and 65535, as both may mark boundaries."""
+    """Replaces 254 and 65534 by 255 and 65535, as both may mark boundaries."""
     if parts.shape[1] > 1:
         return parts
     for marker in (255, 65_535):
@@ -280,18 +279,18 @@ def _merge_markers(parts: np.ndarray) -> np.ndarray:
 
 
 def _encode(values: np.ndarray) -> tuple[Runs, np.ndarray]:
-    """Returns a mask's runs, and the packed integer of each value found."""
+    """Returns the runs of a mask, and the packed integer of each distinct value."""
     red = only_red(values)
     if red is None:
         runs = Runs.of(_pack(values))
-        return runs, runs.found
+        return runs, runs.distinct
     # Faster on fewer bytes.
     runs = Runs.of(red)
-    return runs, runs.found.astype(np.int32) << 16
+    return runs, runs.distinct.astype(np.int32) << 16
 
 
 def _pack(values: np.ndarray) -> np.ndarray:
-    """Returns one integer for each pixel; colors are packed into one."""
+    """Packs each color into one integer."""
     if values.ndim == 2:
         return values
     bits = 8 * values.dtype.itemsize

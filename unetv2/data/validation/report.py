@@ -1,4 +1,4 @@
-"""The validation report: statistics, findings, and their presentation."""
+"""The validation report."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from unetv2.visualization.masks import colorize
 
 _FILES_LISTED = 3
 _COUNTS_LISTED = 8
-# Examples saved as images.
+# Number and size of the examples that are saved as images.
 _MAX_EXAMPLES = 8
 _LONGEST_SIDE = 640
-# Of 16-bit masks.
+# The largest id of 16-bit masks.
 _MAX_ID = 65535
 _NAME_LENGTH = 40
 
@@ -145,7 +145,7 @@ class DatasetReport:
         suggested_encoding: str or None. ``"binary"`` for black and white masks read as ids.
         problems: A :class:`~unetv2.data.validation.Finding` for each problem, the most severe
             first.
-        labels: How masks were read.
+        labels: Labels that the masks were read with.
 
     Example:
         >>> images, masks = unetv2.synthetic.write_driving_scenes(
@@ -215,9 +215,9 @@ class DatasetReport:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes ``report.txt``, ``report.json`` and ``worst/``, and replaces older ones.
 
-        ``worst/`` contains up to 8 pairs with problems that can be decoded, first one of each kind
-        of problem: the image, and the image with its mask as an overlay; of an array the first
-        three channels, or the first one. Files are complete even if the process is killed.
+        ``worst/`` contains up to 8 decodable pairs with problems, beginning with one of each kind:
+        the image, and the image with its mask as an overlay. Arrays are drawn by their first three
+        channels, or by the first. Files are complete even if the process is killed.
 
         Args:
             folder: The folder, created if it does not exist.
@@ -289,24 +289,24 @@ class DatasetReport:
 
 def _list_counts(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda entry: -entry[1])
-    shown = ", ".join(f"{count} {what}" for what, count in ordered[:_COUNTS_LISTED])
+    shown = ", ".join(f"{count} {name}" for name, count in ordered[:_COUNTS_LISTED])
     return shown + (", ..." if len(ordered) > _COUNTS_LISTED else "")
 
 
 def _aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
     rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     )
 
 
 def _examples(problems: Sequence[Finding], labels: Labels) -> Iterator[tuple[Finding, Image.Image]]:
-    """Yields drawings of pairs with problems, first one of each kind."""
+    """Yields drawings of pairs with problems, beginning with one of each kind."""
     number_of_kind: dict[str, int] = {}
     ranks = []
     for problem in problems:
@@ -329,7 +329,7 @@ def _examples(problems: Sequence[Finding], labels: Labels) -> Iterator[tuple[Fin
 
 
 def _draw_pair(image_path: str, mask_path: str, labels: Labels) -> Image.Image:
-    """Draws an image, and beside it the image with its mask as an overlay."""
+    """Draws an image next to the image with its mask as an overlay."""
     image = Image.fromarray(_rgb(image_path))
     image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     with open_file(mask_path) as file:
@@ -342,18 +342,18 @@ def _draw_pair(image_path: str, mask_path: str, labels: Labels) -> Image.Image:
 
 
 def _rgb(path: str) -> np.ndarray:
-    """Reads an image as RGB: the first three channels of an array, or the first one as gray."""
+    """Reads an image as RGB; of an array, the first three channels or the first as gray."""
     pixels = decode_image(path, channels=None)
     pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
     return np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
 
 
 def _mask_colors(stored: StoredMask, labels: Labels) -> np.ndarray:
-    """Returns the colors of a mask's ids, or its own colors."""
+    """Returns the colors of a mask's ids, or the stored colors if these are not ids."""
     try:
         if labels.encoding != "colors":
             ids = labels.to_ids("", stored)
-            # Larger ids are not classes; they are drawn white.
+            # Larger ids are drawn white.
             n_classes = int(np.clip(ids, 0, _MAX_ID).max(initial=1)) + 1
             table = labels.classes or ClassTable.numbered(n_classes, labels.ignore_class)
             return colorize(ids, table)
@@ -364,5 +364,4 @@ def _mask_colors(stored: StoredMask, labels: Labels) -> np.ndarray:
         values = palette[np.minimum(values, len(palette) - 1)]
     if values.ndim == 2:
         values = values[..., np.newaxis].repeat(3, axis=2)
-    # Without alpha.
     return values[..., :3].astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Statistics of a data set, accumulated pair by pair, and the options that they suggest."""
+"""Statistics of a data set, and the options of `make_dataset` that they suggest."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from unetv2.classes import Color
 from unetv2.data.io.open import Header
 from unetv2.data.labels import (
     Labels,
-    look_black_and_white,
-    look_colored,
-    number_instances,
-    options_to_ignore,
+    are_black_and_white,
+    are_color_tones,
+    are_instance_ids,
+    ignore_options,
     unlabeled_ids,
 )
 from unetv2.data.mask_format import CHANNELS
@@ -24,9 +24,9 @@ from unetv2.data.pairs import Pair
 from unetv2.data.validation.checks import PairResult
 from unetv2.data.validation.report import ClassStatistics, Finding
 
-# Beyond that only the most frequent values are kept: a depth map used as a mask has many.
+# Limit of distinct values, above which only the most frequent ones are kept.
 _MAX_COUNTED = 1 << 16
-# An id so many times as large as all others marks unlabeled pixels.
+# An id of at least this multiple of all others probably marks unlabeled pixels.
 _FAR_RATIO = 10
 
 Key = TypeVar("Key", bound=Hashable)
@@ -45,7 +45,7 @@ class DatasetStatistics:
         self.image_formats: Counter[str] = Counter()
         self.mask_formats: Counter[str] = Counter()
         self.image_sizes: Counter[str] = Counter()
-        # By id: its pixels, the images with it, and all pixels of these images.
+        # By id: its pixels, the images that contain it, and all pixels of these images.
         self.pixels: Counter[int] = Counter()
         self.images: Counter[int] = Counter()
         self.pixels_of_images: Counter[int] = Counter()
@@ -97,9 +97,9 @@ class DatasetStatistics:
         """Returns the statistics of each id.
 
         Args:
-            labels: For the names.
+            labels: Labels. The names of the classes.
             n_classes: int or None. Ids from ``n_classes`` on have no weight.
-            ignored: int or None. The id that is not a class.
+            ignored: int or None. Id of unlabeled pixels.
         """
         total = sum(self.pixels.values())
         frequencies = {
@@ -135,13 +135,13 @@ class DatasetStatistics:
                 Finding(severity, kind, pair.image, message, pair.image, pair.mask)
             )
 
-        same = f"the same pixels as {first.image}"
+        message = f"the same pixels as {first.image}"
         if first_subset != subset:
-            add("error", "leakage", f"{same}, which is in {first_subset}, this in {subset}")
+            add("error", "leakage", f"{message}, which is in {first_subset}, this in {subset}")
         else:
-            add("warning", "duplicate", same)
+            add("warning", "duplicate", message)
         if None not in (mask, first_mask) and mask != first_mask:
-            add("warning", "contradiction", f"{same}, but another mask")
+            add("warning", "contradiction", f"{message}, but another mask")
 
     def _drop_rare(self) -> None:
         self.colors = _most_common(self.colors)
@@ -181,14 +181,14 @@ def suggest(ids: Collection[int], labels: Labels) -> dict[str, Any]:
         return {"n_classes": 2, "encoding": "binary"}
     markers = _guess_unlabeled(ids, labels)
     known = labels.ignore_class
-    ignored, label_map = options_to_ignore(markers, known) if markers else (known, {})
+    ignored, label_map = ignore_options(markers, known) if markers else (known, {})
     classes = [number for number in ids if number not in (*markers, ignored)]
     options: dict[str, Any] = {"label_map": label_map}
     if labels.classes is not None:
         options["n_classes"] = len(labels.classes)
     elif labels.encoding == "binary":
         options["n_classes"] = 2
-    elif classes and not number_instances(ids):
+    elif classes and not are_instance_ids(ids):
         options["n_classes"] = max(2, max(classes) + 1)
     if markers and known is None:
         options["ignore_class"] = ignored
@@ -204,7 +204,7 @@ def are_probably_binary(ids: Collection[int], labels: Labels) -> bool:
         and labels.ignore_class is None
         and labels.n_classes in (None, 2)
         and not labels.label_map
-        and look_black_and_white(ids)
+        and are_black_and_white(ids)
     )
 
 
@@ -212,17 +212,16 @@ def are_probably_colors(ids: Collection[int], labels: Labels) -> bool:
     """Returns whether ids stored in one channel are probably tones of one color."""
     if labels.n_classes is not None or labels.mask_format is None:
         return False
-    return labels.mask_format.kind in CHANNELS and look_colored(ids)
+    return labels.mask_format.kind in CHANNELS and are_color_tones(ids)
 
 
 def _guess_unlabeled(ids: Collection[int], labels: Labels) -> tuple[int, ...]:
     """Returns ids that probably mark unlabeled pixels, without the current ``ignore_class``.
 
-    They are 255 or 65535, and the id below beside it; negative ids; the first id after the last
-    class, where ``n_classes`` is known; or else an id of ten times all others, provided that there
-    are two others.
+    These are the ids of :func:`unlabeled_ids`; or ``n_classes``, if that is known; or an id of at
+    least ten times all others, if there are two others.
     """
-    # A `label_map` would have to be changed as well.
+    # A given `label_map` would have to be changed.
     if labels.encoding not in ("ids", "max_channel") or labels.label_map:
         return ()
     ignored = labels.ignore_class
@@ -237,4 +236,4 @@ def _guess_unlabeled(ids: Collection[int], labels: Labels) -> tuple[int, ...]:
     if found or len(ids) < 3:
         return found
     *_, second, top = sorted(ids)
-    return (top,) if top >= _FAR_RATIO * (second + 1) and not number_instances(ids) else ()
+    return (top,) if top >= _FAR_RATIO * (second + 1) and not are_instance_ids(ids) else ()

@@ -1,4 +1,4 @@
-"""Validates a data set: checks every pair, and the data set as a whole."""
+"""Validation of all pairs and of the data set as a whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from unetv2.data.labels import Labels, number_instances
+from unetv2.data.labels import Labels, are_instance_ids
 from unetv2.data.mask_format import MAX_COLORS
 from unetv2.data.pairs import SUBSETS, Pair
 from unetv2.data.sources.folders import Matching, count_by_format
@@ -26,7 +26,7 @@ from unetv2.text import counted
 _MAX_COLORS_REPORTED = 64
 _COLOR_PROBLEMS = ("colors_for_ids", "mixed_masks", "unknown_colors", "not_binary")
 _UNREADABLE_IDS = ("colors_for_ids", "mixed_masks", "alpha_mask", "label_map_collision")
-# So that no thread waits for its next pair; more would accumulate results.
+# Keeps all threads busy without accumulating results.
 _QUEUED_PAIRS_PER_THREAD = 4
 
 
@@ -45,7 +45,7 @@ def validate(
 
     Args:
         matching: Pairs, and files without a partner.
-        labels: How masks are read, with the masks' format.
+        labels: Labels with the masks' format.
         subsets: The subset of each pair's key.
         folders: The folders of images and masks, for the report.
         channels: int. Channels of the images.
@@ -54,7 +54,7 @@ def validate(
         progress: bool. Whether to report progress on stderr.
     """
     if output is not None:
-        # Fails before the work instead of after it.
+        # Raises an error before the validation instead of after it.
         os.makedirs(output, exist_ok=True)
     statistics = DatasetStatistics(subsets, channels)
     statistics.findings += _unpaired(matching)
@@ -83,13 +83,13 @@ def _unpaired(matching: Matching) -> Iterator[Finding]:
             problem = "no image has a mask of its name"
         message = f"{problem}. {matching.advice}".removesuffix(". ")
         yield Finding("error", "no_pairs", None, message)
-    for what, files in (
+    for kind, files in (
         ("images", matching.unsupported_images),
         ("masks", matching.unsupported_masks),
     ):
         if files:
             example = os.path.basename(next(iter(files.values())))
-            message = f"{count_by_format(files)} among the {what}, such as '{example}'"
+            message = f"{count_by_format(files)} among the {kind}, such as '{example}'"
             yield Finding("warning", "unsupported_files", None, message)
 
 
@@ -127,7 +127,7 @@ def _report(
     statistics: DatasetStatistics,
     labels: Labels,
 ) -> DatasetReport:
-    # The ids of masks that were not read as intended suggest nothing.
+    # No suggestions from ids of misread masks.
     is_misread = any(finding.kind in _UNREADABLE_IDS for finding in statistics.findings)
     options: dict[str, Any] = {"n_classes": labels.n_classes}
     if not is_misread:
@@ -167,7 +167,7 @@ def _check_all(
 ) -> Iterator[Finding]:
     """Yields findings about the data set as a whole."""
     pixels = statistics.pixels
-    if number_instances(pixels):
+    if are_instance_ids(pixels):
         message = f"{len(pixels)} ids, up to {max(pixels)}"
         yield Finding("warning", "instance_ids", None, message)
     if is_misread and len(statistics.colors) > MAX_COLORS:
