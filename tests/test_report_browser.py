@@ -69,6 +69,7 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def visit(browser, reports):
     """Opens a report at a width and in a color scheme; afterwards nothing may have gone wrong."""
+    from selenium.webdriver.support.ui import WebDriverWait
 
     def open_page(name="one", width=1280, scheme="light", height=900):
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
@@ -81,6 +82,10 @@ def visit(browser, reports):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
         browser.get_log("performance")  # That of the page before.
         browser.get(reports[name].as_uri())
+        # On a busy machine `get` can return before the page is parsed to its end.
+        WebDriverWait(browser, 60).until(
+            lambda page: page.execute_script("return document.readyState") == "complete"
+        )
         return browser
 
     yield open_page
