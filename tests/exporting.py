@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 import unetv2
+from unetv2.exporting.formats.base import get_format
 
 N_CLASSES = 5
 EXAMPLES = Path(__file__).parents[1] / "examples" / "deployed"
@@ -67,6 +68,6 @@ def run_alone(kind: str, artifact: str, frame: np.ndarray, folder: Path) -> np.n
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     # TensorFlow imports Keras by itself, but nothing imports this library.
-    imported = ["keras"] if kind == "saved_model" else []
+    imported = ["keras"] if get_format(kind).runtime == "tensorflow" else []
     assert done.stdout.splitlines()[-1] in (str(imported), "[]")
     return np.asarray(Image.open(mask))

@@ -7,7 +7,8 @@ import numpy as np
 
 import unetv2
 
-# The smallest of each family, with the channels of its features at strides 2, 4, 8, 16 and 32.
+# The smallest of each family, and every other encoder, with the channels of its features at the
+# strides 2, 4, 8, 16 and 32.
 FAMILIES = {
     "MobileNet": (64, 128, 256, 512, 1024),
     "MobileNetV2": (96, 144, 192, 576, 1280),

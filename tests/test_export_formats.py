@@ -22,7 +22,12 @@ pytestmark = [
     # Warnings of the converters and runtimes.
     pytest.mark.filterwarnings("default"),
 ]
-OTHERS = ("litert", "onnx", "openvino")
+# SavedModel is tested without the extra, in test_export.py.
+OTHERS = tuple(name for name in FORMATS if name != "saved_model")
+QUANTIZED = tuple(name for name in FORMATS if "int8" in get_format(name).precisions)
+THREADED = tuple(name for name in FORMATS if not get_format(name).threads_advice)
+# Converters support fewer ops than TensorFlow.
+CONVERTED = tuple(name for name in FORMATS if get_format(name).runtime != "tensorflow")
 ALL = [(name, precision) for name in FORMATS for precision in get_format(name).precisions]
 
 
@@ -63,7 +68,7 @@ def test_fixed_frames_are_resized_inside(tmp_path, format, resize):
     np.testing.assert_allclose(found.confidence[0], wanted.confidence, atol=1e-3)
 
 
-@pytest.mark.parametrize("format", OTHERS)
+@pytest.mark.parametrize("format", QUANTIZED)
 def test_frames_of_the_networks_own_size_are_quantized_too(model, tmp_path, format):
     artifact = exported(model, tmp_path / "model", format, "int8", frame_size=(24, 32))
     image = scenes(13, (24, 32))[-1]
@@ -79,7 +84,7 @@ def test_litert_keeps_the_logits_in_float(model, tmp_path, frame_size):
     assert len(np.unique(logits)) > 1000
 
 
-@pytest.mark.parametrize("format", OTHERS)
+@pytest.mark.parametrize("format", QUANTIZED)
 def test_eight_bits_are_a_quarter_of_the_size(tmp_path, format):
     model = recorded(filters=48)
     sizes = [
@@ -111,7 +116,7 @@ def test_a_single_file_contains_network_and_description(model, tmp_path, suffix)
         unetv2.load_exported(path)
 
 
-@pytest.mark.parametrize("format", OTHERS)
+@pytest.mark.parametrize("format", THREADED)
 def test_threads_are_accepted(model, tmp_path, format):
     exported(model, tmp_path / "model", format)
     one = unetv2.load_exported(tmp_path / "model", threads=1)
@@ -141,7 +146,7 @@ class Odd(keras.layers.Layer):
         return shape
 
 
-@pytest.mark.parametrize("format", OTHERS)
+@pytest.mark.parametrize("format", CONVERTED)
 def test_a_layer_that_a_format_does_not_support_is_named(tmp_path, format):
     image = keras.Input((8, 8, 3))
     logits = keras.layers.Conv2D(N_CLASSES, 1)(Odd(name="peculiar")(image))

@@ -10,7 +10,8 @@ from PIL import Image
 
 from unetv2.data.io import open as opening
 from unetv2.data.io.base import FileKind, Header, ImageFile
-from unetv2.data.io.pillow import FORMATS
+from unetv2.data.io.pillow import FORMATS, PILLOW
+from unetv2.data.io.tiff import TIFF
 from unetv2.data.labels import Labels
 
 SIGNATURE = b"RAW1"
@@ -65,5 +66,5 @@ def test_registered_kinds_are_recognized_by_signature_or_extension(
 def test_every_extension_belongs_to_one_kind():
     assert len(set(opening.EXTENSIONS)) == len(opening.EXTENSIONS)
     pillow = Image.registered_extensions()
-    formats = {pillow[extension] for extension in opening.EXTENSIONS if extension != ".npy"}
+    formats = {pillow[extension] for kind in (PILLOW, TIFF) for extension in kind.extensions}
     assert formats == {*FORMATS, "TIFF"}

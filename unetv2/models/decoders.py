@@ -1,9 +1,10 @@
 """Decoders by name, as ``build_unetv2(..., decoder=)`` takes them.
 
 A decoder is a function of the encoder's features, ``depth + 1`` tensors from fine to coarse, and of
-a :class:`~unetv2.models.blocks.BlockFactory`. It returns features at the resolution of the finest
-ones. To add a decoder, write such a function in a module of its own and register it in
-``DECODERS``.
+a :class:`~unetv2.models.blocks.BlockFactory`. It returns features of exactly the height and width
+of the finest ones; pooling rounds odd sizes up, so that enlarged features may have to be cropped
+(:class:`~unetv2.models.resizing.CropToSize`). To add a decoder, write such a function in a module
+of its own and register it in ``DECODERS``.
 """
 
 from __future__ import annotations

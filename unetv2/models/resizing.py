@@ -55,6 +55,11 @@ class CropToSize(keras.layers.Layer):
         batch, _, _, channels = require_features("inputs", inputs_shape)
         return (batch, *require_features("like", like_shape)[1:3], channels)
 
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments, serialized."""
+        # Without this method, Keras refuses to save a layer whose `dtype` is a policy.
+        return {**super().get_config()}
+
 
 @keras.saving.register_keras_serializable(package="unetv2")
 class PadToMultiple(keras.layers.Layer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +16,10 @@ from unetv2.models.unet import build_unetv2
 from unetv2.runtime import automatic_precision, precision_of
 from unetv2.training.class_weights import METHODS
 
-_LOSSES = ("cross_entropy", "cross_entropy_dice")
+_LOSSES: dict[str, Callable[..., keras.losses.Loss]] = {
+    "cross_entropy": CrossEntropy,
+    "cross_entropy_dice": CrossEntropyDice,
+}
 _SCHEDULES = ("constant", "cosine")
 _RATE_ADVICE = "The reference has 1e-3."
 __all__ = ["FAST", "NAMES", "REFERENCE", "Recipe", "get"]
@@ -158,14 +161,11 @@ class Recipe:
         Returns:
             keras.losses.Loss, of :mod:`unetv2.losses`.
         """
-        arguments: dict[str, Any] = {
-            "class_weights": class_weights,
-            "ignore_class": ignore_class,
-            "label_smoothing": self.label_smoothing,
-        }
-        if self.loss == "cross_entropy":
-            return CrossEntropy(**arguments)
-        return CrossEntropyDice(**arguments)
+        return _LOSSES[self.loss](
+            class_weights=class_weights,
+            ignore_class=ignore_class,
+            label_smoothing=self.label_smoothing,
+        )
 
     def optimizer(self, model: keras.Model, steps: int, *, factor: float = 1.0) -> Any:
         """Creates the optimizer of a model.
