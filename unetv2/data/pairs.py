@@ -37,7 +37,7 @@ class LabelSource(ABC):
     """Provides the pairs of a data set and the class ids of each.
 
     A subclass finds pairs and reads class ids; everything else, from reading images to batches,
-    does not depend on it. :class:`unetv2.data.sources.folders.FolderSource` is an example.
+    does not depend on it. ``unetv2/data/sources/folders.py`` is an example.
 
     An attribute ``labels``, a ``unetv2.data.labels.Labels``, describes the classes.
     """
@@ -52,7 +52,7 @@ class LabelSource(ABC):
     @property
     @abstractmethod
     def pairs(self) -> tuple[Pair, ...]:
-        """All pairs, sorted by key: ``(key, image, mask)``, see :class:`unetv2.data.pairs.Pair`."""
+        """All pairs in the order of their keys, each a named tuple ``(key, image, mask)``."""
 
     @abstractmethod
     def mask_header(self, pair: Pair) -> Header:
