@@ -257,7 +257,7 @@ class Boundary(ClassAverage):
         TypeError: If an argument is of the wrong type.
 
     Example:
-        >>> truth = np.array([[[0, 0, 0, 1, 1, 1, 1]]])
+        >>> labels = np.array([[[0, 0, 0, 1, 1, 1, 1]]])
         >>> shifted = np.array([[[0, 0, 0, 0, 1, 1, 1]]])
         >>> logits = 99 * np.eye(2)[shifted]
         >>> float(unetv2.losses.Boundary(distance=0)(labels, logits))
