@@ -193,7 +193,7 @@ class SegmentationDataset:
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
-        """Pairs of the subset, sorted by key: ``(key, image, mask)`` with the paths of the files.
+        """Pairs of the subset in the order of their keys, ``(key, image, mask)`` with paths.
 
         Raises:
             ValueError: If an image or a mask has no partner, or the subset is empty.

@@ -36,7 +36,7 @@ class LabelSource(ABC):
     """Provides the pairs of a data set and the class ids of each.
 
     A subclass lists pairs and reads class ids; reading images and creating batches do not depend
-    on it. :class:`unetv2.data.sources.folders.FolderSource` is an example.
+    on it. ``unetv2/data/sources/folders.py`` is an example.
 
     An attribute ``labels``, a ``unetv2.data.labels.Labels``, describes the classes.
     """
@@ -51,7 +51,7 @@ class LabelSource(ABC):
     @property
     @abstractmethod
     def pairs(self) -> tuple[Pair, ...]:
-        """All pairs, sorted by key: ``(key, image, mask)``, see :class:`unetv2.data.pairs.Pair`."""
+        """All pairs in the order of their keys, each a named tuple ``(key, image, mask)``."""
 
     @abstractmethod
     def mask_header(self, pair: Pair) -> Header:

@@ -302,10 +302,14 @@ class DecoderBlock(Block):
         """Returns features, ``(batch, skip's height, skip's width, filters)``."""
         # `build` checks the first call's shapes only.
         self.compute_output_shape(inputs.shape, skip.shape)
+        return self._convolve(self.merged(inputs, skip), training)
+
+    def merged(self, inputs: Any, skip: Any) -> Any:
+        """Returns the upsampled features and the skip, concatenated."""
         upsampled = self.upsampling(inputs)
         if self.interpolation is not None:
             upsampled = self.interpolation(upsampled)
-        return self._convolve(self.merging([crop(upsampled, skip), skip]), training)
+        return self.merging([crop(upsampled, skip), skip])
 
     def compute_output_shape(self, inputs_shape: Shape, skip_shape: Shape) -> Shape:
         """Returns ``(batch, skip's height, skip's width, filters)``."""
