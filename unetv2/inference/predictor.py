@@ -337,7 +337,7 @@ class ImagePredictor:
         seed: int = 0,
     ) -> None:
         self.model = self._loaded(model)
-        self._arguments = {
+        self._arguments: dict[str, Any] = {
             "window": window, "overlap": overlap, "scale": scale, "tta": tta,
             "mc_samples": mc_samples, "batch_size": batch_size, "max_pixels": max_pixels,
             "seed": seed,
