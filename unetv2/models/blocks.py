@@ -305,7 +305,15 @@ class DecoderBlock(Block):
         return self._convolve(self.merged(inputs, skip), training)
 
     def merged(self, inputs: Any, skip: Any) -> Any:
-        """Returns the upsampled features and the skip, concatenated."""
+        """Returns the upsampled features and the skip, concatenated.
+
+        Args:
+            inputs: Coarse features, ``(batch, height, width, channels)``.
+            skip: Fine features, ``(batch, skip's height, skip's width, skip_channels)``.
+
+        Returns:
+            ``(batch, skip's height, skip's width, filters + skip_channels)``.
+        """
         upsampled = self.upsampling(inputs)
         if self.interpolation is not None:
             upsampled = self.interpolation(upsampled)
