@@ -35,6 +35,7 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_measures_keras_models_and_artifacts(files, tmp_path, capsys):
     words = ["benchmark", str(files / "model.keras"), str(files / "artifact")]
     words += ["--data", str(files / "images"), str(files / "masks"), "--runs", "5"]

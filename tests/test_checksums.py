@@ -149,6 +149,7 @@ def test_large_arrays_are_stored_without_compression(tmp_path, monkeypatch):
     assert read_arrays(tmp_path / "a.npz")["a"].shape == (500,)
 
 
+@pytest.mark.slow
 def test_any_damage_to_an_evaluation_raises_with_its_path(tmp_path):
     evaluation = evaluated(list(images(4)))
     evaluation.save(tmp_path)

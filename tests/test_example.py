@@ -95,6 +95,7 @@ def test_without_arguments_it_trains_on_scenes_that_it_writes_once(example, run,
     assert "Writing" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_fast_recipe_trains_and_resumes(example, tmp_path, capsys):
     words = [*TINY, "--recipe", "fast", "--output", str(tmp_path / "run")]
     example.main([*words, "--epochs", "1"])

@@ -208,7 +208,7 @@ def test_train_stores_the_preprocessing_of_any_model(tmp_path, write_pairs, make
         *write_pairs(size=(40, 40)), n_classes=N_CLASSES, image_size=(16, 24), resize="crop",
         shuffle=False,
     )  # fmt: skip
-    options = {"recipe": PLAIN, "output_dir": tmp_path / "run", "verbose": 0}
+    options = {"recipe": PLAIN, "output_dir": tmp_path / "run", "progress": False}
     model = make()
     unetv2.train(model, data, data, epochs=1, **options)
     saved = keras.models.load_model(tmp_path / "run" / "model.keras")

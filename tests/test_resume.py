@@ -24,18 +24,18 @@ from unetv2.training.checkpoint import TrainingState, open_folder
 CHILD = [sys.executable, resuming.__file__]
 INTERRUPTED = {
     "three times": "all:0.0:0.1:2.1",
-    "in the validation of averaged weights": "all:1.validation",
-    "with neither stages nor averages": "plain:1.2",
-    "after a failure": "failing:2.0",
-    "by Ctrl-C in a step": "plain:0.1^:2.0^",
+    "after a rollback": "failing:2.0",
     "by Ctrl-C in a validation and at an epoch's end": "all:0.validation^:1.end^",
-    "by Ctrl-C after the last step": "plain:2.end^",
 }
 MORE = {
+    "in the validation of averaged weights": "all:1.validation",
+    "with neither phases nor averages": "plain:1.2",
+    "by Ctrl-C in a step": "plain:0.1^:2.0^",
+    "by Ctrl-C after the last step": "plain:2.end^",
     "in the first epoch's last step": "all:0.3",
     "at the first epoch's end": "all:0.end",
-    "at the first stage's end": "all:1.end",
-    "in the second stage's first step": "all:2.0",
+    "at the first phase's end": "all:1.end",
+    "in the second phase's first step": "all:2.0",
     "at the last epoch's end": "all:2.end",
 }
 WHOLE = ("all", "plain", "failing")
@@ -83,6 +83,7 @@ def test_resume_is_exact_from_any_point(folder):
     subprocess.run([*CHILD, folder, *jobs], check=True, timeout=900)
     for name, job in MORE.items():
         assert_same(folder / job.split(":")[0], folder / name)
+        assert not (folder / name / "within_epoch.npz").exists()
 
 
 def test_trainings_differ_where_they_should(folder):

@@ -66,6 +66,7 @@ def save(folder, normalization, dtype):
     return float(model.train_on_batch(images, masks, return_dict=True)["loss"])
 
 
+@pytest.mark.slow
 def test_a_saved_model_continues_in_a_new_process(tmp_path):
     expected = {dtype: save(tmp_path / dtype, kind, dtype) for kind, dtype in KINDS}
     # One process for all, as loading TensorFlow takes seconds.

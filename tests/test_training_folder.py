@@ -130,7 +130,7 @@ def test_a_checkpoint_with_a_wrong_digest_is_refused(tmp_path, finished):
         arrays = dict(stored)
     arrays["model/000000"] = arrays["model/000000"] + 1
     np.savez(tmp_path / "checkpoint.npz", **arrays)
-    with pytest.raises(ValueError, match="checkpoint.npz' must be a checkpoint .* by their SHA-"):
+    with pytest.raises(ValueError, match="checkpoint.npz' must be a checkpoint .* their SHA-256"):
         TrainingState.load(tmp_path / "checkpoint.npz")
 
 

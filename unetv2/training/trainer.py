@@ -301,8 +301,10 @@ class _Run:
         with self.backend.scope():
             mean_iou = MeanIoU(n_classes, ignore_class)
             model.compile(
-                self.recipe.optimizer(model, self.feed.steps * self.epochs, factor=rate_factor),
-                self.loss,
+                optimizer=self.recipe.optimizer(
+                    model, self.feed.steps * self.epochs, factor=rate_factor
+                ),
+                loss=self.loss,
                 metrics=[PixelAccuracy(ignore_class, name="accuracy"), mean_iou],
             )
             # Keras would create the metrics' variables with the first batch, after the restoring.
