@@ -17,7 +17,7 @@ from pathlib import Path
 
 from machine import machine
 
-from unetv2.data.dataset import split_pairs
+from unetv2.data.pairs import split_pairs
 from unetv2.data.sources.folders import FolderSource
 
 FILES_A_FOLDER = 10_000

@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 _POLL_SECONDS = 0.2
 # The others notice a failed worker in this time.
@@ -65,12 +64,7 @@ class LocalWorkers:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Kills the processes that still run."""
         self._kill()
 

@@ -32,8 +32,8 @@ SETUPS = {
 }
 
 
-class Interruption(Exception):  # noqa: N818 - no error, but what a user does.
-    """Ends the training where nobody expects it."""
+class Interruption(Exception):  # noqa: N818 - it simulates a user, not an error.
+    """Ends the training as a killed process would."""
 
 
 class Interrupter(keras.callbacks.Callback):

@@ -164,7 +164,7 @@ def test_an_array_larger_than_the_memory_is_refused(tmp_path):
         try:
             file.truncate(file.tell() + 2**43)
         except OSError:
-            pytest.skip("no sparse files of this size here")
+            pytest.skip("the file system has no sparse files of 8 TiB")
     for read in (decode_mask, lambda path, **options: decode_image(path, channels=1, **options)):
         with pytest.raises(ValueError, match=r"a.npy' must fit into memory. Received: 8796093022"):
             read(str(path), max_pixels=2**44)

@@ -76,14 +76,14 @@ def test_shape_dtype_and_range_are_kept_at_any_size(size, n, channels, ignore_cl
 
 def augmented_batches(parallel_calls):
     images, masks = batch(n=24)
-    pictures = tf.data.Dataset.from_tensor_slices((images, masks)).batch(5).enumerate()
+    batches = tf.data.Dataset.from_tensor_slices((images, masks)).batch(5).enumerate()
 
     def augment(number, pair):
         return everything()(*pair, seed=tf.stack([number, 7]))
 
     return [
         (images.numpy(), masks.numpy())
-        for images, masks in pictures.map(augment, num_parallel_calls=parallel_calls)
+        for images, masks in batches.map(augment, num_parallel_calls=parallel_calls)
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from checked_folders import SIZE, check, kinds, only, regions
 
 import unetv2
-from unetv2.data.dataset import split_pairs
+from unetv2.data.pairs import split_pairs
 
 
 def names_in(subset, n=40):

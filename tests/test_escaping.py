@@ -67,7 +67,7 @@ def broken(request, write_pairs):
         try:
             (folder / f"{request.param}.png").write_bytes(b"no")
         except (OSError, ValueError):
-            pytest.skip("no name of a file here")
+            pytest.skip("the file system does not accept this name")
     return request.param, *map(str, folders)
 
 
@@ -79,7 +79,7 @@ def test_check_shows_names_escaped_and_keeps_them_in_its_json(broken, tmp_path, 
     content = (tmp_path / "report" / "report.json").read_bytes()
     assert content.isascii()
     paths = {problem["path"] for problem in json.loads(content)["problems"]}
-    assert any(path and os.path.basename(path) == f"{name}.png" for path in paths)  # noqa: PTH119
+    assert any(path and os.path.basename(path) == f"{name}.png" for path in paths)  # noqa: PTH119 - a name may contain bytes that are no text
 
 
 @pytest.mark.parametrize("name", NAMES)

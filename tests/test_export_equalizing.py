@@ -38,10 +38,10 @@ def ranges(model, block):
 def test_equalizing_changes_no_logits(options):
     model = deployable(lively(**options), "float32")
     before = model.get_weights()
-    pictures = images(model)
-    even = equalized(model, [pictures[:1], pictures[1:]])
+    inputs = images(model)
+    even = equalized(model, [inputs[:1], inputs[1:]])
     assert even is not model
-    np.testing.assert_allclose(even(pictures), model(pictures), atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(even(inputs), model(inputs), atol=1e-3, rtol=1e-3)
     changed = [not np.array_equal(*pair) for pair in zip(before, even.get_weights(), strict=True)]
     assert any(changed)
     for one, other in zip(before, model.get_weights(), strict=True):

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from label_files import find_pairs
 
-from unetv2.data.dataset import split_pairs
-from unetv2.data.pairs import SUBSETS, Pair
+from unetv2.data.pairs import SUBSETS, Pair, split_pairs
 from unetv2.data.sources.folders import match_images
 
 

@@ -14,8 +14,9 @@ from label_files import find_pairs
 from test_pairs import touch
 
 import unetv2
-from unetv2.data.dataset import check_dataset, split_pairs
+from unetv2.data.dataset import check_dataset
 from unetv2.data.naming import propose
+from unetv2.data.pairs import split_pairs
 from unetv2.data.sources.folders import match_images
 
 
@@ -52,7 +53,7 @@ def test_the_same_name_in_two_unicode_forms_is_an_error(tmp_path):
     names = {form(one, "café.png") for one in ("NFC", "NFD")}
     images = touch(tmp_path / "i", *names)
     if len(list(images.iterdir())) < 2:
-        pytest.skip("the file system keeps one form")
+        pytest.skip("the file system normalizes Unicode names")
     masks = touch(tmp_path / "m", "café.png")
     with pytest.raises(ValueError, match="`image_dir` .*Unicode's form only"):
         find_pairs(images, masks)
@@ -267,5 +268,5 @@ def test_a_name_may_be_any_bytes(tmp_path):
     try:
         folders = write(tmp_path, [name], [name])
     except (OSError, ValueError):
-        pytest.skip("no name of a file here")
+        pytest.skip("the file system does not accept this name")
     assert [pair.key for pair in find_pairs(*folders)] == [name]

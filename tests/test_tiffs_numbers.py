@@ -152,7 +152,7 @@ def test_single_planes_are_read(tmp_path, bits):
 def test_channels_are_exact_or_refused(tmp_path, channels, dtype, photometric):
     colors = {"minisblack": 1, "rgb": 3, "separated": 4}[photometric]
     if channels < colors:
-        pytest.skip("not a TIFF")
+        pytest.skip("a TIFF has at least the channels of its color space")
     kinds = ("unspecified", "assocalpha", "unassalpha") if channels > colors else (None,)
     settings = itertools.product(kinds, ("contig", "separate"), (None, "lzw"), "<>")
     for kind, planes, compression, byteorder in settings:

@@ -122,9 +122,9 @@ def test_tensorboard_has_the_history_and_the_images(run):
     drawn = events.Tensors("image, ground truth, prediction")
     assert [one.step for one in drawn] == [0, 2]
     # Width, height and a PNG for each of two images.
-    width, height, *pictures = tf.make_ndarray(drawn[0].tensor_proto)
-    assert (int(width), int(height), len(pictures)) == (3 * SIZE[1], SIZE[0], 2)
-    with Image.open(io.BytesIO(pictures[0])) as image:
+    width, height, *drawings = tf.make_ndarray(drawn[0].tensor_proto)
+    assert (int(width), int(height), len(drawings)) == (3 * SIZE[1], SIZE[0], 2)
+    with Image.open(io.BytesIO(drawings[0])) as image:
         assert image.size == (3 * SIZE[1], SIZE[0])
 
 

@@ -92,7 +92,7 @@ def test_a_rollback_repeats_an_epoch_but_not_on_train_begin(tmp_path):
     assert diary.events == [("train_begin",), *again, ("train_end",)]
 
 
-class Interruption(Exception):  # noqa: N818 - no error, but what a user does.
+class Interruption(Exception):  # noqa: N818 - it simulates a user, not an error.
     """Simulates the end of a process."""
 
 

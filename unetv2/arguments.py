@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
+from typing import TypeGuard
 
 # Number of 16-bit ids.
 MAX_CLASSES = 2**16
@@ -12,7 +13,7 @@ MAX_CLASSES = 2**16
 MAX_COUNTED_CLASSES = 2**14
 
 
-def is_integer(value: object) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     """Returns whether a value is an integer: NumPy's are, booleans are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
@@ -28,7 +29,7 @@ def require_integer(name: str, value: object, minimum: int, advice: str) -> int:
     message = f"`{name}` must be {kind}. Received: {name}={value!r}. {advice}"
     if not is_integer(value):
         raise TypeError(message)
-    number = int(value)  # type: ignore[call-overload]
+    number = int(value)
     if number < minimum:
         raise ValueError(message)
     return number

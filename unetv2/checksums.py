@@ -82,7 +82,7 @@ def write_arrays(file: Any, arrays: Mapping[str, np.ndarray], *, compressed: boo
     total = sum(array.nbytes for array in arrays.values())
     write = np.savez_compressed if compressed and total <= _MAX_COMPRESSED_BYTES else np.savez
     checksum = np.frombuffer(_arrays_checksum(arrays), np.uint8)
-    # NumPy's types take every keyword for its own `allow_pickle`.
+    # The type stubs of NumPy take any keyword for its own `allow_pickle`.
     write(file, **{**arrays, CHECKSUM: checksum})  # type: ignore[arg-type]
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -21,7 +20,15 @@ from unetv2.data.augmentation import get as get_augmentation
 from unetv2.data.dataset_info import INFOS, DatasetInfo
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
-from unetv2.data.pairs import SPLIT, SUBSETS, GroupBy, LabelSource, Pair
+from unetv2.data.pairs import (
+    SPLIT,
+    SUBSETS,
+    GroupBy,
+    LabelSource,
+    Pair,
+    split_pairs,
+    subset_of_keys,
+)
 from unetv2.data.pipeline import (
     BATCHES_AHEAD,
     EpochCounter,
@@ -36,7 +43,6 @@ from unetv2.data.pipeline import (
 from unetv2.data.sources.folders import FolderSource
 from unetv2.data.validation import DatasetReport, validate
 from unetv2.preprocessing import Preprocessing, remember
-from unetv2.text import counted
 
 _SIZES_IN_DIGEST = 1000
 
@@ -265,7 +271,7 @@ class SegmentationDataset:
                 "`check` must be called on a data set of two folders. "
                 f"Received: a data set of {type(source).__name__}."
             )
-        subsets = _subset_of_keys(
+        subsets = subset_of_keys(
             source.matching.pairs, split=self.split, seed=self.seed, group_by=self.group_by
         )
         return validate(
@@ -698,100 +704,3 @@ def check_dataset(
         max_pixels=max_pixels,
     )
     return data.check(output=output, progress=progress)
-
-
-def split_pairs(
-    pairs: Iterable[Pair],
-    subset: str | None,
-    *,
-    split: Sequence[float] = SPLIT,
-    seed: int = 0,
-    group_by: GroupBy | None = None,
-) -> list[Pair]:
-    """Returns the pairs of a subset.
-
-    The subset of a pair depends on a hash of its key and the seed, not on other files, so adding
-    files does not change it. Fractions therefore hold on average, not exactly.
-
-    Args:
-        pairs: All pairs of the data set.
-        subset: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs.
-        split: Fractions of train, validation and test, with the sum 1.
-        seed: int. Seed of the hash.
-        group_by: Keeps a group, such as the frames of a video, in one subset: a regular expression
-            that is searched in the key and whose first group (or whole match) is the group's name,
-            or a function from key to name.
-
-    Returns:
-        list of Pair, in the order of ``pairs``.
-
-    Raises:
-        ValueError: If ``subset``, ``split`` or ``group_by`` is not valid, or the subset is empty.
-    """
-    require_choice("subset", subset, (*SUBSETS, None))
-    pairs = list(pairs)
-    subsets = _subset_of_keys(
-        pairs, split=split, seed=seed, group_by=None if subset is None else group_by
-    )
-    if subset is None:
-        return pairs
-    chosen = [pair for pair in pairs if subsets[pair.key] == subset]
-    if not chosen:
-        raise ValueError(
-            f"`subset` must hold at least one pair. Received: subset={subset!r}, empty with "
-            f"{counted(len(pairs), 'pair')}, split={tuple(split)} and seed={seed}. "
-            "Add pairs, enlarge its fraction in `split`, or choose another `seed`."
-        )
-    return chosen
-
-
-def _subset_of_keys(
-    pairs: Sequence[Pair], *, split: Sequence[float], seed: int, group_by: GroupBy | None
-) -> dict[str, str]:
-    seed = require_integer("seed", seed, 0, "It decides the subset of each pair.")
-    fractions = tuple(split)
-    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(
-            "`split` must be three fractions of 0 or more, train, validation and test, with the "
-            f"sum 1. Received: split={fractions}. The default is {SPLIT}."
-        )
-    train, validation, _ = fractions
-    group = _group_function(group_by)
-    subsets = {}
-    for pair in pairs:
-        position = _hash_position(group(pair.key), seed)
-        subsets[pair.key] = SUBSETS[(position >= train) + (position >= train + validation)]
-    return subsets
-
-
-def _group_function(group_by: GroupBy | None) -> Callable[[str], str]:
-    if group_by is None:
-        return lambda key: key
-    if callable(group_by):
-        return lambda key: str(group_by(key))
-    try:
-        pattern = re.compile(group_by)
-    except (re.error, TypeError) as error:
-        raise ValueError(
-            "`group_by` must be a regular expression or a function. "
-            f"Received: group_by={group_by!r} ({error})."
-        ) from error
-
-    def group(key: str) -> str:
-        match = pattern.search(key)
-        name = None if match is None else match[1 if pattern.groups else 0]
-        if name is None:
-            raise ValueError(
-                "`group_by` must match the key of every pair. "
-                f"Received: group_by={group_by!r}, which does not match '{key}'."
-            )
-        return name
-
-    return group
-
-
-def _hash_position(key: str, seed: int) -> float:
-    """Maps key and seed to a number in [0, 1), the same on every machine."""
-    salt = seed.to_bytes(blake2b.SALT_SIZE, "little")
-    digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8, salt=salt).digest()
-    return int.from_bytes(digest, "little") / 2**64

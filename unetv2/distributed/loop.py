@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import keras
@@ -73,12 +73,7 @@ class Signals:
             self._previous = signal.signal(signal.SIGTERM, self._terminate)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Restores the handler of SIGTERM."""
         if self._in_main_thread:
             # None is a handler that was not set by Python, such as TensorFlow's.

@@ -105,7 +105,11 @@ class ExportFormat(abc.ABC):
         return path if path.is_file() else path / self.main
 
     def embed(self, network: Path, description: bytes) -> None:
-        """Appends a description to the file of a network, which the runtime ignores."""
+        """Appends a description to the file of a network, which the runtime ignores.
+
+        Only formats of a single file, those with a ``suffix``, implement this and
+        :meth:`read_embedded`; the description of the others is a file of its own.
+        """
         raise NotImplementedError
 
     def read_embedded(self, path: Path, max_bytes: int) -> tuple[bytes, int]:
