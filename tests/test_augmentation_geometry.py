@@ -52,6 +52,28 @@ def test_flips_are_exact(channels, size, flips, axes, ignore_class):
     assert_equal(apply(augmentation, images, masks), (np.flip(images, axes), np.flip(masks, axes)))
 
 
+@pytest.mark.parametrize("ignore_class", [None, IGNORED])
+def test_square_images_are_transposed_exactly_and_others_unchanged(ignore_class):
+    augmentation = Augmentation(transpose=1, ignore_class=ignore_class)
+    images, masks = batch(size=(7, 7), channels=3)
+    transposed = images.swapaxes(1, 2), masks.swapaxes(1, 2)
+    assert_equal(apply(augmentation, images, masks), transposed)
+    images, masks = batch(size=(7, 8), channels=3)
+    assert_equal(apply(augmentation, images, masks), (images, masks))
+
+
+def test_flips_and_transpose_draw_all_symmetries_of_a_square():
+    image = np.arange(9, dtype=np.float32).reshape(3, 3, 1) / 9
+    images = np.repeat(image[np.newaxis], 800, axis=0)
+    masks = np.zeros(images.shape, np.int32)
+    augmentation = Augmentation(horizontal_flip=0.5, vertical_flip=0.5, transpose=0.5)
+    transformed, _ = apply(augmentation, images, masks)
+    _, counts = np.unique(transformed.reshape(800, -1).round(3), axis=0, return_counts=True)
+    # Each 100 times; the standard deviation is 9.4.
+    assert len(counts) == 8
+    assert np.all(np.abs(counts - 100) < 47)
+
+
 def test_half_of_the_images_are_flipped_and_the_others_unchanged():
     images, masks = batch(n=400, size=(3, 4))
     moved_images, moved_masks = apply(Augmentation(horizontal_flip=0.5), images, masks)

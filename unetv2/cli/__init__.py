@@ -12,16 +12,17 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import NoReturn, TextIO
 
 import unetv2
 from unetv2 import startup
-from unetv2.cli import benchmark, check, evaluate, export, predict, train
+from unetv2.cli import benchmark, check, evaluate, export, plan, predict, train
 from unetv2.cli.options import Wording, check_options
 from unetv2.text import one_line, printable, printable_lines
 
-_COMMANDS = (check, train, evaluate, predict, export, benchmark)
+_COMMANDS = (check, plan, train, evaluate, predict, export, benchmark)
 _ERRORS = (ImportError, OSError, ValueError, TypeError, RuntimeError)
 _WRONG_USE = 2
 
@@ -39,7 +40,9 @@ def main(words: Sequence[str] | None = None) -> int:
     startup.exit_when_interrupted()
     after_interruption = "nothing was changed"
     try:
+        started = time.monotonic()
         options = parser().parse_args(words)
+        options.started = started
         after_interruption = options.after_interruption
         return _run(options)
     # argparse exits, also after --help.

@@ -237,6 +237,16 @@ def table(name: str | None) -> ClassTable | None:
     return unetv2.ClassTable.from_file(name)
 
 
+def require_together(options: argparse.Namespace, first: str, second: str) -> None:
+    """Raises a ValueError if only one of two options is given."""
+    given = getattr(options, first), getattr(options, second)
+    if (given[0] is None) != (given[1] is None):
+        raise ValueError(
+            f"`{first}` and `{second}` must come together. "
+            f"Received: {first}={given[0]} and {second}={given[1]}."
+        )
+
+
 def check_options(options: argparse.Namespace) -> None:
     """Checks paths, numbers, class tables and label maps, which needs no TensorFlow.
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any, cast
+import time
+from pathlib import Path
+from typing import Any
 
 import unetv2
+from unetv2.cli import plan as plan_command
 from unetv2.cli.options import CommandResult, add_command, add_data, add_number, data_options
 from unetv2.text import counted
 
 RECIPES = ("reference", "fast")
+# Defaults with a recipe, which are those of the reference.
+_IMAGE_SIZE, _EPOCHS, _BATCH_SIZE, _FILTERS = (96, 128), 40, 32, 32
+# Reading the folders takes a while before anything can be planned.
+_LEAST_SECONDS = 20.0
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,48 +27,39 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "train",
         purpose="train a U-Net on two folders of images and masks",
         description=(
-            "Trains a U-Net with a recipe. Without --val-images and --val-masks, a subset of the "
-            "pairs is used for validation."
+            "Trains the best U-Net for the images and masks in the time there is: sizes, network, "
+            "steps and validation follow from the data, as `unetv2 plan` shows. Any option "
+            "overrides the plan. With --recipe, a fixed recipe is used instead of a plan."
         ),
         epilog=(
-            "example:\n  unetv2 train data/CameraRGB data/CameraMask --n-classes 23 "
-            "--output runs/carseg\n\n"
+            "example:\n  unetv2 train photos labels --minutes 30 --output runs/first\n"
+            "  unetv2 train data/CameraRGB data/CameraMask --recipe reference --output runs/carseg"
+            "\n\n"
             "To continue an interrupted training, run the same command with --resume.\n\n"
             "exit code: 0, or 2 for invalid arguments or a failed training, 130 after Ctrl-C"
         ),
         run=run,
         check=check,
-        uses=("SegmentationDataset", "recipes", "train"),
+        uses=("Plan", "SegmentationDataset", "evaluate", "plan", "recipes", "train"),
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output_dir": "--output"},
         after_interruption="run the same command with --resume to continue",
     )
     add_data(command)
-    command.add_argument("--val-images", metavar="IMAGES", help="folder of validation images")
-    command.add_argument("--val-masks", metavar="MASKS", help="folder of validation masks")
     command.add_argument("--output", required=True, metavar="FOLDER", help="output folder")
+    plan_command.add_plan_options(command)
+    command.add_argument("--plan", metavar="PATH", help="train by this plan of `unetv2 plan`")
     command.add_argument(
-        "--recipe", choices=RECIPES, default="fast", help="training recipe (default: fast)"
-    )
-    add_number(command, "--epochs", "number of epochs", default=40)
-    command.add_argument(
-        "--image-size", type=int, nargs=2, default=(96, 128), metavar=("HEIGHT", "WIDTH"),
-        help="size that images are resized to (default: 96 128)",
-    )  # fmt: skip
-    add_number(command, "--batch-size", "images per batch (default: the recipe's, otherwise 32)")
-    add_number(command, "--filters", "filters of the first level", default=32)
-    command.add_argument(
-        "--normalization", choices=("batch", "group"),
-        help="normalization layers; 'group' for few images (default: the recipe's)",
+        "--recipe", choices=RECIPES,
+        help="train with this recipe at 96x128 for 40 epochs, unless other options are given",
     )  # fmt: skip
     command.add_argument(
-        "--cache", default="memory", metavar="FOLDER", help="cache folder (default: memory)"
+        "--cache", metavar="FOLDER", help="cache folder, with --recipe (default: memory)"
     )
     add_number(command, "--patience", "stop after N epochs without improvement")
-    add_number(command, "--seed", "seed of all random numbers", default=0, least=0)
     command.add_argument(
         "--workers", metavar="HOST:PORT,...",
-        help="distributed training: addresses of all workers, or 'auto' to use TF_CONFIG, Slurm or "
-        "the GPUs of this machine",
+        help="distributed training, with --recipe: addresses of all workers, or 'auto' to use "
+        "TF_CONFIG, Slurm or the GPUs of this machine",
     )  # fmt: skip
     command.add_argument(
         "--index", type=int, metavar="N",
@@ -77,67 +75,124 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """Checks the options before TensorFlow is loaded."""
-    if bool(options.val_images) != bool(options.val_masks):
+    plan_command.check(options)
+    if options.recipe is not None and options.plan is not None:
         raise ValueError(
-            "`--val-images` and `--val-masks` must come together. "
-            f"Received: {options.val_images} and {options.val_masks}."
+            "`recipe` must not come with `plan`. "
+            f"Received: recipe={options.recipe} and plan={options.plan}. Leave one out."
         )
-    # Binary masks have two classes.
-    if options.n_classes is None and options.classes is None and options.encoding != "binary":
-        raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
+    for name in ("workers", "index", "cache"):
+        if getattr(options, name) is not None and options.recipe is None:
+            raise ValueError(
+                f"`{name}` must come with `recipe`. Received: {name}={getattr(options, name)} and "
+                "recipe=None. A plan is made for one machine and keeps images in memory."
+            )
+    for name in ("memory", "fold", "depth"):
+        if getattr(options, name) is not None and options.recipe is not None:
+            raise ValueError(
+                f"`{name}` must not come with `recipe`. Received: {name}={getattr(options, name)} "
+                f"and recipe={options.recipe}. It changes a plan."
+            )
 
 
 def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command."""
-    # Must precede all computations.
-    strategy = _strategy(options)
-    recipe = unetv2.recipes.get(options.recipe)
-    if options.batch_size is not None:
-        recipe = unetv2.recipes.get(recipe, batch_size=options.batch_size)
-    data_arguments = {**data_options(options), "image_size": tuple(options.image_size)}
-    data = unetv2.SegmentationDataset.from_folders(options.images, options.masks, **data_arguments)
-    # `check` requires it.
-    n_classes = cast(int, data.n_classes)
-    batching = {"batch_size": recipe.batch_size or 32, "cache": options.cache}
-    if options.val_images:
-        training = data.batches(**batching)
-        options.names.update(image_dir="--val-images", mask_dir="--val-masks")
-        data = unetv2.SegmentationDataset.from_folders(
-            options.val_images, options.val_masks, **data_arguments
-        )
-        validation = data.batches(shuffle=False, **batching)
-    else:
-        training = data.batches("train", **batching)
-        validation = data.batches("validation", **batching)
-    normalization = {"normalization": options.normalization} if options.normalization else {}
-    model = recipe.build(
-        (*options.image_size, options.channels),
-        n_classes,
-        filters=options.filters,
-        seed=options.seed,
-        **normalization,
-    )
-    result = unetv2.train(
-        model, training, validation, recipe=recipe, epochs=options.epochs,
-        output_dir=options.output, resume=options.resume, overwrite=options.overwrite,
-        patience=options.patience, seed=options.seed,
+    shared = {
+        "output_dir": options.output, "resume": options.resume, "overwrite": options.overwrite,
+        "patience": options.patience,
         # A progress bar needs a terminal.
-        progress=not options.quiet and (sys.stdout.isatty() or "epoch"), strategy=strategy,
-    )  # fmt: skip
-    epochs = counted(1 + (result.best_epoch or 0), "epoch")
+        "progress": not options.quiet and (sys.stdout.isatty() or "epoch"),
+    }  # fmt: skip
+    result = _by_recipe(options, shared) if options.recipe else _by_plan(options, shared)
+    output = Path(options.output)
+    if result.best is None:
+        text = f"Trained {counted(len(result.epoch), 'epoch')}; there are no validation images"
+    else:
+        epochs = counted(1 + (result.best_epoch or 0), "epoch")
+        text = f"Best validation mean IoU: {result.best:.3f}, after {epochs}"
+    notes = [
+        *result.advice,
+        f"Model, checkpoint, logs and images: {output}",
+        f"Next: unetv2 predict {output}/model.keras IMAGES --output predictions",
+    ]
+    if (output / "report").exists():
+        notes.insert(-1, f"Report: {output}/report/report.html")
     return CommandResult(
-        f"Best validation mean IoU: {result.best:.3f}, after {epochs}",
+        text,
         {
             "output_dir": str(result.output_dir),
             "best_epoch": result.best_epoch,
             "best": result.best,
             "events": result.events,
             "warnings": result.warnings,
+            "advice": result.advice,
             "epoch": result.epoch,
             "history": result.history,
         },
-        note=f"Model, checkpoint, logs and images: {result.output_dir}",
+        note="\n".join(notes),
     )
+
+
+def _by_plan(options: argparse.Namespace, shared: dict[str, Any]) -> unetv2.Training:
+    """Trains by a plan, and writes a report of the validation images."""
+    output = Path(options.output)
+    saved = output / "plan.json"
+    if options.plan is None and options.resume and saved.exists():
+        # A new plan could differ, as it depends on the speed of the machine.
+        options.plan = saved
+    if options.plan is None:
+        plan = plan_command.make_plan(options, options.minutes)
+    else:
+        data, validation = plan_command.folders(options)
+        plan = unetv2.Plan.load(options.plan, data, validation=validation)
+        plan = plan.with_options(minutes=options.minutes or plan.minutes)
+        plan = plan.with_options(**plan_command.overrides(options))
+    if not options.quiet:
+        print(f"{plan.data}\n\n{plan}\n", flush=True)
+    minutes = plan.minutes
+    if minutes is not None:
+        # The time is that of the command.
+        elapsed = time.monotonic() - options.started
+        seconds = 60 * (minutes - plan.report_minutes) - elapsed
+        minutes = max(_LEAST_SECONDS, seconds) / 60
+    result = unetv2.train(plan, minutes=minutes, **shared)
+    if result.best is not None:
+        data = plan.validation_data or plan.dataset.subset("validation")
+        unetv2.evaluate(
+            output / "model.keras", data, report=output / "report", progress=not options.quiet
+        )
+    return result
+
+
+def _by_recipe(options: argparse.Namespace, shared: dict[str, Any]) -> unetv2.Training:
+    """Trains with a recipe on images of one size."""
+    # Must precede all computations.
+    strategy = _strategy(options)
+    recipe = unetv2.recipes.get(options.recipe)
+    if options.batch_size is not None:
+        recipe = unetv2.recipes.get(recipe, batch_size=options.batch_size)
+    image_size = tuple(options.image_size or _IMAGE_SIZE)
+    crop_size = None if options.crop_size is None else tuple(options.crop_size)
+    data, validation = plan_command.folders(options, image_size=image_size, crop_size=crop_size)
+    batching = {
+        "batch_size": recipe.batch_size or _BATCH_SIZE, "cache": options.cache or "memory",
+    }  # fmt: skip
+    if validation is not None:
+        batches = data.batches(**batching), validation.batches(shuffle=False, **batching)
+    else:
+        batches = data.batches("train", **batching), data.batches("validation", **batching)
+    normalization = {"normalization": options.normalization} if options.normalization else {}
+    model = recipe.build(
+        (*(crop_size or image_size), data.preprocessing.channels),
+        data.n_classes,
+        filters=options.filters or _FILTERS,
+        seed=options.seed,
+        **normalization,
+    )
+    return unetv2.train(
+        model, *batches, recipe=recipe, epochs=options.epochs or _EPOCHS, minutes=options.minutes,
+        seed=options.seed, strategy=strategy, **shared,
+    )  # fmt: skip
 
 
 def _strategy(options: argparse.Namespace) -> Any:

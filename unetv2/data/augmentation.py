@@ -30,6 +30,7 @@ _MIN_SIGMA = 0.01
 _STRENGTHS = {
     "horizontal_flip": (1, "A probability; 0 is off."),
     "vertical_flip": (1, "A probability; 0 is off."),
+    "transpose": (1, "A probability; 0 is off."),
     "rotation": (180, "The maximum angle in degrees, in both directions; 0 is off."),
     "translation": (
         1,
@@ -66,6 +67,7 @@ class Draws(NamedTuple):
     noise: tf.Tensor
     cutout_row: tf.Tensor
     cutout_column: tf.Tensor
+    transpose: tf.Tensor
 
 
 def _draw(batch: tf.Tensor, seed: tf.Tensor, first: tf.Tensor) -> Draws:
@@ -185,7 +187,8 @@ class Augmentation:
 
     Each image of a batch is transformed differently, together with its mask. Flips, zoom, shift
     and rotation are one affine transform, so that images are interpolated only once, bilinearly;
-    ids are never interpolated. Brightness, contrast, saturation, blur, noise and the cut-out box
+    ids are never interpolated. ``horizontal_flip=0.5, vertical_flip=0.5, transpose=0.5`` draws from
+    all eight symmetries of a square with equal probabilities. Brightness, contrast, saturation, blur, noise and the cut-out box
     follow, and images are clipped to [0, 1].
 
     Pixels from outside the image are filled by reflection. Their ids are ``ignore_class``, or
@@ -197,6 +200,8 @@ class Augmentation:
     Args:
         horizontal_flip: float in [0, 1]. Probability of a flip left to right; 0 is off.
         vertical_flip: float in [0, 1]. Probability of a flip top to bottom; 0 is off.
+        transpose: float in [0, 1]. Probability of exchanging rows and columns, which applies to
+            square images only; 0 is off.
         scale: Two floats in [0.1, 10], minimum and maximum zoom factor, log-uniform. Above 1 the
             result is a random part of the image; below 1 it is the whole image at a random
             position in the frame. (1, 1) is off.
@@ -251,6 +256,7 @@ class Augmentation:
 
     horizontal_flip: float = 0.0
     vertical_flip: float = 0.0
+    transpose: float = 0.0
     scale: tuple[float, float] = (1.0, 1.0)
     rotation: float = 0.0
     translation: float = 0.0
@@ -290,7 +296,7 @@ class Augmentation:
         first = tf.cast(first, tf.int32)
         draws = _draw(shape[0], seed, first)
 
-        flips = self.horizontal_flip or self.vertical_flip
+        flips = self.horizontal_flip or self.vertical_flip or self.transpose
         if flips or self.rotation or self.translation or self.scale != (1, 1):
             images, masks = self._move(images, masks, self._transform(draws, height, width))
         if self.brightness or self.contrast:
@@ -330,6 +336,9 @@ class Augmentation:
 
         a0, a1 = mirror_x * cosine, -mirror_x * sine
         b0, b1 = mirror_y * sine, mirror_y * cosine
+        is_transposed = (draws.transpose < self.transpose) & (height == width)
+        a0, b0 = tf.where(is_transposed, b0, a0), tf.where(is_transposed, a0, b0)
+        a1, b1 = tf.where(is_transposed, b1, a1), tf.where(is_transposed, a1, b1)
         center_x, center_y = (width - 1) / 2, (height - 1) / 2
         # Halves are exact in float32, so identity and flips are exact.
         a2 = center_x - a0 * center_x - a1 * center_y + reach * width * _signed(draws.column)

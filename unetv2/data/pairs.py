@@ -151,7 +151,7 @@ def subset_of_keys(
     group = _group_function(group_by)
     subsets = {}
     for pair in pairs:
-        position = _hash_position(group(pair.key), seed)
+        position = hash_position(group(pair.key), seed)
         subsets[pair.key] = SUBSETS[(position >= train) + (position >= train + validation)]
     return subsets
 
@@ -182,7 +182,7 @@ def _group_function(group_by: GroupBy | None) -> Callable[[str], str]:
     return group
 
 
-def _hash_position(key: str, seed: int) -> float:
+def hash_position(key: str, seed: int) -> float:
     """Maps key and seed to a number in [0, 1), the same on every machine."""
     salt = seed.to_bytes(blake2b.SALT_SIZE, "little")
     digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8, salt=salt).digest()

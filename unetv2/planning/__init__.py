@@ -1,0 +1,1 @@
+"""Planning: what a data set is like, and how to train on it."""
