@@ -1,27 +1,24 @@
-"""The reference training: a U-Net segments the images of a car's camera.
+"""A U-Net that segments the images of a car's camera.
 
-Without arguments it trains on synthetic driving scenes with the 23 classes of CARLA, which are
-written once to a cache folder::
+Without arguments it writes synthetic driving scenes with the 23 classes of CARLA to a cache folder,
+once, and trains the best model for them in a few minutes, as planned by ``unetv2.plan``::
 
     python examples/train_carseg.py
 
+The reference training, at 96x128 with Adam, cross-entropy, 40 epochs and batches of 32::
+
+    python examples/train_carseg.py --recipe reference
+
 On the real recordings, with CameraRGB/ and CameraMask/ in one folder::
 
-    python examples/train_carseg.py --data-dir data
+    python examples/train_carseg.py --data-dir data --minutes 60
 
 On any two folders of images::
 
-    python examples/train_carseg.py --image-dir photos --mask-dir labels --n-classes 5
+    python examples/train_carseg.py --image-dir photos --mask-dir labels
 
-As in the reference: images of 96x128, Adam, cross-entropy, 40 epochs, batches of 32.
-Differences: all metrics are computed on held-out images, and the learning rate decays to zero, so
-that training does not collapse.
-
-A better model in the same time::
-
-    python examples/train_carseg.py --recipe fast --epochs 100
-
-``--resume`` continues a run that was stopped or killed; without it, the run starts again.
+All scores are computed on images that training does not use. ``--resume`` continues a run that was
+stopped or killed; without it, the run starts again.
 """
 
 from __future__ import annotations
@@ -32,47 +29,22 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
+from PIL import Image
 
 import unetv2
 
-# 160 of them are for training, five full batches: 40 epochs take less than 8 minutes on two cores.
-N_SCENES = 198
-SCENE_SIZE = (480, 640)
+# Many small scenes for the plan; for a recipe, 160 of 198 are for training, five full batches.
+SCENES = {"plan": (1500, (240, 320)), "recipe": (198, (480, 640))}
 # Increased when the scenes change, so that old and new ones are not mixed.
 SCENES_VERSION = 1
+# Writing the scenes, training and evaluation take less than 8 minutes on two cores.
+MINUTES = 6.0
 
-IMAGES_SHOWN = 4
+IMAGES_SHOWN, SIZE_SHOWN = 4, (320, 240)
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-
-
-class Task(NamedTuple):
-    """A learning task: folders, classes, and the split of the pairs."""
-
-    train: tuple[Path, Path]
-    held_out: tuple[Path, Path] | None
-    classes: unetv2.ClassTable
-    ignore_class: int | None
-
-    def dataset(self, subset: str, arguments: argparse.Namespace) -> tf.data.Dataset:
-        """Returns a subset; held-out folders are used for both validation and test."""
-        folders = self.train
-        if self.held_out is not None and subset != "train":
-            folders = self.held_out
-        return unetv2.make_dataset(
-            *folders,
-            n_classes=len(self.classes),
-            ignore_class=self.ignore_class,
-            image_size=arguments.image_size,
-            batch_size=arguments.batch_size or 32,
-            subset=subset if self.held_out is None else None,
-            shuffle=subset == "train",
-            seed=arguments.seed,
-        )
 
 
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -86,16 +58,23 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     data.add_argument("--mask-dir", type=Path, help="folder of masks")
     data.add_argument("--val-image-dir", type=Path, help="held-out images (default: a tenth each)")
     data.add_argument("--val-mask-dir", type=Path, help="held-out masks")
-    data.add_argument("--n-classes", type=int, help="classes in --mask-dir")
+    data.add_argument("--n-classes", type=int, help="classes in --mask-dir (default: inferred)")
     data.add_argument("--classes", choices=("carla", "camvid"), help="class names and colors")
     data.add_argument("--ignore-class", type=int, help="mask id of unlabeled pixels")
-    parser.add_argument("--recipe", choices=unetv2.recipes.NAMES, default="reference")
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--batch-size", type=int, help="default: the recipe's, or 32")
     parser.add_argument(
-        "--image-size", type=int, nargs=2, default=(96, 128), metavar=("HEIGHT", "WIDTH")
+        "--recipe", choices=("plan", *unetv2.recipes.NAMES), default="plan",
+        help="the best for the data and the minutes, or a fixed recipe",
+    )  # fmt: skip
+    parser.add_argument(
+        "--minutes", type=float, help=f"minutes of training by the plan (default: {MINUTES:g})"
     )
-    parser.add_argument("--filters", type=int, default=32, help="filters of the first block")
+    parser.add_argument("--epochs", type=int, help="default: the plan's, or 40")
+    parser.add_argument("--batch-size", type=int, help="default: the plan's, the recipe's, or 32")
+    parser.add_argument(
+        "--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"),
+        help="default: the plan's, or 96 128",
+    )  # fmt: skip
+    parser.add_argument("--filters", type=int, help="of the first block; default: the plan's or 32")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="auto", help="auto: the native precision"
@@ -103,7 +82,6 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("runs/carseg"))
     parser.add_argument("--resume", action="store_true", help="continue the run in --output")
     arguments = parser.parse_args(words)
-    arguments.image_size = tuple(arguments.image_size)
     _check_arguments(parser, arguments)
     return arguments
 
@@ -117,79 +95,110 @@ def _check_arguments(parser: argparse.ArgumentParser, arguments: argparse.Namesp
             parser.error(f"pass --{names[0]}-dir and --{names[1]}-dir together")
     if arguments.val_image_dir and not arguments.image_dir:
         parser.error("--val-image-dir and --val-mask-dir go with --image-dir and --mask-dir")
-    if arguments.image_dir and not (arguments.n_classes or arguments.classes):
-        parser.error("--image-dir needs --n-classes or --classes")
-    if arguments.epochs < 1:
+    if arguments.epochs is not None and arguments.epochs < 1:
         parser.error(f"--epochs must be 1 or more, not {arguments.epochs}")
+    if arguments.minutes is not None and arguments.recipe != "plan":
+        parser.error("--minutes belongs to the plan; a recipe has --epochs")
 
 
-def find_task(arguments: argparse.Namespace) -> Task:
-    """Returns the task, and writes the synthetic scenes if necessary."""
+def find_data(
+    arguments: argparse.Namespace,
+) -> tuple[unetv2.SegmentationDataset, unetv2.SegmentationDataset]:
+    """Returns the data set and that of the held-out images, the same or another one."""
+    make = unetv2.SegmentationDataset.from_folders
     tables = {"carla": unetv2.CARLA, "camvid": unetv2.CAMVID}
-    classes = tables.get(arguments.classes, unetv2.CARLA)
-    if arguments.n_classes and arguments.n_classes != len(classes):
-        classes = unetv2.ClassTable.numbered(arguments.n_classes)
-    ignore_class = arguments.ignore_class
-    if ignore_class is None:
-        ignore_class = classes.ignore_class
-    held_out = None
-    if arguments.image_dir:
-        folders = (arguments.image_dir, arguments.mask_dir)
-        if arguments.val_image_dir:
-            held_out = (arguments.val_image_dir, arguments.val_mask_dir)
-    else:
-        root = arguments.data_dir or synthetic_scenes(arguments.seed)
-        folders = (root / "CameraRGB", root / "CameraMask")
-    return Task(folders, held_out, classes, ignore_class)
+    options = {"seed": arguments.seed, "image_size": tuple(arguments.image_size or (96, 128))}
+    if not arguments.image_dir:
+        root = arguments.data_dir or synthetic_scenes(arguments)
+        table = tables.get(arguments.classes, unetv2.CARLA)
+        if arguments.n_classes not in (None, len(table)):
+            table = unetv2.ClassTable.numbered(arguments.n_classes)
+        data = make(root / "CameraRGB", root / "CameraMask", classes=table, **options)
+        return data, data
+    options["n_classes"] = arguments.n_classes
+    options["classes"] = tables.get(arguments.classes)
+    options["ignore_class"] = arguments.ignore_class
+    data = make(arguments.image_dir, arguments.mask_dir, **options)
+    if arguments.val_image_dir is None:
+        return data, data
+    # The same classes, whichever of them occur.
+    options |= {
+        "n_classes": data.n_classes, "classes": data.classes, "ignore_class": data.ignore_class,
+        "encoding": data.preprocessing.encoding,
+    }  # fmt: skip
+    return data, make(arguments.val_image_dir, arguments.val_mask_dir, **options)
 
 
-def synthetic_scenes(seed: int) -> Path:
+def synthetic_scenes(arguments: argparse.Namespace) -> Path:
     """Returns the folder of the synthetic scenes, written on first use."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "unetv2"
-    height, width = SCENE_SIZE
-    directory = cache / f"scenes-v{SCENES_VERSION}-{N_SCENES}-{height}x{width}-seed{seed}"
+    n_scenes, (height, width) = SCENES["plan" if arguments.recipe == "plan" else "recipe"]
+    seed = arguments.seed
+    directory = cache / f"scenes-v{SCENES_VERSION}-{n_scenes}-{height}x{width}-seed{seed}"
     if not directory.exists():
-        print(f"Writing {N_SCENES} driving scenes to {directory} ...", flush=True)
-        unetv2.synthetic.write_driving_scenes(directory, N_SCENES, image_size=SCENE_SIZE, seed=seed)
+        print(f"Writing {n_scenes} driving scenes to {directory} ...", flush=True)
+        unetv2.synthetic.write_driving_scenes(
+            directory, n_scenes, image_size=(height, width), seed=seed
+        )
     print(f"Driving scenes: {directory}")
     return directory
 
 
-def train(task: Task, arguments: argparse.Namespace) -> tuple[keras.Model, unetv2.Training]:
-    """Trains; returns the model of the best epoch and the training."""
-    recipe = unetv2.recipes.get(arguments.recipe)
-    if arguments.batch_size:
-        recipe = unetv2.recipes.get(recipe, batch_size=arguments.batch_size)
+def train(
+    data: unetv2.SegmentationDataset,
+    validation: unetv2.SegmentationDataset,
+    arguments: argparse.Namespace,
+) -> unetv2.Training:
+    """Trains by a plan or a recipe."""
+    shared: dict[str, Any] = {
+        "output_dir": arguments.output,
+        "resume": arguments.resume,
+        "overwrite": not arguments.resume,
+        "progress": True if sys.stdout.isatty() else "epoch",
+    }
     dtype = arguments.precision
     if dtype == "auto":
         dtype = unetv2.automatic_precision()
+    if arguments.recipe == "plan":
+        saved = arguments.output / "plan.json"
+        if arguments.resume and saved.exists():
+            plan = unetv2.Plan.load(saved, data, validation=validation)
+        else:
+            names = ("batch_size", "epochs", "filters", "image_size")
+            given = {name: value for name in names if (value := vars(arguments)[name]) is not None}
+            if "image_size" in given:
+                given["image_size"] = tuple(given["image_size"])
+            plan = unetv2.plan(
+                data,
+                minutes=arguments.minutes or MINUTES,
+                validation=validation,
+                seed=arguments.seed,
+                **given,
+            )
+        print(f"{plan}\nPrecision: {dtype}.", flush=True)
+        return unetv2.train(plan, **shared)
+
+    recipe = unetv2.recipes.get(arguments.recipe)
+    if arguments.batch_size:
+        recipe = unetv2.recipes.get(recipe, batch_size=arguments.batch_size)
     print(f"{recipe}\nPrecision: {dtype}.", flush=True)
     model = recipe.build(
-        (*arguments.image_size, 3),
-        len(task.classes),
-        filters=arguments.filters,
+        (*data.preprocessing.image_size, 3),
+        data.n_classes,
+        filters=arguments.filters or 32,
         seed=arguments.seed,
         dtype=dtype,
     )
-    training = unetv2.train(
-        model,
-        task.dataset("train", arguments),
-        task.dataset("validation", arguments),
-        recipe=recipe,
-        epochs=arguments.epochs,
-        output_dir=arguments.output,
-        resume=arguments.resume,
-        overwrite=not arguments.resume,
-        seed=arguments.seed,
-        progress=True if sys.stdout.isatty() else "epoch",
-    )
-    return model, training
+    return unetv2.train(
+        model, data, validation,
+        recipe=recipe, epochs=arguments.epochs or 40, seed=arguments.seed, **shared,
+    )  # fmt: skip
 
 
-def evaluate(test: tf.data.Dataset, task: Task, output: Path) -> dict[str, Any]:
+def evaluate(test: unetv2.SegmentationDataset, output: Path) -> dict[str, Any]:
     """Returns pixel accuracy, mean IoU and IoU per class on held-out images; writes a report."""
     evaluation = unetv2.evaluate(
-        output / "model.keras", test, classes=task.classes, report=output / "report", progress=False
+        output / "model.keras", test, report=output / "report", progress=False
     )
     return {
         "images": evaluation.n_images,
@@ -198,9 +207,28 @@ def evaluate(test: tf.data.Dataset, task: Task, output: Path) -> dict[str, Any]:
         # A class that occurs neither in the masks nor in the predictions has no IoU.
         "iou_per_class": {
             name: None if np.isnan(value) else float(value)
-            for name, value in zip(task.classes.names, evaluation.iou_per_class, strict=True)
+            for name, value in zip(evaluation.classes.names, evaluation.iou_per_class, strict=True)
         },
     }
+
+
+def draw(test: unetv2.SegmentationDataset, output: Path) -> None:
+    """Draws held-out images with ground truth and prediction."""
+    numbers = np.linspace(0, test.n_images - 1, min(IMAGES_SHOWN, test.n_images)).astype(int)
+    pairs = [test.pairs[number] for number in numbers]
+    predictions = unetv2.predict(
+        output / "model.keras", [pair.image for pair in pairs], progress=False
+    )
+    images = [Image.open(pair.image).convert("RGB").resize(SIZE_SHOWN) for pair in pairs]
+    masks = [_resized(test.read_mask(pair)) for pair in pairs]
+    predicted = [_resized(prediction.mask) for prediction in predictions]
+    unetv2.visualization.side_by_side(
+        np.stack(images), np.stack(masks), np.stack(predicted), predictions[0].classes
+    ).savefig(output / "predictions.png", dpi=120)
+
+
+def _resized(mask: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(mask.astype(np.uint8)).resize(SIZE_SHOWN, Image.NEAREST))
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -208,30 +236,26 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(words)
     arguments.output.mkdir(parents=True, exist_ok=True)
     try:
-        task = find_task(arguments)
-        test = task.dataset("test", arguments)
-        model, training = train(task, arguments)
+        data, held_out = find_data(arguments)
+        own = held_out is not data
+        test = held_out if own else data.subset("test")
+        training = train(
+            data if own else data.subset("train"),
+            held_out if own else data.subset("validation"),
+            arguments,
+        )
     # The messages explain errors in the data or the arguments; no traceback is needed.
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
 
-    metrics = evaluate(test, task, arguments.output)
+    metrics = evaluate(test, arguments.output)
     (arguments.output / "metrics.json").write_text(
         json.dumps(metrics, indent=2) + "\n", encoding="utf-8"
     )
     names = ("accuracy", "val_accuracy", "mean_iou", "val_mean_iou")
     curves = {name: training.history[name] for name in names}
     unetv2.visualization.training_curves(curves).savefig(arguments.output / "accuracy.png")
-    images, masks = (np.concatenate(batches) for batches in zip(*test, strict=True))
-    shown = np.linspace(0, len(images) - 1, min(IMAGES_SHOWN, len(images))).astype(int)
-    logits = model.predict(images[shown], verbose=0)
-    unetv2.visualization.side_by_side(
-        images[shown],
-        masks[shown],
-        logits.argmax(-1),
-        task.classes,
-        ignore_class=task.ignore_class,
-    ).savefig(arguments.output / "predictions.png", dpi=120)
+    draw(test, arguments.output)
     print(
         f"Held-out: pixel accuracy {metrics['pixel_accuracy']:.3f}, "
         f"mean IoU {metrics['mean_iou']:.3f} on {metrics['images']} images.\n"
