@@ -82,9 +82,6 @@ def check(options: argparse.Namespace) -> None:
             "`--val-images` and `--val-masks` must come together. "
             f"Received: {options.val_images} and {options.val_masks}."
         )
-    # Binary masks have two classes.
-    if options.n_classes is None and options.classes is None and options.encoding != "binary":
-        raise ValueError("`--n-classes` or `--classes` must be given. Received: neither.")
 
 
 def run(options: argparse.Namespace) -> CommandResult:
@@ -96,12 +93,22 @@ def run(options: argparse.Namespace) -> CommandResult:
         recipe = unetv2.recipes.get(recipe, batch_size=options.batch_size)
     data_arguments = {**data_options(options), "image_size": tuple(options.image_size)}
     data = unetv2.SegmentationDataset.from_folders(options.images, options.masks, **data_arguments)
-    # `check` requires it.
+    # It is given or inferred.
     n_classes = cast(int, data.n_classes)
+    known = data.preprocessing
     batching = {"batch_size": recipe.batch_size or 32, "cache": options.cache}
     if options.val_images:
         training = data.batches(**batching)
         options.names.update(image_dir="--val-images", mask_dir="--val-masks")
+        # Labels and channels are those of the training images; names may differ.
+        data_arguments |= {
+            "n_classes": n_classes,
+            "ignore_class": known.ignore_class,
+            "classes": known.classes,
+            "encoding": known.encoding,
+            "label_map": None if known.label_map is None else dict(known.label_map),
+            "channels": known.channels,
+        }
         data = unetv2.SegmentationDataset.from_folders(
             options.val_images, options.val_masks, **data_arguments
         )
@@ -111,7 +118,7 @@ def run(options: argparse.Namespace) -> CommandResult:
         validation = data.batches("validation", **batching)
     normalization = {"normalization": options.normalization} if options.normalization else {}
     model = recipe.build(
-        (*options.image_size, options.channels),
+        (*options.image_size, known.channels),
         n_classes,
         filters=options.filters,
         seed=options.seed,

@@ -45,6 +45,8 @@ _MAX_LISTED = 8
 _MIN_TONES, _MIN_BRIGHTEST_TONE, _MAX_TONES_SHARE = 8, 128, 0.2
 # Ids from here on may be gray values, of which 255 is one.
 _MIN_GRAY = 64
+# Classes are at most this many times as many as those that occur, unless there are few.
+_MAX_ABSENT = 4
 # A table is recognized by its colors, without black, if masks hold this many of them.
 _MIN_TABLE_COLORS = 4
 _BUILT_IN = (CAMVID, CARLA, CITYSCAPES, PASCAL_VOC)
@@ -400,6 +402,13 @@ def _require_classes(
         _refuse(
             "n_classes", ids, masks, "a single class",
             "Pass `n_classes` if the others occur in other masks.",
+        )  # fmt: skip
+    if max(labels) >= max(_MIN_GRAY, _MAX_ABSENT * len(labels)):
+        numbers = {old: new for new, old in enumerate(sorted(labels)) if old != new}
+        _refuse(
+            "n_classes", ids, masks, "with large gaps",
+            f"Pass n_classes={max(labels) + 1} if the others are classes too, or "
+            f"label_map={numbers} to number those found from 0.",
         )  # fmt: skip
 
 

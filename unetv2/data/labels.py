@@ -31,9 +31,8 @@ _MAX_LISTED = 8
 _MARKERS = (255, 65_535)
 _WHITE = ({255}, {65_535})
 _MIN_INSTANCE_ID = 1_000
-# Ids with gaps are numbered anew if there are few, and the largest is at least this.
-_MAX_RENUMBERED = 64
-_MIN_RENUMBERED_ID = 32
+# Ids are gray values if they are at least this far apart, and the largest is at least this.
+_MIN_GRAY_STEP, _MIN_GRAY = 8, 32
 
 
 @dataclass(frozen=True)
@@ -337,7 +336,7 @@ def _are_equally_spaced(ids: Collection[int]) -> bool:
 def consecutive_ids(ids: Collection[int]) -> dict[int, int]:
     """Returns a ``label_map`` that numbers the classes from 0, if their ids are gray values.
 
-    These are few and have large gaps, such as 0, 50, 100 and 150.
+    These have large gaps, such as 0, 50, 100 and 150.
 
     Args:
         ids: Ids of the classes, without those of unlabeled pixels.
@@ -345,9 +344,9 @@ def consecutive_ids(ids: Collection[int]) -> dict[int, int]:
     Returns:
         dict. Ids that change, mapped to their class; empty if the ids are the classes.
     """
-    if not 2 <= len(ids) <= _MAX_RENUMBERED or min(ids) < 0:
+    if len(ids) < 2 or min(ids) < 0 or max(ids) < _MIN_GRAY:
         return {}
-    if max(ids) < max(_MIN_RENUMBERED_ID, 2 * len(ids)):
+    if np.diff(sorted(ids)).min() < _MIN_GRAY_STEP:
         return {}
     return {old: new for new, old in enumerate(sorted(ids)) if old != new}
 
