@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> CommandResult:
         # The report describes all problems, with the defaults of `make_dataset`.
         given = {name: value for name, value in arguments.items() if value is not None}
         report = unetv2.check_dataset(*folders, **given, **reporting)
-        _log.warning("Options are not inferred. %s", error)
+        _log.warning("Options were not inferred. %s", error)
     else:
         report = data.check(**reporting)
         inferred = _inferred(data)

@@ -35,6 +35,7 @@ _MAX_MASKS = 1_000
 # Images that must be gray for one channel; a decision for three needs one image only.
 _MAX_IMAGES = 32
 _MAX_COLORS = 64
+_MAX_COLORS_OF_MASK = 16
 # Distinct ids of a mask: classes have fewer, gray images more.
 _MAX_IDS_PER_MASK = 64
 # Instances are numbered from 1 in each mask, up to at least this number in one of them.
@@ -122,11 +123,20 @@ def infer_options(
         # `pairs` raises an error with advice.
         pairs = source.matching.pairs or source.pairs
     if reads_masks:
-        masks = _read_masks([pair.mask for pair in pairs], encoding, classes, max_pixels)
-        labels = _infer_labels(
-            masks, (image_dir, mask_dir), encoding,
-            n_classes=n_classes, ignore_class=ignore_class, classes=classes, label_map=label_map,
-        )  # fmt: skip
+        try:
+            masks = _read_masks([pair.mask for pair in pairs], encoding, classes, max_pixels)
+            labels = _infer_labels(
+                masks, (image_dir, mask_dir), encoding,
+                n_classes=n_classes, ignore_class=ignore_class, classes=classes,
+                label_map=label_map,
+            )  # fmt: skip
+        except ValueError as error:
+            if _are_masks([pair.image for pair in pairs], max_pixels):
+                raise ValueError(
+                    f"{error} The folders seem to be exchanged: pass each in the place of the "
+                    "other."
+                ) from None
+            raise
         before = (encoding, n_classes, classes, ignore_class, label_map)
         after = (
             labels.encoding, labels.n_classes, labels.classes, labels.ignore_class,
@@ -142,6 +152,15 @@ def infer_options(
         channels = _infer_channels([pair.image for pair in pairs], max_pixels)
     known = tuple(name for name, is_inferred in inferred.items() if is_inferred)
     return FolderOptions(labels, channels, *suffixes, known)
+
+
+def _are_masks(paths: Sequence[str], max_pixels: int) -> bool:
+    """Returns whether images have so few colors that they are probably masks."""
+    try:
+        images = _read_masks(_spread(paths, _MAX_IMAGES), None, None, max_pixels)
+    except ValueError:
+        return False
+    return all(len(image.colors) <= _MAX_COLORS_OF_MASK for image in images)
 
 
 def _infer_channels(paths: Sequence[str], max_pixels: int) -> int:
@@ -335,11 +354,15 @@ def _id_labels(
 ) -> Labels:
     """Returns the labels of masks of ids; their number of classes is not known."""
     mask_format = next((mask.mask_format for mask in masks if mask.mask_format), None)
+    if known.label_map:
+        mapped: Counter[int] = Counter()
+        for number, count in ids.items():
+            mapped[known.label_map.get(number, number)] += count
+        ids = mapped
     table = _table_of_palette(mask_format, ids, known)
     if table is not None:
         return resolve_labels(None, known.ignore_class, table, known.encoding, None)
-    options = suggest(ids, replace(known, mask_format=mask_format, encoding=known.encoding))
-    # Black and white was decided for each mask.
+    options = suggest(ids, replace(known, mask_format=mask_format))
     ignored = options.get("ignore_class", known.ignore_class)
     label_map = known.label_map or options.get("label_map", {})
     labels = {label_map.get(number, number) for number in ids} - {ignored}
@@ -414,11 +437,12 @@ def _require_classes(
 
 def _require_clear_markers(masks: Sequence[_Mask], ids: Counter[int]) -> None:
     """Raises a ValueError if it is ambiguous whether the largest id marks unlabeled pixels."""
+    markers = unlabeled_ids(ids)
     top = max(ids)
-    others = sorted(ids.keys() - {top})
+    others = sorted(ids.keys() - {top, *markers})
     if len(others) < 2:
         return
-    is_white = top in (255, 65_535) and top in unlabeled_ids(ids)
+    is_white = top in (255, 65_535) and top in markers
     is_mixed = any(top in mask.ids and mask.ids.keys() - {0, top} for mask in masks)
     if is_white and not is_mixed:
         _refuse(
@@ -426,7 +450,7 @@ def _require_clear_markers(masks: Sequence[_Mask], ids: Counter[int]) -> None:
             f"Pass ignore_class={top} if it marks unlabeled pixels, or convert the masks that are "
             "black and white.",
         )  # fmt: skip
-    is_far = top >= FAR_RATIO * (others[-1] + 1) and top not in unlabeled_ids(ids)
+    is_far = top >= FAR_RATIO * (others[-1] + 1) and top not in markers
     if is_far or (is_white and others[-1] >= _MIN_GRAY):
         numbers = {old: new for new, old in enumerate([*others, top]) if old != new}
         _refuse(
@@ -440,7 +464,7 @@ def _refuse(
     name: str, ids: Collection[int], masks: Sequence[_Mask], what: str, advice: str
 ) -> None:
     top = max(ids)
-    path = next(mask.path for mask in masks if top in mask.ids)
+    path = next((mask.path for mask in masks if top in mask.ids), masks[0].path)
     raise ValueError(
         f"`{name}` must be given where the masks do not determine it. "
         f"Received: the ids {_listed(sorted(ids))} {what}, as in '{path}'. {advice}"
@@ -477,6 +501,9 @@ def _color_labels(
     """Returns the labels of masks of colors."""
     if classes is None:
         found: set[Color] = set().union(*(mask.colors for mask in masks))
+        if all(red == green == blue for red, green, blue in found):
+            # Raises an error: gray values have no colors.
+            resolve_labels(n_classes, ignore_class, None, "colors", None)
         table = find_class_table(
             folders, lambda table, has_colors: has_colors and found <= _colors_of(table)
         )
@@ -490,7 +517,7 @@ def _table_of_colors(
     """Returns the only built-in table that has all colors, or a table of the colors."""
     path = max(masks, key=lambda mask: len(mask.colors)).path
     if len(found) > _MAX_COLORS or _are_smoothed(masks):
-        reason = "smoothed edges, it seems" if _are_smoothed(masks) else "too many for classes"
+        reason = "too many for classes" if len(found) > _MAX_COLORS else "with smoothed edges"
         raise ValueError(
             "`classes` must be given where the colors of masks do not determine it. Received: "
             f"{'more than ' if len(found) > _MAX_COLORS else ''}"

@@ -170,9 +170,9 @@ def subset_of_keys(
         if unknown := [key for key in given if key not in known]:
             raise ValueError(
                 "`subset_keys` must hold keys of pairs. "
-                f"Received: {unknown[0]!r} in {given[unknown[0]]!r}, and "
-                f"{counted(len(unknown) - 1, 'other')}, which no pair has. Pass the `key` of "
-                "entries of `pairs`: the path in the folder without suffix and extension."
+                f"Received: {counted(len(unknown), 'key')} of no pair, such as {unknown[0]!r} in "
+                f"{given[unknown[0]]!r}. A key is the path in the folder without suffix and "
+                "extension, as in `pairs`."
             )
         return {pair.key: given.get(pair.key, "") for pair in pairs}
     train, validation, _ = fractions
@@ -193,7 +193,8 @@ def require_subset_keys(subset_keys: object) -> Mapping[str, tuple[str, ...]]:
         )
     for name, keys in subset_keys.items():
         require_choice("subset_keys", name, SUBSETS)
-        if isinstance(keys, str) or not all(isinstance(key, str) for key in keys):
+        is_list = isinstance(keys, Iterable) and not isinstance(keys, str)
+        if not is_list or not all(isinstance(key, str) for key in keys):
             raise TypeError(
                 f"`subset_keys` must hold lists of str. Received: {keys!r} in {name!r}. {advice}"
             )
