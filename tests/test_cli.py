@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -63,9 +64,10 @@ def test_channels_must_match_the_arrays(tmp_path, capsys):
             pixels = np.random.default_rng(number).integers(0, 3, shape, dtype=np.uint8)
             np.save(tmp_path / name / f"{number}.npy", pixels)
     words = ["check", str(tmp_path / "images"), str(tmp_path / "masks"), "--json"]
-    assert main([*words, "--channels", "5"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["mean"]) == 5
-    assert main(words) == 1
+    for channels in ([], ["--channels", "5"]):
+        assert main([*words, *channels]) == 0
+        assert len(json.loads(capsys.readouterr().out)["mean"]) == 5
+    assert main([*words, "--channels", "3"]) == 1
     assert "Pass channels=5" in capsys.readouterr().out
 
 
@@ -130,7 +132,7 @@ def test_an_interruption_is_one_line_and_returns_130(folders, capsys, monkeypatc
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("unetv2.check_dataset", interrupted)
+    monkeypatch.setattr("unetv2.SegmentationDataset.check", interrupted)
     assert main(["check", *folders]) == 130
     assert capsys.readouterr().err.startswith("\ninterrupted: ")
 
@@ -161,20 +163,20 @@ def test_train_trains_and_resumes(folders, tmp_path, capsys):
 
 def test_train_needs_no_number_of_classes_for_black_and_white(write, tmp_path, capsys):
     folders = write(*[np.repeat(np.uint8([[0, 255]]), 16, axis=1).repeat(24, axis=0)] * 3)
-    words = ["train", *map(str, folders), "--encoding", "binary", "--epochs", "1", "--quiet"]
+    words = ["train", *map(str, folders), "--epochs", "1", "--quiet"]
     words += ["--recipe", "reference"]
     words += ["--image-size", "12", "16", "--filters", "2", "--output", str(tmp_path / "run")]
     words += ["--val-images", str(folders[0]), "--val-masks", str(folders[1])]
-    assert main([*words, "--n-classes", "3"]) == 2
+    assert main([*words, "--n-classes", "3", "--encoding", "binary"]) == 2
     assert "`--encoding` must be another one than" in capsys.readouterr().err
     assert main(words) == 0
+    model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    assert (model.n_classes, model.preprocessing.encoding) == (2, "binary")
 
 
 def test_train_reports_missing_options(folders, tmp_path, capsys):
     words = ["train", *folders, "--output", str(tmp_path / "run")]
-    assert main(words) == 2
-    assert "`--n-classes` or `--classes` must be given" in capsys.readouterr().err
-    assert main([*words, "--n-classes", "23", "--val-images", folders[0]]) == 2
+    assert main([*words, "--val-images", folders[0]]) == 2
     assert "`--val-images` and `--val-masks` must come together" in capsys.readouterr().err
 
 

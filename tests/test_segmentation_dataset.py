@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import inspect
 import logging
+import pickle
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +97,12 @@ def test_make_dataset_has_the_options_of_from_folders_and_batches():
         }
 
     make = options(unetv2.make_dataset)
+    # `from_folders` infers these from the files.
+    explicit = {"encoding": "ids", "channels": 3, "image_suffix": "", "mask_suffix": ""}
     made = options(unetv2.SegmentationDataset.from_folders)
+    assert {name: made.pop(name) for name in explicit} == dict.fromkeys(explicit)
+    assert made.pop("subset_keys") is None
+    made |= explicit
     assert make == made | options(unetv2.SegmentationDataset.batches)
     assert (
         options(unetv2.check_dataset).items() <= {**made, "output": None, "progress": True}.items()
@@ -104,7 +111,9 @@ def test_make_dataset_has_the_options_of_from_folders_and_batches():
 
 def test_a_data_set_lists_no_file_before_it_is_needed(write_pairs):
     images, masks = write_pairs(3)
-    data = unetv2.SegmentationDataset.from_folders(images, masks)
+    data = unetv2.SegmentationDataset.from_folders(
+        images, masks, n_classes=3, encoding="ids", channels=3, image_suffix="", mask_suffix=""
+    )
     (images / "0001.png").unlink()
     assert (
         "1 mask without an image" in str(data.check(progress=False))
@@ -114,6 +123,56 @@ def test_a_data_set_lists_no_file_before_it_is_needed(write_pairs):
         _ = data.pairs
     with pytest.raises(FileNotFoundError, match="`mask_dir` .* Received: .*nowhere"):
         unetv2.SegmentationDataset.from_folders(images, masks / "nowhere")
+
+
+KEYS = {"train": ["0003", "0000"], "test": ["0002"]}
+
+
+def test_subsets_are_those_of_the_keys(write_pairs):
+    data = unetv2.SegmentationDataset.from_folders(*write_pairs(5), subset_keys=KEYS)
+    found = {name: [pair.key for pair in data.subset(name).pairs] for name in KEYS}
+    assert found == {"train": ["0000", "0003"], "test": ["0002"]}
+    # All pairs, also those in no subset.
+    assert data.n_images == 5
+    with pytest.raises(ValueError, match=r"subset='validation'.* `subset_keys`"):
+        _ = data.subset("validation").pairs
+    report = data.check(progress=False)
+    assert dict(report.subsets) == {"train": 2, "validation": 0, "test": 1}
+    batches = data.batches("train", batch_size=1, shuffle=False)
+    assert len(list(batches)) == 2
+    assert pickle.loads(pickle.dumps(data)) == data  # noqa: S301
+    whole = dataclasses.replace(data, subset_keys=None)
+    assert whole.subset("train").n_images > 2
+
+
+def test_a_copy_in_another_subset_is_leakage_only_if_both_are_in_one(write):
+    image = np.zeros((24, 32, 3), np.uint8)
+    image[0] = 9
+    folders = write(*[np.eye(24, 32, dtype=np.uint8)] * 2, images=[image] * 2)
+    kinds = []
+    for keys in ({"train": ["0"], "test": ["1"]}, {"train": ["0"]}):
+        data = unetv2.SegmentationDataset.from_folders(*folders, subset_keys=keys)
+        kinds.append([problem.kind for problem in data.check(progress=False).problems])
+    assert kinds == [["leakage"], ["duplicate"]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"train": ["0000", "0009"]}, "`subset_keys` must hold keys of pairs.*'0009' in 'train'"),
+        ({"train": ["0000"], "test": ["0000"]}, "a key once. Received: '0000' 2 times"),
+        ({"test": ["0000", "0000"]}, "a key once. Received: '0000' 2 times"),
+        ({"val": ["0000"]}, "`subset_keys` must be .* Received: subset_keys='val'"),
+        ({"train": "0000"}, "`subset_keys` must hold lists of str. Received: '0000' in 'train'"),
+        ({"train": [0]}, r"`subset_keys` must hold lists of str. Received: \[0\] in 'train'"),
+        ({"train": 7}, "`subset_keys` must hold lists of str. Received: 7 in 'train'"),
+        (["0000"], "`subset_keys` must be a mapping"),
+    ],
+)
+def test_unknown_and_repeated_keys_are_errors(write_pairs, keys, message):
+    folders = write_pairs(2)
+    with pytest.raises((TypeError, ValueError), match=message):
+        _ = unetv2.SegmentationDataset.from_folders(*folders, subset_keys=keys).pairs
 
 
 def make(folders, **options):

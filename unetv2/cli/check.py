@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+from typing import TYPE_CHECKING, Any
 
 import unetv2
 from unetv2.cli.options import (
@@ -14,6 +16,14 @@ from unetv2.cli.options import (
     add_number,
     data_options,
 )
+from unetv2.text import printable
+
+if TYPE_CHECKING:
+    from unetv2.data.dataset import SegmentationDataset
+
+_log = logging.getLogger("unetv2")
+
+_DEFAULTS = {"encoding": "ids", "channels": 3, "image_suffix": "", "mask_suffix": ""}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,7 +32,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         commands,
         "check",
         purpose="validate a data set",
-        description="Reads all images and masks of two folders and reports every problem.",
+        description=(
+            "Reads all images and masks of two folders and reports every problem. Options that "
+            "are not given are inferred from the files."
+        ),
         epilog=(
             "example:\n  unetv2 check data/CameraRGB data/CameraMask --classes carla "
             "--report report\n\n"
@@ -30,7 +43,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             "missing folders"
         ),
         run=run,
-        uses=("check_dataset",),
+        uses=("SegmentationDataset", "check_dataset"),
         names={"image_dir": "IMAGES", "mask_dir": "MASKS", "output": "--report"},
     )
     add_data(command)
@@ -43,15 +56,39 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command; the code is 1 if it found errors."""
-    report = unetv2.check_dataset(
-        options.images,
-        options.masks,
-        **data_options(options),
-        max_pixels=options.max_pixels,
-        output=options.report,
-        progress=not options.quiet,
-    )
-    note = f"Report: {options.report}" if options.report else ""
+    folders = options.images, options.masks
+    arguments = {**data_options(options), "max_pixels": options.max_pixels}
+    reporting = {"output": options.report, "progress": not options.quiet}
+    inferred: dict[str, Any] = {}
+    try:
+        data = unetv2.SegmentationDataset.from_folders(*folders, **arguments)
+    except ValueError as error:
+        # The report describes all problems, with the defaults of `make_dataset`.
+        given = {name: value for name, value in arguments.items() if value is not None}
+        report = unetv2.check_dataset(*folders, **given, **reporting)
+        _log.warning("Options were not inferred. %s", error)
+    else:
+        report = data.check(**reporting)
+        inferred = _inferred(data)
+    lines = [str(report)]
+    if inferred:
+        listed = " ".join(f"{name}={value!r}" for name, value in inferred.items())
+        lines.insert(0, f"inferred: {printable(listed)}\n")
     return CommandResult(
-        str(report), json.loads(report.to_json()), note, code=0 if report.ok else 1
+        "\n".join(lines),
+        {**json.loads(report.to_json()), "inferred": inferred},
+        f"Report: {options.report}" if options.report else "",
+        code=0 if report.ok else 1,
     )
+
+
+def _inferred(data: SegmentationDataset) -> dict[str, Any]:
+    """Returns the inferred options that are not the defaults of `make_dataset`."""
+    known = data.preprocessing.as_dict()
+    values = {
+        "n_classes": data.n_classes,
+        "classes": None if data.classes is None else list(data.classes.names),
+        "label_map": dict(data.preprocessing.label_map or ()),
+    }
+    found = {name: values.get(name, known.get(name)) for name in data.inferred}
+    return {name: value for name, value in found.items() if value != _DEFAULTS.get(name)}

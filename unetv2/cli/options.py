@@ -137,18 +137,16 @@ def add_folders(command: argparse.ArgumentParser, *, of_model: bool = False) -> 
         command: The parser to add them to.
         of_model: bool. Whether the model provides the default values.
     """
-    default, note = (None, " (default: the model's)") if of_model else ("", "")
+    note = " (default: the model's)" if of_model else " (default: inferred)"
     command.add_argument("images", metavar="IMAGES", help="folder of the images")
     command.add_argument("masks", metavar="MASKS", help="folder of the masks")
     command.add_argument(
         "--image-suffix",
-        default=default,
         metavar="TEXT",
         help=f"suffix of image file names before the extension{note}",
     )
     command.add_argument(
         "--mask-suffix",
-        default=default,
         metavar="TEXT",
         help=f"suffix of mask file names before the extension{note}",
     )
@@ -174,7 +172,7 @@ def add_labels(command: argparse.ArgumentParser, *, of_model: bool = False) -> N
         command: The parser to add them to.
         of_model: bool. Whether the model provides the default values.
     """
-    encoding, note = (None, "the model's") if of_model else ("ids", "ids")
+    note = "the model's" if of_model else "inferred"
     command.add_argument("--ignore-class", type=int, metavar="ID", help="id of unlabeled pixels")
     command.add_argument(
         "--classes",
@@ -184,7 +182,6 @@ def add_labels(command: argparse.ArgumentParser, *, of_model: bool = False) -> N
     command.add_argument(
         "--encoding",
         choices=ENCODINGS,
-        default=encoding,
         help=f"encoding of the masks (default: {note})",
     )
     command.add_argument(
@@ -200,8 +197,10 @@ def add_data(command: argparse.ArgumentParser) -> None:
     """Adds all arguments for a data set in two folders."""
     add_folders(command)
     add_labels(command)
-    command.add_argument("--n-classes", type=int, metavar="N", help="number of classes")
-    add_number(command, "--channels", "channels of the images", default=3)
+    command.add_argument(
+        "--n-classes", type=int, metavar="N", help="number of classes (default: inferred)"
+    )
+    add_number(command, "--channels", "channels of the images (default: inferred)")
 
 
 def data_options(options: argparse.Namespace) -> dict[str, Any]:

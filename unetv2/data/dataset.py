@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -18,6 +18,7 @@ from unetv2.classes import ClassTable
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
 from unetv2.data.dataset_info import INFOS, DatasetInfo
+from unetv2.data.inspection import FolderOptions, infer_options
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
 from unetv2.data.pairs import (
@@ -26,6 +27,7 @@ from unetv2.data.pairs import (
     GroupBy,
     LabelSource,
     Pair,
+    require_subset_keys,
     split_pairs,
     subset_of_keys,
 )
@@ -43,8 +45,10 @@ from unetv2.data.pipeline import (
 from unetv2.data.sources.folders import FolderSource
 from unetv2.data.validation import DatasetReport, validate
 from unetv2.preprocessing import Preprocessing, remember
+from unetv2.text import counted, printable, printable_lines
 
 _SIZES_IN_DIGEST = 1000
+_NAMES_LISTED = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,10 @@ class SegmentationDataset:
         seed: int, at least 0. Seed of the split, the order, the crops and the augmentation.
         max_pixels: int, at least 1. Images with more pixels are refused.
         subset_name: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs.
+        subset_keys: Mapping of ``"train"``, ``"validation"`` and ``"test"``, any of which may be
+            missing, to the keys of their pairs; then ``split`` and ``group_by`` are not used. A
+            pair may be in no subset, but not in two.
+        inferred: tuple of str. Names of the options that :meth:`from_folders` inferred.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -85,9 +93,13 @@ class SegmentationDataset:
     seed: int = 0
     max_pixels: int = MAX_PIXELS
     subset_name: str | None = None
+    subset_keys: Mapping[str, Sequence[str]] | None = None
+    inferred: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks the values."""
+        if self.subset_keys is not None:
+            object.__setattr__(self, "subset_keys", require_subset_keys(self.subset_keys))
         require_choice("subset", self.subset_name, (*SUBSETS, None))
         require_integer("max_pixels", self.max_pixels, 1, "It guards against broken headers.")
         known = self.preprocessing
@@ -114,40 +126,57 @@ class SegmentationDataset:
         n_classes: int | None = None,
         ignore_class: int | None = None,
         classes: ClassTable | None = None,
-        encoding: str = "ids",
+        encoding: str | None = None,
         label_map: Mapping[int, int] | None = None,
         image_size: tuple[int, int] | None = (96, 128),
         resize: str = "stretch",
         interpolation: str = "area",
-        channels: int = 3,
+        channels: int | None = None,
         crop_size: tuple[int, int] | None = None,
         split: Sequence[float] = SPLIT,
+        subset_keys: Mapping[str, Sequence[str]] | None = None,
         group_by: GroupBy | None = None,
         seed: int = 0,
-        image_suffix: str = "",
-        mask_suffix: str = "",
+        image_suffix: str | None = None,
+        mask_suffix: str | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> SegmentationDataset:
         """Creates a data set from a folder of images and a folder of masks, paired by name.
 
+        Suffixes, encoding, classes and channels that are None are inferred from the files;
+        :attr:`inferred` names them, and ``print`` of the data set shows their values. If the files
+        are ambiguous, the error lists the choices as arguments. All masks are read for it, or
+        1,000 spread over the data set. The files are not listed if all of ``image_suffix``,
+        ``mask_suffix``, ``channels``, ``encoding``, and ``n_classes`` or ``classes`` are given.
+
         Args:
             image_dir: Folder of the images.
             mask_dir: Folder of the masks.
-            n_classes: int or None. As for :func:`unetv2.make_dataset`, like all other options.
-            ignore_class: int or None. Id of unlabeled pixels.
-            classes: ClassTable or None. Names and colors.
-            encoding: str. Encoding of the masks.
-            label_map: Mapping of ids in the files to class ids, or None.
+            n_classes: int or None. Number of classes, as for :func:`unetv2.make_dataset`, like all
+                other options. None takes that of ``classes`` or of the ids in the masks.
+            ignore_class: int or None. Id of unlabeled pixels. None takes that of ``classes``, or
+                255, 65535 or a negative id where masks hold it beside the classes.
+            classes: ClassTable or None. Names and colors. None takes those of ``classes.json``,
+                ``classes.csv``, ``_classes.csv``, ``class_dict.csv``, ``labels.txt``, ``codes.txt``
+                or ``labelmap.txt`` in the folders or beside them, if they fit. For colors, it takes
+                the built-in table with these colors, or a table of all colors found.
+            encoding: str or None. Encoding of the masks; None takes ``"ids"``, ``"colors"`` or
+                ``"binary"``.
+            label_map: Mapping of ids in the files to class ids, or None. Ids that are gray values
+                with gaps, such as 0, 50, 100 and 150, are numbered from 0.
             image_size: ``(height, width)`` of the images, or None for their original size.
             resize: str. How images are resized.
             interpolation: str. Interpolation of images.
-            channels: int. Channels of the images.
+            channels: int or None. Channels of the images. None takes those of arrays, and of
+                image files 1 if all of a sample are gray, else 3.
             crop_size: ``(height, width)`` of random crops, or None.
             split: Fractions of the train, validation and test subsets.
+            subset_keys: Mapping or None. Keys of the subsets instead of ``split``.
             group_by: str, function or None. Groups of pairs that stay in one subset.
             seed: int. Seed of the split, the order, the crops and the augmentation.
-            image_suffix: str. Suffix of image names.
-            mask_suffix: str. Suffix of mask names.
+            image_suffix: str or None. Suffix of image names. None takes the one with which every
+                image has a mask, if names differ by a suffix only, else none.
+            mask_suffix: str or None. Suffix of mask names, as ``image_suffix``.
             max_pixels: int. Images with more pixels are refused.
 
         Returns:
@@ -156,27 +185,41 @@ class SegmentationDataset:
         Raises:
             FileNotFoundError: If a folder does not exist.
             NotADirectoryError: If a folder is a file.
-            ValueError: If an argument is out of its range.
+            ValueError: If an argument is out of its range, no image has a mask, or the files do not
+                determine an option.
             TypeError: If an argument is of the wrong type.
+
+        Example:
+            >>> folders = unetv2.synthetic.write_driving_scenes(
+            ...     tmp / "unknown", 4, image_size=(48, 64))
+            >>> data = unetv2.SegmentationDataset.from_folders(*folders)
+            >>> data.preprocessing.encoding, data.preprocessing.channels
+            ('ids', 3)
         """
-        labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
-        preprocessing = Preprocessing(
+        image_dir, mask_dir = os.fspath(image_dir), os.fspath(mask_dir)
+        found = infer_options(
+            image_dir,
+            mask_dir,
+            n_classes=n_classes,
+            ignore_class=ignore_class,
+            classes=classes,
+            encoding=encoding,
+            label_map=label_map,
+            channels=channels,
+            image_suffix=image_suffix,
+            mask_suffix=mask_suffix,
+            max_pixels=max_pixels,
+        )
+        return _of_folders(
+            image_dir,
+            mask_dir,
+            found,
             image_size=image_size,
             resize=resize,
             interpolation=interpolation,
-            channels=channels,
             crop_size=crop_size,
-            image_suffix=image_suffix,
-            mask_suffix=mask_suffix,
-            **_label_options(labels),
-        )
-        source = FolderSource(
-            os.fspath(image_dir), os.fspath(mask_dir), labels, image_suffix, mask_suffix, max_pixels
-        )
-        return cls(
-            source=source,
-            preprocessing=preprocessing,
             split=split,
+            subset_keys=subset_keys,
             group_by=group_by,
             seed=seed,
             max_pixels=max_pixels,
@@ -197,12 +240,42 @@ class SegmentationDataset:
         """Names and colors of the classes, a :class:`unetv2.ClassTable`, or None."""
         return self.source.labels.classes
 
+    def __str__(self) -> str:
+        """Returns a description: number of images, encoding, classes and what was inferred."""
+        try:
+            size = counted(self.n_images, "image") + (
+                f" in the subset {self.subset_name!r}" if self.subset_name else ""
+            )
+        except ValueError as error:
+            size = str(error)
+        known, source = self.preprocessing, self.source
+        rows = [("images", size)]
+        if isinstance(source, FolderSource):
+            rows += [("", source.image_dir), ("masks", source.mask_dir)]
+        rows += [
+            ("image_suffix", repr(known.image_suffix)),
+            ("mask_suffix", repr(known.mask_suffix)),
+            ("channels", str(known.channels)),
+            ("encoding", repr(known.encoding)),
+            ("n_classes", str(self.n_classes or "any")),
+            ("ignore_class", str(known.ignore_class)),
+            ("label_map", _listed(f"{old}: {new}" for old, new in known.label_map or ())),
+            ("classes", _listed(self.classes.names) if self.classes is not None else ""),
+        ]
+        lines = [
+            f"{name:14}{value}" + (" (inferred)" if name in self.inferred else "")
+            for name, value in rows
+            if value not in ("", "''", "None") or name in self.inferred
+        ]
+        return printable_lines("\n".join(lines))
+
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """Pairs of the subset in the order of their keys, ``(key, image, mask)`` with paths.
 
         Raises:
-            ValueError: If an image or a mask has no partner, or the subset is empty.
+            ValueError: If an image or a mask has no partner, the subset is empty, or
+                ``subset_keys`` holds the key of no pair.
         """
         return tuple(
             split_pairs(
@@ -211,6 +284,7 @@ class SegmentationDataset:
                 split=self.split,
                 seed=self.seed,
                 group_by=self.group_by,
+                subset_keys=self.subset_keys,
             )
         )
 
@@ -222,7 +296,7 @@ class SegmentationDataset:
     def subset(self, name: str | None) -> SegmentationDataset:
         """Returns a subset.
 
-        The subset of a pair depends on its key and ``seed`` only.
+        The subset of a pair depends on its key and ``seed`` only, or on ``subset_keys``.
 
         Args:
             name: ``"train"``, ``"validation"``, ``"test"``, or None for all pairs.
@@ -272,7 +346,11 @@ class SegmentationDataset:
                 f"Received: a data set of {type(source).__name__}."
             )
         subsets = subset_of_keys(
-            source.matching.pairs, split=self.split, seed=self.seed, group_by=self.group_by
+            source.matching.pairs,
+            split=self.split,
+            seed=self.seed,
+            group_by=self.group_by,
+            subset_keys=self.subset_keys,
         )
         return validate(
             source.matching,
@@ -357,6 +435,41 @@ class SegmentationDataset:
             data, loader, batch_size, augmentation,
             shuffle=shuffle, repeat=repeat, skips=on_error == "skip", identity=identity,
         )  # fmt: skip
+
+
+def _of_folders(
+    image_dir: str | os.PathLike[str],
+    mask_dir: str | os.PathLike[str],
+    options: FolderOptions,
+    *,
+    max_pixels: int,
+    split: Sequence[float],
+    group_by: GroupBy | None,
+    seed: int,
+    subset_keys: Mapping[str, Sequence[str]] | None = None,
+    **preparation: Any,
+) -> SegmentationDataset:
+    """Creates a data set of two folders; ``preparation`` are fields of a Preprocessing."""
+    suffixes = options.image_suffix, options.mask_suffix
+    preprocessing = Preprocessing(
+        channels=options.channels,
+        image_suffix=options.image_suffix,
+        mask_suffix=options.mask_suffix,
+        **preparation,
+        **_label_options(options.labels),
+    )
+    return SegmentationDataset(
+        source=FolderSource(
+            os.fspath(image_dir), os.fspath(mask_dir), options.labels, *suffixes, max_pixels
+        ),
+        preprocessing=preprocessing,
+        split=split,
+        subset_keys=subset_keys,
+        group_by=group_by,
+        seed=seed,
+        max_pixels=max_pixels,
+        inferred=options.inferred,
+    )
 
 
 def _batches(
@@ -451,6 +564,12 @@ def _digest(data: SegmentationDataset) -> str:
     return digest.hexdigest()
 
 
+def _listed(words: Iterable[str]) -> str:
+    words = list(words)
+    more = [f"... ({len(words)})"] if len(words) > _NAMES_LISTED else []
+    return ", ".join([*map(printable, words[:_NAMES_LISTED]), *more])
+
+
 def _label_options(labels: Labels) -> dict[str, Any]:
     """Returns the fields of a Preprocessing that describe labels."""
     # An empty map must be stored if the table has a map, which would be used instead.
@@ -496,7 +615,7 @@ def make_dataset(
     """Creates batches of images and masks from two folders.
 
     It is ``SegmentationDataset.from_folders(...).batches(...)``, see
-    :class:`unetv2.SegmentationDataset`.
+    :class:`unetv2.SegmentationDataset`, but nothing is inferred from the files.
 
     An image and its mask have the same path and name, apart from the extension. All masks of the
     folder hold class ids in the same way: as gray values, as indices of a color palette, or in red
@@ -581,24 +700,18 @@ def make_dataset(
         ...     print(image.shape, image.dtype.name, mask.shape, mask.dtype.name)
         (2, 96, 128, 3) float32 (2, 96, 128, 1) int32
     """
-    data = SegmentationDataset.from_folders(
+    labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
+    data = _of_folders(
         image_dir,
         mask_dir,
-        n_classes=n_classes,
-        ignore_class=ignore_class,
-        classes=classes,
-        encoding=encoding,
-        label_map=label_map,
+        FolderOptions(labels, channels, image_suffix, mask_suffix),
         image_size=image_size,
         resize=resize,
         interpolation=interpolation,
-        channels=channels,
         crop_size=crop_size,
         split=split,
         group_by=group_by,
         seed=seed,
-        image_suffix=image_suffix,
-        mask_suffix=mask_suffix,
         max_pixels=max_pixels,
     )
     return data.batches(
@@ -687,20 +800,14 @@ def check_dataset(
           Multi-Scale Convolutional Architecture", ICCV 2015: the weight of a class is the median of
           all frequencies divided by its own, its fraction of the pixels of the images with it.
     """
-    data = SegmentationDataset.from_folders(
+    labels = resolve_labels(n_classes, ignore_class, classes, encoding, label_map)
+    data = _of_folders(
         image_dir,
         mask_dir,
-        n_classes=n_classes,
-        ignore_class=ignore_class,
-        classes=classes,
-        encoding=encoding,
-        label_map=label_map,
-        channels=channels,
+        FolderOptions(labels, channels, image_suffix, mask_suffix),
         split=split,
         group_by=group_by,
         seed=seed,
-        image_suffix=image_suffix,
-        mask_suffix=mask_suffix,
         max_pixels=max_pixels,
     )
     return data.check(output=output, progress=progress)

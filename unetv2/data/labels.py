@@ -31,6 +31,8 @@ _MAX_LISTED = 8
 _MARKERS = (255, 65_535)
 _WHITE = ({255}, {65_535})
 _MIN_INSTANCE_ID = 1_000
+# Ids are gray values if they are at least this far apart, and the largest is at least this.
+_MIN_GRAY_STEP, _MIN_GRAY = 8, 32
 
 
 @dataclass(frozen=True)
@@ -316,13 +318,37 @@ def unlabeled_ids(ids: Collection[int]) -> tuple[int, ...]:
     """
     negative = tuple(sorted((number for number in ids if number < 0), reverse=True))
     for marker in _MARKERS:
-        if marker in ids and max(ids) == marker:
+        if marker in ids and max(ids) == marker and not _are_equally_spaced(ids):
             has_second = marker - 1 in ids and marker - 2 not in ids
             below = marker - (2 if has_second else 1)
             if below not in ids and any(0 <= number < below for number in ids):
                 markers = [marker, marker - 1] if has_second else [marker]
                 return (*markers, *negative)
     return negative
+
+
+def _are_equally_spaced(ids: Collection[int]) -> bool:
+    """Returns whether ids are gray values from black to white with equal steps: 0, 85, 170, 255."""
+    steps = np.diff(sorted(ids))
+    return len(ids) > 3 and min(ids) == 0 and bool(steps.min() > 1 and np.ptp(steps) <= 1)
+
+
+def consecutive_ids(ids: Collection[int]) -> dict[int, int]:
+    """Returns a ``label_map`` that numbers the classes from 0, if their ids are gray values.
+
+    These have large gaps, such as 0, 50, 100 and 150.
+
+    Args:
+        ids: Ids of the classes, without those of unlabeled pixels.
+
+    Returns:
+        dict. Ids that change, mapped to their class; empty if the ids are the classes.
+    """
+    if len(ids) < 2 or min(ids) < 0 or max(ids) < _MIN_GRAY:
+        return {}
+    if np.diff(sorted(ids)).min() < _MIN_GRAY_STEP:
+        return {}
+    return {old: new for new, old in enumerate(sorted(ids)) if old != new}
 
 
 def are_black_and_white(ids: Collection[int]) -> bool:

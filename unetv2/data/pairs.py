@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 
 from unetv2.arguments import require_choice, require_integer
+from unetv2.classes import FrozenMapping
 from unetv2.data.io.open import Header
 from unetv2.data.labels import Labels
 from unetv2.text import counted
@@ -98,6 +100,7 @@ def split_pairs(
     split: Sequence[float] = SPLIT,
     seed: int = 0,
     group_by: GroupBy | None = None,
+    subset_keys: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Pair]:
     """Returns the pairs of a subset.
 
@@ -112,21 +115,30 @@ def split_pairs(
         group_by: Keeps a group, such as the frames of a video, in one subset: a regular expression
             that is searched in the key and whose first group (or whole match) is the group's name,
             or a function from key to name.
+        subset_keys: Keys of the subsets instead of ``split``, or None.
 
     Returns:
         list of Pair, in the order of ``pairs``.
 
     Raises:
-        ValueError: If ``subset``, ``split`` or ``group_by`` is not valid, or the subset is empty.
+        ValueError: If ``subset``, ``split``, ``group_by`` or ``subset_keys`` is not valid, or the
+            subset is empty.
     """
     require_choice("subset", subset, (*SUBSETS, None))
     pairs = list(pairs)
     subsets = subset_of_keys(
-        pairs, split=split, seed=seed, group_by=None if subset is None else group_by
-    )
+        pairs, split=split, seed=seed, group_by=None if subset is None else group_by,
+        subset_keys=subset_keys,
+    )  # fmt: skip
     if subset is None:
         return pairs
     chosen = [pair for pair in pairs if subsets[pair.key] == subset]
+    if not chosen and subset_keys is not None:
+        given = {name: len(keys) for name, keys in subset_keys.items()}
+        raise ValueError(
+            f"`subset` must hold at least one pair. Received: subset={subset!r}, and "
+            f"`subset_keys` with {given} keys. Add keys, or choose another subset."
+        )
     if not chosen:
         raise ValueError(
             f"`subset` must hold at least one pair. Received: subset={subset!r}, empty with "
@@ -137,9 +149,14 @@ def split_pairs(
 
 
 def subset_of_keys(
-    pairs: Sequence[Pair], *, split: Sequence[float], seed: int, group_by: GroupBy | None
+    pairs: Sequence[Pair],
+    *,
+    split: Sequence[float],
+    seed: int,
+    group_by: GroupBy | None,
+    subset_keys: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, str]:
-    """Returns the subset of each pair's key; see :func:`split_pairs`."""
+    """Returns the subset of each pair's key, see :func:`split_pairs`; empty for no subset."""
     seed = require_integer("seed", seed, 0, "It decides the subset of each pair.")
     fractions = tuple(split)
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
@@ -147,6 +164,17 @@ def subset_of_keys(
             "`split` must be three fractions of 0 or more, train, validation and test, with the "
             f"sum 1. Received: split={fractions}. The default is {SPLIT}."
         )
+    if subset_keys is not None:
+        given = {key: name for name, keys in subset_keys.items() for key in keys}
+        known = {pair.key for pair in pairs}
+        if unknown := [key for key in given if key not in known]:
+            raise ValueError(
+                "`subset_keys` must hold keys of pairs. "
+                f"Received: {counted(len(unknown), 'key')} of no pair, such as {unknown[0]!r} in "
+                f"{given[unknown[0]]!r}. A key is the path in the folder without suffix and "
+                "extension, as in `pairs`."
+            )
+        return {pair.key: given.get(pair.key, "") for pair in pairs}
     train, validation, _ = fractions
     group = _group_function(group_by)
     subsets = {}
@@ -154,6 +182,30 @@ def subset_of_keys(
         position = hash_position(group(pair.key), seed)
         subsets[pair.key] = SUBSETS[(position >= train) + (position >= train + validation)]
     return subsets
+
+
+def require_subset_keys(subset_keys: object) -> Mapping[str, tuple[str, ...]]:
+    """Returns an immutable copy of the keys of each subset, or raises an error."""
+    advice = f"Pass lists of keys by {', '.join(map(repr, SUBSETS))}."
+    if not isinstance(subset_keys, Mapping):
+        raise TypeError(
+            f"`subset_keys` must be a mapping. Received: subset_keys={subset_keys!r}. {advice}"
+        )
+    for name, keys in subset_keys.items():
+        require_choice("subset_keys", name, SUBSETS)
+        is_list = isinstance(keys, Iterable) and not isinstance(keys, str)
+        if not is_list or not all(isinstance(key, str) for key in keys):
+            raise TypeError(
+                f"`subset_keys` must hold lists of str. Received: {keys!r} in {name!r}. {advice}"
+            )
+    counts = Counter(key for keys in subset_keys.values() for key in keys)
+    if counts and max(counts.values()) > 1:
+        repeated = max(counts, key=counts.__getitem__)
+        raise ValueError(
+            "`subset_keys` must hold a key once. "
+            f"Received: {repeated!r} {counts[repeated]} times. Remove it from the others."
+        )
+    return FrozenMapping({name: tuple(keys) for name, keys in subset_keys.items()})
 
 
 def _group_function(group_by: GroupBy | None) -> Callable[[str], str]:

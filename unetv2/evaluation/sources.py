@@ -133,7 +133,7 @@ def folder_dataset(
         image_size=None,
         channels=model.channels,
         seed=seed,
-        **{**stored, **given},
+        **{**_STORED, **stored, **given},
     )
     return data, stored
 

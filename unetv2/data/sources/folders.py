@@ -27,6 +27,8 @@ _NO_DATA = (
     ".toml", ".cfg", ".py", ".ipynb", ".sh", ".bat", ".url", ".lnk", ".tfw", ".jgw", ".pgw", ".wld",
     ".prj", ".ovr", ".aux.xml", ".md5", ".sha256", "license", "readme",
 )  # fmt: skip
+# Words in the names of masks, where images are in the same folder.
+_MASK_WORDS = ("mask", "label", "annot", "truth", "seg", "gt", "lbl", "manual")
 _FORMATS_IN_MESSAGES = 5
 _NAMES_IN_MESSAGES = 5
 
@@ -205,6 +207,50 @@ def match_images(
         pairs, images_alone, masks_alone, unsupported_partners,
         images.unsupported, masks.unsupported, advice,
     )  # fmt: skip
+
+
+def infer_suffixes(
+    image_dir: str | os.PathLike[str],
+    mask_dir: str | os.PathLike[str],
+    image_suffix: str | None,
+    mask_suffix: str | None,
+) -> tuple[str, str]:
+    """Returns the suffixes of images and masks; those that are None are inferred.
+
+    A suffix is inferred only if it pairs all images with all masks, else it is empty.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist.
+        NotADirectoryError: If it is a file.
+        ValueError: If a folder holds two images of the same name.
+    """
+    given = (image_suffix or "", mask_suffix or "")
+    if None not in (image_suffix, mask_suffix):
+        return given
+    folders = Path(image_dir), Path(mask_dir)
+    for argument, directory in zip(("image_dir", "mask_dir"), folders, strict=True):
+        require_folder(argument, directory)
+    images, masks = (listing.images.keys() for listing in _list_both(*folders, *given))
+    one_folder = os.path.samefile(*folders)
+    if len(images & masks) >= min(len(images), len(masks)) and not one_folder:
+        return given
+    proposal = propose(images, masks)
+    if proposal is None or proposal.kind != "suffix":
+        return given
+    found = (proposal.image, proposal.masks[0])
+    n_files = proposal.pairs * (2 if one_folder else 1)
+    is_complete = len(images) == len(masks) == n_files and len(proposal.masks) == 1
+    if one_folder:
+        marked = [any(word in end.lower() for word in _MASK_WORDS) for end in found]
+        is_complete &= sum(marked) == 1
+        found = found[::-1] if marked[0] else found
+    is_allowed = all(
+        not end or suffix is None
+        for end, suffix in zip(found, (image_suffix, mask_suffix), strict=True)
+    )
+    if not (is_complete and is_allowed):
+        return given
+    return found[0] + given[0], found[1] + given[1]
 
 
 def _alone(files: Listing, partners: Listing) -> list[str]:

@@ -186,10 +186,10 @@ def check_mask(stored: StoredMask, labels: Labels, path: str) -> MaskStatistics:
         path: str. The file.
     """
     values, palette, _ = stored
-    runs, codes = _encode(values)
+    runs, codes = encode(values)
     counts = runs.counts()
     # The distinct values or colors, (n, 1) or (n, 3).
-    parts = _unpack(codes, 1 if values.ndim == 2 else 3, values.dtype)
+    parts = unpack(codes, 1 if values.ndim == 2 else 3, values.dtype)
     read = _read_colors if labels.encoding == "colors" else _read_ids
     ids, is_known, colors, problems = read(stored._replace(values=parts), counts, labels, path)
     pixels = _count_pixels(ids[is_known], counts[is_known])
@@ -278,7 +278,7 @@ def _merge_markers(parts: np.ndarray) -> np.ndarray:
     return parts
 
 
-def _encode(values: np.ndarray) -> tuple[Runs, np.ndarray]:
+def encode(values: np.ndarray) -> tuple[Runs, np.ndarray]:
     """Returns the runs of a mask, and the packed integer of each distinct value."""
     red = only_red(values)
     if red is None:
@@ -302,7 +302,8 @@ def _pack(values: np.ndarray) -> np.ndarray:
     return packed
 
 
-def _unpack(codes: np.ndarray, channels: int, dtype: np.dtype[np.generic]) -> np.ndarray:
+def unpack(codes: np.ndarray, channels: int, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """Returns the values ``(n, 1)`` or colors ``(n, 3)`` of packed integers."""
     if channels == 1:
         return codes.reshape(-1, 1)
     bits = 8 * dtype.itemsize

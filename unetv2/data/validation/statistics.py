@@ -16,6 +16,7 @@ from unetv2.data.labels import (
     are_black_and_white,
     are_color_tones,
     are_instance_ids,
+    consecutive_ids,
     ignore_options,
     unlabeled_ids,
 )
@@ -27,7 +28,7 @@ from unetv2.data.validation.report import ClassStatistics, Finding
 # Limit of distinct values, above which only the most frequent ones are kept.
 _MAX_COUNTED = 1 << 16
 # An id of at least this multiple of all others probably marks unlabeled pixels.
-_FAR_RATIO = 10
+FAR_RATIO = 10
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -136,7 +137,8 @@ class DatasetStatistics:
             )
 
         message = f"the same pixels as {first.image}"
-        if first_subset != subset:
+        # A pair may be in no subset.
+        if subset and first_subset and first_subset != subset:
             add("error", "leakage", f"{message}, which is in {first_subset}, this in {subset}")
         else:
             add("warning", "duplicate", message)
@@ -190,6 +192,9 @@ def suggest(ids: Collection[int], labels: Labels) -> dict[str, Any]:
         options["n_classes"] = 2
     elif classes and not are_instance_ids(ids):
         options["n_classes"] = max(2, max(classes) + 1)
+        numbered = consecutive_ids(classes)
+        if numbered and labels.n_classes is None and not labels.label_map:
+            options |= {"n_classes": len(classes), "label_map": label_map | numbered}
     if markers and known is None:
         options["ignore_class"] = ignored
     return options
@@ -236,4 +241,4 @@ def _guess_unlabeled(ids: Collection[int], labels: Labels) -> tuple[int, ...]:
     if found or len(ids) < 3:
         return found
     *_, second, top = sorted(ids)
-    return (top,) if top >= _FAR_RATIO * (second + 1) and not are_instance_ids(ids) else ()
+    return (top,) if top >= FAR_RATIO * (second + 1) and not are_instance_ids(ids) else ()
