@@ -281,38 +281,46 @@ class InputPlanner:
                 "`scale` must be a positive number. "
                 f"Received: scale={scale!r}. 1 is native scale, 0.5 halves height and width."
             )
-        self.scale = None if scale is None else float(scale)
+        # Windows of the caller are at the image's own scale.
+        default_scale = None if window is None else 1.0
+        self.scale = default_scale if scale is None else float(scale)
         if self.preprocessing.channels != network.channels:
             raise ValueError(
                 "`model.preprocessing` must be of images that the model takes. Received: "
                 f"channels={self.preprocessing.channels} and a model of {network.channels} "
                 "channels. Set it to what the model was trained with."
             )
-        trained = self.preprocessing.crop_size or self.preprocessing.image_size
-        if trained is not None and window is None and scale is None:
-            sides = zip(network.size, trained, strict=True)
-            if any(own not in (None, side) for own, side in sides):
+        expected = self.preprocessing.window or self.preprocessing.input_size
+        if expected is not None and window is None and scale is None:
+            sides = zip(network.size, expected, strict=True)
+            fits = all(own in (None, side) for own, side in sides)
+            # A network may support other windows than the images that it was built for.
+            if not fits and not (self.preprocessing.window and network.takes(expected)):
                 raise ValueError(
                     "`model.preprocessing` must be of images that the model takes. Received: "
-                    f"images of {trained} and a model for {network.size}. Set it to what the "
+                    f"images of {expected} and a model for {network.size}. Set it to what the "
                     "model was trained with."
                 )
+
+    @property
+    def used_window(self) -> tuple[int, int] | None:
+        """``window``, or else that of the preprocessing, which may be None."""
+        return self.window or self.preprocessing.window
 
     def plan(self, size: tuple[int, int]) -> InputPlan:
         """Returns the plan for an image of ``(height, width)``."""
         trained = self.preprocessing
-        if self.window is None and self.scale is None:
+        if self.scale is None:
             if trained.image_size is None:
-                return self._tiled(size, trained.crop_size)
+                return self._tiled(size, trained.window or trained.crop_size)
             geometry = Geometry.plan(size, trained.image_size, trained.resize)
-            if trained.crop_size is None and trained.resize != "crop":
+            if trained.takes_whole_images:
                 return InputPlan(geometry, None)
             # Tiles also cover the parts that were cut off in training.
-            return self._tiled(geometry.resized, trained.crop_size or trained.image_size)
-        scale = self.scale or 1.0
-        height, width = (max(1, round(side * scale)) for side in size)
+            return self._tiled(geometry.resized, trained.window or trained.input_size)
+        height, width = (max(1, round(side * self.scale)) for side in size)
         self._warn_of_scale(size, (height, width))
-        return self._tiled((height, width), self.window)
+        return self._tiled((height, width), self.used_window)
 
     def prepared(self, image: InputImage, geometry: Geometry) -> PreparedImage:
         """Reads an image and resizes it to the network's scale."""
