@@ -281,9 +281,7 @@ class InputPlanner:
                 "`scale` must be a positive number. "
                 f"Received: scale={scale!r}. 1 is native scale, 0.5 halves height and width."
             )
-        # Windows of the caller are at the image's own scale.
-        default_scale = None if window is None else 1.0
-        self.scale = default_scale if scale is None else float(scale)
+        self.scale = None if scale is None else float(scale)
         if self.preprocessing.channels != network.channels:
             raise ValueError(
                 "`model.preprocessing` must be of images that the model takes. Received: "
@@ -302,15 +300,10 @@ class InputPlanner:
                     "model was trained with."
                 )
 
-    @property
-    def used_window(self) -> tuple[int, int] | None:
-        """``window``, or else that of the preprocessing, which may be None."""
-        return self.window or self.preprocessing.window
-
     def plan(self, size: tuple[int, int]) -> InputPlan:
         """Returns the plan for an image of ``(height, width)``."""
         trained = self.preprocessing
-        if self.scale is None:
+        if self.window is None and self.scale is None:
             if trained.image_size is None:
                 return self._tiled(size, trained.window or trained.crop_size)
             geometry = Geometry.plan(size, trained.image_size, trained.resize)
@@ -318,9 +311,10 @@ class InputPlanner:
                 return InputPlan(geometry, None)
             # Tiles also cover the parts that were cut off in training.
             return self._tiled(geometry.resized, trained.window or trained.input_size)
-        height, width = (max(1, round(side * self.scale)) for side in size)
+        scale = self.scale or 1.0
+        height, width = (max(1, round(side * scale)) for side in size)
         self._warn_of_scale(size, (height, width))
-        return self._tiled((height, width), self.used_window)
+        return self._tiled((height, width), self.window or trained.window)
 
     def prepared(self, image: InputImage, geometry: Geometry) -> PreparedImage:
         """Reads an image and resizes it to the network's scale."""

@@ -353,7 +353,7 @@ class ImagePredictor:
         self.engine = InferenceEngine(planner, averaged, overlap, batch_size, max_pixels)
         # The options that change a prediction, of JSON types.
         self.options: dict[str, Any] = {
-            "window": list(planner.used_window) if planner.used_window else None,
+            "window": None if planner.window is None else list(planner.window),
             "overlap": overlap,
             "scale": planner.scale,
             "tta": list(transforms) or None,

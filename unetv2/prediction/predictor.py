@@ -78,8 +78,8 @@ class Predictor(ImagePredictor):
 
     Attributes:
         model: The loaded model.
-        options: dict. The options that change a prediction, of JSON types, including those that
-            are stored with the model.
+        options: dict. The options that change a prediction, of JSON types. ``"tta"`` is what is
+            used, also if it is stored with the model.
 
     Raises:
         FileNotFoundError: If the model's file does not exist.
