@@ -323,6 +323,16 @@ def test_windows_of_resized_images_are_at_the_scale_of_the_training():
         unetv2.predict(rigid, image)
 
 
+@pytest.mark.parametrize("shape", [(None, None, 3), (32, 32, 3)])
+def test_small_images_have_smaller_windows_if_the_model_takes_any_size(shape):
+    model = network(shape, kernel=5, seed=1, crop_size=(32, 32), window=(64, 96))
+    # Rounded up to multiples of 32, which most networks accept.
+    for size, window in (((20, 300), (32, 96)), ((40, 65), (64, 96)), ((70, 33), (64, 64))):
+        image = random_image(*size)
+        expected = probabilities(MODEL, image, window=window)
+        np.testing.assert_allclose(probabilities(model, image), expected, atol=1e-6)
+
+
 def test_errors_of_unknown_options_name_the_public_class():
     for call in (
         lambda: unetv2.predict(MODEL, random_image(4, 4), mirror=True),

@@ -255,8 +255,10 @@ def _plan(
     )
     requested = None if image_size is None else require_image_size(image_size)
     if requested is not None:
-        name = "image_size" if preprocessing.takes_whole_images else "window"
-        preprocessing = replace(preprocessing, **{name: requested})
+        if preprocessing.takes_whole_images:
+            preprocessing = replace(preprocessing, image_size=requested)
+        else:
+            preprocessing = replace(preprocessing, window=requested)
     size = requested or preprocessing.window or preprocessing.input_size or network.size
     _require_accepted(model, network, size)
     plan = Plan(size, size, False, preprocessing, network.probabilities)

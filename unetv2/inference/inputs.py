@@ -305,16 +305,17 @@ class InputPlanner:
         trained = self.preprocessing
         if self.window is None and self.scale is None:
             if trained.image_size is None:
-                return self._tiled(size, trained.window or trained.crop_size)
+                return self._tiled(size, self._stored_window(size) or trained.crop_size)
             geometry = Geometry.plan(size, trained.image_size, trained.resize)
             if trained.takes_whole_images:
                 return InputPlan(geometry, None)
             # Tiles also cover the parts that were cut off in training.
-            return self._tiled(geometry.resized, trained.window or trained.input_size)
+            window = self._stored_window(geometry.resized) or trained.input_size
+            return self._tiled(geometry.resized, window)
         scale = self.scale or 1.0
         height, width = (max(1, round(side * scale)) for side in size)
         self._warn_of_scale(size, (height, width))
-        return self._tiled((height, width), self.window or trained.window)
+        return self._tiled((height, width), self.window or self._stored_window((height, width)))
 
     def prepared(self, image: InputImage, geometry: Geometry) -> PreparedImage:
         """Reads an image and resizes it to the network's scale."""
@@ -324,6 +325,17 @@ class InputPlanner:
         return PreparedImage(
             pixels, geometry, preprocessing.interpolation, preprocessing.value_range
         )
+
+    def _stored_window(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Returns the window of the preprocessing, smaller for a small image if possible."""
+        window = self.preprocessing.window
+        if window is None or not self._network.any_size:
+            return window
+        height, width = (
+            min(own, -(-side // _MULTIPLE) * _MULTIPLE)
+            for own, side in zip(window, size, strict=True)
+        )
+        return (height, width) if self._network.takes((height, width)) else window
 
     def _tiled(self, size: tuple[int, int], window: tuple[int, int] | None) -> InputPlan:
         window = window or self._largest_window(size)
