@@ -22,7 +22,7 @@ FUNCTIONS = {
     "benchmark": (unetv2.benchmark,),
 }
 # Options whose default depends on others, or which the command always passes.
-OTHERS = {"batch_size", "cache", "classes", "normalization", "recipe", "seed", "tta"}
+OTHERS = {"batch_size", "cache", "classes", "normalization", "recipe", "seed"}
 
 
 def test_choices_are_the_librarys():

@@ -30,6 +30,16 @@ def test_it_prints_the_table(words, capsys):
     assert err == ""
 
 
+def test_test_time_augmentation_can_be_chosen(words, capsys):
+    for options, settings in (
+        (["--tta", "horizontal,vertical"], {"tta": ["vertical", "horizontal"]}),
+        (["--no-tta"], None),
+        ([], None),
+    ):
+        assert main([*words, *options, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["settings"].get("prediction") == settings
+
+
 def test_stdout_is_json(words, capsys):
     assert main([*words, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)

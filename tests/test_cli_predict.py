@@ -42,6 +42,55 @@ def test_a_folder_is_predicted_to_a_folder(model, images, tmp_path, capsys):
     assert [len(content[name]) for name in ("written", "skipped", "failed")] == [3, 0, 0]
 
 
+def test_an_image_is_predicted_to_a_file(model, images, tmp_path, capsys):
+    (tmp_path / "masks.png").mkdir()
+    path = tmp_path / "mask.png"
+    words = ["predict", model, str(images / "0001.png"), "--quiet", "--output"]
+    assert main([*words, str(path)]) == 0
+    assert capsys.readouterr().out == f"{path} written\n"
+    expected = unetv2.predict(model, images / "0001.png").mask
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
+    assert main([*words, str(path)]) == 2
+    assert "`--output` must not exist already" in capsys.readouterr().err
+    assert main([*words, str(path), "--overwrite", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"written": [str(path)]}
+    assert main([*words, str(tmp_path / "mask.npy")]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "mask.npy"), expected)
+    # An existing folder is one, whatever its name.
+    assert main([*words, str(tmp_path / "masks.png")]) == 0
+    assert names(tmp_path / "masks.png") == ["0001.png"]
+
+
+def test_an_output_file_is_for_one_mask(model, images, tmp_path, capsys):
+    one, out = str(images / "0001.png"), str(tmp_path / "mask.png")
+    for words, message in (
+        ([one, str(images / "0000.png")], "`--output` must be a folder for several images"),
+        ([str(images)], "`--output` must be a folder for several images"),
+        ([one, "--overlays", "x"], "`--output` must be a folder together with `--overlays`"),
+        ([one, "--output", str(tmp_path / "mask.jpg")], "`--output` must end in .npy, .png"),
+        ([one, "--output", str(tmp_path / "no" / "mask.png")], "`--output` must be in an existing"),
+        ([one, "--output", one], "`--output` must not exist already"),
+        ([one, "--output", one, "--overwrite"], "`--output` must be another file than the image"),
+    ):
+        assert main(["predict", model, "--output", out, *words]) == 2
+        assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("mask*.*"))
+
+
+def test_test_time_augmentation_of_the_model_is_the_default(images, tmp_path):
+    model = unetv2.build_unetv2((None, None, 3), 4, filters=2, depth=1, seed=0)
+    model.preprocessing = unetv2.Preprocessing(window=(16, 16), tta=("horizontal", "transpose"))
+    model.save(tmp_path / "model.keras")
+    options = {"": None, "--no-tta": False, "--tta=vertical": ("vertical",)}
+    image = images / "0000.png"
+    for word, tta in options.items():
+        out = tmp_path / f"mask{word}.npy"
+        words = ["predict", str(tmp_path / "model.keras"), str(image), "--output", str(out)]
+        assert main([*words, *([word] if word else [])]) == 0
+        np.testing.assert_array_equal(np.load(out), unetv2.predict(model, image, tta=tta).mask)
+    assert main([*words, "--tta=vertical", "--no-tta"]) == 2
+
+
 def test_failed_images_return_1(model, images, tmp_path, capsys):
     (images / "0001.png").write_bytes(b"nothing")
     assert main(["predict", model, str(images), "--output", str(tmp_path / "out")]) == 1
@@ -85,6 +134,9 @@ def test_a_video_is_predicted_to_a_video(model, tmp_path, capsys):
     assert main(words) == 2
     assert "`--output` must not exist already" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
+    assert "3 frames" in capsys.readouterr().out
+    assert main([*words[:-2], str(tmp_path / "colored.mkv"), "--quiet"]) == 0
+    assert (tmp_path / "colored.mkv").is_file()
     assert "3 frames" in capsys.readouterr().out
     assert main([*words, "--colors", "x"]) == 2
     assert "`--colors` must not be given for a video" in capsys.readouterr().err

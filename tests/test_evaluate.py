@@ -192,6 +192,10 @@ def test_arguments_are_checked_before_the_first_step(write_pairs, tmp_path):
         (name,) = options
         with pytest.raises(ValueError, match=f"`{name}` must be None for a tf.data"):
             evaluate(model, dataset, **options)
+    with pytest.raises(ValueError, match="`tta` must be None for a tf.data.Dataset"):
+        evaluate(model, dataset, tta=True)
+    with pytest.raises(ValueError, match="`tta` must be a bool, or hold"):
+        evaluate(model, dataset, tta=("sideways",))
     with pytest.raises(ValueError, match="`model` must map images .*Received: .*Sequential"):
         evaluate(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), dataset)
     with pytest.raises(TypeError, match="`data` must be a SegmentationDataset, .*Received: list"):

@@ -53,6 +53,29 @@ def test_images_are_evaluated_at_the_size_of_their_masks(tmp_path):
     assert sizes == {"0": (20, 31), "1": (12, 16), "2": (9, 40), "3": (20, 31)}
 
 
+def test_windows_and_augmentation_of_the_model_are_used_and_recorded(write_pairs):
+    model = small_model()
+    folders = write_pairs(3, size=(20, 27))
+    plain = evaluate(model, folders)
+    assert "prediction" not in plain.settings
+    model.preprocessing = unetv2.Preprocessing(
+        image_size=(20, 24), crop_size=SIZE, window=(16, 16), tta=("vertical", "horizontal", 1.5)
+    )
+    found = evaluate(model, folders)
+    np.testing.assert_array_equal(found.confusion, expected(model, folders, 3))
+    assert (found.confusion != plain.confusion).any()
+    assert found.settings["prediction"] == {
+        "window": [16, 16], "tta": ["vertical", "horizontal", 1.5],
+    }  # fmt: skip
+    text = "Predicted with window=[16, 16], tta=['vertical', 'horizontal', 1.5]."
+    assert text in str(found)
+    without = evaluate(model, folders, tta=False)
+    assert without.settings["prediction"] == {"window": [16, 16]}
+    assert (without.confusion != found.confusion).any()
+    flipped = evaluate(model, folders, tta=True)
+    assert flipped.settings["prediction"]["tta"] == ["horizontal"]
+
+
 def test_folders_and_data_set_agree_at_the_networks_size(write_pairs):
     folders, model = write_pairs(5, size=SIZE), small_model()
     dataset = unetv2.make_dataset(*folders, n_classes=3, image_size=SIZE, shuffle=False)
@@ -295,6 +318,11 @@ def test_a_segmentation_dataset_is_evaluated_as_its_folders(write_pairs):
     assert 0 < part.n_images < 12
     assert part.counts.names == tuple(pair.key for pair in data.subset("test").pairs)
     assert part.as_dict() == expected.as_dict()
+    # Its own subset, unless another one is passed.
+    own = evaluate(model, data.subset("test"), seed=3)
+    assert own.as_dict() == expected.as_dict()
+    other = evaluate(model, data.subset("train"), subset="test", seed=3)
+    assert other.as_dict() == expected.as_dict()
     shards = [evaluate(model, data, shard=(index, 2)) for index in range(2)]
     merged = unetv2.Evaluation.merge(shards)
     np.testing.assert_array_equal(merged.confusion, evaluate(model, data).confusion)

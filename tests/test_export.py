@@ -100,6 +100,47 @@ def test_windows_are_predicted_with_an_artifact_for_any_size(tmp_path):
         assert (found.mask == wanted.mask).mean() > 0.999
 
 
+def test_windows_and_augmentation_are_exported(tmp_path, caplog):
+    model = lively((None, None, 3))
+    tta = ("horizontal", "transpose")
+    model.preprocessing = unetv2.Preprocessing(crop_size=(16, 16), window=(24, 24), tta=tta)
+    artifact = exported(model, tmp_path / "windows")
+    assert artifact.description.frame_size == (24, 24)
+    image = scenes(1, (40, 50))[0]
+    wanted = unetv2.predict(model, image)
+    assert (artifact.predict(image).mask == wanted.mask).mean() > 0.999
+    assert (unetv2.predict(artifact, image).mask == wanted.mask).mean() > 0.999
+    # Another size of the windows is a part of the exported model.
+    larger = exported(model, tmp_path / "larger", image_size=(32, 32))
+    wanted = unetv2.predict(model, image, window=(32, 32))
+    assert (larger.predict(image).mask == wanted.mask).mean() > 0.999
+    assert not caplog.messages
+
+
+def test_whole_images_are_flipped_outside_of_the_graph(tmp_path):
+    model = lively()
+    model.preprocessing = whole(tta=True)
+    artifact = exported(model, tmp_path / "whole")
+    image = scenes(1)[0]
+    for options in ({}, {"tta": False}):
+        wanted = unetv2.predict(model, image, **options)
+        assert (artifact.predict(image, **options).mask == wanted.mask).mean() > 0.999
+
+
+def test_augmentation_that_an_exported_model_cannot_do_is_left_out(tmp_path, caplog):
+    model = lively()
+    model.preprocessing = whole(tta=("horizontal", "transpose", 1.25))
+    image = scenes(1)[0]
+    for options, kept in (({}, ("horizontal",)), ({"frame_size": (48, 64)}, ())):
+        caplog.clear()
+        artifact = exported(model, tmp_path / str(len(options)), **options)
+        assert artifact.preprocessing.tta == kept
+        assert "predicts without" in caplog.text
+        assert "transpose, 1.25, a part of the test-time augmentation" in caplog.text
+        wanted = unetv2.predict(model, image, tta=kept)
+        assert (artifact.predict(image).mask == wanted.mask).mean() > 0.999
+
+
 def test_frames_of_other_sizes_than_the_fixed_one_raise(model, tmp_path):
     artifact = exported(model, tmp_path / "fixed", frame_size=(48, 64))
     image = scenes(1)[0]

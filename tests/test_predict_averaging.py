@@ -15,7 +15,11 @@ from small_networks import N_CLASSES, asked, network, random_image, softmax
 import unetv2
 
 MODEL = network(kernel=5, seed=1)
-FLIPS = {"horizontal": np.fliplr, "vertical": np.flipud}
+SYMMETRIES = {
+    "horizontal": np.fliplr,
+    "vertical": np.flipud,
+    "transpose": lambda image: np.swapaxes(image, 0, 1),
+}
 
 
 def probabilities(model, image, **options):
@@ -34,29 +38,55 @@ def test_flips_are_averaged_as_probabilities():
     np.testing.assert_allclose(found, four / 4, atol=1e-6)
 
 
+def test_transposed_images_are_averaged_as_well():
+    image = random_image(9, 12)
+    swap = SYMMETRIES["transpose"]
+    both = asked(MODEL, image) + swap(asked(MODEL, np.ascontiguousarray(swap(image))))
+    found = probabilities(MODEL, image, tta=("transpose",))
+    np.testing.assert_allclose(found, both / 2, atol=1e-6)
+    # The rotations and reflections of a square.
+    total = np.zeros_like(both)
+    for quarter_turns in range(4):
+        for mirrored in (False, True):
+            turned = np.rot90(np.fliplr(image) if mirrored else image, quarter_turns)
+            back = np.rot90(asked(MODEL, np.ascontiguousarray(turned)), -quarter_turns)
+            total += np.fliplr(back) if mirrored else back
+    found = probabilities(MODEL, image, tta=("transpose", "vertical", "horizontal"))
+    np.testing.assert_allclose(found, total / 8, atol=1e-6)
+
+
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     window=st.sampled_from([None, (8, 8), (7, 12)]), overlap=st.sampled_from([0.0, 0.25, 0.6]),
-    flips=st.sampled_from([("horizontal",), ("vertical",), ("horizontal", "vertical")]),
+    tta=st.sampled_from([
+        ("horizontal",), ("vertical",), ("horizontal", "vertical"), ("transpose",),
+        ("horizontal", "vertical", "transpose"),
+    ]),
 )  # fmt: skip
-def test_flipped_images_give_flipped_predictions(size, window, overlap, flips):
+def test_transformed_images_give_transformed_predictions(size, window, overlap, tta):
     image = random_image(*size)
-    options = {"window": window, "overlap": overlap, "tta": flips}
+    options = {"window": window, "overlap": overlap, "tta": tta}
     expected = probabilities(MODEL, image, **options)
-    for name in flips:
-        flipped = probabilities(MODEL, np.ascontiguousarray(FLIPS[name](image)), **options)
-        np.testing.assert_allclose(FLIPS[name](flipped), expected, atol=1e-5)
+    # Windows that are not square have other positions in a transposed image.
+    square = window is None or window[0] == window[1]
+    for name in tta if square else set(tta) - {"transpose"}:
+        transform = SYMMETRIES[name]
+        found = probabilities(MODEL, np.ascontiguousarray(transform(image)), **options)
+        np.testing.assert_allclose(transform(found), expected, atol=1e-5)
 
 
-def test_scales_are_averaged_with_the_original_image():
+@pytest.mark.parametrize("symmetries", [(), ("transpose",)])
+def test_scales_are_averaged_with_the_original_image(symmetries):
+    # A network that does not see its surroundings gives the transposed prediction anyway.
+    model = network() if symmetries else MODEL
     image = random_image(10, 12)
     values = image[np.newaxis] / np.float32(255)
-    total = asked(MODEL, image)
+    total = asked(model, image)
     for scale, method in ((0.5, "area"), (1.5, "bilinear")):
         size = (round(10 * scale), round(12 * scale))
-        logits = tf.nn.log_softmax(MODEL(tf.image.resize(values, size, method)))
+        logits = tf.nn.log_softmax(model(tf.image.resize(values, size, method)))
         total += softmax(tf.image.resize(logits, (10, 12)))[0]
-    found = probabilities(MODEL, image, tta=(0.5, 1.5))
+    found = probabilities(model, image, tta=(0.5, *symmetries, 1.5))
     np.testing.assert_allclose(found, total / 3, atol=1e-5)
 
 
@@ -194,10 +224,10 @@ def test_a_probability_of_zero_gives_no_nan(options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tta": ("diagonal",)}, "`tta` must be a bool, or hold 'horizontal', 'vertical' and"),
+        ({"tta": ("diagonal",)}, "`tta` must be a bool, or hold .*Received: tta=.'diagonal',"),
         ({"tta": (0,)}, "`tta` must be a bool, or hold .* positive scales. Received: tta=\\(0,\\)"),
-        ({"tta": "horizontal"}, "`tta` must be a bool, or hold 'horizontal', 'vertical' and pos"),
-        ({"tta": 2}, "`tta` must be a bool, or hold 'horizontal', 'vertical' and positive scales"),
+        ({"tta": "horizontal"}, "`tta` must be a bool, or hold .*Received: tta='horizontal'"),
+        ({"tta": 2}, "`tta` must be a bool, or hold .*Received: tta=2"),
         ({"mc_samples": -1}, "`mc_samples` must be a non-negative integer"),
         ({"mc_samples": 2}, "`mc_samples` must be 0 for a model without dropout. Received: the m"),
         ({"seed": -1}, "`seed` must be a non-negative integer"),
@@ -215,8 +245,98 @@ def test_scales_need_layers_that_support_other_sizes():
         for model in (network((8, 8, 3)), network())
     )
     np.testing.assert_allclose(own, free, atol=1e-6)
-    image = keras.Input((8, 8, 3))
-    flat = keras.layers.Dense(8 * 8 * N_CLASSES)(keras.layers.Flatten()(image))
-    model = keras.Model(image, keras.layers.Reshape((8, 8, N_CLASSES))(flat))
     with pytest.raises(ValueError, match="`tta` must have no scales for a model that takes one s"):
-        unetv2.predict(model, random_image(8, 8), tta=(0.5,))
+        unetv2.predict(of_one_size(8, 8), random_image(8, 8), tta=(0.5,))
+
+
+def of_one_size(height, width):
+    image = keras.Input((height, width, 3))
+    flat = keras.layers.Dense(height * width * N_CLASSES)(keras.layers.Flatten()(image))
+    model = keras.Model(image, keras.layers.Reshape((height, width, N_CLASSES))(flat))
+    model.preprocessing = unetv2.Preprocessing(image_size=(height, width))
+    return model
+
+
+def test_transposing_needs_square_inputs_or_layers_that_support_other_sizes():
+    image = random_image(8, 8)
+    swap = SYMMETRIES["transpose"]
+    square = of_one_size(8, 8)
+    both = asked(square, image) + swap(asked(square, np.ascontiguousarray(swap(image))))
+    found = probabilities(square, image, tta=("transpose",))
+    np.testing.assert_allclose(found, both / 2, atol=1e-6)
+    pixelwise = network((8, 6, 3), crop_size=(8, 6))
+    expected = asked(network(), image)
+    found = probabilities(pixelwise, image, tta=("transpose",))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    with pytest.raises(ValueError, match="`tta` must have no 'transpose' for a model that takes o"):
+        unetv2.predict(of_one_size(8, 6), image, tta=("transpose",))
+
+
+@pytest.mark.parametrize("window", [None, (8, 8)])
+def test_windows_and_transforms_of_the_model_are_the_defaults(window):
+    tta = ("horizontal", "vertical", "transpose", 1.5)
+    image = random_image(20, 29)
+    model = network(kernel=5, seed=1, crop_size=(6, 6), window=window, tta=tta)
+    explicit = network(kernel=5, seed=1)
+    expected = probabilities(explicit, image, window=window or (6, 6), tta=tta)
+    np.testing.assert_allclose(probabilities(model, image), expected, atol=1e-6)
+    predictor = unetv2.Predictor(model)
+    assert predictor.options["tta"] == ["vertical", "horizontal", "transpose", 1.5]
+    for choice, options in ((False, {}), (True, {"tta": True}), ((2.0,), {"tta": (2.0,)})):
+        np.testing.assert_allclose(
+            probabilities(model, image, tta=choice),
+            probabilities(explicit, image, window=window or (6, 6), **options),
+            atol=1e-6,
+        )
+    assert unetv2.Predictor(model, tta=False).options["tta"] is None
+    for scale in (None, 0.5):
+        np.testing.assert_allclose(
+            probabilities(model, image, window=(9, 7), scale=scale, tta=False),
+            probabilities(explicit, image, window=(9, 7), scale=scale),
+            atol=1e-6,
+        )
+
+
+def test_nothing_is_averaged_unless_it_is_stored():
+    image = random_image(9, 12)
+    np.testing.assert_allclose(probabilities(MODEL, image), asked(MODEL, image), atol=1e-6)
+    assert unetv2.Predictor(MODEL).options["tta"] is None
+
+
+def test_windows_of_resized_images_are_at_the_scale_of_the_training():
+    image = random_image(40, 52)
+    options = {"image_size": (20, 26), "interpolation": "area", "kernel": 5, "seed": 1}
+    windows = network(**options, window=(8, 8))
+    crops = network(**options, crop_size=(8, 8))
+    whole = network(**options)
+    found = probabilities(windows, image)
+    np.testing.assert_allclose(found, probabilities(crops, image), atol=1e-6)
+    assert np.abs(found - probabilities(whole, image)).max() > 1e-3
+    # A network for crops of one size predicts larger windows.
+    fixed = network((8, 8, 3), kernel=5, seed=1, crop_size=(8, 8), window=(16, 16))
+    np.testing.assert_allclose(
+        probabilities(fixed, image), probabilities(MODEL, image, window=(16, 16)), atol=1e-6
+    )
+    rigid = of_one_size(8, 8)
+    rigid.preprocessing = unetv2.Preprocessing(crop_size=(8, 8), window=(16, 16))
+    with pytest.raises(ValueError, match=r"`model.preprocessing` must be .* images of \(16, 16\)"):
+        unetv2.predict(rigid, image)
+
+
+@pytest.mark.parametrize("shape", [(None, None, 3), (32, 32, 3)])
+def test_small_images_have_smaller_windows_if_the_model_takes_any_size(shape):
+    model = network(shape, kernel=5, seed=1, crop_size=(32, 32), window=(64, 96))
+    # Rounded up to multiples of 32, which most networks accept.
+    for size, window in (((20, 300), (32, 96)), ((40, 65), (64, 96)), ((70, 33), (64, 64))):
+        image = random_image(*size)
+        expected = probabilities(MODEL, image, window=window)
+        np.testing.assert_allclose(probabilities(model, image), expected, atol=1e-6)
+
+
+def test_errors_of_unknown_options_name_the_public_class():
+    for call in (
+        lambda: unetv2.predict(MODEL, random_image(4, 4), mirror=True),
+        lambda: unetv2.Predictor(MODEL, mirror=True),
+    ):
+        with pytest.raises(TypeError, match=r"^Predictor\.__init__\(\) got .*'mirror'"):
+            call()

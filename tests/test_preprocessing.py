@@ -19,13 +19,21 @@ from small_training import N_CLASSES, PLAIN, batches, network
 
 import unetv2
 from unetv2.models.segmentation_model import preprocessing_of
-from unetv2.preprocessing import INTERPOLATIONS, RESIZES, Preprocessing, class_table, of_dataset
+from unetv2.preprocessing import (
+    INTERPOLATIONS,
+    RESIZES,
+    TRANSFORMS,
+    Preprocessing,
+    class_table,
+    of_dataset,
+)
 
 SIZES = st.none() | st.tuples(st.integers(1, 2000), st.integers(1, 2000))
 FULL = Preprocessing(
     image_size=(24, 32), resize="pad", interpolation="bicubic", channels=3, crop_size=(16, 24),
     value_range=(-1, 1), ignore_class=255, classes=unetv2.CITYSCAPES, encoding="ids",
     label_map={7: 0, 8: 1}, image_suffix="_leftImg8bit", mask_suffix="_gtFine_labelIds",
+    window=(32, 48), tta=("horizontal", 1.25),
 )  # fmt: skip
 
 
@@ -36,7 +44,8 @@ FULL = Preprocessing(
     classes=st.sampled_from([None, unetv2.CARLA, unetv2.CAMVID, unetv2.CITYSCAPES]),
     encoding=st.sampled_from(["ids", "colors", "binary"]), mask_suffix=st.text(max_size=5),
     label_map=st.none() | st.dictionaries(st.integers(0, 300), st.integers(-1, 255), max_size=4),
-    low=st.floats(-300, -0.01), high=st.floats(0, 300),
+    low=st.floats(-300, -0.01), high=st.floats(0, 300), window=SIZES,
+    tta=st.booleans() | st.lists(st.sampled_from([*TRANSFORMS, 0.5, 1, 2])),
 )  # fmt: skip
 def test_json_round_trips(low, high, **values):
     preprocessing = Preprocessing(**values, value_range=(low, high))
@@ -50,6 +59,36 @@ def test_fields_of_a_later_version_are_ignored():
     assert Preprocessing.from_dict(values) == FULL
 
 
+def test_fields_of_an_earlier_version_have_their_defaults():
+    values = FULL.as_dict()
+    del values["window"], values["tta"]
+    assert Preprocessing.from_dict(values) == dataclasses.replace(FULL, window=None, tta=())
+
+
+def test_equal_transforms_are_stored_equally():
+    for tta in ((), [], False, [1], (1.0,)):
+        assert Preprocessing(tta=tta).tta == ()
+    assert Preprocessing(tta=True).tta == ("horizontal",)
+    expected = ("vertical", "horizontal", "transpose", 0.5, 2.0)
+    for tta in (expected, [2, "transpose", 0.5, 1.0, "horizontal", "vertical", 2.0]):
+        assert Preprocessing(tta=tta).tta == expected
+        assert hash(Preprocessing(tta=tta)) == hash(Preprocessing(tta=expected))
+
+
+@pytest.mark.parametrize(
+    ("values", "whole"),
+    [
+        ({"image_size": (8, 8)}, True),
+        ({"image_size": (8, 8), "resize": "crop"}, False),
+        ({"image_size": (8, 8), "crop_size": (4, 4)}, False),
+        ({"image_size": (8, 8), "window": (4, 4)}, False),
+        ({"image_size": None}, False),
+    ],
+)
+def test_windows_and_crops_are_parts_of_images(values, whole):
+    assert Preprocessing(**values).takes_whole_images == whole
+
+
 def test_class_tables_round_trip_through_files(tmp_path):
     path = tmp_path / "table.json"
     path.write_text(json.dumps(unetv2.CITYSCAPES.as_dict()))
@@ -61,6 +100,9 @@ def test_class_tables_round_trip_through_files(tmp_path):
     [
         ({"image_size": (0, 4)}, ValueError, "`image_size` must be two positive integers"),
         ({"crop_size": 4}, ValueError, "`crop_size` must be two positive integers"),
+        ({"window": (8, 8.5)}, TypeError, "`window` must be two positive integers"),
+        ({"tta": None}, ValueError, "`tta` must be a bool, or hold .*Received: tta=None"),
+        ({"tta": ("diagonal",)}, ValueError, "`tta` must be a bool, or hold .*'transpose' and"),
         ({"resize": "squeeze"}, ValueError, "`resize` must be one of 'stretch', 'pad', 'crop'"),
         ({"interpolation": "spline"}, ValueError, "`interpolation` must be one of 'area', 'near"),
         ({"channels": 0}, ValueError, "`channels` must be a positive integer"),

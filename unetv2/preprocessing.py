@@ -6,7 +6,7 @@ import logging
 import math
 import textwrap
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any
@@ -22,6 +22,8 @@ from unetv2.text import error_summary
 
 INTERPOLATIONS = ("area", "nearest", "bilinear", "bicubic", "lanczos3")
 RESIZES = ("stretch", "pad", "crop")
+# Symmetries of test-time augmentation. An image is flipped before it is transposed.
+TRANSFORMS = ("vertical", "horizontal", "transpose")
 
 _log = logging.getLogger("unetv2")
 
@@ -43,8 +45,13 @@ class Preprocessing:
         interpolation: ``"area"``, ``"nearest"``, ``"bilinear"``, ``"bicubic"`` or
             ``"lanczos3"``.
         channels: int, at least 1. Channels of the images.
-        crop_size: ``(height, width)`` of the crops in training, or None for whole images. Larger
-            images are predicted in windows of that size.
+        crop_size: ``(height, width)`` of the crops in training, or None for whole images.
+        window: ``(height, width)`` of the windows in which images are predicted, at the scale of
+            the training; None for ``crop_size``. Without either, images are predicted as a whole.
+            If the model takes any size, images that are smaller than ``window`` have smaller ones.
+        tta: Test-time augmentation that prediction uses by default, as for
+            :class:`unetv2.Predictor`: a sequence of ``"horizontal"``, ``"vertical"``,
+            ``"transpose"`` and scales, or a bool. It is stored as a tuple, empty for none.
         value_range: Two numbers, to which the smallest and the largest possible pixel value were
             mapped. ``make_dataset`` maps them to 0 and 1.
         ignore_class: int or None. Id of unlabeled pixels.
@@ -74,6 +81,8 @@ class Preprocessing:
     interpolation: str = "area"
     channels: int = 3
     crop_size: tuple[int, int] | None = None
+    window: tuple[int, int] | None = None
+    tta: bool | Sequence[str | float] = ()
     value_range: tuple[float, float] = (0.0, 1.0)
     ignore_class: int | None = None
     classes: ClassTable | None = None
@@ -84,10 +93,11 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         """Checks every value."""
-        for name in ("image_size", "crop_size"):
+        for name in ("image_size", "crop_size", "window"):
             size = getattr(self, name)
             if size is not None:
                 object.__setattr__(self, name, require_image_size(size, name))
+        object.__setattr__(self, "tta", require_tta(self.tta))
         require_choice("resize", self.resize, RESIZES)
         require_choice("interpolation", self.interpolation, INTERPOLATIONS)
         channels = require_integer("channels", self.channels, 1, "The default is 3, for RGB.")
@@ -136,6 +146,12 @@ class Preprocessing:
         """``(height, width)`` of the model's input in training, or None for any."""
         return self.crop_size or self.image_size
 
+    @property
+    def takes_whole_images(self) -> bool:
+        """Whether prediction resizes images to ``image_size`` as a whole, without windows."""
+        is_cropped = self.crop_size is not None or self.resize == "crop"
+        return self.image_size is not None and self.window is None and not is_cropped
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the values, of JSON types."""
         values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
@@ -173,6 +189,32 @@ class Preprocessing:
                 "`preprocessing` must be what `Preprocessing.as_dict` returns. "
                 f"Received: {shown}, wrong by: {error_summary(error)} Write it again."
             ) from error
+
+
+def require_tta(tta: Any) -> tuple[str | float, ...]:
+    """Returns the transforms of test-time augmentation: symmetries, then scales other than 1.
+
+    Args:
+        tta: bool, or a sequence of ``"horizontal"``, ``"vertical"``, ``"transpose"`` and scales.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if isinstance(tta, bool):
+        return ("horizontal",) if tta else ()
+    if isinstance(tta, str) or not isinstance(tta, Sequence) or not all(map(_is_transform, tta)):
+        raise ValueError(
+            "`tta` must be a bool, or hold 'horizontal', 'vertical', 'transpose' and positive "
+            f"scales. Received: tta={tta!r}. True is ('horizontal',)."
+        )
+    scales = {float(value) for value in tta if not isinstance(value, str)}
+    return (*(name for name in TRANSFORMS if name in tta), *sorted(scales - {1.0}))
+
+
+def _is_transform(value: Any) -> bool:
+    if isinstance(value, str):
+        return value in TRANSFORMS
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 100
 
 
 # By data set, and by its name, which derived data sets inherit.

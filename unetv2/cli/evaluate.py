@@ -13,6 +13,7 @@ from unetv2.cli.options import (
     add_folders,
     add_labels,
     add_number,
+    add_tta,
     folder_options,
     shard,
     table,
@@ -30,7 +31,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         purpose="evaluate a model",
         description=(
             "Evaluates a model on two folders at the resolution of the masks: images are "
-            "preprocessed as in training, and logits are resized to the size of the mask."
+            "preprocessed as in training, and logits are resized to the size of the mask. Windows "
+            "and test-time augmentation are those that are stored with the model."
         ),
         epilog=(
             "example:\n  unetv2 evaluate runs/carseg/model.keras data/CameraRGB data/CameraMask "
@@ -58,6 +60,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="N",
         help=f"in pixels, or below 1 as a fraction of the diagonal (default: {TOLERANCE})",
     )
+    add_tta(command)
     command.add_argument(
         "--shard",
         type=shard,
@@ -92,6 +95,7 @@ def run(options: argparse.Namespace) -> CommandResult:
         subset=options.subset,
         shard=options.shard,
         boundary_tolerance=options.boundary_tolerance,
+        tta=options.tta,
         progress=not options.quiet,
         **folder_options(options),
     )

@@ -203,6 +203,26 @@ def add_data(command: argparse.ArgumentParser) -> None:
     add_number(command, "--channels", "channels of the images (default: inferred)")
 
 
+def add_tta(command: argparse.ArgumentParser) -> None:
+    """Adds the options of test-time augmentation."""
+    options = command.add_mutually_exclusive_group()
+    options.add_argument(
+        "--no-tta",
+        dest="tta",
+        action="store_const",
+        const=False,
+        help="no test-time augmentation",
+    )
+    # After the other one, so that messages name it.
+    options.add_argument(
+        "--tta",
+        type=_transforms,
+        metavar="TRANSFORMS",
+        help="test-time augmentation: horizontal, vertical, transpose and scales, separated by "
+        "commas (default: the model's)",
+    )
+
+
 def data_options(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the options of :func:`add_data` as keyword arguments."""
     return {
@@ -308,6 +328,17 @@ def _two_numbers(word: str, separator: str, form: str) -> tuple[int, int]:
         message = f"must be {form}. Received: {word!r}."
         raise argparse.ArgumentTypeError(message) from error
     return first, second
+
+
+def _transforms(word: str) -> tuple[str | float, ...]:
+    return tuple(map(_transform, word.split(",")))
+
+
+def _transform(word: str) -> str | float:
+    try:
+        return float(word)
+    except ValueError:
+        return word
 
 
 def _label_map(pairs: Sequence[tuple[int, int]] | None) -> dict[int, int] | None:

@@ -138,16 +138,18 @@ def evaluate(
     report: str | os.PathLike[str] | None = None,
     shard: Sequence[int] | None = None,
     boundary_tolerance: int | float = DEFAULT_TOLERANCE,
+    tta: bool | Sequence[str | float] | None = None,
     seed: int = 0,
     progress: bool = True,
     **options: Unpack[FolderOptions],
 ) -> Evaluation:
     """Evaluates a model on images with masks, in one pass.
 
-    Files are evaluated at the resolution of the masks: images are preprocessed as in training
-    (``model.preprocessing``), and the logits are resized to the mask before the class is chosen, as
-    in :func:`unetv2.predict`. This result is comparable with other work. A ``tf.data.Dataset`` is
-    evaluated at the network's resolution.
+    Files are evaluated at the resolution of the masks: images are preprocessed as in training, and
+    predicted with the windows and the test-time augmentation that are stored with the model
+    (``model.preprocessing``); the logits are resized to the mask before the class is chosen, as in
+    :func:`unetv2.predict`. This result is comparable with other work. A ``tf.data.Dataset`` is
+    evaluated at the network's resolution, without windows and test-time augmentation.
 
     Pixels of ``ignore_class`` are excluded. Memory grows by ``8 * (7 * n_classes + 45)`` bytes per
     image.
@@ -168,6 +170,8 @@ def evaluate(
             :meth:`Evaluation.merge` merges all shards.
         boundary_tolerance: Tolerance of boundary F1: an int, at least 0, in pixels, or a float in
             [0, 1), the share of the image's diagonal.
+        tta: Test-time augmentation of files, as for :class:`unetv2.Predictor`; None for that of the
+            model, False for none.
         seed: int, at least 0. Seed of the intervals, and of the split of two folders.
         progress: bool. Whether progress is shown on stderr.
         **options: Options of :meth:`unetv2.SegmentationDataset.from_folders` for two folders:
@@ -204,9 +208,14 @@ def evaluate(
     """
     tolerance = require_tolerance(boundary_tolerance)
     seed = require_integer("seed", seed, 0, "It is the seed of the intervals.")
-    evaluated = EvaluatedModel(model)
+    evaluated = EvaluatedModel(model, tta)
     if isinstance(data, tf.data.Dataset):
         _require_none("a tf.data.Dataset", subset=subset, shard=shard, **options)
+        if tta:
+            raise ValueError(
+                "`tta` must be None for a tf.data.Dataset, which is evaluated without it. "
+                f"Received: tta={tta!r}. Pass two folders, or a SegmentationDataset."
+            )
         cases: BatchCases | FileCases = BatchCases(evaluated, data, classes)
     else:
         stored: dict[str, Any] = {}

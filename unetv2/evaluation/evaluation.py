@@ -214,10 +214,13 @@ class Evaluation:
         lines = [f"{counted(self.n_images, 'image')}, {resolution}".rstrip(", ") + "."]
         if self.n_images > 1:
             lines[0] += " Intervals are 95 % bootstrap intervals over the images."
+        predicted = self.settings.get("prediction", {})
+        if predicted:
+            lines.append(f"Predicted with {settings_text(predicted)}.")
         recorded = self.settings.get("as_in_training", [])
         if recorded:
             values = self.settings.get("data_options", {})
-            options = ", ".join(f"{name}={values.get(name)!r}" for name in recorded)
+            options = settings_text({name: values.get(name) for name in recorded})
             lines.append(f"Read as in the model's training: {options}.")
         shards = self.settings.get("shards", [])
         if shards and len(shards) < shards[0][1]:
@@ -467,6 +470,11 @@ def _require_matching_files(folder: Path) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Returns settings as they are written in Python."""
+    return ", ".join(f"{name}={value!r}" for name, value in settings.items())
 
 
 def _require_same_settings(first: Evaluation, other: Evaluation) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -19,7 +20,7 @@ from unetv2.inference.prediction import OutputOptions
 from unetv2.inference.predictor import ImagePredictor
 from unetv2.models.segmentation_model import expected_range, preprocessing_of
 from unetv2.prediction.predictor import load
-from unetv2.preprocessing import Preprocessing
+from unetv2.preprocessing import Preprocessing, require_tta
 
 _log = logging.getLogger("unetv2")
 
@@ -62,6 +63,7 @@ class EvaluatedModel:
 
     Args:
         model: A Keras model, an exported model, the path of one, or a :class:`Segmenter`.
+        tta: Test-time augmentation of images at their own size, see :func:`unetv2.predict`.
 
     Attributes:
         name: str. Name of the model, or the path of its file.
@@ -73,10 +75,10 @@ class EvaluatedModel:
     Raises:
         FileNotFoundError: If the file does not exist.
         TypeError: If it is not a model.
-        ValueError: If it is not a segmentation model.
+        ValueError: If it is not a segmentation model, or cannot do the test-time augmentation.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, tta: bool | Sequence[str | float] | None = None) -> None:
         self.path = Path(model) if isinstance(model, str | os.PathLike) else None
         if self.path is not None:
             model = load(self.path)
@@ -96,6 +98,12 @@ class EvaluatedModel:
             raise TypeError(
                 "`model` must be a keras.Model, the path of a .keras file, or have `n_classes`, "
                 f"`preprocessing` and `probabilities(image)`. Received: {type(model).__name__}."
+            )
+        self._tta = None if tta is None else require_tta(tta)
+        if self._tta and self._segmenter is not None:
+            raise ValueError(
+                "`tta` must be None for a model that gives `probabilities(image)` itself. "
+                f"Received: tta={tta!r} for {name}. Average them in that method."
             )
         self.name = name if self.path is None else os.fspath(self.path)
         self.input_shape = (None, *size, self.channels)
@@ -144,13 +152,26 @@ class EvaluatedModel:
         confidence = tf.exp(highest[..., 0] - tf.reduce_logsumexp(logits, axis=-1)).numpy()
         yield from map(ModelOutput, predicted[..., 0].numpy(), confidence)
 
+    @cached_property
+    def _predictor(self) -> ImagePredictor:
+        return ImagePredictor(self._model, tta=self._tta)
+
+    @property
+    def prediction_options(self) -> dict[str, Any]:
+        """The window and the test-time augmentation of images at their own size, if any."""
+        if self._segmenter is not None:
+            return {}
+        window = self._predictor.engine.preprocessing.window
+        options = {"window": window and list(window), "tta": self._predictor.options["tta"]}
+        return {name: value for name, value in options.items() if value is not None}
+
     def predict_images(self, images: Iterable[InputImage]) -> Iterator[ModelOutput]:
         """Yields the outputs for images at their own size, in order."""
         if self._segmenter is not None:
             for image in images:
                 yield _output(self._segmenter.probabilities(image_array(image)))
             return
-        for image, blocks in ImagePredictor(self._model).engine.predict(images, OutputOptions()):
+        for image, blocks in self._predictor.engine.predict(images, OutputOptions()):
             output = ModelOutput(np.empty(image.size, np.int32), np.empty(image.size, np.float32))
             for block in blocks:
                 height, width = block.mask.shape

@@ -21,7 +21,7 @@ from PIL import Image
 from unetv2.classes import ClassTable
 from unetv2.evaluation.comparison import compare, distinct_names
 from unetv2.evaluation.counts import BINS
-from unetv2.evaluation.evaluation import Evaluation, plain_metrics
+from unetv2.evaluation.evaluation import Evaluation, plain_metrics, settings_text
 from unetv2.evaluation.examples import Example
 from unetv2.evaluation.scores import decimals
 from unetv2.files import explain_write_errors, write_atomically
@@ -223,6 +223,7 @@ def _facts(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("Images", settings.get("images")),
         ("Masks", settings.get("masks")),
         ("Resolution", settings.get("resolution")),
+        ("Prediction", settings_text(settings.get("prediction", {}))),
         ("Seed of the intervals", settings.get("seed")),
         ("Boundary tolerance", tolerance),
         ("Data options", ", ".join(f"{name}={value}" for name, value in options.items())),

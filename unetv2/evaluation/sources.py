@@ -191,6 +191,8 @@ class FileCases:
             **_data_settings(data, self.classes),
             "resolution": "evaluated at the masks' own size",
         }
+        if model.prediction_options:
+            self.settings["prediction"] = model.prediction_options
         if stored:
             self.settings["as_in_training"] = sorted(stored)
         if shard is not None:
@@ -244,13 +246,17 @@ class FileCases:
 def _data_settings(data: SegmentationDataset, classes: ClassTable) -> dict[str, Any]:
     """Returns the origin of the data and its options that are not the default, as JSON types."""
     source = data.source
-    if not isinstance(source, FolderSource):
-        return {"data": source.description}
-    options: dict[str, tuple[Any, Any]] = {
-        "encoding": (source.labels.encoding, "ids"),
-        "label_map": (dict(source.labels.label_map), dict(classes.label_map)),
-        "image_suffix": (source.image_suffix, ""),
-        "mask_suffix": (source.mask_suffix, ""),
+    settings: dict[str, Any] = {"data": source.description}
+    options: dict[str, tuple[Any, Any]] = {}
+    if isinstance(source, FolderSource):
+        settings = {"images": source.image_dir, "masks": source.mask_dir}
+        options = {
+            "encoding": (source.labels.encoding, "ids"),
+            "label_map": (dict(source.labels.label_map), dict(classes.label_map)),
+            "image_suffix": (source.image_suffix, ""),
+            "mask_suffix": (source.mask_suffix, ""),
+        }
+    options |= {
         "subset": (data.subset_name, None),
         "split": (tuple(data.split), SPLIT),
         "group_by": (data.group_by, None),
@@ -259,7 +265,6 @@ def _data_settings(data: SegmentationDataset, classes: ClassTable) -> dict[str, 
     changed = {
         name: _plain(value) for name, (value, default) in options.items() if value != default
     }
-    settings: dict[str, Any] = {"images": source.image_dir, "masks": source.mask_dir}
     return {**settings, "data_options": changed} if changed else settings
 
 

@@ -31,14 +31,15 @@ from unetv2.exporting.artifact import (
 from unetv2.exporting.calibration import calibration_images
 from unetv2.exporting.exported_model import ExportedModel, load_exported
 from unetv2.exporting.formats.base import ExportFormat, Frames, get_format
-from unetv2.exporting.graph import COMPUTE_OPS, NETWORK, Graph, Plan, Size, takes_whole_images
+from unetv2.exporting.graph import COMPUTE_OPS, NETWORK, Graph, Plan, Size
 from unetv2.exporting.optimize import deployable, equalized
 from unetv2.exporting.parity import MIN_AGREEMENT, compare, random_images, reference_model
 from unetv2.files import explain_write_errors, move_into_place, recover, temporary_folder
 from unetv2.inference.network import Network, network_of
+from unetv2.inference.predictor import changes_size
 from unetv2.keras_files import load_model
 from unetv2.models.segmentation_model import preprocessing_of
-from unetv2.preprocessing import Preprocessing
+from unetv2.preprocessing import Preprocessing, require_tta
 from unetv2.runtime import versions
 from unetv2.text import counted
 
@@ -89,8 +90,8 @@ def export(
         format: ``"saved_model"``, ``"litert"``, ``"onnx"`` or ``"openvino"``.
         precision: ``"float32"`` or ``"float16"``; ``"bfloat16"`` for ``"saved_model"`` and
             ``"openvino"``; ``"int8"`` for all but ``"saved_model"``.
-        image_size: ``(height, width)`` of the network's input. None uses that of the training; a
-            model for images of any size may need one.
+        image_size: ``(height, width)`` of the network's input, also of windows. None uses that of
+            ``model.preprocessing``; a model for images of any size may need one.
         frame_size: ``(height, width)`` of the frames, or None for any. If it is the size of the
             network's input, the graph contains no resizing.
         classes: ClassTable or None. Class names and colors; None uses the model's.
@@ -253,9 +254,12 @@ def _plan(
         preprocessing_of(model, network.n_classes), classes, network.n_classes
     )
     requested = None if image_size is None else require_image_size(image_size)
-    if requested is not None and takes_whole_images(preprocessing):
-        preprocessing = replace(preprocessing, image_size=requested)
-    size = requested or preprocessing.input_size or network.size
+    if requested is not None:
+        if preprocessing.takes_whole_images:
+            preprocessing = replace(preprocessing, image_size=requested)
+        else:
+            preprocessing = replace(preprocessing, window=requested)
+    size = requested or preprocessing.window or preprocessing.input_size or network.size
     _require_accepted(model, network, size)
     plan = Plan(size, size, False, preprocessing, network.probabilities)
     if not format.any_size and None in size:
@@ -266,14 +270,35 @@ def _plan(
         )
     if frame_size is None:
         is_open = plan.takes_whole_images and format.any_size
-        return replace(plan, frame_size=(None, None), resizes=True) if is_open else plan
+        plan = replace(plan, frame_size=(None, None), resizes=True) if is_open else plan
+        return _with_supported_tta(plan)
     frames = require_image_size(frame_size, "frame_size")
     if not plan.takes_whole_images and frames != size:
         raise ValueError(
             "`frame_size` must be None for a model of crops or of images at their original scale. "
             f"Received: frame_size={frame_size!r}. Pass `image_size` instead."
         )
-    return replace(plan, frame_size=frames, resizes=frames != size)
+    return _with_supported_tta(replace(plan, frame_size=frames, resizes=frames != size))
+
+
+def _with_supported_tta(plan: Plan) -> Plan:
+    """Removes the test-time augmentation that the exported model cannot do, and logs it."""
+    # A graph of one size of frames resizes them itself, so the network receives no other images.
+    is_closed = plan.resizes and None not in plan.frame_size
+    size, stored = plan.network_size, require_tta(plan.preprocessing.tta)
+    left_out = [
+        value
+        for value in stored
+        if is_closed or (size != (None, None) and changes_size(value, size))
+    ]
+    if not left_out:
+        return plan
+    _log.warning(
+        "The exported model predicts without %s, a part of the test-time augmentation of the "
+        "Keras model, as it takes one size only.", ", ".join(map(str, left_out)),
+    )  # fmt: skip
+    kept = [value for value in stored if value not in left_out]
+    return replace(plan, preprocessing=replace(plan.preprocessing, tta=kept))
 
 
 def _with_classes(preprocessing: Preprocessing, classes: Any, n_classes: int) -> Preprocessing:

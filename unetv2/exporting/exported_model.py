@@ -253,7 +253,7 @@ class ExportedModel:
         if options.get("mc_samples"):
             raise ValueError(_NO_DROPOUT.format(options["mc_samples"]))
         predictor = ImagePredictor(self, **options)
-        prepared = any(options.get(name) for name in ("window", "scale", "tta"))
+        prepared = any(predictor.options[name] is not None for name in ("window", "scale", "tta"))
         if prepared or not self.description.resizes:
             return predictor.predict(image, uncertainty=uncertainty, probabilities=probabilities)
         is_list = isinstance(image, list | tuple)

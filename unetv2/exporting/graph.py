@@ -63,12 +63,6 @@ class Outputs(NamedTuple):
     logits: Any
 
 
-def takes_whole_images(preprocessing: Preprocessing) -> bool:
-    """Returns whether images are resized as a whole, and not cropped."""
-    is_cropped = preprocessing.crop_size is not None or preprocessing.resize == "crop"
-    return preprocessing.image_size is not None and not is_cropped
-
-
 @dataclass(frozen=True)
 class Plan:
     """Inputs and preprocessing of an exported model.
@@ -89,8 +83,8 @@ class Plan:
 
     @property
     def takes_whole_images(self) -> bool:
-        """See :func:`takes_whole_images`."""
-        return takes_whole_images(self.preprocessing)
+        """See :attr:`unetv2.Preprocessing.takes_whole_images`."""
+        return self.preprocessing.takes_whole_images
 
     def fit(self, image: np.ndarray) -> np.ndarray:
         """Resizes or crops an image to the size of the frames, if that is fixed."""

@@ -84,11 +84,12 @@ def compare(
         source: str. Origin of the images.
         min_agreement: float. The agreement that is required.
     """
-    predictor = ImagePredictor(reference)
+    # Test-time augmentation would average differences out.
+    predictor = ImagePredictor(reference, tta=False)
     agreeing, total, largest, means = 0, 0, 0.0, []
     for image in images:
         expected: Any = predictor.predict(image, probabilities=True)
-        actual: Any = exported.predict(image, probabilities=True)
+        actual: Any = exported.predict(image, probabilities=True, tta=False)
         agreeing += int(_agree(expected.probabilities, actual.mask).sum())
         total += actual.mask.size
         difference = np.abs(expected.probabilities - actual.probabilities)

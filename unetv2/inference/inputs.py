@@ -288,13 +288,15 @@ class InputPlanner:
                 f"channels={self.preprocessing.channels} and a model of {network.channels} "
                 "channels. Set it to what the model was trained with."
             )
-        trained = self.preprocessing.crop_size or self.preprocessing.image_size
-        if trained is not None and window is None and scale is None:
-            sides = zip(network.size, trained, strict=True)
-            if any(own not in (None, side) for own, side in sides):
+        expected = self.preprocessing.window or self.preprocessing.input_size
+        if expected is not None and window is None and scale is None:
+            sides = zip(network.size, expected, strict=True)
+            fits = all(own in (None, side) for own, side in sides)
+            # A network may support other windows than the images that it was built for.
+            if not fits and not (self.preprocessing.window and network.takes(expected)):
                 raise ValueError(
                     "`model.preprocessing` must be of images that the model takes. Received: "
-                    f"images of {trained} and a model for {network.size}. Set it to what the "
+                    f"images of {expected} and a model for {network.size}. Set it to what the "
                     "model was trained with."
                 )
 
@@ -303,16 +305,17 @@ class InputPlanner:
         trained = self.preprocessing
         if self.window is None and self.scale is None:
             if trained.image_size is None:
-                return self._tiled(size, trained.crop_size)
+                return self._tiled(size, self._stored_window(size) or trained.crop_size)
             geometry = Geometry.plan(size, trained.image_size, trained.resize)
-            if trained.crop_size is None and trained.resize != "crop":
+            if trained.takes_whole_images:
                 return InputPlan(geometry, None)
             # Tiles also cover the parts that were cut off in training.
-            return self._tiled(geometry.resized, trained.crop_size or trained.image_size)
+            window = self._stored_window(geometry.resized) or trained.input_size
+            return self._tiled(geometry.resized, window)
         scale = self.scale or 1.0
         height, width = (max(1, round(side * scale)) for side in size)
         self._warn_of_scale(size, (height, width))
-        return self._tiled((height, width), self.window)
+        return self._tiled((height, width), self.window or self._stored_window((height, width)))
 
     def prepared(self, image: InputImage, geometry: Geometry) -> PreparedImage:
         """Reads an image and resizes it to the network's scale."""
@@ -322,6 +325,17 @@ class InputPlanner:
         return PreparedImage(
             pixels, geometry, preprocessing.interpolation, preprocessing.value_range
         )
+
+    def _stored_window(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Returns the window of the preprocessing, smaller for a small image if possible."""
+        window = self.preprocessing.window
+        if window is None or not self._network.any_size:
+            return window
+        height, width = (
+            min(own, -(-side // _MULTIPLE) * _MULTIPLE)
+            for own, side in zip(window, size, strict=True)
+        )
+        return (height, width) if self._network.takes((height, width)) else window
 
     def _tiled(self, size: tuple[int, int], window: tuple[int, int] | None) -> InputPlan:
         window = window or self._largest_window(size)

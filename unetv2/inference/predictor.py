@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, overload
 
@@ -36,17 +35,18 @@ from unetv2.inference.prediction import (
     resize_strips,
 )
 from unetv2.inference.tiling import Grid, join, split, stitch
-from unetv2.preprocessing import Preprocessing, class_table
+from unetv2.preprocessing import TRANSFORMS, Preprocessing, class_table, require_tta
 from unetv2.progress import Progress
 from unetv2.text import counted
 
-FLIPS = ("vertical", "horizontal")
 # Pixels of a batch. Larger batches are not faster, and a U-Net needs about 1 kB per pixel.
 _PIXELS_PER_BATCH = 2**20
 # Small blocks are postprocessed together, as a call of TensorFlow costs as much as many pixels.
 _PIXELS_PER_BLOCK = 2**17
 # Memory of the logits of a batch, and of the rows that are resized together.
 _BYTES_AT_ONCE = 2**26
+# Axes of images (batch, height, width, channels), with height and width exchanged.
+_TRANSPOSED = (0, 2, 1, 3)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class AveragedNetwork:
     """Averages a network's probabilities over test-time augmentation and Monte Carlo dropout."""
 
     network: Network
-    tta: bool | Sequence[str | float] = False
+    tta: tuple[str | float, ...] = ()
     mc_samples: int = 0
     seed: int = 0
 
@@ -62,42 +62,33 @@ class AveragedNetwork:
         """Checks every value."""
         require_integer("mc_samples", self.mc_samples, 0, "0 disables dropout, 8 is common.")
         require_integer("seed", self.seed, 0, "It is the seed of dropout.")
-        valid = isinstance(self.tta, bool) or (
-            isinstance(self.tta, Sequence) and all(map(_is_transform, self.tta))
-        )
-        if not valid:
+        others = [value for value in self.tta if changes_size(value, self.network.size)]
+        if others and not self.network.any_size:
+            kind = "'transpose'" if "transpose" in others else "scales"
             raise ValueError(
-                "`tta` must be a bool, or hold 'horizontal', 'vertical' and positive scales. "
-                f"Received: tta={self.tta!r}. True is ('horizontal',)."
-            )
-        if self.scales != (1.0,) and not self.network.any_size:
-            raise ValueError(
-                "`tta` must have no scales for a model that takes one size only. "
+                f"`tta` must have no {kind} for a model that takes one size only. "
                 f"Received: tta={self.tta!r} and a model for images of {self.network.size}. "
                 f"Build it for (None, None, {self.network.channels})."
             )
 
-    def _transforms(self) -> tuple[Any, ...]:
-        if isinstance(self.tta, bool):
-            return ("horizontal",) if self.tta else ()
-        return tuple(self.tta)
-
     @property
     def flips(self) -> tuple[bool, bool]:
         """Whether images are flipped vertically, and horizontally."""
-        transforms = self._transforms()
-        return FLIPS[0] in transforms, FLIPS[1] in transforms
+        return TRANSFORMS[0] in self.tta, TRANSFORMS[1] in self.tta
 
     @property
     def scales(self) -> tuple[float, ...]:
         """The scales including 1, ascending."""
-        scales = (float(value) for value in self._transforms() if value not in FLIPS)
+        scales = (value for value in self.tta if not isinstance(value, str))
         return tuple(sorted({1.0, *scales}))
 
     def prepare(self, size: tuple[int, int]) -> None:
-        """Compiles the network for an input size and all scales; see :meth:`Network.prepare`."""
+        """Compiles the network for an input size and all variants; see :meth:`Network.prepare`."""
         for scale in self.scales:
-            self.network.prepare(_scaled(size, scale), sampled=self.mc_samples > 0)
+            height, width = _scaled(size, scale)
+            self.network.prepare((height, width), sampled=self.mc_samples > 0)
+            if "transpose" in self.tta:
+                self.network.prepare((width, height), sampled=self.mc_samples > 0)
 
     def __call__(self, images: np.ndarray, numbers: Sequence[int]) -> tf.Tensor:
         """Returns logits of the averaged probabilities, then the mean entropy of the samples.
@@ -111,24 +102,28 @@ class AveragedNetwork:
             more for the entropy in nats.
         """
         size = (images.shape[1], images.shape[2])
-        flips = (sorted({False, flip}) for flip in self.flips)
-        transforms = list(itertools.product(self.scales, *flips))
+        options = (sorted({False, name in self.tta}) for name in TRANSFORMS)
+        transforms = list(itertools.product(self.scales, *options))
         if len(transforms) == 1 and not self.mc_samples:
             return self.network.logits(images)
         samples = max(1, self.mc_samples)
         count = len(transforms) * samples
         total: Any = 0.0
         entropy: Any = 0.0
-        for number, (scale, *flipped) in enumerate(transforms):
+        for number, (scale, *flipped, is_transposed) in enumerate(transforms):
             axes = [axis for axis, flip in enumerate(flipped, 1) if flip]
             transformed = tf.reverse(images, axes)
             if scale != 1:
                 # As in preprocessing: the mean over areas if the image shrinks.
                 method = "area" if scale < 1 else "bilinear"
                 transformed = tf.image.resize(transformed, _scaled(size, scale), method=method)
+            if is_transposed:
+                transformed = tf.transpose(transformed, _TRANSPOSED)
             for sample in range(samples):
                 draw = number * samples + sample
                 logits = self._logits(transformed, [count * image + draw for image in numbers])
+                if is_transposed:
+                    logits = tf.transpose(logits, _TRANSPOSED)
                 if scale != 1:
                     logits = tf.image.resize(logits, size)
                 logarithms = tf.nn.log_softmax(tf.reverse(logits, axes))
@@ -147,10 +142,11 @@ class AveragedNetwork:
         return self.network.sampled(images, seeds)
 
 
-def _is_transform(value: Any) -> bool:
-    if isinstance(value, str):
-        return value in FLIPS
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 100
+def changes_size(transform: str | float, size: tuple[int | None, int | None]) -> bool:
+    """Returns whether images of ``(height, width)`` have another size after a transform."""
+    if isinstance(transform, str):
+        return transform == "transpose" and size[0] != size[1]
+    return True
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -313,7 +309,7 @@ class PredictorOptions(TypedDict, total=False):
     window: Sequence[int] | None
     overlap: float
     scale: float | None
-    tta: bool | Sequence[str | float]
+    tta: bool | Sequence[str | float] | None
     mc_samples: int
     batch_size: int
     max_pixels: int
@@ -330,7 +326,7 @@ class ImagePredictor:
         window: Sequence[int] | None = None,
         overlap: float = 0.25,
         scale: float | None = None,
-        tta: bool | Sequence[str | float] = False,
+        tta: bool | Sequence[str | float] | None = None,
         mc_samples: int = 0,
         batch_size: int = 8,
         max_pixels: int = MAX_PIXELS,
@@ -347,20 +343,20 @@ class ImagePredictor:
         overlap = require_fraction(
             "overlap", overlap, "It is the fraction of a window that overlaps the next one."
         )
-        averaged = AveragedNetwork(network, tta, mc_samples, seed)
+        transforms = require_tta(planner.preprocessing.tta if tta is None else tta)
+        averaged = AveragedNetwork(network, transforms, mc_samples, seed)
         batch_size = require_integer("batch_size", batch_size, 1, "8 is the default.")
         max_pixels = require_integer(
             "max_pixels", max_pixels, 1, "It protects against damaged headers."
         )
         self.batch_size = batch_size
         self.engine = InferenceEngine(planner, averaged, overlap, batch_size, max_pixels)
-        transforms = [*itertools.compress(FLIPS, averaged.flips), *averaged.scales]
         # The options that change a prediction, of JSON types.
         self.options: dict[str, Any] = {
             "window": None if planner.window is None else list(planner.window),
             "overlap": overlap,
             "scale": planner.scale,
-            "tta": None if transforms == [1.0] else transforms,
+            "tta": list(transforms) or None,
             "mc_samples": int(mc_samples),
             "seed": int(seed) if mc_samples else None,
         }
@@ -368,6 +364,9 @@ class ImagePredictor:
     def __reduce__(self) -> tuple[Any, ...]:
         """Returns the constructor and its arguments: compiled networks cannot be pickled."""
         return partial(type(self), **self._arguments), (self.model,)
+
+    # Python's errors about arguments name the public class.
+    __init__.__qualname__ = "Predictor.__init__"
 
     def _loaded(self, model: Any) -> Any:
         """Returns the model, which a subclass may load from a file."""

@@ -45,25 +45,29 @@ class Predictor(ImagePredictor):
 
     Images are preprocessed as in training, according to ``model.preprocessing``: resized as a
     whole, after which the logits are resized back, or tiled at the scale of the crops that the
-    model was trained on. For a model without preprocessing, images are resized to its input size,
-    or used at their own size if that is open; the logger ``unetv2`` warns once.
+    model was trained on. Its ``window`` and ``tta`` are the defaults of these options. For a model
+    without preprocessing, images are resized to its input size, or used at their own size if that
+    is open; the logger ``unetv2`` warns once.
 
     Tiles overlap and are averaged with weights that decrease towards their edges and sum to one.
     An image that is smaller than a tile is padded by reflection. Probabilities are averaged, over
-    tiles, flips, scales and dropout samples.
+    tiles, symmetries, scales and dropout samples.
 
     Args:
         model: A Keras model or the path of its ``.keras`` file; an :class:`~unetv2.ExportedModel`
             or the path of one.
         window: ``(height, width)`` of tiles at the image's original scale, or None for the sizes
-            of the training.
+            that are stored with the model: tiles of its ``window`` or ``crop_size``, or whole
+            images, at the scale of the training.
         overlap: float in [0, 1). Minimum overlap of neighboring tiles as a fraction of a tile,
             rounded up to whole pixels.
         scale: float above 0, or None. Scale of the image, such as 0.5 for half its height and
             width, with or without ``window``.
-        tta: bool, or a sequence of ``"horizontal"``, ``"vertical"`` and scales such as 1.25.
-            Test-time augmentation: each image or tile is also predicted flipped and resized, in
-            all combinations. True is ``("horizontal",)``.
+        tta: bool, a sequence of ``"horizontal"``, ``"vertical"``, ``"transpose"`` and scales such
+            as 1.25, or None for what is stored with the model. Test-time augmentation: each image
+            or tile is also predicted flipped, with height and width exchanged, and resized, in all
+            combinations; the first three together are all eight symmetries of a square. True is
+            ``("horizontal",)``, False disables it.
         mc_samples: int, at least 0. Monte Carlo dropout: number of predictions with active
             dropout and all other layers in inference mode; 0 disables dropout.
         batch_size: int, at least 1. Maximum number of images or tiles in a batch; fewer if they
@@ -74,7 +78,8 @@ class Predictor(ImagePredictor):
 
     Attributes:
         model: The loaded model.
-        options: dict. The options that change a prediction, of JSON types.
+        options: dict. The options that change a prediction, of JSON types. ``"tta"`` is what is
+            used, also if it is stored with the model.
 
     Raises:
         FileNotFoundError: If the model's file does not exist.
