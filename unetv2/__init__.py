@@ -38,6 +38,7 @@ _PUBLIC = {
         "check_dataset",
         "make_dataset",
     ),
+    "unetv2.data.fingerprint": ("Fingerprint",),
     "unetv2.data.validation": ("DatasetReport",),
     "unetv2.evaluation.evaluate": ("evaluate",),
     "unetv2.evaluation.evaluation": ("Evaluation",),
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from unetv2.data.dataset import SegmentationDataset as SegmentationDataset
     from unetv2.data.dataset import check_dataset as check_dataset
     from unetv2.data.dataset import make_dataset as make_dataset
+    from unetv2.data.fingerprint import Fingerprint as Fingerprint
     from unetv2.data.validation import DatasetReport as DatasetReport
     from unetv2.evaluation.evaluate import evaluate as evaluate
     from unetv2.evaluation.evaluation import Evaluation as Evaluation

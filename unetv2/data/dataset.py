@@ -18,6 +18,7 @@ from unetv2.classes import ClassTable
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
 from unetv2.data.dataset_info import INFOS, DatasetInfo
+from unetv2.data.fingerprint import Fingerprint, fingerprint
 from unetv2.data.inspection import FolderOptions, infer_options
 from unetv2.data.io.open import MAX_PIXELS
 from unetv2.data.labels import Labels, resolve_labels
@@ -322,6 +323,41 @@ class SegmentationDataset:
             ValueError: If the mask is not valid.
         """
         return self.source.read_mask(pair)
+
+    def fingerprint(self, *, progress: bool = True, cache: bool = True) -> Fingerprint:
+        """Returns what the data set is like, as far as training depends on it.
+
+        Up to 200 pairs of the subset are read, spread over all of it; sizes are those of up to
+        10,000 headers. The result is stored in ``$XDG_CACHE_HOME/unetv2/fingerprints``, or
+        ``~/.cache/unetv2/fingerprints``, and used again until a file or an option of the labels
+        changes.
+
+        Args:
+            progress: bool. Whether to report progress on stderr.
+            cache: bool. Whether to use and store results in that folder.
+
+        Returns:
+            Fingerprint.
+
+        Raises:
+            ValueError: If a pair that is read is not valid, or pairs are missing.
+            OSError: If a file cannot be read.
+
+        Example:
+            >>> folders = unetv2.synthetic.write_driving_scenes(
+            ...     tmp / "measured", 4, image_size=(48, 64))
+            >>> data = unetv2.SegmentationDataset.from_folders(*folders, classes=unetv2.CARLA)
+            >>> data.fingerprint(progress=False).sizes
+            {'48x64': 4}
+        """
+        return fingerprint(
+            self.source,
+            self.pairs,
+            self.preprocessing,
+            max_pixels=self.max_pixels,
+            progress=progress,
+            cache=cache,
+        )
 
     def check(
         self, *, output: str | os.PathLike[str] | None = None, progress: bool = True

@@ -191,7 +191,7 @@ def check_headers(
     """
     image = read_header(pair.image, max_pixels, channels=channels)
     mask = source.mask_header(pair)
-    _require_same_size(pair, image.size, mask.size)
+    require_same_size(pair, image.size, mask.size)
     return image, mask
 
 
@@ -232,7 +232,7 @@ def read_pair(
     at_least = pixels_needed(geometry, preprocessing.interpolation)
     with open_file(pair.image, max_pixels) as file:
         file.require_image(preprocessing.channels)
-        _require_same_size(pair, file.header.size, size)
+        require_same_size(pair, file.header.size, size)
         image = file.image(preprocessing.channels, at_least=at_least, keep_alpha=True)
     padding = preprocessing.ignore_class if preprocessing.resize == "pad" else 0
     return (
@@ -241,7 +241,8 @@ def read_pair(
     )
 
 
-def _require_same_size(pair: Pair, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
+def require_same_size(pair: Pair, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
+    """Raises a ValueError unless image and mask have the same ``(height, width)``."""
     if image != mask:
         sizes = [f"{height}x{width}" for height, width in (image, mask)]
         advice = "Resize the mask by nearest neighbor, or find the mask that belongs to it."
