@@ -54,7 +54,7 @@ def start_warnings(model: keras.Model, spec: DataSpec, *, epochs: int | None) ->
     warnings = []
     steps_per_epoch = math.ceil(spec.n_pairs / spec.batch_size)
     steps = None if epochs is None else epochs * steps_per_epoch
-    if epochs is not None and steps is not None and steps < _FEW_STEPS and not _was_trained(model):
+    if epochs is not None and steps is not None and steps < _FEW_STEPS and not was_trained(model):
         warnings.append(
             "A new model learns little in "
             f"{counted(steps, 'step')} ({counted(epochs, 'epoch')} of {steps_per_epoch}). "
@@ -75,6 +75,22 @@ def start_warnings(model: keras.Model, spec: DataSpec, *, epochs: int | None) ->
             "before, so that `predict` and exported models use the same preprocessing."
         )
     return warnings
+
+
+def few_steps_warning(steps: int, minutes: float) -> list[str]:
+    """Returns a warning after a training of a new model for a given time, if it had few steps.
+
+    Args:
+        steps: int. Number of steps.
+        minutes: float. The time of the training.
+    """
+    if steps >= _FEW_STEPS:
+        return []
+    return [
+        f"A new model learns little in {counted(steps, 'step')}. Pass minutes="
+        f"{math.ceil(minutes * _ENOUGH_STEPS / max(1, steps))} or more, for about {_ENOUGH_STEPS} "
+        "steps, or smaller images or batches."
+    ]
 
 
 def one_class_warnings(
@@ -199,7 +215,8 @@ def trivial_score(counts: np.ndarray) -> float:
     return float(Scores(trivial).mean_iou)
 
 
-def _was_trained(model: keras.Model) -> bool:
+def was_trained(model: keras.Model) -> bool:
+    """Returns whether a model comes from a training."""
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None:
         return int(optimizer.iterations) > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import util
@@ -181,19 +180,16 @@ class Recorder(keras.callbacks.Callback):
                 if is_chief:
                     preprocessing = self._feed.spec.preprocessing
                     save_model(self.model, self._folder / MODEL, preprocessing)
-            start = time.monotonic()
             for logger in self._loggers:
                 logger.on_epoch_end(epoch, row)
             if self._drawings is not None:
                 self._drawings.epoch_ended(epoch, state.history)
-            drawing = time.monotonic() - start
             if is_chief:
                 state.save(self._folder / CHECKPOINT)
                 (self._folder / WITHIN_EPOCH).unlink(missing_ok=True)
                 write_history(self._folder, state.history)
             if clock is not None:
-                clock.epoch_ended(drawing)
-            self.reporter.epoch_ended(state, self._step)
+                clock.epoch_ended()
             # Last, so that an error in a callback does not lose the epoch.
             if self.phase_ended:
                 self.model.stop_training = False
@@ -202,6 +198,8 @@ class Recorder(keras.callbacks.Callback):
                 # Unless a callback ends the training.
                 self.phase_ended = not self.model.stop_training
                 self.model.stop_training = True
+            # After the progress bar, which is one of the callbacks.
+            self.reporter.epoch_ended(state, self._step)
         self._backend.checkpoint_was_saved()
         if clock is not None and not self.model.stop_training:
             self._end_phase_or_time(clock)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -40,6 +41,7 @@ class Clock:
         # Tolerances in seconds of the end, and in shares of the end of a phase.
         self._rest = self._rest_of_phase = 0.0
         self._drawn: float | None = None
+        self._drawn_in_epoch = 0.0
         self.share = 0.0
         self.phase_end = 1.0
         self.position = keras.Variable(0.0, trainable=False, dtype="float32", autocast=False)
@@ -79,7 +81,7 @@ class Clock:
             least_share: float. The share of the steps, if their number is limited.
         """
         now = time.monotonic()
-        self._rest = self._rest_of_phase = 0.0
+        self._rest = self._rest_of_phase = self._drawn_in_epoch = 0.0
         if is_first:
             self._epoch = (now, self.share)
         else:
@@ -92,21 +94,21 @@ class Clock:
         self._last = now
         self.position.assign(self.share)
 
-    def drawing_ended(self, seconds: float) -> None:
-        """Notes the duration of a drawing."""
-        self._drawing, self._drawn = seconds, time.monotonic()
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Measures the duration of a drawing, which is reserved for the end."""
+        start = time.monotonic()
+        yield
+        self._drawn = time.monotonic()
+        self._drawing = self._drawn_in_epoch = self._drawn - start
 
-    def epoch_ended(self, drawing: float) -> None:
-        """Notes the duration of validation and saving, which is reserved for the last epoch.
-
-        Args:
-            drawing: float. Seconds of it in which images were drawn.
-        """
+    def epoch_ended(self) -> None:
+        """Notes the duration of validation and saving, which is reserved for the last epoch."""
         now = time.monotonic()
         start, share = self._epoch
         self._rest = _LEFT_OUT * (self._last - start)
         self._rest_of_phase = _LEFT_OUT_OF_PHASE * (self.share - share)
-        self._finish = now - self._last - drawing
+        self._finish = now - self._last - self._drawn_in_epoch
         self._epoch = (now, self.share)
 
     def state(self) -> dict[str, float]:

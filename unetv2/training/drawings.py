@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,10 @@ class Drawings:
         """
         if epoch % self._every or (self._clock is not None and not self._clock.may_draw):
             return
-        start = time.monotonic()
+        with nullcontext() if self._clock is None else self._clock.drawing():
+            self._draw(epoch, history)
+
+    def _draw(self, epoch: int, history: Sequence[Mapping[str, float]]) -> None:
         if self._images:
             drawn = self._predict(self._model)
             (self._folder / IMAGES).mkdir(exist_ok=True)
@@ -95,8 +98,6 @@ class Drawings:
                     tf.summary.image(title, drawn[np.newaxis], step=epoch)
                 self._writer.flush()
         self._draw_curves(history)
-        if self._clock is not None:
-            self._clock.drawing_ended(time.monotonic() - start)
 
     def training_ended(self, model: keras.Model, history: Sequence[Mapping[str, float]]) -> None:
         """Draws the predictions of the best epoch, and the curves of all epochs.

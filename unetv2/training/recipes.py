@@ -72,8 +72,8 @@ class Recipe:
             images, unless the data set does.
         batch_size: int, at least 1, or None. None uses the data set's.
         progressive_resizing: Phases ``(share, scale)``: a ``share`` of the epochs, or of the
-            training's ``minutes``, above 0 and 1 in total, uses images of ``scale`` times the height
-            and width, in (0, 1]; the last scale is 1. Training on small images costs less.
+            ``minutes``, above 0 and 1 in total, uses images of ``scale`` times the height and
+            width, in (0, 1]; the last scale is 1. Training on small images costs less.
             ``((1, 1),)`` trains at full size only.
         model: Arguments of ``build_unetv2`` that belong to the recipe; ``dtype="auto"`` is the
             result of :func:`unetv2.automatic_precision`.

@@ -23,7 +23,14 @@ from unetv2.data.dataset_info import info_of
 from unetv2.metrics import MeanIoU, PixelAccuracy
 from unetv2.preprocessing import class_table
 from unetv2.training import recipes
-from unetv2.training.advice import end_warnings, more_time_advice, start_warnings, warn
+from unetv2.training.advice import (
+    end_warnings,
+    few_steps_warning,
+    more_time_advice,
+    start_warnings,
+    warn,
+    was_trained,
+)
 from unetv2.training.backend import Backend, LocalBackend
 from unetv2.training.callbacks import (
     Recorder,
@@ -287,6 +294,7 @@ def train(
             lambda: open_folder(folder, description, resume=resume, overwrite=overwrite),
         )
         _log.info("%s\n%s", recipe, spec)
+        is_new = not was_trained(model)
         warnings = warn(start_warnings(model, spec, epochs=epochs))
         _set_preprocessing(model, spec)
         run = _Run(
@@ -334,6 +342,8 @@ def train(
             if drawings is not None:
                 drawings.training_ended(model, state.history)
         warnings += state.warnings
+        if minutes is not None and is_new:
+            warnings += warn(few_steps_warning(int(run.model.optimizer.iterations), minutes))
         warnings += warn(end_warnings(state, model, lambda: _score(model, train, spec)))
         advice = more_time_advice(state.history, epochs=epochs, minutes=minutes)
         reporter.show(advice)
