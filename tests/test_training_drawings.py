@@ -46,6 +46,8 @@ def test_drawn_images_are_spread():
     assert min(np.diff(found)) >= 8
     assert max(found) - min(found) >= 60
     assert chosen(np.zeros((4, 2, 2, 1), np.int32), 2) == [0, 1, 2, 3]
+    # All pixels may be ignored.
+    assert len(chosen(np.full((9, 2, 2, 1), 255, np.int32), 2)) == 6
 
 
 def test_more_classes_than_images_are_covered_as_well_as_possible():

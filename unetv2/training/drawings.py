@@ -38,6 +38,7 @@ class Drawings:
         validation: Batches of ``(image, mask)``, or None for curves only.
         classes: The class table.
         folder: The output folder.
+        ignore_class: int or None. Id of unlabeled pixels.
         every: int. Number of epochs between two drawings.
         writer: A writer of ``tf.summary``, or None.
         clock: Clock, which limits the time of drawing, or None.
@@ -50,6 +51,7 @@ class Drawings:
         classes: ClassTable,
         folder: Path,
         *,
+        ignore_class: int | None,
         every: int,
         writer: Any,
         clock: Clock | None,
@@ -57,6 +59,7 @@ class Drawings:
         self._model = model
         self._classes = classes
         self._folder = folder
+        self._ignore_class = ignore_class
         self._every = every
         self._writer = writer
         self._clock = clock
@@ -115,7 +118,9 @@ class Drawings:
             np.asarray(model(image[np.newaxis], training=False))[0].argmax(axis=-1)
             for image in self._images
         ]
-        return panel(self._images, self._masks, predicted, self._classes)
+        return panel(
+            self._images, self._masks, predicted, self._classes, ignore_class=self._ignore_class
+        )
 
     def _draw_curves(self, history: Sequence[Mapping[str, float]]) -> None:
         names = [f"{prefix}{name}" for name in _CURVES for prefix in ("", "val_")]
@@ -142,7 +147,8 @@ def varied_images(
         list of tuples: image, float32 ``(height, width, channels)``, and mask ``(height, width,
         1)``, in the order of the data set.
     """
-    # Only candidates are kept: every n-th image, and the one with the most pixels of each class.
+    # Only candidates are kept: every n-th image, those with the most classes, and the one with the
+    # most pixels of each class.
     kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     shares: dict[int, np.ndarray] = {}
     spread: list[int] = []
@@ -161,7 +167,8 @@ def varied_images(
                 spread.append(index)
             if len(spread) > 2 * most:
                 spread, stride = spread[::2], 2 * stride
-            candidates = {*spread, *(number for _, number in of_class.values())}
+            rich = sorted(shares, key=lambda number: -np.count_nonzero(shares[number]))[:most]
+            candidates = {*spread, *rich, *(number for _, number in of_class.values())}
             if index in candidates:
                 # Copies, as views would keep the whole batch in memory.
                 kept[index] = image.copy(), mask.copy()
@@ -175,16 +182,19 @@ def varied_images(
     while len(chosen) < min(most, len(kept)):
         left = [number for number in kept if number not in chosen]
         if missing:
-            visible = {
-                number: sum(min(1.0, 4 * shares[number][one] / of_class[one][0]) for one in missing)
-                for number in left
-            }
-            chosen.append(max(left, key=visible.__getitem__))
+
+            def visibility(number: int) -> tuple[float, float]:
+                """Counts missing classes; a quarter of the most pixels of a class is enough."""
+                parts = [shares[number][one] / of_class[one][0] for one in missing]
+                return sum(min(1.0, 4 * part) for part in parts), sum(parts)
+
+            chosen.append(max(left, key=visibility))
             missing -= set(np.flatnonzero(shares[chosen[-1]]).tolist())
         else:
-            chosen.append(
-                max(left, key=lambda number: min(abs(number - other) for other in chosen))
-            )
+            distances = {
+                number: min((abs(number - other) for other in chosen), default=0) for number in left
+            }
+            chosen.append(max(left, key=distances.__getitem__))
     return [kept[number] for number in sorted(chosen)]
 
 

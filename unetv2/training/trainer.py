@@ -222,9 +222,8 @@ def train(
         >>> model = unetv2.build_unetv2((16, 24, 3), 23, filters=2, depth=2)
         >>> training = unetv2.train(
         ...     model, data, data, epochs=2, output_dir=tmp / "run", progress=False)
-        >>> training.epoch, sorted(path.name for path in (tmp / "run").glob("*.*"))
-        ([0, 1], ['best.png', 'checkpoint.npz', 'curves.png', 'history.csv', 'model.keras',
-        'run.json'])
+        >>> training.epoch, sorted(path.name for path in (tmp / "run").glob("*.png"))
+        ([0, 1], ['best.png', 'curves.png'])
     """
     clock = None
     if minutes is not None:
@@ -319,8 +318,8 @@ def train(
         if backend.is_chief:
             classes = class_table(spec.preprocessing, spec.n_classes)
             drawings = Drawings(
-                run.model, validation, classes, folder, every=images_every, writer=writer,
-                clock=clock,
+                run.model, validation, classes, folder, ignore_class=spec.ignore_class,
+                every=images_every, writer=writer, clock=clock,
             )  # fmt: skip
         recorder = Recorder(
             folder, backend, feed, loggers=[] if writer is None else [ScalarLogger(writer)],
