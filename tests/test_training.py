@@ -97,14 +97,15 @@ def test_images_are_drawn_every_few_epochs(run):
     assert [path.name for path in found] == ["epoch_0001.png", "epoch_0003.png"]
     for path in found:
         with Image.open(path) as image:
-            # Image, truth and prediction side by side; two images in the first batch.
-            assert image.size == (3 * SIZE[1], 2 * SIZE[0])
+            # Image, ground truth and prediction side by side, in columns of 320 pixels.
+            assert image.width == 3 * 320 + 4 * 6
             assert image.mode == "RGB"
 
 
 def test_nothing_else_is_left_in_the_folder(run):
     _, _, folder, _ = run
     names = {"checkpoint.npz", "history.csv", "model.keras", "images", "run.json", "tensorboard"}
+    names |= {"best.png", "curves.png"}
     assert {path.name for path in folder.iterdir()} == names
 
 
@@ -121,11 +122,12 @@ def test_tensorboard_has_the_history_and_the_images(run):
         assert [value for _, value in logged] == pytest.approx(training.history[name])
     drawn = events.Tensors("image, ground truth, prediction")
     assert [one.step for one in drawn] == [0, 2]
-    # Width, height and a PNG for each of two images.
-    width, height, *drawings = tf.make_ndarray(drawn[0].tensor_proto)
-    assert (int(width), int(height), len(drawings)) == (3 * SIZE[1], SIZE[0], 2)
-    with Image.open(io.BytesIO(drawings[0])) as image:
-        assert image.size == (3 * SIZE[1], SIZE[0])
+    # Width, height and a PNG.
+    width, height, drawing = tf.make_ndarray(drawn[0].tensor_proto)
+    with Image.open(io.BytesIO(drawing)) as image:
+        assert image.size == (int(width), int(height))
+        with Image.open(folder / "images" / "epoch_0001.png") as same:
+            np.testing.assert_array_equal(np.asarray(image), np.asarray(same))
 
 
 def test_callbacks_observe_every_epoch_and_batch_once_and_in_order(run):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import keras
 import numpy as np
 import pytest
 from small_training import N_CLASSES, PLAIN, batches, network, train, unet
 
 import unetv2
-from unetv2.training.advice import end_warnings, one_class_warnings, start_warnings, trivial_score
+from unetv2.training.advice import (
+    end_warnings,
+    more_time_advice,
+    one_class_warnings,
+    start_warnings,
+    trivial_score,
+)
 from unetv2.training.checkpoint import TrainingState
 from unetv2.training.data import inspect_data
 
@@ -158,3 +166,28 @@ def test_the_trivial_score_is_that_of_the_most_frequent_class():
 
 def test_a_training_without_validation_has_no_warnings_at_its_end():
     assert end_warnings(TrainingState(best_epoch=3), network(), lambda: 0.0) == []
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.45], "rose by 0.100 .* would probably improve the model."),
+        ([0.1, 0.2, 0.3, 0.4, 0.4, 0.403], "rose by 0.003 .* would probably .* little."),
+        ([0.1, 0.5, 0.3, 0.4, 0.4, 0.4], "rose by 0.000 .* would probably .* little."),
+    ],
+)
+def test_a_longer_training_is_advised_if_the_score_still_rises(scores, words):
+    history = [{"epoch": epoch, "val_mean_iou": score} for epoch, score in enumerate(scores)]
+    (advice,) = more_time_advice(history, epochs=None, minutes=2.5)
+    assert re.search(words, advice)
+    assert "Twice the time (minutes=5)" in advice
+    (advice,) = more_time_advice(history, epochs=6, minutes=None)
+    assert "Twice the epochs (epochs=12)" in advice
+
+
+def test_no_longer_training_is_advised_without_a_trend():
+    between = [0.1, 0.2, 0.3, 0.4, 0.41, 0.41]
+    for scores in ([], [0.1, 0.5], between):
+        history = [{"epoch": epoch, "val_mean_iou": score} for epoch, score in enumerate(scores)]
+        assert not more_time_advice(history, epochs=6, minutes=None)
+    assert not more_time_advice([{"epoch": 0, "loss": 1.0}] * 9, epochs=9, minutes=None)

@@ -253,8 +253,28 @@ def test_callbacks_must_be_a_list_of_callbacks(tmp_path, callbacks, received):
         train(tmp_path / "run", callbacks=callbacks)
 
 
+def test_a_line_per_epoch_has_the_scores_and_the_time_left(tmp_path, capsys):
+    training = train(tmp_path, recipe=RESIZED, progress="epoch")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Training for 2 epochs of 3 steps of 2 images, with 3 classes."
+    assert "images at 0.5 times their height and width, until epoch 1." in lines[1]
+    assert "images at full size, until the end." in lines[3]
+    for number, line in enumerate((lines[2], lines[4]), 1):
+        score, best = (
+            training.history["val_mean_iou"][number - 1],
+            max(training.history["val_mean_iou"][:number]),
+        )
+        loss = training.history["loss"][number - 1]
+        expected = (
+            rf"Epoch {number}/2: 3 steps, loss {loss:.4g}, validation mean IoU {score:.3f} "
+            rf"\(best {best:.3f} in epoch \d\), \d+ s left"
+        )
+        assert re.fullmatch(expected, line)
+    assert len(lines) == 5
+
+
 def test_the_progress_bar_counts_all_epochs(tmp_path, capsys):
-    train(tmp_path, recipe=RESIZED, progress="epoch")
+    train(tmp_path, recipe=RESIZED, progress=True)
     shown = capsys.readouterr().out
     assert re.findall(r"Epoch (\d)/(\d)", shown) == [("1", "2"), ("2", "2")]
     assert shown.count("val_mean_iou") == 2

@@ -11,6 +11,7 @@ from unetv2.visualization import (
     confusion,
     legend,
     overlay,
+    panel,
     side_by_side,
     training_curves,
 )
@@ -66,7 +67,7 @@ def test_losses_and_values_above_one_have_their_own_limits():
         "loss": [2.0, 1.0], "head_loss": [0.2, 0.1], "pixels": [1.0, 7.0],
     }  # fmt: skip
     panels = dict(zip(history, training_curves(history).axes, strict=True))
-    shares = {name for name, panel in panels.items() if panel.get_ylim() == (0, 1)}
+    shares = {name for name, axes in panels.items() if axes.get_ylim() == (0, 1)}
     assert shares == {"mean_iou", "broken"}
     assert panels["learning_rate"].get_ylim()[1] < 2e-3
 
@@ -125,12 +126,12 @@ def test_a_confusion_matrix_is_in_percent_of_its_rows(tmp_path):
     counts[0, :2] = 3, 1
     counts[3, 3] = 5
     figure = confusion(counts, table)
-    (panel,) = figure.axes
-    np.testing.assert_allclose(panel.images[0].get_array(), [[0.75, 0.25, 0], [0, 0, 0], [0, 0, 1]])
-    assert [text.get_text() for text in panel.texts] == ["75", "25", "100"]
-    names = [tick.get_text() for tick in panel.get_yticklabels()]
+    (axes,) = figure.axes
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25, 0], [0, 0, 0], [0, 0, 1]])
+    assert [text.get_text() for text in axes.texts] == ["75", "25", "100"]
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
     assert names == ["class 0", "class 1", "class 3"]  # The other one is nowhere.
-    assert (panel.get_xlabel(), panel.get_ylabel()) == ("prediction", "ground truth")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("prediction", "ground truth")
     figure.savefig(tmp_path / "confusion.png")
 
 
@@ -138,11 +139,11 @@ def test_bars_are_sorted_in_the_classes_colors_with_their_intervals(tmp_path):
     values = [0.5, np.nan, 0.75]
     table = unetv2.ClassTable(("a", "b", "c"), ((255, 0, 0), (0, 0, 0), (0, 0, 255)))
     figure = class_bars(values, table, intervals=[[0.4, 0.6], [np.nan] * 2, [0.7, 0.8]])
-    (panel,) = figure.axes
-    assert [bar.get_width() for bar in panel.patches] == [0.75, 0.5]
-    assert [to_rgb(bar.get_facecolor()) for bar in panel.patches] == [(0, 0, 1), (1, 0, 0)]
-    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["c", "a"]
-    segments = panel.collections[0].get_segments()
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [0.75, 0.5]
+    assert [to_rgb(bar.get_facecolor()) for bar in axes.patches] == [(0, 0, 1), (1, 0, 0)]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["c", "a"]
+    segments = axes.collections[0].get_segments()
     np.testing.assert_allclose([line[:, 0] for line in segments], [[0.7, 0.8], [0.4, 0.6]])
     figure.savefig(tmp_path / "bars.png")
     assert len(class_bars(values, table).axes[0].collections) == 0
@@ -170,3 +171,40 @@ def test_plots_of_other_classes_raise():
         class_bars([np.nan] * 3, table)
     with pytest.raises(ValueError, match="`columns` must be a positive integer"):
         legend(table, columns=0)
+
+
+def test_a_panel_shows_images_of_any_size_with_their_classes():
+    table = unetv2.ClassTable(
+        ("road", "car", "sky"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), ignore_class=255
+    )
+    images = [np.full((20, 10, 1), 0.5, np.float32), np.full((8, 16, 4), 65535, np.uint16)]
+    masks = [np.zeros((20, 10, 1), int), np.full((8, 16), 255)]
+    predictions = [np.ones((20, 10), int), np.ones((8, 16), int)]
+    drawn = panel(images, masks, predictions, table, width=40)
+    assert drawn.dtype == np.uint8
+    assert drawn.shape[1:] == (3 * 40 + 4 * 6, 3)
+    # The centers of the rows of 40 and 20 pixels, below the titles.
+    centers = [[drawn[top, 6 + 20 + 46 * column].tolist() for column in range(3)]
+               for top in (26 + 20, 26 + 46 + 10)]  # fmt: skip
+    assert centers == [
+        [[128, 128, 128], [255, 0, 0], [0, 255, 0]],
+        [[255, 255, 255], [255, 255, 255], [0, 255, 0]],
+    ]
+    # The legend has no class that does not occur.
+    assert (drawn[92:] == (255, 0, 0)).all(axis=-1).any()
+    assert not (drawn == (0, 0, 255)).all(axis=-1).any()
+    # Further classes need further lines.
+    ids = np.arange(23)[:, np.newaxis]
+    image = np.zeros((23, 1, 3), np.uint8)
+    small, large = (
+        panel([image], [ids], [ids], unetv2.CARLA, width=width).shape[0] - width
+        for width in (64, 640)
+    )
+    assert small > large
+
+
+def test_a_panel_checks_its_arguments():
+    with pytest.raises(ValueError, match="must have the same length.*Received: 1, 0 and 1"):
+        panel([np.zeros((4, 5, 3))], [], [np.zeros((4, 5), int)], unetv2.CARLA)
+    with pytest.raises(ValueError, match="`width` must be an integer of at least 16"):
+        panel([np.zeros((4, 5, 3))], *2 * [[np.zeros((4, 5), int)]], unetv2.CARLA, width=0)

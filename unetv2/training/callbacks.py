@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import util
@@ -12,29 +11,25 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-from unetv2.classes import ClassTable
 from unetv2.metrics import MeanIoU
 from unetv2.training.advice import one_class_warnings, trivial_score, warn
 from unetv2.training.backend import Backend
 from unetv2.training.checkpoint import (
     CHECKPOINT,
-    IMAGES,
     MODEL,
     TENSORBOARD,
     WITHIN_EPOCH,
     TrainingState,
     save_model,
     write_history,
-    write_whole,
 )
+from unetv2.training.clock import Clock
+from unetv2.training.drawings import Drawings
 from unetv2.training.feed import Feed
 from unetv2.training.recovery import DivergenceGuard
-from unetv2.visualization.masks import overlay
+from unetv2.training.reporting import Reporter
 
-_MOST_IMAGES = 4
-_OPACITY = 0.5
 # Callbacks that conflict with `train`, and alternatives.
 _REFUSED: dict[type[keras.callbacks.Callback], str] = {
     keras.callbacks.LearningRateScheduler: (
@@ -58,8 +53,15 @@ class Recorder(keras.callbacks.Callback):
         backend: Backend. Its chief writes the files.
         feed: Feed. The training data.
         loggers: Callbacks that are called at the end of each epoch, with the validated weights.
+        drawings: Drawings, or None.
+        reporter: Reporter.
         users: UserCallbacks. They are called last at the end of an epoch.
         patience: int or None. Epochs without improvement after which training ends.
+        clock: Clock, which ends the training, or None.
+
+    Attributes:
+        phase_ended: bool. Whether the last call of ``fit`` was ended by the clock for the next
+            phase of progressive resizing.
     """
 
     def __init__(
@@ -69,16 +71,23 @@ class Recorder(keras.callbacks.Callback):
         feed: Feed,
         *,
         loggers: Sequence[keras.callbacks.Callback],
+        drawings: Drawings | None,
+        reporter: Reporter,
         users: UserCallbacks,
         patience: int | None,
+        clock: Clock | None,
     ) -> None:
         super().__init__()
         self._folder = folder
         self._backend = backend
         self._feed = feed
         self._loggers = loggers
+        self._drawings = drawings
+        self.reporter = reporter
         self.users = users
         self._patience = patience
+        self._clock = clock
+        self.phase_ended = False
 
     def start(
         self,
@@ -98,6 +107,7 @@ class Recorder(keras.callbacks.Callback):
         self._mean_iou = mean_iou
         self._swap = swap
         self._first_epoch, self._skipped = state.epoch, state.step
+        self._is_first_step, self._step, self.phase_ended = True, state.step, False
         self.users.skipped = state.step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -110,20 +120,42 @@ class Recorder(keras.callbacks.Callback):
         """Checks the loss, and saves a checkpoint if it is due."""
         is_due = self._backend.checkpoint_is_due()
         self._guard.check_batch(batch, logs or {}, always=is_due)
-        step = self._skipped + batch + 1
-        if is_due and step < self._feed.steps:
+        step = self._step = self._skipped + batch + 1
+        if self._clock is not None:
+            self._follow(self._clock)
+        if is_due and step < self._feed.steps and not self.phase_ended:
             self._state.step = step
             self._capture()
             if self._backend.is_chief:
                 self._state.save(self._folder / WITHIN_EPOCH)
             self._backend.checkpoint_was_saved()
 
+    def _follow(self, clock: Clock) -> None:
+        """Updates the clock after a step, and ends the epoch if the phase or the time ends."""
+        epochs, steps = self.users.params["epochs"], self._feed.steps
+        done = (
+            0.0 if epochs is None else (self._state.epoch * steps + self._step) / (epochs * steps)
+        )
+        clock.step_ended(is_first=self._is_first_step, least_share=done)
+        self._is_first_step = False
+        if not self.model.stop_training:
+            self._end_phase_or_time(clock)
+
+    def _end_phase_or_time(self, clock: Clock) -> None:
+        """Ends the call of ``fit`` if the phase or the time ends."""
+        self.phase_ended = clock.phase_is_over and not clock.is_over
+        self.model.stop_training = clock.phase_is_over or clock.is_over
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks, logs and saves the epoch."""
-        state, is_chief = self._state, self._backend.is_chief
+        state, is_chief, clock = self._state, self._backend.is_chief, self._clock
         row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
         self._require_logged(row)
-        self._guard.check_epoch(row["loss"])
+        if clock is None or self._step >= self._feed.steps:
+            self._guard.check_epoch(row["loss"])
+        else:
+            # The loss of the few steps of an ended epoch is a poor estimate.
+            self._guard.check_finite("loss", row["loss"])
         row["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         state.history.append(row)
         state.epoch, state.step, self._skipped, state.increases = epoch + 1, 0, 0, []
@@ -136,7 +168,9 @@ class Recorder(keras.callbacks.Callback):
             score = row["val_mean_iou"]
             counts = self._mean_iou.scores().counts
             state.trivial_score = trivial_score(counts)
-            is_last = epoch + 1 == self.users.params["epochs"]
+            is_last = epoch + 1 == self.users.params["epochs"] or (
+                clock is not None and clock.is_over
+            )
             state.warnings += warn(
                 one_class_warnings(state, self.model, counts, epoch, is_last=is_last)
             )
@@ -148,13 +182,27 @@ class Recorder(keras.callbacks.Callback):
                     save_model(self.model, self._folder / MODEL, preprocessing)
             for logger in self._loggers:
                 logger.on_epoch_end(epoch, row)
+            if self._drawings is not None:
+                self._drawings.epoch_ended(epoch, state.history)
             if is_chief:
                 state.save(self._folder / CHECKPOINT)
                 (self._folder / WITHIN_EPOCH).unlink(missing_ok=True)
                 write_history(self._folder, state.history)
+            if clock is not None:
+                clock.epoch_ended()
             # Last, so that an error in a callback does not lose the epoch.
+            if self.phase_ended:
+                self.model.stop_training = False
             self.users.end_epoch(epoch, dict(logs or {}))
+            if self.phase_ended:
+                # Unless a callback ends the training.
+                self.phase_ended = not self.model.stop_training
+                self.model.stop_training = True
+            # After the progress bar, which is one of the callbacks.
+            self.reporter.epoch_ended(state, self._step)
         self._backend.checkpoint_was_saved()
+        if clock is not None and not self.model.stop_training:
+            self._end_phase_or_time(clock)
         if state.stagnates(self._patience):
             self.model.stop_training = True
 
@@ -171,6 +219,8 @@ class Recorder(keras.callbacks.Callback):
             )
 
     def _capture(self) -> None:
+        if self._clock is not None:
+            self._state.clock = self._clock.state()
         self._state.capture(self.model)
         self._guard.check_weights(self._state.variables["model"])
 
@@ -187,67 +237,6 @@ class Recorder(keras.callbacks.Callback):
             self._swap.on_test_end()
             # Exact, as in a resumed training; swapping in place has rounding errors.
             self._state.restore(self.model, self._backend.assign)
-
-
-class ImageLogger(keras.callbacks.Callback):
-    """Saves image, ground truth and prediction of a few validation images.
-
-    Args:
-        model: The model in training.
-        validation: Batches of ``(image, mask)``.
-        classes: The class table.
-        folder: The output folder.
-        every: int. Number of epochs between two drawings.
-        writer: A writer of ``tf.summary``, or None.
-    """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        validation: tf.data.Dataset,
-        classes: ClassTable,
-        folder: Path,
-        *,
-        every: int,
-        writer: Any,
-    ) -> None:
-        super().__init__()
-        self.set_model(model)
-        images, masks = next(iter(validation))
-        self._images = np.asarray(images[:_MOST_IMAGES], np.float32)
-        self._masks = np.asarray(masks[:_MOST_IMAGES])
-        self._classes = classes
-        self._folder = folder / IMAGES
-        self._every = every
-        self._writer = writer
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Saves a PNG with a row for each image, and logs it to TensorBoard."""
-        if epoch % self._every:
-            return
-        rows = self._draw()
-        self._folder.mkdir(exist_ok=True)
-        encoded = io.BytesIO()
-        Image.fromarray(np.concatenate(list(rows))).save(encoded, format="PNG")
-        path = self._folder / f"epoch_{epoch + 1:04d}.png"
-        write_whole(path, lambda file: file.write(encoded.getvalue()))
-        if self._writer is not None:
-            title = "image, ground truth, prediction"
-            with self._writer.as_default():
-                tf.summary.image(title, rows, step=epoch, max_outputs=len(rows))
-            self._writer.flush()
-
-    def _draw(self) -> np.ndarray:
-        """Returns uint8 ``(rows, height, 3 * width, 3)``."""
-        predicted = np.asarray(self.model(self._images, training=False)).argmax(axis=-1)
-        rows = []
-        for image, label, prediction in zip(self._images, self._masks, predicted, strict=True):
-            parts = [
-                overlay(image, mask, self._classes, opacity=opacity)
-                for mask, opacity in ((label, 0.0), (label, _OPACITY), (prediction, _OPACITY))
-            ]
-            rows.append(np.concatenate(parts, axis=1))
-        return np.stack(rows)
 
 
 class ScalarLogger(keras.callbacks.Callback):
@@ -277,6 +266,14 @@ def summary_writer(folder: Path) -> Any:
     return tf.summary.create_file_writer(str(folder / TENSORBOARD))
 
 
+class _ProgressBar(keras.callbacks.ProgbarLogger):
+    """Keras's progress bar, also without a number of epochs."""
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        # With one epoch, it does not print their number.
+        super().set_params({**params, "epochs": params["epochs"] or 1})
+
+
 class UserCallbacks(keras.callbacks.CallbackList):
     """Calls the user's callbacks as in one call of ``fit``.
 
@@ -287,9 +284,9 @@ class UserCallbacks(keras.callbacks.CallbackList):
     Args:
         callbacks: The user's callbacks.
         model: The model of the callbacks.
-        epochs: int. Number of epochs of the training.
+        epochs: int or None. Number of epochs of the training; None is not limited.
         steps: int. Batches in an epoch.
-        progress: bool or ``"epoch"``. Whether to add Keras's progress bar, or a line per epoch.
+        progress: bool. Whether to add Keras's progress bar.
 
     Attributes:
         skipped: int. Batches of the current epoch before this call of ``fit``.
@@ -300,20 +297,19 @@ class UserCallbacks(keras.callbacks.CallbackList):
         callbacks: Sequence[keras.callbacks.Callback],
         model: keras.Model,
         *,
-        epochs: int,
+        epochs: int | None,
         steps: int,
-        progress: bool | str,
+        progress: bool,
     ) -> None:
         self.skipped = 0
         self._initialized = False
         self._last_logs: dict[str, float] | None = None
         super().__init__(
-            list(callbacks),
-            add_progbar=bool(progress),
+            [*callbacks, *([_ProgressBar()] if progress else [])],
             model=model,
             epochs=epochs,
             steps=steps,
-            verbose=2 if progress == "epoch" else int(bool(progress)),
+            verbose=int(progress),
         )
         self._initialized = True
 

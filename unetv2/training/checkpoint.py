@@ -30,12 +30,14 @@ RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
 # The state at the end of an epoch, and at a step within the next epoch.
 CHECKPOINT, WITHIN_EPOCH = "checkpoint.npz", "within_epoch.npz"
 TENSORBOARD, IMAGES = "tensorboard", "images"
+# Drawings of the best epoch, and of the history.
+BEST, CURVES = "best.png", "curves.png"
 _LOCK = "lock"
 # Allowed factor between losses of epochs. Regular increases are 10 % unless there are few images;
 # the collapse of the reference implementation was a factor of 19.
 MOST_INCREASE = 2.0
 # These may change on resume.
-_NOT_COMPARED = ("versions", "epochs")
+_NOT_COMPARED = ("versions", "epochs", "minutes")
 _MOST_SHOWN = 6
 _ADVICE = "call `train` again with resume=True; earlier checkpoints are intact"
 
@@ -100,7 +102,8 @@ def describe_run(
     model: keras.Model,
     recipe: Mapping[str, Any],
     *,
-    epochs: int,
+    epochs: int | None,
+    minutes: float | None,
     seed: int,
     data: Mapping[str, Any],
     class_weights: list[float] | None,
@@ -109,6 +112,7 @@ def describe_run(
     described = {
         "recipe": dict(recipe),
         "epochs": epochs,
+        "minutes": minutes,
         "seed": seed,
         "data": dict(data),
         "class_weights": class_weights,
@@ -183,7 +187,7 @@ def open_folder(
     if exists and overwrite:
         # Except the description, which is replaced atomically below, so that a kill meanwhile does
         # not mix files of two runs.
-        for name in (CHECKPOINT, WITHIN_EPOCH, MODEL, HISTORY):
+        for name in (CHECKPOINT, WITHIN_EPOCH, MODEL, HISTORY, BEST, CURVES):
             (folder / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, IMAGES):
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -293,6 +297,7 @@ class TrainingState:
         one_class_epochs: int. Number of consecutive epochs in which one class was predicted for
             all validation pixels.
         trivial_score: float or None. Validation mean IoU of predicting the most frequent class.
+        clock: dict of float. The used time, of a training for a given time.
         variables: NumPy arrays of the ``"model"``, the ``"optimizer"``, and within an epoch the
             ``"metrics"``.
     """
@@ -312,6 +317,7 @@ class TrainingState:
     warnings: list[str] = field(default_factory=list)
     one_class_epochs: int = 0
     trivial_score: float | None = None
+    clock: dict[str, float] = field(default_factory=dict)
     variables: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     def stagnates(self, patience: int | None) -> bool:
@@ -320,7 +326,7 @@ class TrainingState:
             return False
         return self.epoch - 1 - self.best_epoch >= patience
 
-    def enter(self, phase: tuple[int, int, float]) -> None:
+    def enter(self, phase: tuple[float, float, float]) -> None:
         """Enters a phase, and resets the losses if it is new, as the size of images changes."""
         if self.phase != list(phase):
             self.phase, self.first_loss, self.lowest_loss = list(phase), None, None

@@ -15,12 +15,15 @@ from unetv2.losses import CrossEntropy, CrossEntropyDice
 from unetv2.models.unet import build_unetv2
 from unetv2.runtime import automatic_precision, precision_of
 from unetv2.training.class_weights import METHODS
+from unetv2.training.clock import TimedSchedule
 
 _LOSSES: dict[str, Callable[..., keras.losses.Loss]] = {
     "cross_entropy": CrossEntropy,
     "cross_entropy_dice": CrossEntropyDice,
 }
 _SCHEDULES = ("constant", "cosine")
+# Resolution of a schedule that follows the time.
+_POSITIONS = 100_000
 _RATE_ADVICE = "The reference has 1e-3."
 __all__ = ["FAST", "NAMES", "REFERENCE", "Recipe", "get"]
 
@@ -68,9 +71,10 @@ class Recipe:
         augmentation: ``"light"``, ``"driving"``, an ``Augmentation`` or None. Augments the training
             images, unless the data set does.
         batch_size: int, at least 1, or None. None uses the data set's.
-        progressive_resizing: Phases ``(share, scale)``: a ``share`` of the epochs, above 0 and 1 in
-            total, uses images of ``scale`` times the height and width, in (0, 1]; the last scale is
-            1. Training on small images costs less. ``((1, 1),)`` trains at full size only.
+        progressive_resizing: Phases ``(share, scale)``: a ``share`` of the epochs, or of the
+            ``minutes``, above 0 and 1 in total, uses images of ``scale`` times the height and
+            width, in (0, 1]; the last scale is 1. Training on small images costs less.
+            ``((1, 1),)`` trains at full size only.
         model: Arguments of ``build_unetv2`` that belong to the recipe; ``dtype="auto"`` is the
             result of :func:`unetv2.automatic_precision`.
 
@@ -167,19 +171,30 @@ class Recipe:
             label_smoothing=self.label_smoothing,
         )
 
-    def optimizer(self, model: keras.Model, steps: int, *, factor: float = 1.0) -> Any:
+    def optimizer(
+        self,
+        model: keras.Model,
+        steps: int,
+        *,
+        factor: float = 1.0,
+        position: keras.Variable | None = None,
+    ) -> Any:
         """Creates the optimizer of a model.
 
         Args:
             model: The model to train.
-            steps: int, at least 1. All steps of the training.
+            steps: int, at least 1. All steps of the training; without effect with a ``position``.
             factor: float. Factor of the learning rate, below 1 after a rollback.
+            position: A scalar float32 ``keras.Variable`` in [0, 1], which the schedule follows
+                instead of the steps, such as the elapsed share of a time; or None.
 
         Returns:
             keras.optimizers.Optimizer. AdamW, or Adam without a weight decay; with loss scaling for
             float16.
         """
         rate = self.learning_rate * factor
+        if position is not None:
+            steps = _POSITIONS
         warmup = round(self.warmup * steps)
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate,
@@ -189,6 +204,8 @@ class Recipe:
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
+        if position is not None:
+            schedule = TimedSchedule(schedule, steps, position)
         shared: dict[str, Any] = {
             "global_clipnorm": self.clip_norm,
             "use_ema": self.ema_momentum is not None,
@@ -233,6 +250,23 @@ class Recipe:
             epochs: int, at least 1. Epochs of the whole training.
         """
         return next(phase for phase in self.phases(epochs) if epoch < phase[1])
+
+    def phase_of_share(self, share: float) -> tuple[float, float, float]:
+        """Returns the phase ``(start, end, scale)`` of a training for a given time.
+
+        Args:
+            share: float in [0, 1]. The elapsed share of the time.
+
+        Returns:
+            tuple. ``start`` and ``end`` are shares of the time.
+        """
+        start = 0.0
+        for length, scale in self.progressive_resizing[:-1]:
+            end = start + length
+            if share < end:
+                return start, end, scale
+            start = end
+        return start, 1.0, 1.0
 
     def as_dict(self) -> dict[str, Any]:
         """Returns all values, JSON-serializable."""

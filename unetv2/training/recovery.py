@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +115,22 @@ def initial_state(folder: Path, model: keras.Model, *, resume: bool) -> Training
     return state
 
 
-def roll_back(folder: Path, error: DivergenceError) -> TrainingState:
+def roll_back(folder: Path, error: DivergenceError, clock: Mapping[str, float]) -> TrainingState:
     """Returns the state at the end of the last good epoch, with half the learning rate.
 
     If the images cause the increase of the loss, the rate is restored and such increases are then
     allowed.
 
+    Args:
+        folder: The output folder.
+        error: DivergenceError. The cause.
+        clock: The used time, which is not given back.
+
     Raises:
         RuntimeError: If the training was rolled back too often.
     """
     state = TrainingState.load(folder / CHECKPOINT)
+    state.clock = dict(clock)
     state.increases = [*state.increases, error.increase] if error.increase else []
     if _is_due_to_images(state.increases):
         before, loss = error.increase

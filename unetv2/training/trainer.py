@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,10 +23,16 @@ from unetv2.data.dataset_info import info_of
 from unetv2.metrics import MeanIoU, PixelAccuracy
 from unetv2.preprocessing import class_table
 from unetv2.training import recipes
-from unetv2.training.advice import end_warnings, start_warnings, warn
+from unetv2.training.advice import (
+    end_warnings,
+    few_steps_warning,
+    more_time_advice,
+    start_warnings,
+    warn,
+    was_trained,
+)
 from unetv2.training.backend import Backend, LocalBackend
 from unetv2.training.callbacks import (
-    ImageLogger,
     Recorder,
     ScalarLogger,
     UserCallbacks,
@@ -43,13 +51,19 @@ from unetv2.training.checkpoint import (
     write_history,
 )
 from unetv2.training.class_weights import count_pixels, weights_of
+from unetv2.training.clock import Clock
 from unetv2.training.data import DataSpec, inspect_data
+from unetv2.training.drawings import Drawings
 from unetv2.training.feed import Feed, repeat
 from unetv2.training.recipes import Recipe
 from unetv2.training.recovery import DivergenceError, initial_state, roll_back
+from unetv2.training.reporting import Reporter
 
 if TYPE_CHECKING:
     from unetv2.distributed import Distribution
+
+# As in the reference.
+_EPOCHS = 40
 
 _log = logging.getLogger("unetv2")
 
@@ -68,6 +82,7 @@ class Training:
         output_dir: pathlib.Path. The output folder.
         warnings: list of str. Warnings about the result, each with a cause and a remedy; they are
             also logged by the logger ``unetv2``.
+        advice: list of str. Whether a longer training would probably improve the model.
 
     Example:
         >>> training = unetv2.Training({"loss": [2.0, 1.0]}, [0, 1], 1, 0.5, [], tmp)
@@ -82,6 +97,7 @@ class Training:
     events: list[str]
     output_dir: Path
     warnings: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
 
 
 def train(
@@ -90,7 +106,8 @@ def train(
     validation: tf.data.Dataset | SegmentationDataset | None,
     *,
     recipe: str | Recipe = "fast",
-    epochs: int = 40,
+    epochs: int | None = None,
+    minutes: float | None = None,
     steps_per_epoch: int | None = None,
     output_dir: str | os.PathLike[str],
     resume: bool = False,
@@ -110,10 +127,20 @@ def train(
     ``model.preprocessing``.
 
     The output folder contains: ``model.keras``, the model with these weights and its preprocessing,
-    for inference and not compiled; ``checkpoint.npz``, and ``within_epoch.npz`` during a long
-    epoch, for ``resume=True``; ``history.csv``; ``run.json`` with the recipe, the seed, the data
-    and the versions; ``images/`` of the first validation images; ``tensorboard/``, if TensorBoard
-    is installed. All files are written atomically: they are intact after a kill at any moment.
+    for inference and not compiled; ``best.png``, image, ground truth and prediction of this model
+    for up to 6 validation images that differ and contain the classes; ``curves.png``, the loss and
+    the metrics by epoch, if matplotlib is installed; ``images/`` of the same validation images
+    during the training; ``checkpoint.npz``, and ``within_epoch.npz`` during a long epoch, for
+    ``resume=True``; ``history.csv``; ``run.json`` with the recipe, the seed, the data and the
+    versions; ``tensorboard/``, if TensorBoard is installed. All files are written atomically: they
+    are intact after a kill at any moment.
+
+    With ``minutes``, the training ends after this wall time, within a few percent: the learning
+    rate and the phases of progressive resizing follow the elapsed share of the time, and time for
+    the last validation and for saving is reserved, as measured before. At the end of the time or of
+    a phase an epoch ends early, with its validation. There is at least one epoch, of at least one
+    step, whatever the time. How many steps are trained depends on the speed of the machine and its
+    load, so results are not reproducible bit for bit.
 
     A killed and resumed run ends with the same weights, history and logs as an uninterrupted one:
     bit for bit on a CPU with ``tf.config.experimental.enable_op_determinism()``, if the data is a
@@ -144,7 +171,11 @@ def train(
             its subset ``"validation"``. None trains without validation and keeps the weights of the
             last epoch.
         recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
-        epochs: int, at least 1. Number of epochs.
+        epochs: int, at least 1, or None. Number of epochs; with ``minutes`` the largest number.
+            None is 40, and with ``minutes`` no limit.
+        minutes: float above 0, or None. Wall time of the training from the call of ``train``, with
+            validation and saving; a resumed run continues with the time that it has used, and
+            rollbacks do not give time back. None trains ``epochs``. Only on one device.
         steps_per_epoch: int, at least 1, or None. Batches in an epoch, for data that does not end:
             each epoch continues where the previous one stopped, and data that ends is repeated.
             None is one pass over ``train``. Only on one device.
@@ -157,9 +188,12 @@ def train(
             training ends; None trains all epochs.
         checkpoint_minutes: float, at least 0. A checkpoint is saved at the end of each epoch, and
             within an epoch after this time.
-        images_every: int, at least 1. Number of epochs between two drawings of validation images.
+        images_every: int, at least 1. Number of epochs between two drawings of validation images
+            and curves; with ``minutes`` there are fewer if they would take more than 2 % of the
+            time.
         seed: int, at least 0. Seed of the recipe's augmentation.
-        progress: True for Keras's progress bar, ``"epoch"`` for a line per epoch, False for none.
+        progress: True for Keras's progress bar; ``"epoch"`` for a line per epoch, with the loss,
+            the validation mean IoU and the time left; False for neither.
         strategy: The result of :func:`unetv2.distributed.connect`, which each worker calls at its
             start, for several devices or machines; or a
             :class:`unetv2.distributed.Distribution`, which has options. None trains on one device.
@@ -188,11 +222,18 @@ def train(
         >>> model = unetv2.build_unetv2((16, 24, 3), 23, filters=2, depth=2)
         >>> training = unetv2.train(
         ...     model, data, data, epochs=2, output_dir=tmp / "run", progress=False)
-        >>> training.epoch, sorted(path.name for path in (tmp / "run").glob("*.*"))
-        ([0, 1], ['checkpoint.npz', 'history.csv', 'model.keras', 'run.json'])
+        >>> training.epoch, sorted(path.name for path in (tmp / "run").glob("*.png"))
+        ([0, 1], ['best.png', 'curves.png'])
     """
+    clock = None
+    if minutes is not None:
+        require_number("minutes", minutes, "None trains `epochs`.", positive=True)
+        clock = Clock(60 * minutes)
     recipe = recipes.get(recipe)
-    epochs = require_integer("epochs", epochs, 1, "The reference has 40.")
+    if epochs is not None:
+        epochs = require_integer("epochs", epochs, 1, "The reference has 40.")
+    elif minutes is None:
+        epochs = _EPOCHS
     seed = require_integer("seed", seed, 0, "It is the seed of the augmentation.")
     images_every = require_integer("images_every", images_every, 1, "1 is every epoch.")
     require_number("checkpoint_minutes", checkpoint_minutes, "10 is the default.")
@@ -210,6 +251,11 @@ def train(
     callbacks = require_callbacks(callbacks)
     backend = _backend(strategy, 60 * checkpoint_minutes)
     is_distributed = backend.shard is not None
+    if minutes is not None and is_distributed:
+        raise ValueError(
+            "`minutes` must be None with a `strategy`, as all workers must train the same steps. "
+            f"Received: minutes={minutes}. Pass `epochs` instead."
+        )
     if steps_per_epoch is not None:
         steps_per_epoch = require_integer("steps_per_epoch", steps_per_epoch, 1, "None is a pass.")
         if is_distributed:
@@ -229,7 +275,7 @@ def train(
     )  # fmt: skip
     class_weights = _class_weights(recipe, train, spec, backend)
     description = describe_run(
-        model, recipe.as_dict(), epochs=epochs, seed=seed, data=spec.as_dict(),
+        model, recipe.as_dict(), epochs=epochs, minutes=minutes, seed=seed, data=spec.as_dict(),
         class_weights=class_weights,
     )  # fmt: skip
     backend.require_same(
@@ -247,10 +293,11 @@ def train(
             lambda: open_folder(folder, description, resume=resume, overwrite=overwrite),
         )
         _log.info("%s\n%s", recipe, spec)
+        is_new = not was_trained(model)
         warnings = warn(start_warnings(model, spec, epochs=epochs))
         _set_preprocessing(model, spec)
         run = _Run(
-            backend.replicate(model), recipe, feed, backend, epochs,
+            backend.replicate(model), recipe, feed, backend, epochs, clock,
             recipe.loss_function(feed.ignore_class, class_weights),
         )  # fmt: skip
         run.compile(rate_factor=1.0)
@@ -258,29 +305,51 @@ def train(
             "resume", lambda: initial_state(folder, run.model, resume=has_checkpoint)
         )
         state.restore(run.model, backend.assign)
+        if clock is not None:
+            clock.resume(state.clock)
+        if not backend.is_chief:
+            progress = False
         users = UserCallbacks(
-            callbacks, run.model, epochs=epochs, steps=feed.steps,
-            progress=progress if backend.is_chief else False,
+            callbacks, run.model, epochs=epochs, steps=feed.steps, progress=progress is True
+        )
+        reporter = Reporter(progress, recipe, spec, steps=feed.steps, epochs=epochs, clock=clock)
+        writer = summary_writer(folder) if backend.is_chief else None
+        drawings = None
+        if backend.is_chief:
+            classes = class_table(spec.preprocessing, spec.n_classes)
+            drawings = Drawings(
+                run.model, validation, classes, folder, ignore_class=spec.ignore_class,
+                every=images_every, writer=writer, clock=clock,
+            )  # fmt: skip
+        recorder = Recorder(
+            folder, backend, feed, loggers=[] if writer is None else [ScalarLogger(writer)],
+            drawings=drawings, reporter=reporter, users=users, patience=patience, clock=clock,
         )  # fmt: skip
-        loggers = _loggers(run, validation, folder, images_every) if backend.is_chief else []
-        recorder = Recorder(folder, backend, feed, loggers=loggers, users=users, patience=patience)
 
         users.begin()
-        while state.epoch < epochs and not (state.stagnates(patience) or run.model.stop_training):
+        reporter.begin(state)
+        while not run.is_over(state, recorder, patience):
             try:
                 run.fit_phase(state, recorder)
             except DivergenceError as error:
-                state = backend.run_on_chief("roll back", partial(roll_back, folder, error))
+                used = {} if clock is None else clock.state()
+                state = backend.run_on_chief("roll back", partial(roll_back, folder, error, used))
         if backend.is_chief:
             write_history(folder, state.history)
         if state.history:
             _load_best(model, run.model, folder / MODEL, backend)
+            if drawings is not None:
+                drawings.training_ended(model, state.history)
         warnings += state.warnings
+        if minutes is not None and is_new:
+            warnings += warn(few_steps_warning(int(run.model.optimizer.iterations), minutes))
         warnings += warn(end_warnings(state, model, lambda: _score(model, train, spec)))
+        advice = more_time_advice(state.history, epochs=epochs, minutes=minutes)
+        reporter.show(advice)
         # `fit` has set the preprocessing of the data set that the batches are derived from.
         _set_preprocessing(model, spec)
         users.end()
-        return _result(state, folder, warnings)
+        return _result(state, folder, warnings, advice)
 
 
 @dataclass(frozen=True)
@@ -291,7 +360,8 @@ class _Run:
     recipe: Recipe
     feed: Feed
     backend: Backend
-    epochs: int
+    epochs: int | None
+    clock: Clock | None
     loss: keras.losses.Loss
 
     def compile(self, rate_factor: float) -> MeanIoU:
@@ -302,7 +372,10 @@ class _Run:
             mean_iou = MeanIoU(n_classes, ignore_class)
             model.compile(
                 optimizer=self.recipe.optimizer(
-                    model, self.feed.steps * self.epochs, factor=rate_factor
+                    model,
+                    self.feed.steps * (self.epochs or 1),
+                    factor=rate_factor,
+                    position=None if self.clock is None else self.clock.position,
                 ),
                 loss=self.loss,
                 metrics=[PixelAccuracy(ignore_class, name="accuracy"), mean_iou],
@@ -319,9 +392,10 @@ class _Run:
         Raises:
             DivergenceError: If the training diverges.
         """
-        phase = self.recipe.phase(state.epoch, self.epochs)
-        _, end, scale = phase
+        phase, end = self._phase(state.epoch)
+        scale = phase[-1]
         state.enter(phase)
+        recorder.reporter.phase_began(phase)
         mean_iou = self.compile(state.rate_factor)
         validation = self.feed.validation_batches
         swap = None if self.recipe.ema_momentum is None else keras.callbacks.SwapEMAWeights()
@@ -336,24 +410,27 @@ class _Run:
                 callbacks=[*([] if swap is None else [swap]), recorder, recorder.users],
             )
 
+    def _phase(self, epoch: int) -> tuple[tuple[float, float, float], int]:
+        """Returns the current phase of progressive resizing, and its last epoch, excluded."""
+        if self.clock is None:
+            assert self.epochs is not None
+            phase = self.recipe.phase(epoch, self.epochs)
+            return phase, phase[1]
+        shares = self.recipe.phase_of_share(self.clock.share)
+        self.clock.phase_end = shares[1] if shares[1] < 1 else math.inf
+        return shares, sys.maxsize if self.epochs is None else self.epochs
 
-def _loggers(
-    run: _Run, validation: tf.data.Dataset | None, folder: Path, images_every: int
-) -> list[keras.callbacks.Callback]:
-    writer, spec = summary_writer(folder), run.feed.spec
-    loggers: list[keras.callbacks.Callback] = []
-    if validation is not None:
-        classes = class_table(spec.preprocessing, spec.n_classes)
-        images = ImageLogger(
-            run.model, validation, classes, folder, every=images_every, writer=writer
-        )
-        loggers.append(images)
-    if writer is not None:
-        loggers.append(ScalarLogger(writer))
-    return loggers
+    def is_over(self, state: TrainingState, recorder: Recorder, patience: int | None) -> bool:
+        """Returns whether the training ends."""
+        if self.epochs is not None and state.epoch >= self.epochs:
+            return True
+        if self.clock is not None and self.clock.is_over and state.history:
+            return True
+        stopped = self.model.stop_training and not recorder.phase_ended
+        return state.stagnates(patience) or stopped
 
 
-def _result(state: TrainingState, folder: Path, warnings: list[str]) -> Training:
+def _result(state: TrainingState, folder: Path, warnings: list[str], advice: list[str]) -> Training:
     names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
     return Training(
         history={name: [row[name] for row in state.history] for name in names},
@@ -363,6 +440,7 @@ def _result(state: TrainingState, folder: Path, warnings: list[str]) -> Training
         events=state.events,
         output_dir=folder,
         warnings=warnings,
+        advice=advice,
     )
 
 

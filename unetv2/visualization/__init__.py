@@ -1,10 +1,11 @@
 """Images of masks, and plots of predictions, trainings and evaluations.
 
-All functions return an array or a matplotlib figure; nothing is displayed or written. Plots need
+All functions return an array or a matplotlib figure; nothing is displayed or written. Figures need
 the extra ``viz``.
 """
 
 from unetv2.visualization.masks import colorize, overlay
+from unetv2.visualization.panel import panel
 from unetv2.visualization.plots import (
     class_bars,
     confusion,
@@ -19,6 +20,7 @@ __all__ = [
     "confusion",
     "legend",
     "overlay",
+    "panel",
     "side_by_side",
     "training_curves",
 ]
