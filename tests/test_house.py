@@ -31,7 +31,7 @@ LAYERS = (
     {"data", "losses", "metrics", "models", "synthetic", "visualization"},
     {"distributed", "inference"},
     {"exporting", "training"},
-    {"prediction"},
+    {"planning", "prediction"},
     {"evaluation"},
     {"benchmarking"},
     {"cli", "__main__"},

@@ -53,6 +53,10 @@ _PUBLIC = {
     "unetv2.models.convolution": ("ConvolutionBlock",),
     "unetv2.models.segmentation_model": ("SegmentationModel",),
     "unetv2.models.unet": ("build_unetv2",),
+    "unetv2.planning.plan": (
+        "Plan",
+        "plan",
+    ),
     "unetv2.prediction.directory": ("PredictedDirectory",),
     "unetv2.prediction.predictor": (
         "Predictor",
@@ -104,6 +108,8 @@ if TYPE_CHECKING:
     from unetv2.models.convolution import ConvolutionBlock as ConvolutionBlock
     from unetv2.models.segmentation_model import SegmentationModel as SegmentationModel
     from unetv2.models.unet import build_unetv2 as build_unetv2
+    from unetv2.planning.plan import Plan as Plan
+    from unetv2.planning.plan import plan as plan
     from unetv2.prediction.directory import PredictedDirectory as PredictedDirectory
     from unetv2.prediction.predictor import Predictor as Predictor
     from unetv2.prediction.predictor import predict as predict
