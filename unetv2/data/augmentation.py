@@ -185,11 +185,12 @@ def _boxes(
 class Augmentation:
     """Applies random transforms to images and their masks.
 
-    Each image of a batch is transformed differently, together with its mask. Flips, zoom, shift
-    and rotation are one affine transform, so that images are interpolated only once, bilinearly;
-    ids are never interpolated. ``horizontal_flip=0.5, vertical_flip=0.5, transpose=0.5`` draws from
-    all eight symmetries of a square with equal probabilities. Brightness, contrast, saturation, blur, noise and the cut-out box
-    follow, and images are clipped to [0, 1].
+    Each image of a batch is transformed differently, together with its mask. Flips, transposition,
+    zoom, shift and rotation are one affine transform, so that images are interpolated only once,
+    bilinearly; ids are never interpolated. ``horizontal_flip=0.5, vertical_flip=0.5,
+    transpose=0.5`` draws from all eight symmetries of a square with equal probabilities.
+    Brightness, contrast, saturation, blur, noise and the cut-out box follow, and images are clipped
+    to [0, 1].
 
     Pixels from outside the image are filled by reflection. Their ids are ``ignore_class``, or
     reflected too without one.

@@ -538,53 +538,58 @@ def _decide(
 def _reasons(fingerprint: Fingerprint, chosen: rules.Budget, n_train: int) -> dict[str, str]:
     """Returns a sentence for each decision."""
     sizes = chosen.sizes
-    classes = [entry for entry in fingerprint.classes if entry.pixel_share > 0]
-    ceilings = dict(
-        zip(
-            (entry.name or f"class {entry.id}" for entry in classes),
-            fingerprint.ceiling_of_size(_halved(sizes)),
-            strict=False,
-        )
-    )
-    worst = min(ceilings, key=lambda name: ceilings[name], default="")
-    flips = [name.replace("_", " ") for name, good in fingerprint.symmetric.items() if good]
-    reasons = {
-        "image_size": (
-            f"at half of it, '{worst}' could reach an IoU of {ceilings[worst]:.2f} at most"
-            if worst
-            else ""
-        ),
+    is_batch = rules.normalization_for(chosen.batch_size, chosen.steps) == "batch"
+    flips = [name.replace("_", " ") for name, holds in fingerprint.symmetric.items() if holds]
+    return {
+        "image_size": _reason_of_size(fingerprint, sizes),
         "crop_size": (
-            "the whole image fits"
+            "whole images fit into a batch"
             if sizes.crop_size is None
-            else "objects with their surroundings, in batches that fit"
+            else f"objects with their surroundings, of images of {_size(sizes.working)}"
         ),
-        "filters": f"about {chosen.passes:.0f} passes over {counted(n_train, 'image')} fit",
-        "normalization": (
-            "stable for this batch size and number of steps"
-            if rules.normalization_for(chosen.batch_size, chosen.steps) == "batch"
-            else "too few images in a batch, or steps, for batch statistics"
-        ),
-        "class_weights": (
-            f"the most frequent class has {rules.class_ratio(fingerprint):.0f} times the pixels "
-            "of the rarest"
-        ),
-        "augmentation": f"the images have no preferred direction for: {', '.join(flips) or 'none'}",
-        "epochs": f"{1000 * chosen.step_seconds:.0f} ms a step as measured",
-        "progressive_resizing": (
-            "objects are recognizable at half the size"
-            if rules.resizes_progressively(fingerprint, sizes, chosen.passes)
-            else "full size from the start"
-        ),
-        "window": "as in training, averaged over the flips that were trained",
-        "batch_size": "fits into the memory",
+        "filters": f"best for about {chosen.passes:.0f} passes over {counted(n_train, 'image')}",
         "depth": "the coarsest level keeps at least 6 pixels",
+        "normalization": (
+            "stable at this batch size and number of steps"
+            if is_batch
+            else "batch statistics need larger batches or more steps"
+        ),
+        "batch_size": "fits into the memory",
+        "class_weights": (
+            f"the most frequent class has {rules.class_ratio(fingerprint):.0f} times the pixels of "
+            "the rarest"
+        ),
+        "augmentation": (
+            f"the data set has no preferred direction for {', '.join(flips)}"
+            if flips
+            else "the data set has a preferred direction in height and width"
+        ),
+        "progressive_resizing": (
+            "half the size first: objects are recognizable there"
+            if rules.resizes_progressively(fingerprint, sizes, chosen.passes)
+            else "from the start"
+        ),
+        "epochs": f"{1000 * chosen.step_seconds:.0f} ms a step, as measured",
+        "window": "as in training, averaged over the flips of training",
     }
-    return {name: reason for name, reason in reasons.items() if reason}
 
 
-def _halved(sizes: rules.Sizes) -> tuple[int, int]:
-    return max(1, sizes.working[0] // 2), max(1, sizes.working[1] // 2)
+def _reason_of_size(fingerprint: Fingerprint, sizes: rules.Sizes) -> str:
+    """Returns what a smaller size would lose, or what this one keeps."""
+    height, width = sizes.working
+    ceilings = {
+        entry.name or f"class {entry.id}": ceiling
+        for entry, ceiling in zip(
+            fingerprint.classes,
+            fingerprint.ceiling_of_size((max(1, height // 2), max(1, width // 2))),
+            strict=True,
+        )
+        if entry.pixel_share
+    }
+    if not ceilings:
+        return ""
+    worst = min(ceilings, key=lambda name: ceilings[name])
+    return f"at half of it, '{worst}' could reach an IoU of {ceilings[worst]:.2f} at most"
 
 
 def _speed(

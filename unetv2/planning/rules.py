@@ -8,10 +8,12 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from unetv2.data.augmentation import Augmentation
+from unetv2.data.ceiling import interpolated
 from unetv2.data.fingerprint import Fingerprint
 from unetv2.data.pairs import hash_position
 
@@ -26,8 +28,8 @@ _OBJECTS_PER_CROP = 4
 _LARGEST_OBJECT = 1 / 8
 # Images of up to this multiple of the crop's pixels are trained as a whole.
 _WHOLE = 1.5
-# A network places borders with a precision of about two of its pixels, so the expected quality at a
-# size is the ceiling of half the size.
+# A network places borders with a precision of about two of its pixels, so the expected IoU at a size
+# is the ceiling of half the size.
 _PRECISION = 0.5
 # Passes over more images than this bring as much as new images.
 _MANY_IMAGES = 400
@@ -35,7 +37,9 @@ _MANY_IMAGES = 400
 # passes is 0.54, 0.60 and 0.66.
 _EXPONENT = 1 / 3
 # Loss of quality of a network of 32 filters, for one class; half of it with 64, twice with 16.
-_CAPACITY_LOSS = 0.02
+_CAPACITY_LOSS = 0.03
+# Weight of the class that suffers most from a small size, beside the mean.
+_WORST_CLASS = 0.15
 # A validation step is about a third of a training step, and computes metrics.
 _VALIDATION_COST = 0.4
 _N_EPOCHS = 30
@@ -226,12 +230,28 @@ def budget(
     n_classes = max(2, fingerprint.n_classes or 2)
     merit = (
         (1 - (1 + passes) ** -_EXPONENT)
-        * fingerprint.mean_ceiling(_PRECISION * sizes.scale)
+        * expected_detail(fingerprint, sizes.scale)
         * max(0.1, 1 - _CAPACITY_LOSS * math.sqrt(n_classes) * 32 / filters)
     )
     return Budget(
         sizes, filters, batch_size, seconds, step_seconds, validation_seconds, passes, merit
     )
+
+
+def expected_detail(fingerprint: Fingerprint, scale: float) -> float:
+    """Returns the expected IoU of a good network at a scale, which blurs small objects.
+
+    The most frequent class, mostly a background, is excluded.
+    """
+    entries = [entry for entry in fingerprint.classes if entry.pixel_share > 0]
+    entries.sort(key=lambda entry: entry.pixel_share)
+    ceilings = [
+        interpolated(_PRECISION * scale, fingerprint.scales, entry.ceiling)
+        for entry in entries[:-1] or entries
+    ]
+    if not ceilings:
+        return 1.0
+    return (1 - _WORST_CLASS) * statistics.fmean(ceilings) + _WORST_CLASS * min(ceilings)
 
 
 def choose(

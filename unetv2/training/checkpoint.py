@@ -27,6 +27,7 @@ from unetv2.runtime import precision_of, versions
 from unetv2.text import error_summary
 
 RUN, MODEL, HISTORY = "run.json", "model.keras", "history.csv"
+PLAN = "plan.json"
 # The state at the end of an epoch, and at a step within the next epoch.
 CHECKPOINT, WITHIN_EPOCH = "checkpoint.npz", "within_epoch.npz"
 TENSORBOARD, IMAGES = "tensorboard", "images"
@@ -187,7 +188,7 @@ def open_folder(
     if exists and overwrite:
         # Except the description, which is replaced atomically below, so that a kill meanwhile does
         # not mix files of two runs.
-        for name in (CHECKPOINT, WITHIN_EPOCH, MODEL, HISTORY, BEST, CURVES):
+        for name in (CHECKPOINT, WITHIN_EPOCH, MODEL, HISTORY, PLAN, BEST, CURVES):
             (folder / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, IMAGES):
             shutil.rmtree(folder / name, ignore_errors=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
@@ -42,6 +42,7 @@ from unetv2.training.callbacks import (
 )
 from unetv2.training.checkpoint import (
     MODEL,
+    PLAN,
     TrainingState,
     describe_run,
     differences,
@@ -83,6 +84,7 @@ class Training:
         warnings: list of str. Warnings about the result, each with a cause and a remedy; they are
             also logged by the logger ``unetv2``.
         advice: list of str. Whether a longer training would probably improve the model.
+        model: keras.Model. The trained model, also in ``output_dir / "model.keras"``.
 
     Example:
         >>> training = unetv2.Training({"loss": [2.0, 1.0]}, [0, 1], 1, 0.5, [], tmp)
@@ -98,14 +100,49 @@ class Training:
     output_dir: Path
     warnings: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
+    model: keras.Model | None = field(default=None, repr=False)
+
+
+@runtime_checkable
+class TrainingPlan(Protocol):
+    """Model, data and recipe of a training, such as a :class:`unetv2.Plan`."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs, or the expected number with ``minutes``."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+
+    @property
+    def minutes(self) -> float | None:
+        """Time at which training ends, or None."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the augmentation."""
+
+    def build(self) -> keras.Model:
+        """Builds the model."""
+
+    def batches(self, subset: str) -> tf.data.Dataset | None:
+        """Returns the batches of ``"train"`` or ``"validation"``; None without validation."""
+
+    def save(self, path: Path) -> None:
+        """Writes the plan."""
 
 
 def train(
-    model: keras.Model,
-    train: tf.data.Dataset | SegmentationDataset,
-    validation: tf.data.Dataset | SegmentationDataset | None,
+    model: keras.Model | TrainingPlan,
+    train: tf.data.Dataset | SegmentationDataset | None = None,
+    validation: tf.data.Dataset | SegmentationDataset | None = None,
     *,
-    recipe: str | Recipe = "fast",
+    recipe: str | Recipe | None = None,
     epochs: int | None = None,
     minutes: float | None = None,
     steps_per_epoch: int | None = None,
@@ -116,11 +153,14 @@ def train(
     patience: int | None = None,
     checkpoint_minutes: float = 10.0,
     images_every: int = 5,
-    seed: int = 0,
+    seed: int | None = None,
     progress: bool | str = True,
     strategy: tf.distribute.Strategy | Distribution | None = None,
 ) -> Training:
-    """Trains a model with a recipe, by ``model.fit``.
+    """Trains by a plan, or a model with a recipe, by ``model.fit``.
+
+    ``train(plan, output_dir=...)`` trains as :func:`unetv2.plan` has decided. Otherwise all is your
+    choice: ``train(model, train, validation, recipe=..., epochs=..., output_dir=...)``.
 
     The model is compiled with the optimizer and the loss of the recipe. Afterwards it has the
     weights of the epoch with the highest validation mean IoU, and the preprocessing of ``train`` as
@@ -161,8 +201,8 @@ def train(
     ``resume=True``; pressed twice, it ends at once.
 
     Args:
-        model: A functional Keras model that maps images to logits ``(batch, height, width,
-            n_classes)``.
+        model: A :class:`unetv2.Plan`, which has data and recipe too; or a functional Keras model
+            that maps images to logits ``(batch, height, width, n_classes)``.
         train: Batches of ``(image, mask)``, as returned by :func:`unetv2.make_dataset`. They must
             end unless ``steps_per_epoch`` is given. A :class:`unetv2.SegmentationDataset` provides
             its subset ``"train"``, unless it is a subset itself, in batches of the recipe's size or
@@ -170,12 +210,14 @@ def train(
         validation: The same of images that are not in ``train``; a ``SegmentationDataset`` provides
             its subset ``"validation"``. None trains without validation and keeps the weights of the
             last epoch.
-        recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`.
+        recipe: ``"fast"``, ``"reference"``, or a :class:`unetv2.recipes.Recipe`. None is the
+            plan's, or ``"fast"``.
         epochs: int, at least 1, or None. Number of epochs; with ``minutes`` the largest number.
-            None is 40, and with ``minutes`` no limit.
+            None is the plan's, or 40; with ``minutes`` there is no limit.
         minutes: float above 0, or None. Wall time of the training from the call of ``train``, with
             validation and saving; a resumed run continues with the time that it has used, and
-            rollbacks do not give time back. None trains ``epochs``. Only on one device.
+            rollbacks do not give time back. None is the plan's, or trains ``epochs``. Only on one
+            device.
         steps_per_epoch: int, at least 1, or None. Batches in an epoch, for data that does not end:
             each epoch continues where the previous one stopped, and data that ends is repeated.
             None is one pass over ``train``. Only on one device.
@@ -191,7 +233,7 @@ def train(
         images_every: int, at least 1. Number of epochs between two drawings of validation images
             and curves; with ``minutes`` there are fewer if they would take more than 2 % of the
             time.
-        seed: int, at least 0. Seed of the recipe's augmentation.
+        seed: int, at least 0, or None. Seed of the recipe's augmentation; None is the plan's, or 0.
         progress: True for Keras's progress bar; ``"epoch"`` for a line per epoch, with the loss,
             the validation mean IoU and the time left; False for neither.
         strategy: The result of :func:`unetv2.distributed.connect`, which each worker calls at its
@@ -225,16 +267,27 @@ def train(
         >>> training.epoch, sorted(path.name for path in (tmp / "run").glob("*.png"))
         ([0, 1], ['best.png', 'curves.png'])
     """
+    plan = None
+    if isinstance(model, TrainingPlan):
+        plan = model
+        _require_alone(
+            train=train, validation=validation, recipe=recipe, seed=seed,
+                       steps_per_epoch=steps_per_epoch, strategy=strategy)  # fmt: skip
+        recipe, steps_per_epoch, seed = plan.recipe, plan.steps_per_epoch, plan.seed
+        minutes = plan.minutes if minutes is None else minutes
+        epochs = plan.epochs if minutes is None and epochs is None else epochs
     clock = None
     if minutes is not None:
         require_number("minutes", minutes, "None trains `epochs`.", positive=True)
         clock = Clock(60 * minutes)
-    recipe = recipes.get(recipe)
+    recipe = recipes.get("fast" if recipe is None else recipe)
     if epochs is not None:
         epochs = require_integer("epochs", epochs, 1, "The reference has 40.")
     elif minutes is None:
         epochs = _EPOCHS
-    seed = require_integer("seed", seed, 0, "It is the seed of the augmentation.")
+    seed = require_integer(
+        "seed", 0 if seed is None else seed, 0, "It is the seed of the augmentation."
+    )
     images_every = require_integer("images_every", images_every, 1, "1 is every epoch.")
     require_number("checkpoint_minutes", checkpoint_minutes, "10 is the default.")
     if progress not in (True, False, "epoch"):
@@ -243,7 +296,7 @@ def train(
         )
     if patience is not None:
         patience = require_integer("patience", patience, 1, "None trains all epochs.")
-        if validation is None:
+        if validation is None and plan is None:
             raise ValueError(
                 "`patience` must be passed together with `validation`. "
                 f"Received: patience={patience} and validation=None."
@@ -264,6 +317,14 @@ def train(
                 f"{steps_per_epoch}. Limit the data set to an epoch's batches by `.take(n)`."
             )
 
+    if isinstance(model, TrainingPlan):
+        train, validation, model = (
+            model.batches("train"),
+            model.batches("validation"),
+            model.build(),
+        )
+    elif train is None:
+        raise ValueError("`train` must be a data set. Received: train=None. Only a plan has one.")
     train = _batches(train, "train", recipe)
     validation = None if validation is None else _batches(validation, "validation", recipe)
     spec = backend.run_everywhere(
@@ -292,6 +353,8 @@ def train(
             "use the output folder",
             lambda: open_folder(folder, description, resume=resume, overwrite=overwrite),
         )
+        if plan is not None and backend.is_chief:
+            plan.save(folder / PLAN)
         _log.info("%s\n%s", recipe, spec)
         is_new = not was_trained(model)
         warnings = warn(start_warnings(model, spec, epochs=epochs))
@@ -349,7 +412,18 @@ def train(
         # `fit` has set the preprocessing of the data set that the batches are derived from.
         _set_preprocessing(model, spec)
         users.end()
-        return _result(state, folder, warnings, advice)
+        return _result(state, folder, warnings, advice, model)
+
+
+def _require_alone(**arguments: Any) -> None:
+    """Raises a ValueError for an argument that a plan decides."""
+    for name, value in arguments.items():
+        if value is not None:
+            shown = type(value).__name__ if name in ("train", "validation") else repr(value)
+            raise ValueError(
+                f"`{name}` must be None with a plan, which decides it. Received: {name}={shown}. "
+                "Change the plan, by `unetv2.plan` or `plan.with_options`."
+            )
 
 
 @dataclass(frozen=True)
@@ -430,7 +504,9 @@ class _Run:
         return state.stagnates(patience) or stopped
 
 
-def _result(state: TrainingState, folder: Path, warnings: list[str], advice: list[str]) -> Training:
+def _result(
+    state: TrainingState, folder: Path, warnings: list[str], advice: list[str], model: keras.Model
+) -> Training:
     names = [name for name in (state.history[0] if state.history else {}) if name != "epoch"]
     return Training(
         history={name: [row[name] for row in state.history] for name in names},
@@ -441,6 +517,7 @@ def _result(state: TrainingState, folder: Path, warnings: list[str], advice: lis
         output_dir=folder,
         warnings=warnings,
         advice=advice,
+        model=model,
     )
 
 
