@@ -17,7 +17,7 @@ import unetv2
 from unetv2 import startup
 from unetv2.cli import main, parser
 
-COMMANDS = ("check", "train", "evaluate", "predict", "export", "benchmark")
+COMMANDS = ("check", "plan", "train", "evaluate", "predict", "export", "benchmark")
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def folders(write_pairs):
 def training(folders, tmp_path):
     words = ["train", *folders, "--n-classes", "23", "--image-size", "12", "16", "--filters", "2"]
     words += ["--val-images", folders[0], "--val-masks", folders[1], "--epochs", "1"]
+    words += ["--recipe", "fast"]
     return [*words, "--output", str(tmp_path / "run")]
 
 

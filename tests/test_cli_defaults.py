@@ -15,6 +15,7 @@ from unetv2.data.pairs import SUBSETS
 COMMANDS = subcommands(parser())
 FUNCTIONS = {
     "check": (unetv2.check_dataset,),
+    "plan": (unetv2.plan,),
     "train": (unetv2.make_dataset, unetv2.build_unetv2, unetv2.train),
     "evaluate": (unetv2.evaluate,),
     "predict": (unetv2.predict_directory, unetv2.predict_video),
@@ -48,6 +49,7 @@ def test_defaults_are_the_librarys(name):
     "words",
     [
         ["check", "a", "b"],
+        ["plan", "a", "b"],
         ["train", "a", "b", "--output", "c"],
         ["evaluate", "m", "a", "b"],
         ["predict", "m", "a", "--output", "c"],

@@ -20,10 +20,11 @@ from PIL import Image
 import unetv2
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "train_carseg.py"
+RECIPE = ["--recipe", "reference"]
 TINY = ["--epochs", "2", "--filters", "2", "--image-size", "24", "32", "--batch-size", "8"]
 OUTPUTS = {
-    "accuracy.png", "checkpoint.npz", "history.csv", "metrics.json", "model.keras", "images",
-    "predictions.png", "report", "run.json",
+    "accuracy.png", "best.png", "checkpoint.npz", "curves.png", "history.csv", "images",
+    "metrics.json", "model.keras", "predictions.png", "report", "run.json",
 }  # fmt: skip
 
 
@@ -35,8 +36,7 @@ def example(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "train_carseg", module)
         spec.loader.exec_module(module)
-        patch.setattr(module, "N_SCENES", 30)
-        patch.setattr(module, "SCENE_SIZE", (24, 32))
+        patch.setattr(module, "SCENES", dict.fromkeys(module.SCENES, (30, (24, 32))))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield module
 
@@ -44,24 +44,15 @@ def example(tmp_path_factory):
 class Run(NamedTuple):
     output: Path
     printed: str
-    masks: dict[str, set[bytes]]  # The masks of each subset.
 
 
 @pytest.fixture(scope="module")
 def run(example, tmp_path_factory):
-    """A run without arguments for the data."""
-    output, masks, printed = tmp_path_factory.mktemp("run"), {}, io.StringIO()
-    make = unetv2.make_dataset
-
-    def recording(*folders, subset, **options):
-        dataset = make(*folders, subset=subset, **options)
-        masks[subset] = {mask.numpy().tobytes() for _, mask in dataset.unbatch()}
-        return dataset
-
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr(unetv2, "make_dataset", recording)
-        example.main([*TINY, "--output", str(output)])
-    return Run(output, printed.getvalue(), masks)
+    """A run of the reference recipe without arguments for the data."""
+    output, printed = tmp_path_factory.mktemp("run"), io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        example.main([*RECIPE, *TINY, "--output", str(output)])
+    return Run(output, printed.getvalue())
 
 
 def test_without_arguments_it_trains_on_scenes_that_it_writes_once(example, run, capsys):
@@ -91,7 +82,7 @@ def test_without_arguments_it_trains_on_scenes_that_it_writes_once(example, run,
     model = keras.saving.load_model(output / "model.keras")
     assert model.output_shape == (None, 24, 32, 23)
 
-    example.find_task(example.parse_arguments(TINY))
+    example.find_data(example.parse_arguments([*RECIPE, *TINY]))
     assert "Writing" not in capsys.readouterr().out
 
 
@@ -105,15 +96,33 @@ def test_the_fast_recipe_trains_and_resumes(example, tmp_path, capsys):
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
 
 
-def test_metrics_are_computed_on_images_that_training_did_not_use(run):
-    assert not run.masks["test"] & (run.masks["train"] | run.masks["validation"])
+def test_by_default_it_trains_by_a_plan_and_resumes(example, tmp_path, capsys):
+    words = [*TINY, "--minutes", "0.2", "--output", str(tmp_path / "run")]
+    example.main(words)
+    assert "ends after 0.2 minutes" in capsys.readouterr().out
+    assert {*OUTPUTS, "plan.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras", compile=False)
+    assert model.preprocessing.image_size == (24, 32)
+    example.main([*words, "--resume"])
+
+
+def test_metrics_are_computed_on_images_that_training_did_not_use(example, run):
+    data, held_out = example.find_data(example.parse_arguments([*RECIPE, *TINY]))
+    assert held_out is data
+    keys = {
+        name: {pair.key for pair in data.subset(name).pairs}
+        for name in ("train", "validation", "test")
+    }
+    assert not keys["test"] & (keys["train"] | keys["validation"])
     metrics = json.loads((run.output / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["images"] == len(run.masks["test"])
+    assert metrics["images"] == len(keys["test"])
+    evaluation = unetv2.Evaluation.load(run.output / "report")
+    assert {Path(name).stem for name in evaluation.counts.names} == keys["test"]
 
 
 def test_any_two_folders_train_in_a_process_of_their_own(write_pairs, tmp_path):
     images, masks = write_pairs(30, n_classes=4)
-    command = [sys.executable, SCRIPT, *TINY, "--image-dir", images, "--mask-dir", masks]
+    command = [sys.executable, SCRIPT, *RECIPE, *TINY, "--image-dir", images, "--mask-dir", masks]
     command += ["--n-classes", "3", "--ignore-class", "3", "--output", tmp_path / "run"]
     command += ["--precision", "float32", "--epochs", "1"]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
@@ -129,7 +138,17 @@ def test_held_out_folders_are_used_for_validation_and_test(example, write_pairs,
     names = ("--image-dir", "--mask-dir", "--val-image-dir", "--val-mask-dir")
     folders = [str(word) for pair in zip(names, (*train, *held_out), strict=True) for word in pair]
     example.main(
-        [*TINY, "--epochs", "1", *folders, "--classes", "camvid", "--output", str(tmp_path / "run")]
+        [
+            *RECIPE,
+            *TINY,
+            "--epochs",
+            "1",
+            *folders,
+            "--classes",
+            "camvid",
+            "--output",
+            str(tmp_path / "run"),
+        ]
     )
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["images"] == 3
@@ -140,7 +159,7 @@ def test_held_out_folders_are_used_for_validation_and_test(example, write_pairs,
     ("words", "message"),
     [
         (["--image-dir", "i"], "pass --image-dir and --mask-dir together"),
-        (["--image-dir", "i", "--mask-dir", "m"], "--image-dir needs --n-classes or --classes"),
+        ([*RECIPE, "--minutes", "3"], "--minutes belongs to the plan"),
         (["--data-dir", "d", "--image-dir", "i"], "pass --data-dir, or --image-dir and --mask-dir"),
         (["--val-image-dir", "i"], "pass --val-image-dir and --val-mask-dir together"),
         (["--epochs", "0"], "--epochs must be 1 or more, not 0"),

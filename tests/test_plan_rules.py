@@ -30,8 +30,8 @@ def fingerprint(size=(360, 480), n_images=400, classes=(), symmetric=DIRECTED, *
         "aspect_ratios": (size[1] / size[0],) * 3, "channels": 3, "bits": 8,
         "value_range": (0.0, 1.0), "mean": (0.5,) * 3, "std": (0.2,) * 3, "image_suffix": "",
         "mask_suffix": "", "encoding": "ids", "n_classes": len(classes), "ignore_class": None,
-        "classes": tuple(classes), "scales": SCALES, "symmetric": symmetric, "asymmetry": dict.fromkeys(symmetric, 0.0),
-        "group_by": None,
+        "classes": tuple(classes), "scales": SCALES, "symmetric": symmetric,
+        "asymmetry": dict.fromkeys(symmetric, 0.0), "group_by": None,
         "n_groups": n_images, "near_duplicates": (),
     }  # fmt: skip
     return Fingerprint(**{**values, **changes})

@@ -10,7 +10,7 @@ from typing import Any
 
 import unetv2
 from unetv2.cli import plan as plan_command
-from unetv2.cli.options import CommandResult, add_command, add_data, add_number, data_options
+from unetv2.cli.options import CommandResult, add_command, add_data, add_number
 from unetv2.text import counted
 
 RECIPES = ("reference", "fast")

@@ -28,8 +28,8 @@ _OBJECTS_PER_CROP = 4
 _LARGEST_OBJECT = 1 / 8
 # Images of up to this multiple of the crop's pixels are trained as a whole.
 _WHOLE = 1.5
-# A network places borders with a precision of about two of its pixels, so the expected IoU at a size
-# is the ceiling of half the size.
+# A network places borders with a precision of about two of its pixels, so the expected IoU at a
+# size is the ceiling of half the size.
 _PRECISION = 0.5
 # Passes over more images than this bring as much as new images.
 _MANY_IMAGES = 400
