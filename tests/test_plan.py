@@ -154,6 +154,7 @@ def test_decisions_of_a_plan_cannot_be_given_to_train(plan, data, tmp_path):
         unetv2.train(plan.build(), output_dir=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_few_images_are_trained_without_validation(tmp_path):
     folders = unetv2.synthetic.write_driving_scenes(tmp_path / "few", 3, image_size=(32, 48))
     data = unetv2.SegmentationDataset.from_folders(*folders, classes=unetv2.CARLA)
@@ -163,6 +164,7 @@ def test_few_images_are_trained_without_validation(tmp_path):
     assert result.best is None
 
 
+@pytest.mark.slow
 def test_images_of_many_sizes_and_small_ones_are_planned(tmp_path):
     rng = np.random.default_rng(0)
     sizes = [(40, 300), (300, 40), (64, 64), (200, 210), (90, 500), (50, 50)]
@@ -196,6 +198,7 @@ def test_the_command_plans_without_training(folders, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"plan.json"}
 
 
+@pytest.mark.slow
 def test_the_command_trains_by_a_plan_with_overrides_and_resumes(folders, tmp_path, capsys):
     plan, run = tmp_path / "plan.json", tmp_path / "run"
     main(["plan", *map(str, folders), *WORDS, "--output", str(plan)])
