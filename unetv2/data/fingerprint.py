@@ -512,15 +512,15 @@ class _Measurement:
         pixels = image[:: steps[0], :: steps[1]].reshape(-1, image.shape[2])
         # Reductions along contiguous memory are ten times as fast.
         columns = np.ascontiguousarray(pixels.T)
-        values = columns / np.float32(np.iinfo(pixels.dtype).max)
+        values = columns / float(np.iinfo(pixels.dtype).max)
         statistics = [
-            np.full(len(values), values.shape[1]), values.sum(axis=1, dtype=np.float64),
-            (values**2).sum(axis=1, dtype=np.float64), values.min(axis=1), values.max(axis=1),
+            np.full(len(values), values.shape[1]), values.sum(axis=1), (values**2).sum(axis=1),
+            values.min(axis=1), values.max(axis=1),
         ]  # fmt: skip
         return _Look(
             thumbnail=similarity.thumbnail(image),
             is_gray=bool((columns == columns[0]).all()),
-            values=np.array(statistics, np.float64),
+            values=np.array(statistics),
             maps=similarity.class_maps(mask),
             ids=ids,
             counts=counts,
