@@ -20,11 +20,12 @@ _WINDOWS_PER_MASK = 2
 _PIXELS_AT_ONCE = 2**18
 # The check before training: the number of masks, the side of their windows, the step between the
 # pixels that are searched for rare classes, and the pixels of a class below which its ceiling is
-# not known well enough. It takes 1 to 2 ms for each mask.
+# not known well enough; and the smallest side of a mask, as icons are all edges. It takes 1 to 2 ms for each mask.
 _CHECKED_MASKS = 8
 _CHECKED_WINDOW = 128
 _COARSE = 4
 _MIN_PIXELS = 64
+_MIN_SIDE = 32
 _LOW_CEILING = 0.7
 # Regions of at least this thickness at the smaller size have a ceiling above 0.85: in CamVid,
 # DRIVE and others it is 0.7 at a thickness of about 1.1.
@@ -225,6 +226,8 @@ class CeilingCheck:
         """
         height, width = mask.shape
         if not self._left or (resized[0] >= height and resized[1] >= width):
+            return
+        if min(mask.shape) < _MIN_SIDE:
             return
         with self._lock:
             if not self._left:

@@ -323,7 +323,7 @@ class SegmentationDataset:
                 pairs,
                 self.preprocessing,
                 max_pixels=self.max_pixels,
-                progress=progress,
+                progress=False,
             ),
             output=output,
             progress=progress,

@@ -409,7 +409,8 @@ class _Measurement:
             n_thumbnails = min(_MAX_THUMBNAILS, int(_MAX_THUMBNAIL_PIXELS // area))
             others = sorted(set(_blocks(len(self._pairs), n_thumbnails)) - set(read))
             reporter = Progress(len(read) + len(others), "images", shown=progress)
-            looks, thumbnails = [], {}
+            looks: list[_Look] = []
+            thumbnails: dict[int, np.ndarray] = {}
             for look in prefetch(self._look, read, executor, buffer_size=_BLOCK):
                 thumbnails[read[len(looks)]] = look.thumbnail
                 looks.append(look)
