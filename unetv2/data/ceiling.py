@@ -18,9 +18,10 @@ from unetv2.data.regions import EDGES_PER_LENGTH
 _WINDOW = 640
 _WINDOWS_PER_MASK = 2
 _PIXELS_AT_ONCE = 2**18
-# The check before training: the number of masks, the side of their windows, the step between the
-# pixels that are searched for rare classes, and the pixels of a class below which its ceiling is
-# not known well enough; and the smallest side of a mask, as icons are all edges. It takes 1 to 2 ms for each mask.
+# The check before training, which takes 1 to 2 ms for each mask: the number of masks, the side of
+# their windows, the step between the pixels that are searched for rare classes, the pixels of a
+# class below which its ceiling is not known well enough, and the smallest side of a mask, as tiny
+# ones are all edges.
 _CHECKED_MASKS = 8
 _CHECKED_WINDOW = 128
 _COARSE = 4
