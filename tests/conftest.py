@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from PIL import Image
 # TensorFlow sets it to 1 when it is loaded. A command that a test starts would inherit that as the
 # choice of its user.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Fingerprints of test data do not belong into the user's cache.
+_cache = tempfile.TemporaryDirectory(prefix="unetv2-tests-")
+os.environ["XDG_CACHE_HOME"] = _cache.name
 
 settings.register_profile(
     "unetv2",

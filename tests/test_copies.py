@@ -98,6 +98,7 @@ INSTANCES = {
     "EncoderBlock": lambda _: unetv2.EncoderBlock(2, name="a"),
     "Evaluation": lambda _: evaluated(images()),
     "ExportedModel": exported,
+    "Fingerprint": lambda folder: segmentation_dataset(folder).fingerprint(progress=False),
     "FrequencyWeightedIoU": lambda _: metrics.FrequencyWeightedIoU(4),
     "MeanDice": lambda _: metrics.MeanDice(4),
     "MeanIoU": lambda _: metrics.MeanIoU(4),

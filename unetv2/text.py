@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 # Control characters, line and paragraph separators, marks that change the direction of text, and
 # the surrogates that represent bytes of file names that are not valid UTF-8.
@@ -47,3 +48,21 @@ def counted(number: int, noun: str) -> str:
     """
     name, *rest = noun.split(" ", 1)
     return " ".join([str(number), name if number == 1 else f"{name}s", *rest])
+
+
+def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Returns rows of cells as lines with columns of equal width.
+
+    Args:
+        rows: The cells, equally many in each row.
+        right: Numbers of the columns that are aligned right.
+    """
+    rows = list(rows)
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )

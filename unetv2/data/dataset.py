@@ -17,6 +17,7 @@ from unetv2.arguments import require_choice, require_fraction, require_integer
 from unetv2.classes import ClassTable
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
+from unetv2.data.ceiling import CeilingCheck
 from unetv2.data.dataset_info import INFOS, DatasetInfo
 from unetv2.data.fingerprint import Fingerprint, fingerprint
 from unetv2.data.inspection import FolderOptions, infer_options
@@ -395,6 +396,13 @@ class SegmentationDataset:
             folders=(source.image_dir, source.mask_dir),
             channels=self.preprocessing.channels,
             max_pixels=self.max_pixels,
+            measure=lambda pairs: fingerprint(
+                source,
+                pairs,
+                self.preprocessing,
+                max_pixels=self.max_pixels,
+                progress=False,
+            ),
             output=output,
             progress=progress,
         )
@@ -450,6 +458,9 @@ class SegmentationDataset:
             "max_skipped", max_skipped, "It is the fraction of pairs that may be skipped."
         )
         data = self if subset is None else self.subset(subset)
+        ceiling = None
+        if data.subset_name in ("train", None):
+            ceiling = CeilingCheck(self.ignore_class, self.classes)
         loader = Loader(
             data.source,
             data.pairs,
@@ -459,6 +470,7 @@ class SegmentationDataset:
             cache=cache,
             max_skipped=max_skipped if on_error == "skip" else None,
             max_pixels=data.max_pixels,
+            ceiling=ceiling,
         )
         if shuffle is None:
             shuffle = data.subset_name not in ("validation", "test")
@@ -467,10 +479,13 @@ class SegmentationDataset:
             "shuffle": shuffle, "preparation": describe_preparation(data.source, known),
             "crop_size": known.crop_size, "balanced": balanced, "augmentation": repr(augmentation),
         }  # fmt: skip
-        return _batches(
+        dataset = _batches(
             data, loader, batch_size, augmentation,
             shuffle=shuffle, repeat=repeat, skips=on_error == "skip", identity=identity,
         )  # fmt: skip
+        if ceiling is not None and known.image_size is not None:
+            ceiling.warn(known.image_size)
+        return dataset
 
 
 def _of_folders(

@@ -27,7 +27,7 @@ from unetv2.files import write_atomically
 from unetv2.prefetch import prefetch
 from unetv2.preprocessing import Preprocessing
 from unetv2.progress import Progress
-from unetv2.text import counted, error_summary, printable
+from unetv2.text import aligned, counted, error_summary, printable
 
 SCALES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.125)
 
@@ -37,16 +37,17 @@ _VERSION = 1
 # the pixels of the last two; but at least a few pairs are read.
 _MAX_HEADERS = 10_000
 _MAX_PAIRS, _MAX_PAIR_PIXELS, _MIN_PAIRS = 200, 2**28, 12
-_MAX_THUMBNAILS, _MAX_THUMBNAIL_PIXELS = 2_000, 2**29
+_MAX_THUMBNAILS, _MAX_THUMBNAIL_PIXELS = 1_000, 2**28
 # Images of one block follow each other, as neighbors of a video do.
 _BLOCK = 8
 _THUMBNAIL_PIXELS = (128, 128)
 # Masks whose ceiling is measured, more of them for classes that few of these contain.
-_CEILING_MASKS, _CEILING_MASKS_PER_CLASS = 48, 12
+_CEILING_MASKS, _CEILING_MASKS_PER_CLASS = 48, 8
 _MAX_WINDOW_IDS, _MAX_MAP_IDS = 64, 64
 # Side of the windows in which regions of larger masks are found.
 _REGION_WINDOW = 2048
 _REGIONS_PER_MASK = 1000
+_SIZES_SHOWN, _CLASSES_SHOWN = 6, 64
 _GRID_FOR_STATISTICS = 256
 
 _log = logging.getLogger("unetv2")
@@ -120,7 +121,7 @@ class Fingerprint:
             clearly more similar than those of different sequences.
         n_groups: int. Number of sequences, or of images without ``group_by``.
         near_duplicates: tuple of ``(key, key)``. Pairs of keys whose images are nearly the same,
-            among up to 2,000 images; at most 1,000 pairs.
+            among up to 1,000 images; at most 1,000 pairs.
 
     Example:
         >>> folders = unetv2.synthetic.write_driving_scenes(
@@ -261,9 +262,9 @@ class Fingerprint:
             first, second = self.near_duplicates[0]
             pairs = counted(len(self.near_duplicates), "pair")
             rows.append(("near-duplicates", printable(f"{pairs}, such as {first} and {second}")))
-        return "\n".join([*_aligned(rows), "", *self._class_rows()])
+        return f"{aligned(rows)}\n\n{self._class_table()}"
 
-    def _class_rows(self) -> list[str]:
+    def _class_table(self) -> str:
         titles = ("class", "", "pixels", "images", "regions", "area", "thickness")
         rows = [(*titles, "ceiling at", *(f"{scale:g}" for scale in self.scales[1:]))]
         for row in self.classes:
@@ -275,21 +276,8 @@ class Fingerprint:
             name = printable(row.name)
             thickness = f"{row.thickness:.1f}"
             rows.append((str(row.id), name, *numbers, *regions, thickness, "", *ceilings))
-        return _aligned(rows, right=(0, *range(2, len(rows[0]))))
-
-
-_SIZES_SHOWN = 6
-
-
-def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+        table = aligned(rows[: _CLASSES_SHOWN + 1], right=(0, *range(2, len(rows[0]))))
+        return table + ("\n..." if len(rows) > _CLASSES_SHOWN + 1 else "")
 
 
 def _require_fields(kind: type, content: object, name: str) -> None:
@@ -376,8 +364,8 @@ class _Look(NamedTuple):
     Attributes:
         thumbnail: Of the image.
         is_gray: bool. Whether all channels are equal.
-        values: float64 ``(5, channels)``. Number, sum, sum of squares, minimum and maximum of some of
-            its values in [0, 1].
+        values: float64 ``(5, channels)``. Number, sum, sum of squares, minimum and maximum of some
+            of its values in [0, 1].
         maps: Coarse maps of the mask.
         ids: The class ids of the mask.
         counts: Their numbers of pixels.
@@ -421,7 +409,8 @@ class _Measurement:
             n_thumbnails = min(_MAX_THUMBNAILS, int(_MAX_THUMBNAIL_PIXELS // area))
             others = sorted(set(_blocks(len(self._pairs), n_thumbnails)) - set(read))
             reporter = Progress(len(read) + len(others), "images", shown=progress)
-            looks, thumbnails = [], {}
+            looks: list[_Look] = []
+            thumbnails: dict[int, np.ndarray] = {}
             for look in prefetch(self._look, read, executor, buffer_size=_BLOCK):
                 thumbnails[read[len(looks)]] = look.thumbnail
                 looks.append(look)
@@ -522,15 +511,17 @@ class _Measurement:
                 regions[number] = len(areas), areas[largest], thickness[largest]
         steps = [max(1, side // _GRID_FOR_STATISTICS) for side in mask.shape]
         pixels = image[:: steps[0], :: steps[1]].reshape(-1, image.shape[2])
-        values = pixels / np.iinfo(pixels.dtype).max
+        # Reductions along contiguous memory are ten times as fast.
+        columns = np.ascontiguousarray(pixels.T)
+        values = columns / float(np.iinfo(pixels.dtype).max)
         statistics = [
-            np.full(image.shape[2], len(values)), values.sum(axis=0), (values**2).sum(axis=0),
-            values.min(axis=0), values.max(axis=0),
+            np.full(len(values), values.shape[1]), values.sum(axis=1), (values**2).sum(axis=1),
+            values.min(axis=1), values.max(axis=1),
         ]  # fmt: skip
         return _Look(
             thumbnail=similarity.thumbnail(image),
-            is_gray=bool((pixels == pixels[:, :1]).all()),
-            values=np.array(statistics, np.float64),
+            is_gray=bool((columns == columns[0]).all()),
+            values=np.array(statistics),
             maps=similarity.class_maps(mask),
             ids=ids,
             counts=counts,

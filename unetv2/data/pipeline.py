@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from unetv2.data.cache import CacheError, FolderCache, Images
+from unetv2.data.ceiling import CeilingCheck
 from unetv2.data.io.base import is_orientation_ambiguous
 from unetv2.data.pairs import LabelSource, Pair
 from unetv2.data.preprocess import check_headers, read_pair, warn_of_orientations
@@ -234,6 +235,7 @@ class Loader:
         max_skipped: float in [0, 1) or None. Fraction of pairs that may be skipped because of an
             error. None raises the first error.
         max_pixels: int. Larger images are refused.
+        ceiling: CeilingCheck or None. Gets the first masks that are read.
 
     Attributes:
         pixel_dtype: np.dtype. uint8, or uint16 if an image has 16 bits.
@@ -250,6 +252,7 @@ class Loader:
         cache: str | os.PathLike[str] | None,
         max_skipped: float | None,
         max_pixels: int,
+        ceiling: CeilingCheck | None = None,
     ) -> None:
         self._source = source
         self._pairs = pairs
@@ -258,6 +261,7 @@ class Loader:
         self._one_size = one_size
         self._max_skipped = max_skipped
         self._max_pixels = max_pixels
+        self._ceiling = ceiling
         self._first_size: tuple[int, ...] | None = None
         self._skipped: set[int] = set()
         self._lock = threading.Lock()
@@ -392,7 +396,13 @@ class Loader:
         return images
 
     def _prepare(self, pair: Pair) -> Images:
-        return read_pair(self._source, pair, self._preprocessing, max_pixels=self._max_pixels)
+        return read_pair(
+            self._source,
+            pair,
+            self._preprocessing,
+            max_pixels=self._max_pixels,
+            ceiling=self._ceiling,
+        )
 
     def _require_size(self, pair: Pair, size: tuple[int, ...]) -> None:
         crop_size = self._preprocessing.crop_size

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from unetv2.data.ceiling import CeilingCheck
 from unetv2.data.io.open import Header, open_file, read_header
 from unetv2.data.io.pillow import as_pillow, is_pillow_compatible
 from unetv2.data.pairs import LabelSource, Pair
@@ -214,9 +215,21 @@ def warn_of_orientations(pairs: Sequence[Pair], n_checked: int) -> None:
 
 
 def read_pair(
-    source: LabelSource, pair: Pair, preprocessing: Preprocessing, *, max_pixels: int
+    source: LabelSource,
+    pair: Pair,
+    preprocessing: Preprocessing,
+    *,
+    max_pixels: int,
+    ceiling: CeilingCheck | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads an image and its mask, and resizes both in the same way.
+
+    Args:
+        source: LabelSource. Provides the mask.
+        pair: The pair.
+        preprocessing: Preprocessing. How both are resized.
+        max_pixels: int. Larger images are refused.
+        ceiling: CeilingCheck or None. Gets the mask.
 
     Returns:
         tuple ``(image, mask)``: uint8 or, for files of 16 bits, uint16 ``(height, width,
@@ -234,6 +247,8 @@ def read_pair(
         file.require_image(preprocessing.channels)
         require_same_size(pair, file.header.size, size)
         image = file.image(preprocessing.channels, at_least=at_least, keep_alpha=True)
+    if ceiling is not None:
+        ceiling.add(mask, geometry.resized)
     padding = preprocessing.ignore_class if preprocessing.resize == "pad" else 0
     return (
         resize_image(image, geometry, preprocessing.interpolation, preprocessing.channels),

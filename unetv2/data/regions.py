@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 # A boundary of random direction crosses this many more edges of pixels than its length.
-_EDGES_PER_LENGTH = 4 / np.pi
+EDGES_PER_LENGTH = 4 / np.pi
 
 
 class Regions(NamedTuple):
@@ -58,7 +58,7 @@ def find_regions(mask: np.ndarray) -> Regions:
     roots = _connect(len(starts), upper[~differ], lower[~differ])
     used, region = np.unique(roots, return_inverse=True)
     areas = np.bincount(region, weights=ends - starts).astype(np.int64)
-    length = np.bincount(region, weights=edges) / _EDGES_PER_LENGTH
+    length = np.bincount(region, weights=edges) / EDGES_PER_LENGTH
     thickness = np.minimum(2 * areas / np.maximum(length, 1e-9), min(height, width))
     return Regions(ids[used], areas, thickness)
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ import numpy as np
 from PIL import Image
 
 from unetv2.classes import ClassTable, Color
+from unetv2.data.fingerprint import Fingerprint
 from unetv2.data.io.base import MaskError
 from unetv2.data.io.open import decode_image, open_file
 from unetv2.data.labels import Labels
 from unetv2.data.mask_format import StoredMask
 from unetv2.files import atomic_folder
-from unetv2.text import counted, printable
+from unetv2.text import aligned, counted, printable
 from unetv2.visualization.masks import colorize
 
 _FILES_LISTED = 3
@@ -146,6 +147,8 @@ class DatasetReport:
         problems: A :class:`~unetv2.data.validation.Finding` for each problem, the most severe
             first.
         labels: Labels that the masks were read with.
+        fingerprint: Fingerprint of the pairs without errors, see
+            :meth:`unetv2.SegmentationDataset.fingerprint`; None if there are none.
 
     Example:
         >>> images, masks = unetv2.synthetic.write_driving_scenes(
@@ -173,6 +176,7 @@ class DatasetReport:
     suggested_encoding: str | None
     problems: tuple[Finding, ...]
     labels: Labels = field(repr=False)
+    fingerprint: Fingerprint | None = field(default=None, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -197,7 +201,8 @@ class DatasetReport:
 
     def __str__(self) -> str:
         """Returns the report as text."""
-        parts = [self._images(), self._classes(), self._colors(), self._suggestions()]
+        parts = [self._images(), self._classes(), self._colors(), self._fingerprint()]
+        parts.append(self._suggestions())
         return "\n\n".join(part for part in [*parts, self._problems()] if part)
 
     def to_json(self) -> str:
@@ -205,8 +210,9 @@ class DatasetReport:
         content = {
             entry.name: getattr(self, entry.name)
             for entry in dataclasses.fields(self)
-            if entry.name not in ("labels", "classes", "problems")
+            if entry.name not in ("labels", "classes", "problems", "fingerprint")
         }
+        content["fingerprint"] = self.fingerprint and self.fingerprint.as_dict()
         content["ok"] = self.ok
         content["classes"] = [dataclasses.asdict(row) for row in self.classes]
         content["problems"] = [dataclasses.asdict(problem) for problem in self.problems]
@@ -247,7 +253,7 @@ class DatasetReport:
             rows.append(("deviation", ", ".join(f"{value:.3f}" for value in self.std)))
         rows += [("masks", self.mask_dir), ("", _list_counts(self.mask_formats))]
         rows.append(("pairs", f"{self.n_pairs}: {_list_counts(self.subsets)}"))
-        return _aligned(rows)
+        return aligned(rows)
 
     def _classes(self) -> str:
         if not self.classes:
@@ -257,14 +263,17 @@ class DatasetReport:
             weights = [f"{x:.3g}" if x is not None else "-" for x in (row.weight, row.root_weight)]
             counts = str(row.pixels), f"{row.share:.2%}", str(row.images)
             rows.append((str(row.id), printable(row.name), *counts, *weights))
-        return _aligned(rows, right=(0, 2, 3, 4, 5, 6))
+        return aligned(rows, right=(0, 2, 3, 4, 5, 6))
 
     def _colors(self) -> str:
         if not self.colors:
             return ""
         shown = [(str(color), str(pixels)) for color, pixels in self.colors[:_COUNTS_LISTED]]
         more = [("...", "")] if len(self.colors) > _COUNTS_LISTED else []
-        return _aligned([("color", "pixels"), *shown, *more], right=(1,))
+        return aligned([("color", "pixels"), *shown, *more], right=(1,))
+
+    def _fingerprint(self) -> str:
+        return "" if self.fingerprint is None else f"fingerprint\n\n{self.fingerprint}"
 
     def _suggestions(self) -> str:
         # Without commas: `unetv2 check` prints them as options to be copied.
@@ -291,18 +300,6 @@ def _list_counts(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda entry: -entry[1])
     shown = ", ".join(f"{count} {name}" for name, count in ordered[:_COUNTS_LISTED])
     return shown + (", ..." if len(ordered) > _COUNTS_LISTED else "")
-
-
-def _aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
-    rows = list(rows)
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
 
 
 def _examples(problems: Sequence[Finding], labels: Labels) -> Iterator[tuple[Finding, Image.Image]]:

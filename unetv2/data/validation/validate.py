@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
+from unetv2.data.fingerprint import Fingerprint
 from unetv2.data.labels import Labels, are_instance_ids
 from unetv2.data.mask_format import MAX_COLORS
 from unetv2.data.pairs import SUBSETS, Pair
@@ -25,6 +28,7 @@ from unetv2.text import counted
 
 _MAX_COLORS_REPORTED = 64
 _COLOR_PROBLEMS = ("colors_for_ids", "mixed_masks", "unknown_colors", "not_binary")
+_NO_READING_ERRORS = ("leakage", "orientation_mismatch")
 _UNREADABLE_IDS = ("colors_for_ids", "mixed_masks", "alpha_mask", "label_map_collision")
 # Keeps all threads busy without accumulating results.
 _QUEUED_PAIRS_PER_THREAD = 4
@@ -38,6 +42,7 @@ def validate(
     folders: tuple[str, str],
     channels: int,
     max_pixels: int,
+    measure: Callable[[Sequence[Pair]], Fingerprint],
     output: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> DatasetReport:
@@ -50,6 +55,7 @@ def validate(
         folders: The folders of images and masks, for the report.
         channels: int. Channels of the images.
         max_pixels: int. Larger images are not decoded.
+        measure: Returns the fingerprint of pairs without errors.
         output: Folder for :meth:`unetv2.DatasetReport.save`, or None.
         progress: bool. Whether to report progress on stderr.
     """
@@ -63,10 +69,31 @@ def validate(
     for done, result in enumerate(results, start=1):
         statistics.add(result)
         reporter.update(done, counted(len(statistics.findings), "problem"))
-    report = _report(folders, subsets, statistics, labels)
+    report = replace(
+        _report(folders, subsets, statistics, labels),
+        fingerprint=_fingerprint(matching.pairs, statistics.findings, measure),
+    )
     if output is not None:
         report.save(output)
     return report
+
+
+def _fingerprint(
+    pairs: Sequence[Pair],
+    findings: Sequence[Finding],
+    measure: Callable[[Sequence[Pair]], Fingerprint],
+) -> Fingerprint | None:
+    """Returns the fingerprint of the pairs that can be read, or None if there are none."""
+    with_errors = {
+        finding.image
+        for finding in findings
+        if finding.severity == "error" and finding.kind not in _NO_READING_ERRORS
+    }
+    readable = [pair for pair in pairs if pair.image not in with_errors]
+    # Files may change, or be decoded in another way.
+    with contextlib.suppress(ValueError, OSError):
+        return measure(readable) if readable else None
+    return None
 
 
 def _unpaired(matching: Matching) -> Iterator[Finding]:
