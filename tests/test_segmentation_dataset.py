@@ -140,7 +140,7 @@ def test_subsets_are_those_of_the_keys(write_pairs):
     assert dict(report.subsets) == {"train": 2, "validation": 0, "test": 1}
     batches = data.batches("train", batch_size=1, shuffle=False)
     assert len(list(batches)) == 2
-    assert pickle.loads(pickle.dumps(data)) == data  # noqa: S301
+    assert pickle.loads(pickle.dumps(data)) == data
     whole = dataclasses.replace(data, subset_keys=None)
     assert whole.subset("train").n_images > 2
 

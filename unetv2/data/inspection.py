@@ -16,7 +16,7 @@ import numpy as np
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable, Color
 from unetv2.data.class_files import find_class_table
 from unetv2.data.io.base import MaskError, mask_errors_as_value_errors
-from unetv2.data.io.open import ImageFile, open_file
+from unetv2.data.io.open import ImageFile, open_file, read_header
 from unetv2.data.labels import (
     Labels,
     are_color_tones,
@@ -32,6 +32,8 @@ from unetv2.data.validation.statistics import FAR_RATIO, suggest
 from unetv2.text import counted
 
 _MAX_MASKS = 1_000
+# Of large masks fewer are read: 80 of 5000x5000 pixels.
+_MAX_PIXELS_READ, _MIN_MASKS = 2 * 10**9, 64
 # Images that must be gray for one channel; a decision for three needs one image only.
 _MAX_IMAGES = 32
 _MAX_COLORS = 64
@@ -102,7 +104,8 @@ def infer_options(
     """Returns the options of two folders; those that are None are inferred from the files.
 
     Masks are read only if the encoding or the number of classes is None: all of them, or 1,000
-    spread over the set. Files that are not readable are left out, as long as one is readable.
+    spread over the set, fewer if they are large. Files that are not readable are left out, as long
+    as one is readable.
 
     Raises:
         FileNotFoundError: If a folder does not exist.
@@ -204,8 +207,12 @@ def _read_masks(
             errors.append(error)
             return None
 
+    most = _MAX_MASKS
+    with suppress(ValueError, OSError):
+        height, width = read_header(paths[0], max_pixels).size
+        most = min(most, max(_MIN_MASKS, _MAX_PIXELS_READ // (height * width)))
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        masks = list(executor.map(read, _spread(paths, _MAX_MASKS)))
+        masks = list(executor.map(read, _spread(paths, most)))
     readable = [mask for mask in masks if mask is not None]
     if not readable:
         with mask_errors_as_value_errors():
