@@ -297,6 +297,9 @@ def _infer_labels(
         if encoding is None and kinds & {*CHANNELS} and are_color_tones(ids) and not fits:
             return _color_labels(masks, folders, n_classes, ignore_class, classes)
         if known.n_classes is not None:
+            if known.classes is None:
+                table = find_class_table(folders, lambda table, _: len(table) == known.n_classes)
+                known = resolve_labels(n_classes, ignore_class, table, known.encoding, label_map)
             return _with_markers(known, ids)
         return _id_labels(masks, ids, folders, known)
     are_gray = all(red == green == blue for mask in masks for red, green, blue in mask.colors)
@@ -384,7 +387,7 @@ def _id_labels(
             return resolve_labels(None, ignored, given, known.encoding, None)
         return resolve_labels(None, ignored, given, known.encoding, label_map)
     _require_classes(masks, ids, labels, known)
-    return Labels(known.encoding, options["n_classes"], ignored, label_map)
+    return Labels(known.encoding, options.get("n_classes", max(labels) + 1), ignored, label_map)
 
 
 def _table_of_palette(
