@@ -372,6 +372,12 @@ def test_given_options_are_kept(write):
     data = infer(folders, classes=table)
     assert (data.classes, data.ignore_class) == (table, 255)
     assert not {"classes", "n_classes", "ignore_class"} & {*data.inferred}
+    table = unetv2.ClassTable(("a", "b"), ((0, 0, 0), (1, 1, 1)))
+    data = infer(write(regions(0, 255), regions(0, 1, 255)), classes=table)
+    assert found(data) == ("ids", 2, 255, {})
+    assert {"encoding", "ignore_class"} < {*data.inferred}
+    given = infer((data.source.image_dir, data.source.mask_dir), classes=table, ignore_class=255)
+    assert "ignore_class" not in given.inferred
 
 
 def test_given_encodings_are_kept(write):

@@ -34,6 +34,8 @@ from unetv2.text import counted
 _MAX_MASKS = 1_000
 # Of large masks fewer are read: 80 of 5000x5000 pixels.
 _MAX_PIXELS_READ, _MIN_MASKS = 2 * 10**9, 64
+# Decoding a pixel takes up to 40 bytes.
+_MAX_PIXELS_AT_ONCE = 2**26
 # Images that must be gray for one channel; a decision for three needs one image only.
 _MAX_IMAGES = 32
 _MAX_COLORS = 64
@@ -140,16 +142,18 @@ def infer_options(
                     "other."
                 ) from None
             raise
-        before = (encoding, n_classes, classes, ignore_class, label_map)
-        after = (
+        given: tuple[object, ...] = (encoding, n_classes, classes, ignore_class, label_map)
+        if classes is not None:
+            ignored = classes.ignore_class if ignore_class is None else ignore_class
+            mapped = (classes.label_map or None) if label_map is None else label_map
+            given = (encoding, len(classes), classes, ignored, mapped)
+        values = (
             labels.encoding, labels.n_classes, labels.classes, labels.ignore_class,
             labels.label_map or None,
         )  # fmt: skip
         names = ("encoding", "n_classes", "classes", "ignore_class", "label_map")
-        # A table given by the caller has more values.
-        of_table = () if classes is None else ("n_classes", "ignore_class", "label_map")
-        for name, old, new in zip(names, before, after, strict=True):
-            inferred[name] = old is None and new is not None and name not in of_table
+        for name, old, new in zip(names, given, values, strict=True):
+            inferred[name] = old is None and new is not None
     inferred["channels"] = channels is None
     if channels is None:
         channels = _infer_channels([pair.image for pair in pairs], max_pixels)
@@ -207,11 +211,12 @@ def _read_masks(
             errors.append(error)
             return None
 
-    most = _MAX_MASKS
+    most, n_threads = _MAX_MASKS, os.cpu_count() or 1
     with suppress(ValueError, OSError):
         height, width = read_header(paths[0], max_pixels).size
         most = min(most, max(_MIN_MASKS, _MAX_PIXELS_READ // (height * width)))
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        n_threads = max(1, min(n_threads, _MAX_PIXELS_AT_ONCE // (height * width)))
+    with ThreadPoolExecutor(n_threads) as executor:
         masks = list(executor.map(read, _spread(paths, most)))
     readable = [mask for mask in masks if mask is not None]
     if not readable:
