@@ -171,7 +171,7 @@ def test_train_needs_no_number_of_classes_for_black_and_white(write, tmp_path, c
     assert "`--encoding` must be another one than" in capsys.readouterr().err
     assert main(words) == 0
     model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
-    assert (model.n_classes, model.preprocessing.encoding) == (2, "binary")
+    assert (model.output_shape[-1], model.preprocessing.encoding) == (2, "binary")
 
 
 def test_train_reports_missing_options(folders, tmp_path, capsys):

@@ -372,6 +372,53 @@ def test_given_options_are_kept(write):
     data = infer(folders, classes=table)
     assert (data.classes, data.ignore_class) == (table, 255)
     assert not {"classes", "n_classes", "ignore_class"} & {*data.inferred}
+    table = unetv2.ClassTable(("a", "b"), ((0, 0, 0), (1, 1, 1)))
+    data = infer(write(regions(0, 255), regions(0, 1, 255)), classes=table)
+    assert found(data) == ("ids", 2, 255, {})
+    assert {"encoding", "ignore_class"} < {*data.inferred}
+    given = infer((data.source.image_dir, data.source.mask_dir), classes=table, ignore_class=255)
+    assert "ignore_class" not in given.inferred
+
+
+def test_given_encodings_are_kept(write):
+    folders = write(painted((0, 0, 0), (0, 3, 2)), painted((1, 1, 1), (0, 0, 0)))
+    data = infer(folders, encoding="max_channel")
+    assert (found(data), ids(data)) == (("max_channel", 4, None, {}), {0, 1, 3})
+    assert found(infer(folders, encoding="colors")) == ("colors", 3, None, {})
+    folders = write(*[painted((0, 0, 0), (255, 0, 0))] * 2)
+    with pytest.raises(ValueError, match="`n_classes` .* 0, 255 with large gaps"):
+        infer(folders, encoding="ids")
+    with pytest.raises(ValueError, match="`classes` must be a class table"):
+        infer(write(regions(0, 1), regions(0, 1)), encoding="colors")
+    assert found(infer(folders, encoding="binary")) == ("binary", 2, None, {})
+
+
+@pytest.mark.parametrize("extension", ["gif", "bmp", "tif", "webp", "npy"])
+@pytest.mark.parametrize("values", [(0, 255), (0, 1, 2)])
+def test_files_of_all_kinds_are_read(write, extension, values):
+    images, masks = write(regions(*values))
+    path = masks / f"0.{extension}"
+    mask = regions(*values)
+    if extension == "npy":
+        np.save(path, mask)
+    elif extension == "webp":
+        save(np.stack([mask] * 3, axis=2), path, lossless=True)
+    else:
+        save(mask, path)
+    (masks / "0.png").unlink()
+    data = infer((images, masks))
+    assert (data.preprocessing.encoding, data.n_classes) == (
+        "binary" if 255 in values else "ids",
+        len(values),
+    )
+    assert ids(data) == {*range(len(values))}
+
+
+def test_a_class_table_of_the_given_number_is_used(write, tmp_path):
+    folders = write(regions(0, 1))
+    (tmp_path / "labels.txt").write_text("a\nb\nc")
+    assert infer(folders, n_classes=3).classes.names == ("a", "b", "c")
+    assert infer(folders, n_classes=4).classes is None
 
 
 def test_given_tables_determine_the_encoding(write):

@@ -56,16 +56,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command; the code is 1 if it found errors."""
-    folders = options.images, options.masks
     arguments = {**data_options(options), "max_pixels": options.max_pixels}
-    reporting = {"output": options.report, "progress": not options.quiet}
+    reporting: dict[str, Any] = {"output": options.report, "progress": not options.quiet}
     inferred: dict[str, Any] = {}
     try:
-        data = unetv2.SegmentationDataset.from_folders(*folders, **arguments)
+        data = unetv2.SegmentationDataset.from_folders(options.images, options.masks, **arguments)
     except ValueError as error:
         # The report describes all problems, with the defaults of `make_dataset`.
         given = {name: value for name, value in arguments.items() if value is not None}
-        report = unetv2.check_dataset(*folders, **given, **reporting)
+        report = unetv2.check_dataset(options.images, options.masks, **given, **reporting)
         _log.warning("Options were not inferred. %s", error)
     else:
         report = data.check(**reporting)

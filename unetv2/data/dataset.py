@@ -251,6 +251,7 @@ class SegmentationDataset:
         except ValueError as error:
             size = str(error)
         known, source = self.preprocessing, self.source
+        label_map = dict(known.label_map or ())
         rows = [("images", size)]
         if isinstance(source, FolderSource):
             rows += [("", source.image_dir), ("masks", source.mask_dir)]
@@ -261,7 +262,10 @@ class SegmentationDataset:
             ("encoding", repr(known.encoding)),
             ("n_classes", str(self.n_classes or "any")),
             ("ignore_class", str(known.ignore_class)),
-            ("label_map", _listed(f"{old}: {new}" for old, new in known.label_map or ())),
+            (
+                "label_map",
+                _listed(f"{old}: {new}" for old, new in label_map.items()),
+            ),
             ("classes", _listed(self.classes.names) if self.classes is not None else ""),
         ]
         lines = [

@@ -16,7 +16,7 @@ import numpy as np
 from unetv2.classes import CAMVID, CARLA, CITYSCAPES, PASCAL_VOC, ClassTable, Color
 from unetv2.data.class_files import find_class_table
 from unetv2.data.io.base import MaskError, mask_errors_as_value_errors
-from unetv2.data.io.open import ImageFile, open_file
+from unetv2.data.io.open import ImageFile, open_file, read_header
 from unetv2.data.labels import (
     Labels,
     are_color_tones,
@@ -32,6 +32,10 @@ from unetv2.data.validation.statistics import FAR_RATIO, suggest
 from unetv2.text import counted
 
 _MAX_MASKS = 1_000
+# Of large masks fewer are read: 80 of 5000x5000 pixels.
+_MAX_PIXELS_READ, _MIN_MASKS = 2 * 10**9, 64
+# Decoding a pixel takes up to 40 bytes.
+_MAX_PIXELS_AT_ONCE = 2**26
 # Images that must be gray for one channel; a decision for three needs one image only.
 _MAX_IMAGES = 32
 _MAX_COLORS = 64
@@ -102,7 +106,8 @@ def infer_options(
     """Returns the options of two folders; those that are None are inferred from the files.
 
     Masks are read only if the encoding or the number of classes is None: all of them, or 1,000
-    spread over the set. Files that are not readable are left out, as long as one is readable.
+    spread over the set, fewer if they are large. Files that are not readable are left out, as long
+    as one is readable.
 
     Raises:
         FileNotFoundError: If a folder does not exist.
@@ -137,16 +142,18 @@ def infer_options(
                     "other."
                 ) from None
             raise
-        before = (encoding, n_classes, classes, ignore_class, label_map)
-        after = (
+        given: tuple[object, ...] = (encoding, n_classes, classes, ignore_class, label_map)
+        if classes is not None:
+            ignored = classes.ignore_class if ignore_class is None else ignore_class
+            mapped = (classes.label_map or None) if label_map is None else label_map
+            given = (encoding, len(classes), classes, ignored, mapped)
+        values = (
             labels.encoding, labels.n_classes, labels.classes, labels.ignore_class,
             labels.label_map or None,
         )  # fmt: skip
         names = ("encoding", "n_classes", "classes", "ignore_class", "label_map")
-        # A table given by the caller has more values.
-        of_table = () if classes is None else ("n_classes", "ignore_class", "label_map")
-        for name, old, new in zip(names, before, after, strict=True):
-            inferred[name] = old is None and new is not None and name not in of_table
+        for name, old, new in zip(names, given, values, strict=True):
+            inferred[name] = old is None and new is not None
     inferred["channels"] = channels is None
     if channels is None:
         channels = _infer_channels([pair.image for pair in pairs], max_pixels)
@@ -204,8 +211,13 @@ def _read_masks(
             errors.append(error)
             return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        masks = list(executor.map(read, _spread(paths, _MAX_MASKS)))
+    most, n_threads = _MAX_MASKS, os.cpu_count() or 1
+    with suppress(ValueError, OSError):
+        height, width = read_header(paths[0], max_pixels).size
+        most = min(most, max(_MIN_MASKS, _MAX_PIXELS_READ // (height * width)))
+        n_threads = max(1, min(n_threads, _MAX_PIXELS_AT_ONCE // (height * width)))
+    with ThreadPoolExecutor(n_threads) as executor:
+        masks = list(executor.map(read, _spread(paths, most)))
     readable = [mask for mask in masks if mask is not None]
     if not readable:
         with mask_errors_as_value_errors():
@@ -290,6 +302,9 @@ def _infer_labels(
         if encoding is None and kinds & {*CHANNELS} and are_color_tones(ids) and not fits:
             return _color_labels(masks, folders, n_classes, ignore_class, classes)
         if known.n_classes is not None:
+            if known.classes is None:
+                table = find_class_table(folders, lambda table, _: len(table) == known.n_classes)
+                known = resolve_labels(n_classes, ignore_class, table, known.encoding, label_map)
             return _with_markers(known, ids)
         return _id_labels(masks, ids, folders, known)
     are_gray = all(red == green == blue for mask in masks for red, green, blue in mask.colors)
@@ -377,7 +392,7 @@ def _id_labels(
             return resolve_labels(None, ignored, given, known.encoding, None)
         return resolve_labels(None, ignored, given, known.encoding, label_map)
     _require_classes(masks, ids, labels, known)
-    return Labels(known.encoding, options["n_classes"], ignored, label_map)
+    return Labels(known.encoding, options.get("n_classes", max(labels) + 1), ignored, label_map)
 
 
 def _table_of_palette(
