@@ -22,8 +22,8 @@ import unetv2
 SCRIPT = Path(__file__).parents[1] / "examples" / "train_carseg.py"
 TINY = ["--epochs", "2", "--filters", "2", "--image-size", "24", "32", "--batch-size", "8"]
 OUTPUTS = {
-    "accuracy.png", "checkpoint.npz", "history.csv", "metrics.json", "model.keras", "images",
-    "predictions.png", "report", "run.json",
+    "accuracy.png", "best.png", "checkpoint.npz", "curves.png", "history.csv", "metrics.json",
+    "model.keras", "images", "predictions.png", "report", "run.json",
 }  # fmt: skip
 
 

@@ -66,7 +66,8 @@ def test_a_training_ends_at_the_given_time_with_a_rate_of_zero(tmp_path, monkeyp
     assert json.loads((tmp_path / "run.json").read_text())["minutes"] == 20 / 60
 
 
-def test_phases_of_progressive_resizing_follow_the_time(tmp_path, monkeypatch):
+@pytest.mark.parametrize("n_images", [6, 20])
+def test_phases_of_progressive_resizing_follow_the_time(tmp_path, monkeypatch, capsys, n_images):
     time, heights = Time(monkeypatch), []
 
     class Heights(unetv2.SegmentationModel):
@@ -77,8 +78,13 @@ def test_phases_of_progressive_resizing_follow_the_time(tmp_path, monkeypatch):
     base = network()
     model = Heights(base.input, base.output)
     training = train(
-        tmp_path, model, batches(20), recipe=RESIZED, epochs=None, minutes=0.5, callbacks=[time]
-    )
+        tmp_path, model, batches(n_images), recipe=RESIZED, epochs=None, minutes=0.5,
+        callbacks=[time], progress="epoch",
+    )  # fmt: skip
+    lines = [line for line in capsys.readouterr().out.splitlines() if line[:5] == "Progr"]
+    assert [line.rpartition(", ")[2] for line in lines] == [
+        "for the first 50% of the time.", "until the end.",
+    ]  # fmt: skip
     halves = heights.count(SIZE[0] // 2)
     assert heights == halves * [SIZE[0] // 2] + (len(heights) - halves) * [SIZE[0]]
     # Half of 30 s.

@@ -57,9 +57,14 @@ class Clock:
         return self.left - self._reserved < max(self._step / 2, self._rest)
 
     @property
+    def phase_share(self) -> float:
+        """The share, or after an epoch that of the phase's end if it is near."""
+        return min(1.0, self.share + self._rest_of_phase)
+
+    @property
     def phase_is_over(self) -> bool:
         """Whether the current phase of progressive resizing ends."""
-        return self.share + self._rest_of_phase >= self.phase_end
+        return self.phase_share >= self.phase_end
 
     @property
     def may_draw(self) -> bool:

@@ -416,7 +416,7 @@ class _Run:
             assert self.epochs is not None
             phase = self.recipe.phase(epoch, self.epochs)
             return phase, phase[1]
-        shares = self.recipe.phase_of_share(self.clock.share)
+        shares = self.recipe.phase_of_share(self.clock.phase_share)
         self.clock.phase_end = shares[1] if shares[1] < 1 else math.inf
         return shares, sys.maxsize if self.epochs is None else self.epochs
 
