@@ -235,8 +235,24 @@ def test_the_schedule_follows_the_position_and_is_saved():
     assert float(np.asarray(restored.learning_rate)) == pytest.approx(rate)
 
 
-def test_phases_of_a_share():
+def test_phases_of_a_time():
     recipe = unetv2.recipes.get("fast", progressive_resizing=((0.25, 0.25), (0.25, 0.5), (0.5, 1)))
-    assert recipe.phase_of_share(0.0) == (0.0, 0.25, 0.25)
-    assert recipe.phase_of_share(0.25) == (0.25, 0.5, 0.5)
-    assert recipe.phase_of_share(0.5) == recipe.phase_of_share(1.0) == (0.5, 1.0, 1.0)
+    assert recipe.phases_of_time() == [(0.0, 0.25, 0.25), (0.25, 0.5, 0.5), (0.5, 1.0, 1.0)]
+    assert unetv2.recipes.get("reference").phases_of_time() == [(0.0, 1.0, 1.0)]
+
+
+def test_compilation_is_no_part_of_the_schedule(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(clock_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    clock = Clock(100)
+    shares = []
+    # 10 s of compilation in each phase leave 80 s for 80 steps.
+    for later, steps in ((1, 41), (0, 41)):
+        clock.phase_began(0.5, later)
+        for step in range(steps):
+            now[0] += 10 if step == 0 else 1
+            clock.step_ended(is_first=step == 0, least_share=0.0)
+            shares.append(clock.share)
+    assert shares[0] == 0
+    np.testing.assert_allclose(np.diff(shares), [1 / 80] * 40 + [0] + [1 / 80] * 40, atol=1e-9)
+    assert clock.is_over
