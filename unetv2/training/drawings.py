@@ -17,7 +17,7 @@ from PIL import Image
 from unetv2.classes import ClassTable
 from unetv2.training.checkpoint import BEST, CURVES, IMAGES, write_whole
 from unetv2.training.clock import Clock
-from unetv2.visualization.panel import panel
+from unetv2.visualization.panels import panel
 from unetv2.visualization.plots import require_matplotlib, training_curves
 
 _MOST_IMAGES = 6
