@@ -97,6 +97,8 @@ def test_there_is_at_least_one_step_with_validation(tmp_path):
     training = train(tmp_path, epochs=None, minutes=1e-9, recipe=RESIZED)
     assert training.epoch == [0]
     assert training.best == training.history["val_mean_iou"][0]
+    (warning,) = [warning for warning in training.warnings if "steps" in warning]
+    assert "learns little in 1 step. Pass more `minutes`" in warning
     again = train(tmp_path, epochs=None, minutes=1e-9, recipe=RESIZED, resume=True)
     assert again.history == training.history
 

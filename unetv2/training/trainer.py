@@ -341,7 +341,7 @@ def train(
                 drawings.training_ended(model, state.history)
         warnings += state.warnings
         if minutes is not None and is_new:
-            warnings += warn(few_steps_warning(int(run.model.optimizer.iterations), minutes))
+            warnings += warn(few_steps_warning(int(run.model.optimizer.iterations)))
         warnings += warn(end_warnings(state, model, lambda: _score(model, train, spec)))
         advice = more_time_advice(state.history, epochs=epochs, minutes=minutes)
         reporter.show(advice)
