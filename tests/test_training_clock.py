@@ -66,7 +66,8 @@ def test_a_training_ends_at_the_given_time_with_a_rate_of_zero(tmp_path, monkeyp
     assert json.loads((tmp_path / "run.json").read_text())["minutes"] == 20 / 60
 
 
-def test_phases_of_progressive_resizing_follow_the_time(tmp_path, monkeypatch):
+@pytest.mark.parametrize("n_images", [6, 20])
+def test_phases_of_progressive_resizing_follow_the_time(tmp_path, monkeypatch, capsys, n_images):
     time, heights = Time(monkeypatch), []
 
     class Heights(unetv2.SegmentationModel):
@@ -77,8 +78,13 @@ def test_phases_of_progressive_resizing_follow_the_time(tmp_path, monkeypatch):
     base = network()
     model = Heights(base.input, base.output)
     training = train(
-        tmp_path, model, batches(20), recipe=RESIZED, epochs=None, minutes=0.5, callbacks=[time]
-    )
+        tmp_path, model, batches(n_images), recipe=RESIZED, epochs=None, minutes=0.5,
+        callbacks=[time], progress="epoch",
+    )  # fmt: skip
+    lines = [line for line in capsys.readouterr().out.splitlines() if line[:5] == "Progr"]
+    assert [line.rpartition(", ")[2] for line in lines] == [
+        "for the first 50% of the time.", "until the end.",
+    ]  # fmt: skip
     halves = heights.count(SIZE[0] // 2)
     assert heights == halves * [SIZE[0] // 2] + (len(heights) - halves) * [SIZE[0]]
     # Half of 30 s.
@@ -91,6 +97,8 @@ def test_there_is_at_least_one_step_with_validation(tmp_path):
     training = train(tmp_path, epochs=None, minutes=1e-9, recipe=RESIZED)
     assert training.epoch == [0]
     assert training.best == training.history["val_mean_iou"][0]
+    (warning,) = [warning for warning in training.warnings if "steps" in warning]
+    assert "learns little in 1 step. Pass more `minutes`" in warning
     again = train(tmp_path, epochs=None, minutes=1e-9, recipe=RESIZED, resume=True)
     assert again.history == training.history
 
@@ -229,8 +237,24 @@ def test_the_schedule_follows_the_position_and_is_saved():
     assert float(np.asarray(restored.learning_rate)) == pytest.approx(rate)
 
 
-def test_phases_of_a_share():
+def test_phases_of_a_time():
     recipe = unetv2.recipes.get("fast", progressive_resizing=((0.25, 0.25), (0.25, 0.5), (0.5, 1)))
-    assert recipe.phase_of_share(0.0) == (0.0, 0.25, 0.25)
-    assert recipe.phase_of_share(0.25) == (0.25, 0.5, 0.5)
-    assert recipe.phase_of_share(0.5) == recipe.phase_of_share(1.0) == (0.5, 1.0, 1.0)
+    assert recipe.phases_of_time() == [(0.0, 0.25, 0.25), (0.25, 0.5, 0.5), (0.5, 1.0, 1.0)]
+    assert unetv2.recipes.get("reference").phases_of_time() == [(0.0, 1.0, 1.0)]
+
+
+def test_compilation_is_no_part_of_the_schedule(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(clock_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    clock = Clock(100)
+    shares = []
+    # 10 s of compilation in each phase leave 80 s for 80 steps.
+    for later, steps in ((1, 41), (0, 41)):
+        clock.phase_began(0.5, later)
+        for step in range(steps):
+            now[0] += 10 if step == 0 else 1
+            clock.step_ended(is_first=step == 0, least_share=0.0)
+            shares.append(clock.share)
+    assert shares[0] == 0
+    np.testing.assert_allclose(np.diff(shares), [1 / 80] * 40 + [0] + [1 / 80] * 40, atol=1e-9)
+    assert clock.is_over

@@ -21,7 +21,7 @@ FILTERS = (16, 32)
 # Shorter sides than this are not reduced further.
 _MIN_SIDE = 64
 # Sides of crops, of small and of large objects.
-DEFAULT_CROP, _MAX_CROP = 192, 320
+DEFAULT_CROP, _MAX_CROP = 192, 256
 # A crop shows an object with its surroundings.
 _OBJECTS_PER_CROP = 4
 # Larger regions are background.

@@ -77,19 +77,17 @@ def start_warnings(model: keras.Model, spec: DataSpec, *, epochs: int | None) ->
     return warnings
 
 
-def few_steps_warning(steps: int, minutes: float) -> list[str]:
+def few_steps_warning(steps: int) -> list[str]:
     """Returns a warning after a training of a new model for a given time, if it had few steps.
 
     Args:
         steps: int. Number of steps.
-        minutes: float. The time of the training.
     """
     if steps >= _FEW_STEPS:
         return []
     return [
-        f"A new model learns little in {counted(steps, 'step')}. Pass minutes="
-        f"{math.ceil(minutes * _ENOUGH_STEPS / max(1, steps))} or more, for about {_ENOUGH_STEPS} "
-        "steps, or smaller images or batches."
+        f"A new model learns little in {counted(steps, 'step')}. Pass more `minutes`, or use "
+        f"smaller images or batches, for at least {_ENOUGH_STEPS} steps."
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +37,10 @@ class Clock:
         self._deadline = self._last + seconds
         # Durations in seconds: of a step, of validation and saving, and of drawing.
         self._step = self._finish = self._drawing = 0.0
+        # Durations of the first step and the first validation of a phase, which compile them.
+        self._first_step = self._first_finish = 0.0
+        self._is_first_finish = True
+        self._later_phases = 0
         # Start of the current epoch: its time, and its share.
         self._epoch = (self._last, 0.0)
         # Tolerances in seconds of the end, and in shares of the end of a phase.
@@ -43,7 +48,7 @@ class Clock:
         self._drawn: float | None = None
         self._drawn_in_epoch = 0.0
         self.share = 0.0
-        self.phase_end = 1.0
+        self.phase_end = math.inf
         self.position = keras.Variable(0.0, trainable=False, dtype="float32", autocast=False)
 
     @property
@@ -57,9 +62,14 @@ class Clock:
         return self.left - self._reserved < max(self._step / 2, self._rest)
 
     @property
+    def phase_share(self) -> float:
+        """The share, or after an epoch that of the phase's end if it is near."""
+        return min(1.0, self.share + self._rest_of_phase)
+
+    @property
     def phase_is_over(self) -> bool:
         """Whether the current phase of progressive resizing ends."""
-        return self.share + self._rest_of_phase >= self.phase_end
+        return self.phase_share >= self.phase_end
 
     @property
     def may_draw(self) -> bool:
@@ -72,6 +82,22 @@ class Clock:
     def _reserved(self) -> float:
         return (1 + _ENDING) * self._finish + self._drawing
 
+    @property
+    def _compilation(self) -> float:
+        """The expected time of the compilations in later phases."""
+        return self._later_phases * (self._first_step + max(0.0, self._first_finish - self._finish))
+
+    def phase_began(self, end: float, later_phases: int) -> None:
+        """Begins a phase of progressive resizing, before a call of ``fit``.
+
+        Args:
+            end: float. The share at which it ends.
+            later_phases: int. Number of phases after it.
+        """
+        self.phase_end = end if later_phases else math.inf
+        self._later_phases = later_phases
+        self._last, self._is_first_finish = time.monotonic(), True
+
     def step_ended(self, *, is_first: bool, least_share: float) -> None:
         """Updates the share after a step.
 
@@ -82,11 +108,11 @@ class Clock:
         """
         now = time.monotonic()
         self._rest = self._rest_of_phase = self._drawn_in_epoch = 0.0
+        passed = now - self._last
         if is_first:
-            self._epoch = (now, self.share)
+            self._epoch, self._first_step = (now, self.share), passed
         else:
-            passed = now - self._last
-            left = self._deadline - self._reserved - self._last
+            left = self._deadline - self._reserved - self._compilation - self._last
             # The rest of the schedule is distributed over the rest of the time.
             self.share += (1 - self.share) * (passed / left if left > passed else 1.0)
             self._step = passed
@@ -109,6 +135,8 @@ class Clock:
         self._rest = _LEFT_OUT * (self._last - start)
         self._rest_of_phase = _LEFT_OUT_OF_PHASE * (self.share - share)
         self._finish = now - self._last - self._drawn_in_epoch
+        if self._is_first_finish:
+            self._first_finish, self._is_first_finish = self._finish, False
         self._epoch = (now, self.share)
 
     def state(self) -> dict[str, float]:

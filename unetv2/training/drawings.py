@@ -17,7 +17,7 @@ from PIL import Image
 from unetv2.classes import ClassTable
 from unetv2.training.checkpoint import BEST, CURVES, IMAGES, write_whole
 from unetv2.training.clock import Clock
-from unetv2.visualization.panel import panel
+from unetv2.visualization.panels import panel
 from unetv2.visualization.plots import require_matplotlib, training_curves
 
 _MOST_IMAGES = 6
@@ -159,7 +159,7 @@ def varied_images(
             image, mask = _center(image, crop), _center(mask, crop)
             ids = mask[(mask >= 0) & (mask < n_classes)]
             shares[index] = np.bincount(ids, minlength=n_classes) / mask.size
-            for number in np.flatnonzero(shares[index]):
+            for number in np.flatnonzero(shares[index]).tolist():
                 is_known = number in of_class or len(of_class) < _MOST_CLASSES
                 if is_known and shares[index][number] > of_class.get(number, (0.0, 0))[0]:
                     of_class[number] = (shares[index][number], index)
@@ -179,17 +179,17 @@ def varied_images(
             break
     chosen: list[int] = []
     missing = set(of_class)
+
+    def visibility(number: int) -> tuple[float, float]:
+        """Counts missing classes; a quarter of the most pixels of a class is enough."""
+        parts = [shares[number][one] / of_class[one][0] for one in missing]
+        return sum(min(1.0, 4 * part) for part in parts), sum(parts)
+
     while len(chosen) < min(most, len(kept)):
         left = [number for number in kept if number not in chosen]
         if missing:
-
-            def visibility(number: int) -> tuple[float, float]:
-                """Counts missing classes; a quarter of the most pixels of a class is enough."""
-                parts = [shares[number][one] / of_class[one][0] for one in missing]
-                return sum(min(1.0, 4 * part) for part in parts), sum(parts)
-
             chosen.append(max(left, key=visibility))
-            missing -= set(np.flatnonzero(shares[chosen[-1]]).tolist())
+            missing.difference_update(np.flatnonzero(shares[chosen[-1]]).tolist())
         else:
             distances = {
                 number: min((abs(number - other) for other in chosen), default=0) for number in left

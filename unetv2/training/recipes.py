@@ -251,22 +251,18 @@ class Recipe:
         """
         return next(phase for phase in self.phases(epochs) if epoch < phase[1])
 
-    def phase_of_share(self, share: float) -> tuple[float, float, float]:
-        """Returns the phase ``(start, end, scale)`` of a training for a given time.
-
-        Args:
-            share: float in [0, 1]. The elapsed share of the time.
+    def phases_of_time(self) -> list[tuple[float, float, float]]:
+        """Returns the phases of progressive resizing of a training for a given time.
 
         Returns:
-            tuple. ``start`` and ``end`` are shares of the time.
+            list of tuples ``(start, end, scale)``. ``start`` and ``end`` are shares of the time, in
+            [0, 1].
         """
-        start = 0.0
-        for length, scale in self.progressive_resizing[:-1]:
-            end = start + length
-            if share < end:
-                return start, end, scale
-            start = end
-        return start, 1.0, 1.0
+        phases, start = [], 0.0
+        for share, scale in self.progressive_resizing[:-1]:
+            phases.append((start, start + share, scale))
+            start += share
+        return [*phases, (start, 1.0, 1.0)]
 
     def as_dict(self) -> dict[str, Any]:
         """Returns all values, JSON-serializable."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -405,7 +404,7 @@ def train(
                 drawings.training_ended(model, state.history)
         warnings += state.warnings
         if minutes is not None and is_new:
-            warnings += warn(few_steps_warning(int(run.model.optimizer.iterations), minutes))
+            warnings += warn(few_steps_warning(int(run.model.optimizer.iterations)))
         warnings += warn(end_warnings(state, model, lambda: _score(model, train, spec)))
         advice = more_time_advice(state.history, epochs=epochs, minutes=minutes)
         reporter.show(advice)
@@ -490,9 +489,11 @@ class _Run:
             assert self.epochs is not None
             phase = self.recipe.phase(epoch, self.epochs)
             return phase, phase[1]
-        shares = self.recipe.phase_of_share(self.clock.share)
-        self.clock.phase_end = shares[1] if shares[1] < 1 else math.inf
-        return shares, sys.maxsize if self.epochs is None else self.epochs
+        phases = self.recipe.phases_of_time()
+        share = self.clock.phase_share
+        number = next((n for n, (_, end, _) in enumerate(phases) if share < end), len(phases) - 1)
+        self.clock.phase_began(phases[number][1], later_phases=len(phases) - 1 - number)
+        return phases[number], sys.maxsize if self.epochs is None else self.epochs
 
     def is_over(self, state: TrainingState, recorder: Recorder, patience: int | None) -> bool:
         """Returns whether the training ends."""

@@ -5,7 +5,7 @@ the extra ``viz``.
 """
 
 from unetv2.visualization.masks import colorize, overlay
-from unetv2.visualization.panel import panel
+from unetv2.visualization.panels import panel
 from unetv2.visualization.plots import (
     class_bars,
     confusion,

@@ -96,10 +96,10 @@ def panel(
             canvas.paste(part, (left + (width - part.width) // 2, top))
         top += row_height
     for line in lines:
-        for left, (name, color) in line:
-            box = (_GAP + left, top, _GAP + left + _TEXT, top + _TEXT)
+        for start, (name, color) in line:
+            box = (_GAP + start, top, _GAP + start + _TEXT, top + _TEXT)
             draw.rectangle(box, color, outline=_GRAY)
-            draw.text((_GAP + left + _TEXT + _GAP, top + _TEXT / 2), name, _BLACK, font, "lm")
+            draw.text((_GAP + start + _TEXT + _GAP, top + _TEXT / 2), name, _BLACK, font, "lm")
         top += line_height
     return np.asarray(canvas)
 
