@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import shutil
@@ -219,6 +220,20 @@ def test_the_same_model_and_options_resume_a_run(images, tmp_path):
     again = {"window": [16, 16], "tta": ["horizontal"], "overlap": np.float64(0.5), "batch_size": 1}
     result = predict(tmp_path / "model.keras", images, tmp_path / "masks", **again)
     assert (len(result.written), len(result.skipped)) == (1, 5)
+
+
+def test_masks_record_the_augmentation_that_is_stored_with_the_model(images, tmp_path):
+    model = small_model()
+    model.preprocessing = dataclasses.replace(model.preprocessing, tta=("horizontal", "vertical"))
+    predict(model, images, tmp_path / "masks")
+    options = {"tta": ["vertical", "horizontal"]}
+    assert len(predict(model, images, tmp_path / "masks", **options).skipped) == len(MASKS)
+    for name, mask in zip(NAMES, MASKS, strict=True):
+        alone = unetv2.predict(small_model(), images / name, **options)
+        found = np.asarray(Image.open(tmp_path / "masks" / mask))
+        np.testing.assert_array_equal(found, alone.mask)
+    with pytest.raises(ValueError, match=r"made with tta=\['vertical', 'horizontal'\]. Pass ove"):
+        predict(model, images, tmp_path / "masks", tta=False)
 
 
 def test_a_mask_of_unknown_origin_is_refused(model, images, tmp_path):

@@ -155,10 +155,12 @@ def test_many_classes_keep_their_colors(path):
 def test_the_page_shows_the_settings_and_the_training(path):
     training = {"recipe": {"name": "fast", "learning_rate": 0.002}, "seed": 7, "epochs": 40}
     settings = {"boundary_tolerance": 0.0075, "images": "data/rgb", "training": training}
+    settings["prediction"] = {"window": [64, 64], "tta": ["horizontal"]}
     page = written(evaluated(images(2), **settings, versions={"keras": "3.14"}), path)
     for words in (
         "Boundary tolerance 0.75\u202f% of the diagonal",
         "Images data/rgb",
+        "Prediction window=[64, 64], tta=['horizontal']",
         "Recipe fast",
         "Training seed 7",
         "Evaluated with keras 3.14",

@@ -48,7 +48,7 @@ class Preprocessing:
         crop_size: ``(height, width)`` of the crops in training, or None for whole images.
         window: ``(height, width)`` of the windows in which images are predicted, at the scale of
             the training; None for ``crop_size``. Without either, images are predicted as a whole.
-            If the model takes any size, images that are smaller than ``window`` have smaller ones.
+            Images that are smaller than ``window`` have smaller ones if the model takes any size.
         tta: Test-time augmentation that prediction uses by default, as for
             :class:`unetv2.Predictor`: a sequence of ``"horizontal"``, ``"vertical"``,
             ``"transpose"`` and scales, or a bool. It is stored as a tuple, empty for none.

@@ -331,11 +331,14 @@ class InputPlanner:
         window = self.preprocessing.window
         if window is None or not self._network.any_size:
             return window
-        height, width = (
-            min(own, -(-side // _MULTIPLE) * _MULTIPLE)
-            for own, side in zip(window, size, strict=True)
-        )
-        return (height, width) if self._network.takes((height, width)) else window
+        for multiple in (1, _MULTIPLE):
+            height, width = (
+                min(own, -(-side // multiple) * multiple)
+                for own, side in zip(window, size, strict=True)
+            )
+            if self._network.takes((height, width)):
+                return height, width
+        return window
 
     def _tiled(self, size: tuple[int, int], window: tuple[int, int] | None) -> InputPlan:
         window = window or self._largest_window(size)
