@@ -29,7 +29,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -183,8 +183,8 @@ def train(
         recipe = unetv2.recipes.get(recipe, batch_size=arguments.batch_size)
     print(f"{recipe}\nPrecision: {dtype}.", flush=True)
     model = recipe.build(
-        (*data.preprocessing.image_size, 3),
-        data.n_classes,
+        (*tuple(arguments.image_size or (96, 128)), 3),
+        cast(int, data.n_classes),
         filters=arguments.filters or 32,
         seed=arguments.seed,
         dtype=dtype,
@@ -219,7 +219,9 @@ def draw(test: unetv2.SegmentationDataset, output: Path) -> None:
     predictions = unetv2.predict(
         output / "model.keras", [pair.image for pair in pairs], progress=False
     )
-    images = [Image.open(pair.image).convert("RGB").resize(SIZE_SHOWN) for pair in pairs]
+    images = [
+        np.asarray(Image.open(pair.image).convert("RGB").resize(SIZE_SHOWN)) for pair in pairs
+    ]
     masks = [_resized(test.read_mask(pair)) for pair in pairs]
     predicted = [_resized(prediction.mask) for prediction in predictions]
     unetv2.visualization.side_by_side(
@@ -228,7 +230,9 @@ def draw(test: unetv2.SegmentationDataset, output: Path) -> None:
 
 
 def _resized(mask: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(mask.astype(np.uint8)).resize(SIZE_SHOWN, Image.NEAREST))
+    return np.asarray(
+        Image.fromarray(mask.astype(np.uint8)).resize(SIZE_SHOWN, Image.Resampling.NEAREST)
+    )
 
 
 def main(words: Sequence[str] | None = None) -> None:

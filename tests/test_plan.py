@@ -132,7 +132,7 @@ def test_data_must_be_a_data_set(folders):
 
 
 def test_training_by_a_plan_gives_a_model_that_predicts_as_planned(plan, data, tmp_path):
-    short = plan.with_options(minutes=None, epochs=2, steps_per_epoch=3)
+    short = dataclasses.replace(plan, minutes=None, epochs=2, steps_per_epoch=3)
     result = unetv2.train(short, output_dir=tmp_path / "run", progress=False)
     assert result.epoch == [0, 1]
     model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
@@ -180,7 +180,7 @@ def test_images_of_many_sizes_and_small_ones_are_planned(tmp_path):
     for subset in ("train", "validation"):
         images, _ = next(iter(plan.batches(subset)))
         assert images.shape[-1] == data.preprocessing.channels
-    short = plan.with_options(minutes=None, epochs=1, steps_per_epoch=1)
+    short = dataclasses.replace(plan, minutes=None, epochs=1, steps_per_epoch=1)
     result = unetv2.train(short, output_dir=tmp_path / "run", progress=False)
     predictions = unetv2.predict(result.model, [pair.image for pair in data.pairs])
     assert [p.mask.shape for p in predictions] == [data.read_mask(p).shape for p in data.pairs]

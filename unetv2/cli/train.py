@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import unetv2
 from unetv2.cli import plan as plan_command
@@ -145,7 +146,7 @@ def _by_plan(options: argparse.Namespace, shared: dict[str, Any]) -> unetv2.Trai
     else:
         data, validation = plan_command.folders(options)
         plan = unetv2.Plan.load(options.plan, data, validation=validation)
-        plan = plan.with_options(minutes=options.minutes or plan.minutes)
+        plan = dataclasses.replace(plan, minutes=options.minutes or plan.minutes)
         plan = plan.with_options(**plan_command.overrides(options))
     if not options.quiet:
         print(f"{plan.data}\n\n{plan}\n", flush=True)
@@ -174,9 +175,10 @@ def _by_recipe(options: argparse.Namespace, shared: dict[str, Any]) -> unetv2.Tr
     image_size = tuple(options.image_size or _IMAGE_SIZE)
     crop_size = None if options.crop_size is None else tuple(options.crop_size)
     data, validation = plan_command.folders(options, image_size=image_size, crop_size=crop_size)
-    batching = {
-        "batch_size": recipe.batch_size or _BATCH_SIZE, "cache": options.cache or "memory",
-    }  # fmt: skip
+    batching: dict[str, Any] = {
+        "batch_size": recipe.batch_size or _BATCH_SIZE,
+        "cache": options.cache or "memory",
+    }
     if validation is not None:
         batches = data.batches(**batching), validation.batches(shuffle=False, **batching)
     else:
@@ -184,7 +186,8 @@ def _by_recipe(options: argparse.Namespace, shared: dict[str, Any]) -> unetv2.Tr
     normalization = {"normalization": options.normalization} if options.normalization else {}
     model = recipe.build(
         (*(crop_size or image_size), data.preprocessing.channels),
-        data.n_classes,
+        # It is given or inferred.
+        cast(int, data.n_classes),
         filters=options.filters or _FILTERS,
         seed=options.seed,
         **normalization,

@@ -50,7 +50,6 @@ class PlanOptions(TypedDict, total=False):
     progressive_resizing: tuple[tuple[float, float], ...]
     epochs: int
     steps_per_epoch: int
-    minutes: float | None
     window: tuple[int, int] | None
     tta: tuple[str, ...]
 
@@ -416,7 +415,7 @@ def plan(
         **options: Decisions to take over: ``image_size``, ``crop_size``, ``batch_size``,
             ``balanced``, ``filters``, ``depth``, ``normalization``, ``augmentation``,
             ``learning_rate``, ``class_weights``, ``progressive_resizing``, ``epochs``,
-            ``steps_per_epoch``, ``window``, ``tta``. (``minutes`` is an argument of its own.)
+            ``steps_per_epoch``, ``window``, ``tta``.
 
     Returns:
         Plan.
@@ -476,8 +475,8 @@ def plan(
         report_minutes=1.5 * 2 ** len(result.tta) * chosen.validation_seconds / 60,
         reasons=reasons,
     )
-    taken = {name: value for name, value in options.items() if name != "batch_size"}
-    return result.with_options(**taken)  # type: ignore[typeddict-item]
+    taken: Any = {name: value for name, value in options.items() if name != "batch_size"}
+    return result.with_options(**taken)
 
 
 def _decide(
