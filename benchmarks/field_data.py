@@ -17,6 +17,7 @@ Seed and sizes are fixed: equal seeds write equal pixels, but for the compressio
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -479,7 +480,7 @@ def pages(rng: np.random.Generator) -> Sample:
                 rows = max(1, min(rows, (height - margin - top) // pitch))
                 cuts = np.linspace(left, right, int(rng.integers(3, 6))).astype(int)
                 for row in range(rows):
-                    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+                    for start, end in itertools.pairwise(cuts):
                         stop = start + 3 + int((end - start - 5) * rng.uniform(0.3, 1))
                         write(top + row * pitch + 3, start + 3, stop, 4, 0.65)
                     if rng.random() < 0.8:
