@@ -96,6 +96,10 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
     return (image.clip(0, 1) * 255).round().astype(np.uint8)
 
 
+# Beyond this distance in pixels, no cell touches another one.
+REACH = 26
+
+
 def cells(rng: np.random.Generator) -> Sample:
     """Draws touching cells of varying brightness, and debris that is not labeled."""
     shape = (384, 384)
@@ -113,16 +117,21 @@ def cells(rng: np.random.Generator) -> Sample:
         if any(np.hypot(*(center - other)) < 17 for other in placed):
             continue
         placed.append(center)
-        dx, dy = x - center[0], y - center[1]
+        top, left = (max(0, int(at) - REACH) for at in (center[1], center[0]))
+        near = (
+            slice(top, max(0, int(center[1]) + REACH)),
+            slice(left, max(0, int(center[0]) + REACH)),
+        )
+        dx, dy = x[near] - center[0], y[near] - center[1]
         turn = np.arctan2(dy, dx)
-        radius = rng.uniform(9, 16) * np.ones(shape, np.float32)
+        radius = np.float32(rng.uniform(9, 16)) * np.ones_like(dx)
         for wave in (2, 3, 5):
             radius *= 1 + rng.uniform(0, 0.32 / wave) * np.cos(wave * turn + rng.uniform(0, 6.3))
         distance = np.hypot(dx, dy) / radius
-        nearer = distance < first
-        second = np.where(nearer, first, np.minimum(second, distance))
-        brightness[nearer] = rng.uniform(0.14, 0.5)
-        first = np.minimum(first, distance)
+        nearer = distance < first[near]
+        second[near] = np.where(nearer, first[near], np.minimum(second[near], distance))
+        brightness[near][nearer] = rng.uniform(0.14, 0.5)
+        first[near] = np.minimum(first[near], distance)
     gap = (second < 1.1) & (second - first < 0.17)
     mask = (first < 1) & ~gap
     texture = 1 + 0.28 * cloud(rng, shape, 5)

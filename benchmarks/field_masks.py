@@ -6,8 +6,8 @@ environments can import it.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,21 +24,25 @@ def files(folder: Path) -> list[Path]:
 
 
 def pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
-    """Pairs each image with the mask whose name has the longest common prefix."""
-    found = []
-    every = files(masks)
+    """Pairs each image with the mask of the same name, but for a suffix."""
+    found, by_name = [], {mask.stem: mask for mask in files(masks)}
     for image in files(images):
-        prefixes = [len(os.path.commonprefix([image.stem, mask.stem])) for mask in every]
-        longest = max(prefixes, default=0)
-        near = [mask for mask, prefix in zip(every, prefixes, strict=True) if prefix == longest]
-        found.append((image, min(near, key=lambda mask: len(mask.stem))) if near else None)
-    matched = [pair for pair in found if pair is not None]
-    if not matched or len(matched) < len(found) or len({mask for _, mask in matched}) < len(found):
+        near = by_name.get(image.stem)
+        if near is None:
+            near = max(by_name.values(), key=lambda mask: _common(image.stem, mask.stem))
+        found.append((image, near))
+    if not found or len({mask for _, mask in found}) < len(found):
         raise ValueError(
             f"Every image must have a mask of its own. Received: '{images}' and '{masks}'. "
             "Give both the same names, but for a suffix."
         )
-    return matched
+    return found
+
+
+def _common(first: str, second: str) -> tuple[int, int]:
+    """Returns the length of the common prefix, and the negative length of the second name."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+    return len(list(same)), -len(second)
 
 
 def read_values(path: Path) -> np.ndarray:
@@ -72,8 +76,8 @@ class Labels:
     in_color: bool
 
     @classmethod
-    def of(cls, masks: Iterable[Path], ignore: Sequence[int] = ()) -> Labels:
-        """Returns the values of masks, without ignored ones and markers of unlabeled pixels."""
+    def of(cls, masks: Iterable[Path], ignore: int | None = None) -> Labels:
+        """Returns the values of masks, without the ignored one and markers of unlabeled pixels."""
         found: set[int] = set()
         in_color = False
         for path in masks:
@@ -81,10 +85,11 @@ class Labels:
             found |= set(np.unique(values).tolist())
             with Image.open(path) as file:
                 in_color |= len(file.getbands()) >= 3
-        kept = found - set(ignore)
+        kept = found - {ignore}
+        ids = kept - set(MARKERS)
         # Binary masks of 0 and 255 have no marker.
-        if not in_color and len(kept) > 2 and sorted(kept)[-2] < 2 * len(kept):
-            kept -= set(MARKERS)
+        if not in_color and len(ids) > 1 and max(ids) < 2 * len(ids):
+            kept = ids
         return cls(tuple(sorted(kept)), in_color)
 
     def indices(self, values: np.ndarray) -> np.ndarray:

@@ -49,6 +49,8 @@ HELD_OUT_EVERY = 5
 # Room for predictions, and for other load on the machine.
 WALL_FACTOR = 1.5
 PREDICTION_SECONDS = 1800
+# On a loaded machine, PyTorch's threads would spend their processor time waiting for each other.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,10 @@ class DataSet:
     masks: Path
     test_images: Path
     test_masks: Path
-    ignore: tuple[int, ...]
+    ignore: int | None
 
     @classmethod
-    def of(cls, folder: Path, copies: Path, ignore: tuple[int, ...]) -> DataSet:
+    def of(cls, folder: Path, copies: Path, ignore: int | None) -> DataSet:
         """Finds the folders, or splits a data set without a held-out part into `copies`."""
         if not (folder / "train").is_dir():
             folder = split(folder, copies)
@@ -119,7 +121,12 @@ def run(command: list[str], log: Path, timeout: float | None) -> Spent:
         print("$", shlex.join(command), file=file, flush=True)
         try:
             code = subprocess.run(
-                command, stdout=file, stderr=subprocess.STDOUT, timeout=timeout, check=False
+                command,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+                check=False,
+                env={**os.environ, **ENVIRONMENT},
             ).returncode
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"no end after {error.timeout:.0f} s; see '{log}'") from error
@@ -144,8 +151,8 @@ def run_unetv2(
     if arguments.minutes:
         command += ["--minutes", str(arguments.minutes)]
         timeout = 60 * WALL_FACTOR * arguments.minutes + 300
-    for value in data.ignore:
-        command += ["--ignore-class", str(value)]
+    if data.ignore is not None:
+        command += ["--ignore-class", str(data.ignore)]
     command += shlex.split(arguments.train_options)
     training = run(command, folder / "unetv2_train.log", timeout)
     command = [*program, "predict", str(trained / "model.keras"), str(data.test_images)]
@@ -265,7 +272,7 @@ def table(sets: dict[str, Any]) -> str:
     for name, one in sets.items():
         for contestant, found in one["results"].items():
             if "failed" in found:
-                lines.append(f"{name:<14} {contestant:<8} failed: {found['failed']}")
+                lines.append(f"{name:<14} {contestant:<8} failed: {found['failed']:.200}")
                 continue
             lines.append(
                 line.format(
@@ -274,17 +281,17 @@ def table(sets: dict[str, Any]) -> str:
                     f"{found['mean_iou']:.4f}",
                     one["rarest"],
                     f"{found['dice'][one['rarest']]:.4f}",
-                    f"{found['training_processor_seconds']:.0f}",
-                    f"{found['prediction_seconds']:.0f}",
+                    f"{found['training_processor_seconds']:.0f} s",
+                    f"{found['prediction_seconds']:.0f} s",
                 )
             )
     return "\n".join(lines)
 
 
-def ignored(words: list[str]) -> dict[str, tuple[int, ...]]:
-    """Returns the values of `NAME=ID[,ID]` by name."""
-    pairs_of_words = (word.split("=", 1) for word in words)
-    return {name: tuple(map(int, ids.split(","))) for name, ids in pairs_of_words}
+def ignored(word: str) -> tuple[str, int]:
+    """Returns the name and the id of `NAME=ID`."""
+    name, value = word.split("=")
+    return name, int(value)
 
 
 def main() -> int:
@@ -296,7 +303,12 @@ def main() -> int:
     parser.add_argument("--torch-python", type=Path, help="Python with segmentation_models.pytorch")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
     parser.add_argument(
-        "--ignore", nargs="+", default=[], metavar="NAME=ID", help="ids of unlabeled pixels"
+        "--ignore",
+        nargs="+",
+        type=ignored,
+        default=[],
+        metavar="NAME=ID",
+        help="ids of unlabeled pixels",
     )
     parser.add_argument("--directed", nargs="*", default=DIRECTED, metavar="NAME")
     parser.add_argument("--train-options", default="", help="further options of `unetv2 train`")
@@ -306,10 +318,10 @@ def main() -> int:
     arguments = parser.parse_args()
     if "smp" in arguments.only and arguments.torch_python is None:
         parser.error("--torch-python must be given, or --only unetv2")
-    ignore = ignored(arguments.ignore)
+    ignore = dict(arguments.ignore)
     sets: dict[str, Any] = {}
     for path in arguments.data:
-        data = DataSet.of(path, arguments.output / "data", ignore.get(path.name, ()))
+        data = DataSet.of(path, arguments.output / "data", ignore.get(path.name))
         found = measured(data, arguments.output / data.name, arguments)
         counts = {"n_train": len(files(data.images)), "n_test": len(files(data.test_images))}
         sets[data.name] = {**counts, "rarest": rarest(found), "results": found}
