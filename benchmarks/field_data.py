@@ -224,7 +224,7 @@ def tiles(rng: np.random.Generator) -> Sample:
         closer = distance < nearest
         owner[closer] = at
         np.minimum(nearest, distance, out=nearest)
-    image = np.zeros(shape, np.float32)
+    image: np.ndarray = np.zeros(shape, np.float32)
     mask = np.zeros(shape, np.uint8)
     woods = 0.24 + 0.09 * cloud(rng, shape, 7)
     grass = 0.36 + 0.035 * cloud(rng, shape, 60) + 0.03 * cloud(rng, shape, 4)

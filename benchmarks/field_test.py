@@ -45,6 +45,7 @@ HERE = Path(__file__).parent
 CONTESTANTS = ("unetv2", "smp")
 # Data sets with a direction, for the baseline; unetv2 finds out.
 DIRECTED = ("camvid", "harbor", "pages")
+SUBFOLDERS = ("images", "masks")
 HELD_OUT_EVERY = 5
 # Room for predictions, and for other load on the machine.
 WALL_FACTOR = 1.5
@@ -55,13 +56,11 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
 
 @dataclass(frozen=True)
 class DataSet:
-    """The folders of a data set."""
+    """A data set; both folders have `images` and `masks`."""
 
     name: str
-    images: Path
-    masks: Path
-    test_images: Path
-    test_masks: Path
+    train: Path
+    test: Path
     ignore: int | None
 
     @classmethod
@@ -69,17 +68,14 @@ class DataSet:
         """Finds the folders, or splits a data set without a held-out part into `copies`."""
         if not (folder / "train").is_dir():
             folder = split(folder, copies)
-        tests = [folder / name for name in ("test", "val") if (folder / name).is_dir()]
-        found = [part / kind for part in (folder / "train", *tests[:1]) for kind in KINDS]
-        if not tests or not all(path.is_dir() for path in found):
+        train, test = folder / "train", folder / "test"
+        test = test if test.is_dir() else folder / "val"
+        if not all((part / kind).is_dir() for part in (train, test) for kind in SUBFOLDERS):
             raise ValueError(
                 "A data set must be a folder with `train` and `test`, each with `images` and "
                 f"`masks`. Received: '{folder}'."
             )
-        return cls(folder.name, *found, ignore)
-
-
-KINDS = ("images", "masks")
+        return cls(folder.name, train, test, ignore)
 
 
 def split(folder: Path, copies: Path) -> Path:
@@ -94,7 +90,7 @@ def split(folder: Path, copies: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     for at, pair in enumerate(pairs(folder / "images", others[0])):
         part = "test" if at % HELD_OUT_EVERY == HELD_OUT_EVERY - 1 else "train"
-        for kind, path in zip(KINDS, pair, strict=True):
+        for kind, path in zip(SUBFOLDERS, pair, strict=True):
             link = target / part / kind / path.name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.resolve())
@@ -146,7 +142,14 @@ def run_unetv2(
     for old in (trained, ids, colors):
         shutil.rmtree(old, ignore_errors=True)
     program = [sys.executable, "-m", "unetv2"]
-    command = [*program, "train", str(data.images), str(data.masks), "--output", str(trained)]
+    command = [
+        *program,
+        "train",
+        str(data.train / "images"),
+        str(data.train / "masks"),
+        "--output",
+        str(trained),
+    ]
     timeout = None
     if arguments.minutes:
         command += ["--minutes", str(arguments.minutes)]
@@ -155,7 +158,7 @@ def run_unetv2(
         command += ["--ignore-class", str(data.ignore)]
     command += shlex.split(arguments.train_options)
     training = run(command, folder / "unetv2_train.log", timeout)
-    command = [*program, "predict", str(trained / "model.keras"), str(data.test_images)]
+    command = [*program, "predict", str(trained / "model.keras"), str(data.test / "images")]
     command += ["--output", str(ids), "--colors", str(colors)]
     prediction = run(command, folder / "unetv2_predict.log", PREDICTION_SECONDS)
     return colors if labels.in_color else ids, {
@@ -178,9 +181,9 @@ def run_smp(
     shutil.rmtree(predictions, ignore_errors=True)
     directed = data.name in arguments.directed
     options = {
-        "images": str(data.images),
-        "masks": str(data.masks),
-        "test_images": str(data.test_images),
+        "images": str(data.train / "images"),
+        "masks": str(data.train / "masks"),
+        "test_images": str(data.test / "images"),
         "output": str(predictions),
         "result": str(result),
         "ignore": data.ignore,
@@ -205,7 +208,7 @@ def run_smp(
 def scored(data: DataSet, labels: Labels, predictions: Path, ids: bool) -> dict[str, Any]:
     """Returns the scores of predictions at the images' own size."""
     matrix = np.zeros((len(labels.values), len(labels.values) + 1), np.int64)
-    for image, mask in pairs(data.test_images, data.test_masks):
+    for image, mask in pairs(data.test / "images", data.test / "masks"):
         predicted = read_values(predictions / f"{image.stem}.png")
         predicted = labels.of_ids(predicted) if ids else predicted
         matrix += confusion(read_values(mask), predicted, labels)
@@ -223,7 +226,7 @@ def measured(
     data: DataSet, folder: Path, arguments: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Runs both, or reads what was finished before; a failure is a field `failed`."""
-    labels = Labels.of(files(data.masks), data.ignore)
+    labels = Labels.of(files(data.train / "masks"), data.ignore)
     found: dict[str, dict[str, Any]] = {}
     for name in CONTESTANTS:
         finished = folder / f"{name}.json"
@@ -323,7 +326,10 @@ def main() -> int:
     for path in arguments.data:
         data = DataSet.of(path, arguments.output / "data", ignore.get(path.name))
         found = measured(data, arguments.output / data.name, arguments)
-        counts = {"n_train": len(files(data.images)), "n_test": len(files(data.test_images))}
+        counts = {
+            "n_train": len(files(data.train / "images")),
+            "n_test": len(files(data.test / "images")),
+        }
         sets[data.name] = {**counts, "rarest": rarest(found), "results": found}
     print(table(sets))
     if arguments.json:

@@ -153,7 +153,7 @@ class Trainer:
         axes = [(1,)] if self.options["directed"] else [(1,), (0,), (0, 1)]
         for flipped in axes:
             turned = self.probabilities(np.flip(image, flipped))
-            total = total + np.flip(turned, [axis + 1 for axis in flipped])
+            total = total + np.flip(turned, tuple(axis + 1 for axis in flipped))
         return total
 
     def predict(self, image: np.ndarray) -> np.ndarray:

@@ -48,13 +48,13 @@ def test_a_set_is_written_with_its_suffixes(tmp_path, monkeypatch):
     monkeypatch.setitem(field_data.KINDS, "harbor", kind)
     field_data.generate("harbor", tmp_path / "sea")
     data = field_test.DataSet.of(tmp_path / "sea", tmp_path / "copies", None)
-    found = pairs(data.images, data.masks)
+    found = pairs(data.train / "images", data.train / "masks")
     assert [(image.name, mask.name) for image, mask in found] == [
         ("harbor_000.jpg", "harbor_000_mask.png"), ("harbor_001.jpg", "harbor_001_mask.png"),
     ]  # fmt: skip
     assert read_image(found[0][0]).shape == (288, 384, 3)
     assert {0, 1} <= set(Labels.of([found[0][1]]).values) <= set(range(6))
-    assert len(pairs(data.test_images, data.test_masks)) == 1
+    assert len(pairs(data.test / "images", data.test / "masks")) == 1
 
 
 def test_every_fifth_pair_of_an_unsplit_set_is_held_out(tmp_path):
@@ -62,9 +62,11 @@ def test_every_fifth_pair_of_an_unsplit_set_is_held_out(tmp_path):
         write(tmp_path / "eyes" / "images" / f"{at}_eye.png", np.zeros((2, 2)))
         write(tmp_path / "eyes" / "manual" / f"{at}_manual1.png", np.zeros((2, 2)))
     data = field_test.DataSet.of(tmp_path / "eyes", tmp_path / "copies", None)
-    held_out = [(image.name, mask.name) for image, mask in pairs(data.test_images, data.test_masks)]
+    held_out = [
+        (image.name, mask.name) for image, mask in pairs(data.test / "images", data.test / "masks")
+    ]
     assert held_out == [("4_eye.png", "4_manual1.png"), ("9_eye.png", "9_manual1.png")]
-    assert len(pairs(data.images, data.masks)) == 8
+    assert len(pairs(data.train / "images", data.train / "masks")) == 8
 
 
 def test_images_that_share_a_mask_are_an_error(tmp_path):
