@@ -213,7 +213,7 @@ def field_test(fields: Fields) -> list[Table]:
         results = one.part("results")
         for program in results.names():
             found = results.part(program)
-            found.drop("iou", "pixels", "steps", "torch", "segmentation_models_pytorch",
+            found.drop("settings", "iou", "pixels", "steps", "torch", "segmentation_models_pytorch",
                        "prediction_processor_seconds")  # fmt: skip
             rows.append((
                 name, images, "unetv2" if program == "unetv2" else "PyTorch",

@@ -140,9 +140,11 @@ def test_a_finished_run_is_read_and_a_failure_is_shown(tmp_path, capsys, monkeyp
     for part in ("train", "test"):
         write(tmp_path / "eyes" / part / "images" / "1.png", np.zeros((2, 2)))
         write(tmp_path / "eyes" / part / "masks" / "1.png", [[0, 255], [0, 0]])
-    field_test.write_json(tmp_path / "runs" / "eyes" / "unetv2.json", result(0.8, 0.75))
+    settings = {"minutes": 1.0, "train_options": ""}
+    finished = {"settings": settings, **result(0.8, 0.75)}
+    field_test.write_json(tmp_path / "runs" / "eyes" / "unetv2.json", finished)
     words = [str(tmp_path / "eyes"), "--output", str(tmp_path / "runs"), "--minutes", "1"]
-    words += ["--torch-python", str(tmp_path / "none"), "--json", str(tmp_path / "out.json")]
+    words += ["--torch-python", "false", "--json", str(tmp_path / "out.json")]
     monkeypatch.setattr("sys.argv", ["field_test.py", *words])
     assert field_test.main() == 1
     lines = capsys.readouterr().out.splitlines()
@@ -150,6 +152,10 @@ def test_a_finished_run_is_read_and_a_failure_is_shown(tmp_path, capsys, monkeyp
     assert lines[-1].split()[:3] == ["eyes", "smp", "failed:"]
     figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert figures["sets"]["eyes"]["rarest"] == "255"
+    monkeypatch.setattr("sys.argv", ["field_test.py", "eyes", "--torch-python", "nowhere/python"])
+    with pytest.raises(SystemExit):
+        field_test.main()
+    assert "Received: nowhere/python." in capsys.readouterr().err
 
 
 def test_the_docs_show_every_data_set(tmp_path):
@@ -157,7 +163,13 @@ def test_the_docs_show_every_data_set(tmp_path):
         "machine": "x86_64", "cores": 2, "avx512_bf16": True, "gpus": 0, "python": "3.11.7",
         "tensorflow": "2.21.0", "keras": "3.15.1", "torch": "2.14.1",
     }  # fmt: skip
-    smp = {**result(0.7, 0.5), "steps": 9, "torch": "2.14.1", "segmentation_models_pytorch": "0.6"}
+    smp = {
+        **result(0.7, 0.5),
+        "settings": {"seed": 0},
+        "steps": 9,
+        "torch": "2.14.1",
+        "segmentation_models_pytorch": "0.6",
+    }
     sets = {
         "eyes": {
             "n_train": 16, "n_test": 4, "rarest": "255",
