@@ -201,6 +201,34 @@ def accelerator(fields: Fields) -> list[Table]:
     return train_step(fields)
 
 
+def field_test(fields: Fields) -> list[Table]:
+    """A row for each data set and program."""
+    fields.drop("minutes", "smp")
+    rows = []
+    sets = fields.part("sets")
+    for name in sets.names():
+        one = sets.part(name)
+        images = f"{one.shown('n_train')} + {one.shown('n_test')}"
+        rarest = one.take("rarest", str)
+        results = one.part("results")
+        for program in results.names():
+            found = results.part(program)
+            found.drop("settings", "iou", "pixels", "steps", "torch", "segmentation_models_pytorch",
+                       "prediction_processor_seconds")  # fmt: skip
+            rows.append((
+                name, images, "unetv2" if program == "unetv2" else "PyTorch",
+                found.shown("mean_iou"), number(found.part("dice").take(rarest, float)),
+                found.shown("training_seconds", 1 / 60),
+                found.shown("training_processor_seconds", 1 / 60),
+                found.shown("prediction_seconds"),
+            ))  # fmt: skip
+            found.done()
+        one.done()
+    heads = ("data set", "images", "", "mean IoU", "Dice, rarest class", "training, min",
+             "processor min", "prediction, s")  # fmt: skip
+    return [Table(heads, rows)]
+
+
 LAYOUTS: dict[str, Layout] = {
     "accelerator": accelerator,
     "architecture": architecture,
@@ -209,6 +237,7 @@ LAYOUTS: dict[str, Layout] = {
         ".*: pairs per second.*", "seconds to .*", ".*: cached bytes per pair", "megabytes over .*"
     ),
     "deployment": deployment,
+    "field_test": field_test,
     "gradient_precision": gradient_precision,
     "inference": flat(
         r"ms a frame( in \w+)?, .*", r"a frame's time( in \w+)?, over .*", "GFLOP/s, .*",
