@@ -25,6 +25,8 @@ FILTERS_ADVICE = "It is the number of output channels."
 _NORMALIZATIONS = (None, "batch", "group")
 # Eight groups are common in 3D U-Nets: fewer are cheaper, more are noisier. Narrow layers use the
 # largest number of groups that divides their channels.
+# Keras's default, 0.99, needs several hundred steps, which short trainings do not have.
+_MOMENTUM = 0.95
 _GROUPS = 8
 
 
@@ -94,7 +96,7 @@ class ConvolutionBlock(keras.layers.Layer):
         self.normalizer: keras.layers.Layer | None = None
         if normalization == "batch":
             self.normalizer = keras.layers.BatchNormalization(
-                dtype=self.dtype_policy, name="normalization"
+                momentum=_MOMENTUM, dtype=self.dtype_policy, name="normalization"
             )
         elif normalization == "group":
             self.normalizer = keras.layers.GroupNormalization(

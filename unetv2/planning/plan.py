@@ -132,6 +132,8 @@ class Plan:
         require_choice("balanced", self.balanced, (False, True))
         if self.minutes is not None:
             require_number("minutes", self.minutes, "None trains `epochs`.", positive=True)
+        recipe = dataclasses.replace(self.recipe, batch_size=self.batch_size)
+        object.__setattr__(self, "recipe", recipe)
         _ = self.preprocessing
         _ = self.dataset
 
@@ -475,8 +477,7 @@ def plan(
         report_minutes=1.5 * 2 ** len(result.tta) * chosen.validation_seconds / 60,
         reasons=reasons,
     )
-    taken: Any = {name: value for name, value in options.items() if name != "batch_size"}
-    return result.with_options(**taken)
+    return result.with_options(**options)
 
 
 def _decide(
@@ -498,7 +499,6 @@ def _decide(
         name="plan",
         class_weights=weights,
         augmentation=rules.augmentation_for(fingerprint, sizes),
-        batch_size=chosen.batch_size,
         warmup=0.1,
         progressive_resizing=((0.3, 0.5), (0.7, 1.0)) if progressive else ((1.0, 1.0),),
         model=_network(

@@ -49,13 +49,15 @@ _SHARE_OF_VALIDATION = 0.2
 # Proposed times, and the gain by doubling one below which it is enough.
 _MINUTES = (3, 5, 10, 15, 20, 30, 45, 60, 90, 120)
 _ENOUGH_GAIN = 0.02
-# Fewer steps are too few for the moving averages of batch normalization, whose momentum is 0.99.
-_STEPS_FOR_BATCH_NORMALIZATION = 300
+# Fewer steps are too few for the moving averages of batch normalization, whose momentum is 0.95.
+_STEPS_FOR_BATCH_NORMALIZATION = 100
 _IMAGES_FOR_BATCH_NORMALIZATION = 4
 # Bytes that training keeps per pixel and filter of the finest level: about 26 feature maps of
 # float32 for activations and gradients, of which the coarser levels add a third.
 _BYTES_PER_PIXEL_AND_FILTER = 26 * 4
 _SHARE_OF_MEMORY = 0.5
+# Batches shrink to this size before there are fewer steps than that.
+_SMALLEST_BATCH, _ENOUGH_STEPS = 4, 500
 # Whole images up to this number of pixels are validated and predicted at once.
 MAX_PIXELS_AT_ONCE = 2**20
 _MAX_VALIDATION_IMAGES = 100
@@ -218,9 +220,23 @@ def budget(
     n_validation: int,
     batch_size: int,
 ) -> Budget:
-    """Returns the expected course of a training."""
+    """Returns the expected course of a training.
+
+    Args:
+        fingerprint: Fingerprint of the data set.
+        sizes: Sizes of images and crops.
+        filters: int. Filters of the network.
+        pixels_per_second: float. Measured speed of training.
+        seconds: float. Time for training.
+        n_train: int. Training images.
+        n_validation: int. Validation images.
+        batch_size: int. The largest batch size; fewer images give more steps in a short time.
+    """
     height, width = sizes.input_size
-    step_seconds = batch_size * height * width / pixels_per_second
+    image_seconds = height * width / pixels_per_second
+    while batch_size > _SMALLEST_BATCH and seconds < _ENOUGH_STEPS * batch_size * image_seconds:
+        batch_size = max(_SMALLEST_BATCH, batch_size // 2)
+    step_seconds = batch_size * image_seconds
     pixels = sizes.working[0] * sizes.working[1]
     validation_pixels = n_validation * min(pixels, MAX_PIXELS_AT_ONCE)
     validation_seconds = _VALIDATION_COST * validation_pixels / pixels_per_second
