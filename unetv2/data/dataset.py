@@ -146,7 +146,7 @@ class SegmentationDataset:
         """Creates a data set from a folder of images and a folder of masks, paired by name.
 
         Suffixes, encoding, classes and channels that are None are inferred from the files;
-        :attr:`inferred` names them, and ``print`` of the data set shows their values. If the files
+        ``inferred`` names them, and ``print`` of the data set shows their values. If the files
         are ambiguous, the error lists the choices as arguments. All masks are read for it, or
         1,000 spread over the data set. The files are not listed if all of ``image_suffix``,
         ``mask_suffix``, ``channels``, ``encoding``, and ``n_classes`` or ``classes`` are given.

@@ -68,7 +68,7 @@ class ClassFingerprint:
         thickness: float. Median over its pixels of the thickness of their region, in pixels: twice
             the area by the length of the boundary, which is the width of a long object.
         ceiling: tuple of float in [0, 1]. IoU of its masks that are shrunk to each of
-            :attr:`Fingerprint.scales` and enlarged again; 1 if the class does not occur.
+            ``Fingerprint.scales`` and enlarged again; 1 if the class does not occur.
 
     Example:
         >>> from unetv2.data.fingerprint import ClassFingerprint

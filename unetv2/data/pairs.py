@@ -176,7 +176,7 @@ def subset_of_keys(
             )
         return {pair.key: given.get(pair.key, "") for pair in pairs}
     train, validation, _ = fractions
-    group = _group_function(group_by)
+    group = group_function(group_by)
     subsets = {}
     for pair in pairs:
         position = hash_position(group(pair.key), seed)
@@ -208,7 +208,12 @@ def require_subset_keys(subset_keys: object) -> Mapping[str, tuple[str, ...]]:
     return FrozenMapping({name: tuple(keys) for name, keys in subset_keys.items()})
 
 
-def _group_function(group_by: GroupBy | None) -> Callable[[str], str]:
+def group_function(group_by: GroupBy | None) -> Callable[[str], str]:
+    """Returns the function from a key to the name of its group.
+
+    Raises:
+        ValueError: If ``group_by`` is not valid; when called, if it does not match the key.
+    """
     if group_by is None:
         return lambda key: key
     if callable(group_by):

@@ -18,6 +18,7 @@ from unetv2.arguments import require_choice, require_integer, require_number
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.dataset import SegmentationDataset
 from unetv2.data.fingerprint import Fingerprint
+from unetv2.data.pairs import SPLIT
 from unetv2.files import write_atomically
 from unetv2.planning import rules
 from unetv2.planning.speed import Speed, free_memory, measure_speed
@@ -82,6 +83,8 @@ class Plan:
         tta: tuple. Test-time augmentation of predictions.
         validation: tuple of str, or None. Keys of the pairs for validation; all others are for
             training. None uses the subsets of ``data``.
+        validation_data: SegmentationDataset or None. A data set for validation.
+        validation_crop_size: ``(height, width)`` of crops in validation, or None for whole images.
         seed: int, at least 0. Seed of weights, order, crops and augmentation.
         cache: bool. Whether prepared images are kept in memory.
         expected_minutes: float. Time of the training as measured.
@@ -106,7 +109,7 @@ class Plan:
     crop_size: tuple[int, int] | None = None
     balanced: bool = False
     batch_size: int = _BATCH_SIZE
-    recipe: Recipe = FAST
+    recipe: Recipe = dataclasses.field(default_factory=lambda: FAST)
     epochs: int = 1
     steps_per_epoch: int = 1
     minutes: float | None = None
@@ -157,17 +160,31 @@ class Plan:
     @cached_property
     def dataset(self) -> SegmentationDataset:
         """The data set with the plan's preprocessing and validation."""
-        subsets = self.data.subset_keys
-        if self.validation is not None:
+        keys = [pair.key for pair in self.data.pairs]
+        subsets: dict[str, list[str]]
+        if self.validation_data is not None:
+            subsets = {"train": keys}
+        elif self.validation is not None:
             held_out = set(self.validation)
-            train = [pair.key for pair in self.data.pairs if pair.key not in held_out]
-            subsets = {"train": train, "validation": list(self.validation)}
+            subsets = {
+                "train": [key for key in keys if key not in held_out],
+                "validation": list(self.validation),
+            }
+        else:
+            subsets = {
+                name: [pair.key for pair in self.data.subset(name).pairs]
+                for name in ("train", "validation")
+            }
         return dataclasses.replace(
-            self.data, preprocessing=self.preprocessing, subset_keys=subsets, seed=self.seed
+            self.data,
+            preprocessing=self.preprocessing,
+            subset_keys=subsets,
+            subset_name=None,
+            seed=self.seed,
         )
 
     def build(self) -> keras.Model:
-        """Builds the network, for images of any size."""
+        """Returns a new network, a compiled ``keras.Model``, for images of any size."""
         preprocessing = self.preprocessing
         return self.recipe.build(
             (None, None, preprocessing.channels),
@@ -244,6 +261,9 @@ class Plan:
             values: The result, possibly changed.
             data: SegmentationDataset. The data set.
 
+        Returns:
+            Plan.
+
         Raises:
             ValueError: If the values are not those of a plan.
             TypeError: If a value is of the wrong type.
@@ -276,6 +296,9 @@ class Plan:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the plan as JSON, atomically.
 
+        Args:
+            path: The JSON file.
+
         Raises:
             OSError: If the file cannot be written.
         """
@@ -298,6 +321,9 @@ class Plan:
                 validation, others are held out.
             validation: SegmentationDataset or None. A data set for validation.
 
+        Returns:
+            Plan.
+
         Raises:
             FileNotFoundError: If the file does not exist.
             ValueError: If it is not a plan.
@@ -312,7 +338,7 @@ class Plan:
             if values.get("validation"):
                 keys = {pair.key for pair in data.pairs}
                 if not keys.issuperset(values["validation"]):
-                    group_by = data.fingerprint(progress=False).group_by
+                    group_by = data.group_by or data.fingerprint(progress=False).group_by
                     values["validation"], _ = rules.hold_out(
                         sorted(keys), group_by, seed=values.get("seed", 0)
                     )
@@ -399,8 +425,8 @@ def plan(
 
     It looks at the data (:meth:`unetv2.SegmentationDataset.fingerprint`), times training steps of
     two networks on this machine, and decides on sizes, network, loss, augmentation, steps and
-    validation by fixed rules; each decision has a reason. Size, split, order and crops of ``data``
-    are replaced, except for ``data.subset_keys``.
+    validation by fixed rules; each decision has a reason. The sizes of ``data`` are replaced. So is
+    its split, unless ``split`` or ``subset_keys`` is given; groups stay together.
 
     Args:
         data: SegmentationDataset. The data set; its number of classes must be known.
@@ -443,10 +469,11 @@ def plan(
     reason = "given"
     if validation is not None:
         n_train, n_validation = len(keys), validation.n_images
-    elif data.subset_keys is not None:
+    elif data.subset_keys is not None or tuple(data.split) != SPLIT:
         n_train, n_validation = (data.subset(name).n_images for name in ("train", "validation"))
     else:
-        held_out, reason = rules.hold_out(keys, fingerprint.group_by, seed=seed, fold=fold)
+        group_by = data.group_by or fingerprint.group_by
+        held_out, reason = rules.hold_out(keys, group_by, seed=seed, fold=fold)
         n_train, n_validation = len(keys) - len(held_out), len(held_out)
 
     sizes = rules.candidate_sizes(fingerprint, options.get("image_size"), options.get("crop_size"))

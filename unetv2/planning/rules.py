@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.ceiling import interpolated
 from unetv2.data.fingerprint import Fingerprint
-from unetv2.data.pairs import hash_position
+from unetv2.data.pairs import GroupBy, group_function, hash_position
 
 FILTERS = (16, 32)
 # Shorter sides than this are not reduced further.
@@ -61,7 +60,8 @@ _SMALLEST_BATCH, _ENOUGH_STEPS = 4, 500
 # Whole images up to this number of pixels are validated and predicted at once.
 MAX_PIXELS_AT_ONCE = 2**20
 _MAX_VALIDATION_IMAGES = 100
-_FEW_IMAGES = 50
+# Whole sequences are held out if there are this many; else parts, of which there are about so many.
+_ENOUGH_GROUPS, _PARTS = 10, 30
 # Rarer classes are found in few random crops.
 _MIN_CROPS_WITH_CLASS = 0.3
 _UNBALANCED = 10.0
@@ -415,7 +415,7 @@ def validation_size(sizes: Sizes, smallest: tuple[int, int]) -> tuple[int, int] 
 
 def hold_out(
     keys: Sequence[str],
-    group_by: str | None,
+    group_by: GroupBy | None,
     *,
     seed: int,
     fold: tuple[int, int] | None = None,
@@ -424,7 +424,7 @@ def hold_out(
 
     Args:
         keys: Keys of all pairs, sorted.
-        group_by: Regular expression of the sequence that a key belongs to, or None.
+        group_by: Regular expression or function of the sequence that a key belongs to, or None.
         seed: int. Seed of the choice.
         fold: ``(index, count)``: every key is in the validation of one of ``count`` folds; or None.
     """
@@ -449,19 +449,19 @@ def hold_out(
     return tuple(sorted(chosen)), f"{len(chosen)} of {n} images, {how}"
 
 
-def _units(keys: Sequence[str], group_by: str | None) -> list[list[str]]:
+def _units(keys: Sequence[str], group_by: GroupBy | None) -> list[list[str]]:
     """Returns the keys that must stay together: sequences, or their parts if these are few."""
     if group_by is None:
         return [[key] for key in keys]
+    group = group_function(group_by)
     groups: dict[str, list[str]] = {}
-    pattern = re.compile(group_by)
     for key in keys:
-        match = pattern.search(key)
-        name = key if match is None else match[1 if pattern.groups else 0]
-        groups.setdefault(name, []).append(key)
-    longest = max(1, len(keys) // 30)
+        groups.setdefault(group(key), []).append(key)
+    if len(groups) >= _ENOUGH_GROUPS:
+        return list(groups.values())
+    longest = max(1, len(keys) // _PARTS)
     return [
-        group[start : start + longest] if len(groups) < 10 else group
-        for group in groups.values()
-        for start in (range(0, len(group), longest) if len(groups) < 10 else (0,))
+        members[start : start + longest]
+        for members in groups.values()
+        for start in range(0, len(members), longest)
     ]
