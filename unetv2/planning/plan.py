@@ -242,6 +242,9 @@ class Plan:
         network = {name: given.pop(name) for name in _NETWORK_OPTIONS if name in given}
         if network:
             recipe["model"] = _network({**self.recipe.model, **network})
+        if given.keys() & {"image_size", "crop_size"}:
+            # They depend on these sizes.
+            given = {"window": None, "validation_crop_size": None, **given}
         reasons = {**self.reasons, **dict.fromkeys(options, "given")}
         return dataclasses.replace(
             self, recipe=dataclasses.replace(self.recipe, **recipe), reasons=reasons, **given
@@ -504,7 +507,12 @@ def plan(
         report_minutes=1.5 * 2 ** len(result.tta) * chosen.validation_seconds / 60,
         reasons=reasons,
     )
-    return result.with_options(**options)
+    # The sizes were chosen with those that are given.
+    sizes = {"window": result.window, "validation_crop_size": result.validation_crop_size}
+    result = result.with_options(**options)
+    if "window" in options:
+        del sizes["window"]
+    return dataclasses.replace(result, **sizes)
 
 
 def _decide(
