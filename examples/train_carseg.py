@@ -154,7 +154,7 @@ def train(
         "output_dir": arguments.output,
         "resume": arguments.resume,
         "overwrite": not arguments.resume,
-        "progress": True if sys.stdout.isatty() else "epoch",
+        "progress": "epoch",
     }
     dtype = arguments.precision
     if dtype == "auto":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -100,9 +99,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     """Runs the command."""
     shared = {
         "output_dir": options.output, "resume": options.resume, "overwrite": options.overwrite,
-        "patience": options.patience,
-        # A progress bar needs a terminal.
-        "progress": not options.quiet and (sys.stdout.isatty() or "epoch"),
+        "patience": options.patience, "progress": False if options.quiet else "epoch",
     }  # fmt: skip
     result = _by_recipe(options, shared) if options.recipe else _by_plan(options, shared)
     output = Path(options.output)
