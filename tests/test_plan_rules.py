@@ -126,8 +126,8 @@ def test_streets_are_not_flipped_vertically_and_vessels_in_all_ways():
     assert (streets.horizontal_flip, streets.vertical_flip, streets.transpose) == (0.5, 0, 0)
     vessels = rules.augmentation_for(VESSELS, rules.candidate_sizes(VESSELS, None, None)[0])
     assert (vessels.horizontal_flip, vessels.vertical_flip, vessels.transpose) == (0.5, 0.5, 0.5)
-    assert rules.tta_for(STREETS) == ("horizontal",)
-    assert rules.tta_for(VESSELS) == ("horizontal", "vertical")
+    assert rules.tta_for(STREETS, sizes) == ("horizontal",)
+    assert rules.tta_for(VESSELS, sizes) == ("horizontal", "vertical", "transpose")
 
 
 def test_gray_images_have_no_saturation():

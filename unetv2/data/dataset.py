@@ -97,6 +97,7 @@ class SegmentationDataset:
     subset_name: str | None = None
     subset_keys: Mapping[str, Sequence[str]] | None = None
     inferred: tuple[str, ...] = ()
+    warns_of_size: bool = True
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -463,7 +464,7 @@ class SegmentationDataset:
         )
         data = self if subset is None else self.subset(subset)
         ceiling = None
-        if data.subset_name in ("train", None):
+        if self.warns_of_size and data.subset_name in ("train", None):
             ceiling = CeilingCheck(self.ignore_class, self.classes)
         loader = Loader(
             data.source,

@@ -33,6 +33,8 @@ _BATCH_SIZE = 8
 _GPU_BATCH_SIZE = 16
 # Share of the free memory that prepared images may use.
 _SHARE_OF_CACHE = 0.25
+# Rarer classes are not given as a reason.
+_NOTABLE = 1e-3
 
 
 class PlanOptions(TypedDict, total=False):
@@ -181,6 +183,8 @@ class Plan:
             subset_keys=subsets,
             subset_name=None,
             seed=self.seed,
+            # The plan has weighed it.
+            warns_of_size=False,
         )
 
     def build(self) -> keras.Model:
@@ -561,7 +565,7 @@ def _decide(
         epochs=chosen.epochs,
         steps_per_epoch=chosen.steps_per_epoch,
         window=rules.window_for(fingerprint, sizes, normalization),
-        tta=rules.tta_for(fingerprint),
+        tta=rules.tta_for(fingerprint, sizes),
         validation=held_out,
         seed=seed,
         cache=cached < _SHARE_OF_CACHE * free_memory(),
@@ -618,7 +622,7 @@ def _reason_of_size(fingerprint: Fingerprint, sizes: rules.Sizes) -> str:
             fingerprint.ceiling_of_size((max(1, height // 2), max(1, width // 2))),
             strict=True,
         )
-        if entry.pixel_share
+        if entry.pixel_share >= _NOTABLE
     }
     if not ceilings:
         return ""

@@ -65,6 +65,8 @@ _ENOUGH_GROUPS, _PARTS = 10, 30
 # Rarer classes are found in few random crops.
 _MIN_CROPS_WITH_CLASS = 0.3
 _UNBALANCED = 10.0
+# Progressive resizing needs this many passes, and this ratio of the ceilings at half and full size.
+_PASSES_FOR_RESIZING, _VISIBLE_AT_HALF = 5.0, 0.75
 # Objects of fewer pixels in thickness must not shrink.
 _THIN = 4.0
 
@@ -365,23 +367,27 @@ def augmentation_for(fingerprint: Fingerprint, sizes: Sizes) -> Augmentation:
     )
 
 
-def tta_for(fingerprint: Fingerprint) -> tuple[str, ...]:
-    """Returns the flips of test-time augmentation."""
-    flips = ("horizontal", "vertical")
-    return tuple(flip for flip in flips if fingerprint.symmetric[f"{flip}_flip"])
+def tta_for(fingerprint: Fingerprint, sizes: Sizes) -> tuple[str, ...]:
+    """Returns the test-time augmentation: the symmetries, all eight for images of moderate size."""
+    symmetric = fingerprint.symmetric
+    transforms = [flip for flip in ("horizontal", "vertical") if symmetric[f"{flip}_flip"]]
+    if all(symmetric.values()) and sizes.working[0] * sizes.working[1] <= MAX_PIXELS_AT_ONCE:
+        transforms.append("transpose")
+    return tuple(transforms)
 
 
 def resizes_progressively(fingerprint: Fingerprint, sizes: Sizes, passes: float) -> bool:
     """Returns whether to begin with images of half the size.
 
-    It pays where objects are recognizable at half the size, and there is time for many passes.
+    It pays where most objects are visible at half the size, and there is time for several passes.
     """
-    scale = sizes.scale
-    at_half = fingerprint.mean_ceiling(scale / 2) / max(1e-6, fingerprint.mean_ceiling(scale))
+    ceilings = (fingerprint.mean_ceiling(scale * sizes.scale) for scale in (0.5, 1))
+    at_half, at_full = ceilings
     return (
         sizes.crop_size is None
         and min(sizes.working) >= _MIN_SIDE
-        and (at_half > 0.9 and passes >= 10)
+        and passes >= _PASSES_FOR_RESIZING
+        and at_half > _VISIBLE_AT_HALF * at_full
     )
 
 
