@@ -190,8 +190,10 @@ def train(
         seed=arguments.seed,
         dtype=dtype,
     )
+    batch_size = recipe.batch_size or 32
     return unetv2.train(
-        model, data, validation,
+        model, data.batches(batch_size=batch_size),
+        validation.batches(batch_size=batch_size, shuffle=False),
         recipe=recipe, epochs=arguments.epochs or 40, seed=arguments.seed, **shared,
     )  # fmt: skip
 

@@ -58,6 +58,10 @@ def segmentation_dataset(folder):
     return unetv2.SegmentationDataset.from_folders(*folders, classes=unetv2.CARLA)
 
 
+def plan(folder):
+    return unetv2.Plan(data=segmentation_dataset(folder), image_size=(16, 24), validation=())
+
+
 def predicted(_):
     return unetv2.predict(network((8, 12, 3)), random_image(8, 12), probabilities=True)
 
@@ -107,6 +111,7 @@ INSTANCES = {
     "PredictedVideo": lambda _: unetv2.PredictedVideo(
         Path("a.mp4"), 3, (48, 64), 30.0, 41.0, 0.1, 0.2
     ),
+    "Plan": plan,
     "Prediction": predicted,
     "Predictor": lambda _: unetv2.Predictor(small(), tta=True, batch_size=2),
     "PreemptedError": lambda _: unetv2.distributed.PreemptedError("by a signal"),

@@ -240,7 +240,11 @@ def test_arrays_keep_their_channels_and_bits(tmp_path):
 
 def test_without_a_number_of_classes_there_is_one_row_for_each_id(tmp_path):
     masks = [np.full((16, 16), 7), np.full((16, 16), 3)]
-    data = dataset(tmp_path, [noise(n, (16, 16)) for n in range(2)], masks, n_classes=None)
+    data = dataset(tmp_path, [noise(n, (16, 16)) for n in range(2)], masks, n_classes=8)
+    # As in `make_dataset`, which allows any id.
+    labels = dataclasses.replace(data.source.labels, n_classes=None)
+    source = dataclasses.replace(data.source, labels=labels)
+    data = dataclasses.replace(data, source=source)
     found = measured(data)
     assert [row.id for row in found.classes] == [3, 7]
     assert found.n_classes == 8

@@ -212,7 +212,7 @@ def test_the_command_trains_by_a_plan_with_overrides_and_resumes(folders, tmp_pa
     assert main(words) == 2
     assert "--resume" in capsys.readouterr().err
     assert main([*words, "--resume"]) == 0
-    assert "Next: unetv2 predict" in capsys.readouterr().err
+    assert f"images: {run}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -122,9 +122,9 @@ def test_crops_fit_into_the_smallest_image():
 
 def test_streets_are_not_flipped_vertically_and_vessels_in_all_ways():
     sizes = rules.candidate_sizes(STREETS, None, None)[0]
-    streets = rules.augmentation_for(STREETS, sizes)
+    streets = rules.augmentation_for(STREETS, sizes, 50)
     assert (streets.horizontal_flip, streets.vertical_flip, streets.transpose) == (0.5, 0, 0)
-    vessels = rules.augmentation_for(VESSELS, rules.candidate_sizes(VESSELS, None, None)[0])
+    vessels = rules.augmentation_for(VESSELS, rules.candidate_sizes(VESSELS, None, None)[0], 50)
     assert (vessels.horizontal_flip, vessels.vertical_flip, vessels.transpose) == (0.5, 0.5, 0.5)
     assert rules.tta_for(STREETS, sizes) == ("horizontal",)
     assert rules.tta_for(VESSELS, sizes) == ("horizontal", "vertical", "transpose")
@@ -132,7 +132,15 @@ def test_streets_are_not_flipped_vertically_and_vessels_in_all_ways():
 
 def test_gray_images_have_no_saturation():
     gray = dataclasses.replace(VESSELS, channels=1)
-    assert rules.augmentation_for(gray, rules.candidate_sizes(gray, None, None)[0]).saturation == 0
+    sizes = rules.candidate_sizes(gray, None, None)[0]
+    assert rules.augmentation_for(gray, sizes, 50).saturation == 0
+
+
+def test_few_passes_need_little_augmentation():
+    sizes = rules.candidate_sizes(STREETS, None, None)[0]
+    few, many = (rules.augmentation_for(STREETS, sizes, passes) for passes in (3, 50))
+    assert few.horizontal_flip == many.horizontal_flip == 0.5
+    assert few.scale == (1, 1) != many.scale
 
 
 def test_small_batches_and_short_trainings_use_group_normalization():

@@ -108,13 +108,11 @@ def run(options: argparse.Namespace) -> CommandResult:
     else:
         epochs = counted(1 + (result.best_epoch or 0), "epoch")
         text = f"Best validation mean IoU: {result.best:.3f}, after {epochs}"
-    notes = [
-        *result.advice,
-        f"Model, checkpoint, logs and images: {output}",
-        f"Next: unetv2 predict {output}/model.keras IMAGES --output predictions",
-    ]
-    if (output / "report").exists():
-        notes.insert(-1, f"Report: {output}/report/report.html")
+    notes = [f"Model, checkpoint, logs and images: {output}"]
+    if not options.quiet:
+        if (output / "report").exists():
+            notes.append(f"Report of the validation images: {output}/report/report.html")
+        notes.append(f"Next: unetv2 predict {output}/model.keras IMAGES --output predictions")
     return CommandResult(
         text,
         {

@@ -73,6 +73,7 @@ class SegmentationDataset:
             missing, to the keys of their pairs; then ``split`` and ``group_by`` are not used. A
             pair may be in no subset, but not in two.
         inferred: tuple of str. Names of the options that :meth:`from_folders` inferred.
+        warns_of_size: bool. Whether batches log the classes that are lost at ``image_size``.
 
     Raises:
         ValueError: If an argument is out of its range.

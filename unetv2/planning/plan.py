@@ -532,14 +532,14 @@ def _decide(
     sizes = chosen.sizes
     normalization = rules.normalization_for(chosen.batch_size, chosen.steps)
     weights = "sqrt_median_frequency" if rules.needs_class_weights(fingerprint) else None
-    progressive = rules.resizes_progressively(fingerprint, sizes, chosen.passes)
+    progressive = rules.resizes_progressively(fingerprint, chosen)
     recipe = dataclasses.replace(
         FAST,
         name="plan",
         class_weights=weights,
-        augmentation=rules.augmentation_for(fingerprint, sizes),
+        augmentation=rules.augmentation_for(fingerprint, sizes, chosen.passes),
         warmup=0.1,
-        progressive_resizing=((0.3, 0.5), (0.7, 1.0)) if progressive else ((1.0, 1.0),),
+        progressive_resizing=((0.4, 0.5), (0.6, 1.0)) if progressive else ((1.0, 1.0),),
         model=_network(
             {
                 **FAST.model,
@@ -603,8 +603,8 @@ def _reasons(fingerprint: Fingerprint, chosen: rules.Budget, n_train: int) -> di
             else "the data set has a preferred direction in height and width"
         ),
         "progressive_resizing": (
-            "half the size first: objects are recognizable there"
-            if rules.resizes_progressively(fingerprint, sizes, chosen.passes)
+            "half the size first, where a step costs a quarter"
+            if rules.resizes_progressively(fingerprint, chosen)
             else "from the start"
         ),
         "epochs": f"{1000 * chosen.step_seconds:.0f} ms a step, as measured",

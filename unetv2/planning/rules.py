@@ -9,7 +9,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.ceiling import interpolated
@@ -56,7 +56,7 @@ _IMAGES_FOR_BATCH_NORMALIZATION = 4
 _BYTES_PER_PIXEL_AND_FILTER = 26 * 4
 _SHARE_OF_MEMORY = 0.5
 # Batches shrink to this size before there are fewer steps than that.
-_SMALLEST_BATCH, _ENOUGH_STEPS = 4, 500
+_SMALLEST_BATCH, _ENOUGH_STEPS = 4, 1500
 # Whole images up to this number of pixels are validated and predicted at once.
 MAX_PIXELS_AT_ONCE = 2**20
 _MAX_VALIDATION_IMAGES = 100
@@ -65,8 +65,11 @@ _ENOUGH_GROUPS, _PARTS = 10, 30
 # Rarer classes are found in few random crops.
 _MIN_CROPS_WITH_CLASS = 0.3
 _UNBALANCED = 10.0
-# Progressive resizing needs this many passes, and this ratio of the ceilings at half and full size.
-_PASSES_FOR_RESIZING, _VISIBLE_AT_HALF = 5.0, 0.75
+# Progressive resizing needs this ratio of the ceilings at half and full size, and this time in
+# seconds, as each size is compiled.
+_VISIBLE_AT_HALF, _SECONDS_FOR_RESIZING = 0.5, 240.0
+# With fewer passes, a network does not overfit, and strong augmentation only delays it.
+_FEW_PASSES = 10.0
 # Objects of fewer pixels in thickness must not shrink.
 _THIN = 4.0
 
@@ -345,7 +348,7 @@ def needs_balanced_crops(fingerprint: Fingerprint, sizes: Sizes) -> bool:
     return False
 
 
-def augmentation_for(fingerprint: Fingerprint, sizes: Sizes) -> Augmentation:
+def augmentation_for(fingerprint: Fingerprint, sizes: Sizes, passes: float) -> Augmentation:
     """Returns the augmentation that fits the symmetries and the scale of the objects."""
     symmetric = fingerprint.symmetric
     is_free = all(symmetric.values())
@@ -354,16 +357,22 @@ def augmentation_for(fingerprint: Fingerprint, sizes: Sizes) -> Augmentation:
         (entry.thickness * sizes.scale for entry in fingerprint.classes if entry.thickness > 0),
         default=_THIN,
     )
-    return Augmentation(
+    flips = Augmentation(
         horizontal_flip=0.5 if symmetric["horizontal_flip"] else 0.0,
         vertical_flip=0.5 if symmetric["vertical_flip"] else 0.0,
         transpose=0.5 if is_free and height == width else 0.0,
+        brightness=0.1,
+        ignore_class=fingerprint.ignore_class,
+    )
+    if passes < _FEW_PASSES:
+        return flips
+    return replace(
+        flips,
         rotation=15.0 if is_free else 0.0,
         scale=(0.9, 1.4) if thickness < _THIN else (0.7, 1.6),
         brightness=0.2,
         contrast=0.2,
         saturation=0.2 if fingerprint.channels == 3 else 0.0,
-        ignore_class=fingerprint.ignore_class,
     )
 
 
@@ -376,17 +385,14 @@ def tta_for(fingerprint: Fingerprint, sizes: Sizes) -> tuple[str, ...]:
     return tuple(transforms)
 
 
-def resizes_progressively(fingerprint: Fingerprint, sizes: Sizes, passes: float) -> bool:
-    """Returns whether to begin with images of half the size.
-
-    It pays where most objects are visible at half the size, and there is time for several passes.
-    """
-    ceilings = (fingerprint.mean_ceiling(scale * sizes.scale) for scale in (0.5, 1))
-    at_half, at_full = ceilings
+def resizes_progressively(fingerprint: Fingerprint, chosen: Budget) -> bool:
+    """Returns whether to begin with images of half the size, where a step costs a quarter."""
+    sizes = chosen.sizes
+    at_half, at_full = (fingerprint.mean_ceiling(scale * sizes.scale) for scale in (0.5, 1))
     return (
         sizes.crop_size is None
         and min(sizes.working) >= _MIN_SIDE
-        and passes >= _PASSES_FOR_RESIZING
+        and chosen.seconds >= _SECONDS_FOR_RESIZING
         and at_half > _VISIBLE_AT_HALF * at_full
     )
 

@@ -99,7 +99,7 @@ class Training:
     output_dir: Path
     warnings: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
-    model: keras.Model | None = field(default=None, repr=False)
+    model: keras.Model | None = field(default=None, repr=False, compare=False)
 
 
 @runtime_checkable
