@@ -247,15 +247,23 @@ def budget(
     validation_seconds = _VALIDATION_COST * validation_pixels / pixels_per_second
     training_seconds = seconds * (1 - _SHARE_OF_VALIDATION / 2)
     seen = training_seconds * pixels_per_second / pixels
-    passes = seen / min(n_train, _MANY_IMAGES)
+    # A pass over many images teaches more than one over few.
+    learned = 1 - (1 + seen / min(n_train, _MANY_IMAGES)) ** -_EXPONENT
     n_classes = max(2, fingerprint.n_classes or 2)
     merit = (
-        (1 - (1 + passes) ** -_EXPONENT)
+        learned
         * expected_detail(fingerprint, sizes.scale)
         * max(0.1, 1 - _CAPACITY_LOSS * math.sqrt(n_classes) * 32 / filters)
     )
     return Budget(
-        sizes, filters, batch_size, seconds, step_seconds, validation_seconds, passes, merit
+        sizes=sizes,
+        filters=filters,
+        batch_size=batch_size,
+        seconds=seconds,
+        step_seconds=step_seconds,
+        validation_seconds=validation_seconds,
+        passes=seen / n_train,
+        merit=merit,
     )
 
 
