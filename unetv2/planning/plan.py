@@ -57,6 +57,12 @@ class PlanOptions(TypedDict, total=False):
     tta: tuple[str, ...]
 
 
+class ChangedOptions(PlanOptions, total=False):
+    """Decisions that :meth:`Plan.with_options` replaces."""
+
+    minutes: float | None
+
+
 _RECIPE_OPTIONS = ("augmentation", "class_weights", "learning_rate", "progressive_resizing")
 _NETWORK_OPTIONS = ("depth", "filters", "normalization")
 
@@ -227,11 +233,11 @@ class Plan:
             name, batch_size=batch_size if same_size else 1, shuffle=False, cache=cache
         )
 
-    def with_options(self, **options: Unpack[PlanOptions]) -> Plan:
+    def with_options(self, **options: Unpack[ChangedOptions]) -> Plan:
         """Returns a plan with other decisions; the rest stays as it is.
 
         Args:
-            **options: Decisions, as of :func:`unetv2.plan`.
+            **options: Decisions, as of :func:`unetv2.plan`, also ``minutes``.
 
         Returns:
             Plan.
@@ -240,7 +246,7 @@ class Plan:
             ValueError: If a value is out of its range.
             TypeError: If an option is unknown, or a value of the wrong type.
         """
-        _require_known(options)
+        _require_known(options, ChangedOptions)
         given: dict[str, Any] = dict(options)
         recipe = {name: given.pop(name) for name in _RECIPE_OPTIONS if name in given}
         network = {name: given.pop(name) for name in _NETWORK_OPTIONS if name in given}
@@ -691,14 +697,15 @@ def _check_arguments(
             raise type(error)(message) from None
         if not index < count or not 2 <= count <= len(data.pairs):
             raise ValueError(f"{message} There are {counted(len(data.pairs), 'image')}.")
-    _require_known(options)
+    _require_known(options, PlanOptions)
 
 
-def _require_known(options: Mapping[str, Any]) -> None:
-    unknown = sorted(options.keys() - PlanOptions.__annotations__.keys())
+def _require_known(options: Mapping[str, Any], known: type) -> None:
+    names = known.__annotations__
+    unknown = sorted(options.keys() - names.keys())
     if unknown:
         raise TypeError(
-            f"Options of a plan must be among {', '.join(sorted(PlanOptions.__annotations__))}. "
+            f"Options of a plan must be among {', '.join(sorted(names))}. "
             f"Received: {', '.join(unknown)}."
         )
 
