@@ -518,11 +518,12 @@ def plan(
         reasons=reasons,
     )
     # The sizes were chosen with those that are given.
-    sizes = {"window": result.window, "validation_crop_size": result.validation_crop_size}
-    result = result.with_options(**options)
-    if "window" in options:
-        del sizes["window"]
-    return dataclasses.replace(result, **sizes)
+    changed = result.with_options(**options)
+    return dataclasses.replace(
+        changed,
+        window=options.get("window", result.window),
+        validation_crop_size=result.validation_crop_size,
+    )
 
 
 def _decide(
