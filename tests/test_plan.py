@@ -53,6 +53,24 @@ def _keys(plan, subset):
     return [pair.key for pair in plan.dataset.subset(subset).pairs]
 
 
+def test_all_images_are_trained_on_with_other_images_for_validation(data):
+    plan = unetv2.plan(data, minutes=1, validation=data, progress=False, **TINY)
+    assert len(_keys(plan, "train")) == data.n_images
+    images, _ = next(iter(plan.batches("validation")))
+    assert len(images)
+
+
+def test_given_splits_and_groups_are_kept(data):
+    halves = dataclasses.replace(data, split=(0.5, 0.5, 0.0))
+    plan = unetv2.plan(halves, minutes=1, progress=False, **TINY)
+    for name in ("train", "validation"):
+        assert _keys(plan, name) == [pair.key for pair in halves.subset(name).pairs]
+    # Pairs of scenes.
+    grouped = dataclasses.replace(data, group_by=lambda key: str(int(key) // 2))
+    chosen = {int(key) for key in unetv2.plan(grouped, progress=False, **TINY).validation}
+    assert chosen == {number ^ 1 for number in chosen}
+
+
 def test_without_minutes_a_time_is_stated(data):
     plan = unetv2.plan(data, progress=False, **TINY)
     assert plan.minutes is None

@@ -136,6 +136,14 @@ def test_gray_images_have_no_saturation():
     assert rules.augmentation_for(gray, sizes, 50).saturation == 0
 
 
+def test_images_with_rare_classes_are_repeated():
+    classes_of = {f"{number:03}": [0, 1] if number % 2 else [0] for number in range(100)}
+    classes_of["007"] = [0, 1, 2]
+    frequencies = rules.frequencies_of(classes_of)
+    # Class 2 is in 1 % of the images, less than 25 %: sqrt(25) = 5, at most 4.
+    assert frequencies == {"007": 4.0}
+
+
 def test_few_passes_need_little_augmentation():
     sizes = rules.candidate_sizes(STREETS, None, None)[0]
     few, many = (rules.augmentation_for(STREETS, sizes, passes) for passes in (3, 50))

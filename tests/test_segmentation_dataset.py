@@ -235,3 +235,19 @@ def test_crop_size_and_padding_are_validated(write_pairs):
         unetv2.SegmentationDataset.from_folders(*folders, resize="pad")
     with pytest.raises(ValueError, match="`subset` must .* Received: subset='val'"):
         unetv2.SegmentationDataset.from_folders(*folders).subset("val")
+
+
+def test_frequencies_repeat_pairs_within_epochs_of_the_same_length(tmp_path):
+    folders = unetv2.synthetic.write_driving_scenes(tmp_path / "s", 8, image_size=(8, 8))
+    data = unetv2.SegmentationDataset.from_folders(*folders, classes=unetv2.CARLA, image_size=None)
+    masks = {data.read_mask(pair).tobytes(): pair.key for pair in data.pairs}
+    batches = data.batches(batch_size=1, frequencies={"000003": 4.0})
+    epochs = [
+        [masks[mask.numpy().astype(np.uint8).tobytes()] for _, mask in batches] for _ in range(11)
+    ]
+    assert {len(epoch) for epoch in epochs} == {8}
+    # 4 of 11 parts.
+    assert sum(epoch.count("000003") for epoch in epochs) in range(29, 36)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+    with pytest.raises(ValueError, match=r"`frequencies\['000003'\]`"):
+        data.batches(frequencies={"000003": 0})

@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from unetv2.arguments import require_choice, require_fraction, require_integer
+from unetv2.arguments import (
+    require_choice,
+    require_fraction,
+    require_integer,
+    require_number,
+)
 from unetv2.classes import ClassTable
 from unetv2.data.augmentation import Augmentation
 from unetv2.data.augmentation import get as get_augmentation
@@ -419,6 +424,7 @@ class SegmentationDataset:
         *,
         batch_size: int = 32,
         balanced: bool = False,
+        frequencies: Mapping[str, float] | None = None,
         augmentation: str | Augmentation | None = None,
         shuffle: bool | None = None,
         repeat: bool = False,
@@ -432,6 +438,8 @@ class SegmentationDataset:
             subset: ``"train"``, ``"validation"`` or ``"test"``; None takes :attr:`pairs`.
             batch_size: int, at least 1. As for :func:`unetv2.make_dataset`, like all other options.
             balanced: bool. Whether crops are drawn by class.
+            frequencies: Mapping of keys to numbers above 0, or None. Relative frequency of pairs in
+                an epoch, 1 for other keys. An epoch has as many pairs as without them.
             augmentation: str, Augmentation or None.
             shuffle: bool or None. Whether the order is random.
             repeat: bool. Whether one iteration never ends.
@@ -464,6 +472,8 @@ class SegmentationDataset:
             "max_skipped", max_skipped, "It is the fraction of pairs that may be skipped."
         )
         data = self if subset is None else self.subset(subset)
+        for key, frequency in (frequencies or {}).items():
+            require_number(f"frequencies[{key!r}]", frequency, "1 is once an epoch.", positive=True)
         ceiling = None
         if self.warns_of_size and data.subset_name in ("train", None):
             ceiling = CeilingCheck(self.ignore_class, self.classes)
@@ -484,9 +494,10 @@ class SegmentationDataset:
             "pairs": data.n_images, "names and sizes": _digest(data), "seed": data.seed,
             "shuffle": shuffle, "preparation": describe_preparation(data.source, known),
             "crop_size": known.crop_size, "balanced": balanced, "augmentation": repr(augmentation),
+            "frequencies": frequencies and dict(frequencies),
         }  # fmt: skip
         dataset = _batches(
-            data, loader, batch_size, augmentation,
+            data, loader, batch_size, augmentation, frequencies,
             shuffle=shuffle, repeat=repeat, skips=on_error == "skip", identity=identity,
         )  # fmt: skip
         if ceiling is not None and known.image_size is not None:
@@ -534,6 +545,7 @@ def _batches(
     loader: Loader,
     batch_size: int,
     augment: Augmentation | None,
+    frequencies: Mapping[str, float] | None,
     *,
     shuffle: bool,
     repeat: bool,
@@ -541,11 +553,15 @@ def _batches(
     identity: Mapping[str, Any],
 ) -> tf.data.Dataset:
     counter = EpochCounter()
+    numbers = None
+    if frequencies is not None:
+        numbers = np.array([frequencies.get(pair.key, 1.0) for pair in data.pairs])
 
     def batches_of_numbers(size: int) -> tf.data.Dataset:
         order = epochs(
-            data.n_images, seed=data.seed, shuffle=shuffle, repeat=repeat, counter=counter
-        )
+            data.n_images, seed=data.seed, shuffle=shuffle, repeat=repeat, counter=counter,
+            frequencies=numbers,
+        )  # fmt: skip
         return order.batch(size)
 
     def finish(
@@ -593,7 +609,7 @@ def _batches(
         preprocessing=data.preprocessing,
         labels=data.source.labels,
         n_pairs=data.n_images,
-        keys=None if shuffle or skips else tuple(pair.key for pair in data.pairs),
+        keys=None if shuffle or skips or frequencies else tuple(pair.key for pair in data.pairs),
         batch_size=batch_size,
         augmentation=augment,
         repeat=repeat,

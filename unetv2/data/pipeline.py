@@ -168,16 +168,29 @@ class _Orders:
     seed: int
     shuffle: bool
     counter: EpochCounter
+    frequencies: np.ndarray | None
 
     def take(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the order of the next epoch, and a random number for each element."""
         rng = np.random.default_rng([self.seed, self.counter.take()])
-        order = rng.permutation(self.n) if self.shuffle else np.arange(self.n)
+        order = np.arange(self.n)
+        if self.frequencies is not None:
+            # Systematic sampling: an index occurs as often as its frequency, rounded down or up.
+            ends = np.cumsum(self.frequencies / self.frequencies.sum()) * self.n
+            order = np.searchsorted(ends, order + rng.random()).clip(max=self.n - 1)
+        if self.shuffle:
+            order = rng.permutation(order)
         return order, rng.integers(0, 2**31, self.n)
 
 
 def epochs(
-    n: int, *, seed: int, shuffle: bool, repeat: bool, counter: EpochCounter | None = None
+    n: int,
+    *,
+    seed: int,
+    shuffle: bool,
+    repeat: bool,
+    counter: EpochCounter | None = None,
+    frequencies: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Yields the indices 0 .. n - 1 in random order, each with a random number.
 
@@ -190,11 +203,14 @@ def epochs(
         shuffle: bool. Whether each epoch has a different random order.
         repeat: bool. Whether one iteration never ends, epoch after epoch.
         counter: Numbers the epochs; None counts from 0.
+        frequencies: float ``(n,)``, above 0. Relative frequency of each index in an epoch, which
+            has ``n`` elements also then; None is once each.
 
     Returns:
         tf.data.Dataset of ``(index, draw)``, int64 scalars; draws are in [0, 2**31).
     """
-    orders = _Orders(n, seed, shuffle, EpochCounter() if counter is None else counter)
+    counter = EpochCounter() if counter is None else counter
+    orders = _Orders(n, seed, shuffle, counter, frequencies)
 
     def columns(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         order, draws = call_python(orders.take, [], [tf.int64, tf.int64])

@@ -6,12 +6,14 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from unetv2.arguments import require_choice, require_integer, require_number
@@ -35,6 +37,8 @@ _GPU_BATCH_SIZE = 16
 _SHARE_OF_CACHE = 0.25
 # Rarer classes are not given as a reason.
 _NOTABLE = 1e-3
+# Pixels of all masks that are read to find the images with rare classes: some seconds.
+_MAX_PIXELS_COUNTED = 5 * 10**8
 
 
 class PlanOptions(TypedDict, total=False):
@@ -81,6 +85,8 @@ class Plan:
         resize: ``"stretch"``, ``"pad"`` or ``"crop"``; see :func:`unetv2.make_dataset`.
         crop_size: ``(height, width)`` of random crops, or None for whole images.
         balanced: bool. Whether a crop contains a class that is drawn first.
+        frequencies: Mapping of keys to numbers above 0, or None. Relative frequency of training
+            images in an epoch, above 1 for those with rare classes; 1 for other keys.
         batch_size: int, at least 1. Images in a batch.
         recipe: Recipe. Network, loss, optimizer and augmentation.
         epochs: int, at least 1. Epochs that fit into the time as measured.
@@ -116,6 +122,7 @@ class Plan:
     resize: str = "stretch"
     crop_size: tuple[int, int] | None = None
     balanced: bool = False
+    frequencies: Mapping[str, float] | None = None
     batch_size: int = _BATCH_SIZE
     recipe: Recipe = dataclasses.field(default_factory=lambda: FAST)
     epochs: int = 1
@@ -216,7 +223,11 @@ class Plan:
         cache = "memory" if self.cache else None
         if subset == "train":
             return self.dataset.batches(
-                "train", batch_size=self.batch_size, balanced=self.balanced, cache=cache
+                "train",
+                batch_size=self.batch_size,
+                balanced=self.balanced,
+                frequencies=self.frequencies,
+                cache=cache,
             )
         if self.validation == () and self.validation_data is None:
             return None
@@ -372,6 +383,7 @@ class Plan:
         rows = [
             ("image size", sizes["image size"], "image_size"),
             ("crops", sizes["crops"] + (", by class" if self.balanced else ""), "crop_size"),
+            ("sampling", self._sampling(), "frequencies"),
             ("validation", self._validation(), "validation"),
             ("filters", str(recipe.model.get("filters", 32)), "filters"),
             ("depth", str(recipe.model.get("depth", 4)), "depth"),
@@ -410,6 +422,9 @@ class Plan:
         if self.validation is None:
             return "given"
         return counted(len(self.validation), "image") if self.validation else "none"
+
+    def _sampling(self) -> str:
+        return f"{len(self.frequencies)} images more often" if self.frequencies else "all equally"
 
     def _loss(self) -> str:
         loss = self.recipe.loss.replace("_", " ").replace("entropy dice", "entropy + Dice")
@@ -507,6 +522,8 @@ def plan(
     chosen, proposed = rules.choose(budget, sizes, filters, minutes)
     result = _decide(data, validation, fingerprint, chosen, held_out, n_train, seed)
     reasons = {**result.reasons, "validation": reason}
+    if not result.frequencies:
+        reasons["frequencies"] = "every class is in many images, or there are too many to count"
     if minutes is None:
         reasons["epochs"] = f"twice the {proposed:g} minutes would gain little"
     result = dataclasses.replace(
@@ -567,6 +584,7 @@ def _decide(
         crop_size=sizes.crop_size,
         validation_crop_size=rules.validation_size(sizes, fingerprint.min_size),
         balanced=rules.needs_balanced_crops(fingerprint, sizes),
+        frequencies=_frequencies(data, fingerprint, set(held_out or ())),
         batch_size=chosen.batch_size,
         recipe=recipe,
         epochs=chosen.epochs,
@@ -578,6 +596,28 @@ def _decide(
         cache=cached < _SHARE_OF_CACHE * free_memory(),
         reasons=_reasons(fingerprint, chosen, n_train),
     )
+
+
+def _frequencies(
+    data: SegmentationDataset, fingerprint: Fingerprint, held_out: Collection[str]
+) -> dict[str, float] | None:
+    """Returns the frequencies of images for rare classes, or None if all are seen enough.
+
+    All masks must be read for them, so there are none for large data sets.
+    """
+    pairs = [pair for pair in data.pairs if pair.key not in held_out]
+    pixels = len(pairs) * math.prod(fingerprint.median_size)
+    shares = [entry.image_share for entry in fingerprint.classes if entry.pixel_share > 0]
+    if len(shares) < 3 or pixels > _MAX_PIXELS_COUNTED or min(shares) >= rules.FREQUENT:
+        return None
+    valid = range(data.n_classes or 0)
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        ids = executor.map(lambda pair: np.unique(data.read_mask(pair)), pairs)
+        classes_of = {
+            pair.key: [number for number in found.tolist() if number in valid]
+            for pair, found in zip(pairs, ids, strict=True)
+        }
+    return rules.frequencies_of(classes_of) or None
 
 
 def _reasons(fingerprint: Fingerprint, chosen: rules.Budget, n_train: int) -> dict[str, str]:
@@ -592,6 +632,7 @@ def _reasons(fingerprint: Fingerprint, chosen: rules.Budget, n_train: int) -> di
             if sizes.crop_size is None
             else f"objects with their surroundings, of images of {_size(sizes.working)}"
         ),
+        "frequencies": "images with rare classes are seen more often",
         "filters": f"best for about {chosen.passes:.0f} passes over {counted(n_train, 'image')}",
         "depth": "the coarsest level keeps at least 6 pixels",
         "normalization": (

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unetv2.data.augmentation import Augmentation
@@ -70,6 +71,8 @@ _UNBALANCED = 10.0
 _VISIBLE_AT_HALF, _SECONDS_FOR_RESIZING = 0.5, 240.0
 # With fewer passes, a network does not overfit, and strong augmentation only delays it.
 _FEW_PASSES = 10.0
+# Images with classes in a smaller fraction of the images are repeated, at most this often.
+FREQUENT, _LARGEST_FACTOR = 0.25, 4.0
 # Objects of fewer pixels in thickness must not shrink.
 _THIN = 4.0
 
@@ -354,6 +357,36 @@ def needs_balanced_crops(fingerprint: Fingerprint, sizes: Sizes) -> bool:
         if in_crop < _MIN_CROPS_WITH_CLASS:
             return True
     return False
+
+
+def frequencies_of(
+    classes_of: Mapping[str, Collection[int]],
+) -> dict[str, float]:
+    """Returns the relative frequencies of images, so that those with rare classes are seen more.
+
+    A class in a fraction ``f`` of the images below ``t`` has the factor ``sqrt(t / f)``, and an
+    image the largest factor of its classes.
+
+    Args:
+        classes_of: The classes in each image, by key.
+
+    Returns:
+        dict of the frequencies that are not 1.
+
+    References:
+        - Gupta et al., "LVIS: A Dataset for Large Vocabulary Instance Segmentation", CVPR 2019:
+          repeat-factor sampling.
+    """
+    counts = Counter(number for classes in classes_of.values() for number in set(classes))
+    factors = {
+        number: min(_LARGEST_FACTOR, math.sqrt(FREQUENT * len(classes_of) / count))
+        for number, count in counts.items()
+    }
+    frequencies = {
+        key: max((factors[number] for number in classes), default=1.0)
+        for key, classes in classes_of.items()
+    }
+    return {key: round(value, 3) for key, value in frequencies.items() if value > 1}
 
 
 def augmentation_for(fingerprint: Fingerprint, sizes: Sizes, passes: float) -> Augmentation:
