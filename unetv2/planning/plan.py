@@ -364,7 +364,10 @@ class Plan:
                 if not keys.issuperset(values["validation"]):
                     group_by = data.group_by or data.fingerprint(progress=False).group_by
                     values["validation"], _ = rules.hold_out(
-                        sorted(keys), group_by, seed=values.get("seed", 0)
+                        sorted(keys),
+                        group_by,
+                        seed=values.get("seed", 0),
+                        keeps_groups=data.group_by is not None,
                     )
             return dataclasses.replace(cls.from_dict(values, data), validation_data=validation)
         except (TypeError, ValueError) as error:
@@ -501,7 +504,9 @@ def plan(
         n_train, n_validation = (data.subset(name).n_images for name in ("train", "validation"))
     else:
         group_by = data.group_by or fingerprint.group_by
-        held_out, reason = rules.hold_out(keys, group_by, seed=seed, fold=fold)
+        held_out, reason = rules.hold_out(
+            keys, group_by, seed=seed, fold=fold, keeps_groups=data.group_by is not None
+        )
         n_train, n_validation = len(keys) - len(held_out), len(held_out)
 
     sizes = rules.candidate_sizes(fingerprint, options.get("image_size"), options.get("crop_size"))

@@ -472,6 +472,7 @@ def hold_out(
     *,
     seed: int,
     fold: tuple[int, int] | None = None,
+    keeps_groups: bool = False,
 ) -> tuple[tuple[str, ...], str]:
     """Returns the keys for validation, and the reason.
 
@@ -480,12 +481,15 @@ def hold_out(
         group_by: Regular expression or function of the sequence that a key belongs to, or None.
         seed: int. Seed of the choice.
         fold: ``(index, count)``: every key is in the validation of one of ``count`` folds; or None.
+        keeps_groups: bool. Whether few groups are held out as a whole, instead of parts of them.
     """
     n = len(keys)
     if n < 4 and fold is None:
         return (), f"{n} images are too few to hold one out: no validation, the last weights count"
     wanted = max(2, min(_MAX_VALIDATION_IMAGES, round(0.1 * n)))
-    units = _units(keys, group_by)
+    units = _units(keys, group_by, keeps_groups)
+    if len(units) < 2:
+        return (), "all images belong to one group: no validation, the last weights count"
     order = sorted(range(len(units)), key=lambda unit: hash_position(units[unit][0], seed))
     ordered = [units[unit] for unit in order]
     if fold is not None:
@@ -502,15 +506,15 @@ def hold_out(
     return tuple(sorted(chosen)), f"{len(chosen)} of {n} images, {how}"
 
 
-def _units(keys: Sequence[str], group_by: GroupBy | None) -> list[list[str]]:
-    """Returns the keys that must stay together: sequences, or their parts if these are few."""
+def _units(keys: Sequence[str], group_by: GroupBy | None, keeps_groups: bool) -> list[list[str]]:
+    """Returns the keys that must stay together: groups, or parts of them if there are few."""
     if group_by is None:
         return [[key] for key in keys]
     group = group_function(group_by)
     groups: dict[str, list[str]] = {}
     for key in keys:
         groups.setdefault(group(key), []).append(key)
-    if len(groups) >= _ENOUGH_GROUPS:
+    if keeps_groups or len(groups) >= _ENOUGH_GROUPS:
         return list(groups.values())
     longest = max(1, len(keys) // _PARTS)
     return [
