@@ -486,7 +486,7 @@ def hold_out(
     n = len(keys)
     if n < 4 and fold is None:
         return (), f"{n} images are too few to hold one out: no validation, the last weights count"
-    wanted = max(2, min(_MAX_VALIDATION_IMAGES, round(0.1 * n)))
+    wanted = max(1 if n < 10 else 2, min(_MAX_VALIDATION_IMAGES, round(0.1 * n)))
     units = _units(keys, group_by, keeps_groups)
     if len(units) < 2:
         return (), "all images belong to one group: no validation, the last weights count"
