@@ -55,7 +55,6 @@ _IMAGES_FOR_BATCH_NORMALIZATION = 4
 # Bytes that training keeps per pixel and filter of the finest level: about 26 feature maps of
 # float32 for activations and gradients, of which the coarser levels add a third.
 _BYTES_PER_PIXEL_AND_FILTER = 26 * 4
-_SHARE_OF_MEMORY = 0.5
 # Batches shrink to this size before there are fewer steps than that.
 _SMALLEST_BATCH, _ENOUGH_STEPS = 4, 1500
 # Whole images up to this number of pixels are validated and predicted at once.
@@ -316,7 +315,7 @@ def choose(
 def fitting_batch_size(size: tuple[int, int], filters: int, memory: int, largest: int) -> int:
     """Returns the batch size, at most ``largest``, that fits into the memory in bytes."""
     per_image = size[0] * size[1] * filters * _BYTES_PER_PIXEL_AND_FILTER
-    return max(1, min(largest, int(_SHARE_OF_MEMORY * memory / per_image)))
+    return max(1, min(largest, memory // per_image))
 
 
 def depth_for(size: tuple[int, int]) -> int:
