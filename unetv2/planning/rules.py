@@ -33,6 +33,8 @@ _WHOLE = 1.5
 _PRECISION = 0.5
 # Passes over more images than this bring as much as new images.
 _MANY_IMAGES = 400
+# More passes improve little, and small data sets are overfitted.
+_ENOUGH_PASSES = 80
 # Exponent of the learning curve. On CamVid at 96x128, validation mean IoU after 20, 55 and 92
 # passes is 0.54, 0.60 and 0.66.
 _EXPONENT = 1 / 3
@@ -250,7 +252,8 @@ def budget(
     training_seconds = seconds * (1 - _SHARE_OF_VALIDATION / 2)
     seen = training_seconds * pixels_per_second / pixels
     # A pass over many images teaches more than one over few.
-    learned = 1 - (1 + seen / min(n_train, _MANY_IMAGES)) ** -_EXPONENT
+    passes = min(_ENOUGH_PASSES, seen / min(n_train, _MANY_IMAGES))
+    learned = 1 - (1 + passes) ** -_EXPONENT
     n_classes = max(2, fingerprint.n_classes or 2)
     merit = (
         learned
