@@ -27,7 +27,7 @@ _CHECKED_MASKS = 8
 _CHECKED_WINDOW = 128
 _COARSE = 4
 _MIN_PIXELS = 64
-_MIN_SIDE = 64
+_MIN_SIDE = 100
 _LOW_CEILING = 0.7
 # Regions of at least this thickness at the smaller size have a ceiling above 0.85: in CamVid,
 # DRIVE and others it is 0.7 at a thickness of about 1.1.
