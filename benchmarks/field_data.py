@@ -165,7 +165,7 @@ def wander(rng: np.random.Generator, start: np.ndarray, angle: float, steps: int
 
 
 def cracks(rng: np.random.Generator) -> Sample:
-    """Draws thin cracks on stained concrete, with joints and scratches that are none."""
+    """Draws thin cracks on stained concrete, and joints and scratches, which are not cracks."""
     height, width = shape = (352, 448)
     fine = (2 * height, 2 * width)
     tone = np.array([0.56, 0.54, 0.5]) * rng.uniform(0.75, 1.2) + rng.normal(0, 0.02, 3)

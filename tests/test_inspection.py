@@ -289,7 +289,7 @@ def test_images_and_masks_in_one_folder_are_told_apart(tmp_path):
 )
 def test_other_names_are_refused_with_advice(tmp_path, images, masks, message):
     with pytest.raises(ValueError, match=message):
-        infer(named(tmp_path, images, masks)).pairs  # noqa: B018
+        _ = infer(named(tmp_path, images, masks)).pairs
 
 
 def test_a_missing_mask_is_reported_by_pairs_and_check(write):

@@ -90,7 +90,7 @@ def test_a_plan_is_json_and_can_be_edited(plan, data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"image_size": [8, 8], "colour": 1}', '{"image_size": "large"}']
+    "content", ["", "[]", "{}", '{"image_size": [8, 8], "size": 1}', '{"image_size": "large"}']
 )
 def test_a_file_that_is_no_plan_is_refused(data, tmp_path, content):
     path = tmp_path / "plan.json"
@@ -127,7 +127,7 @@ def test_given_decisions_are_kept(data):
         ({"memory": -1}, ValueError, "`memory`"),
         ({"fold": (3, 3)}, ValueError, "`fold`"),
         ({"fold": 3}, TypeError, "`fold`"),
-        ({"colour": 3}, TypeError, "colour"),
+        ({"size": 3}, TypeError, "size"),
         ({"filters": 0}, ValueError, "`filters`"),
         ({"crop_size": (100, 100), "image_size": (24, 32)}, ValueError, "`crop_size`"),
     ],
@@ -238,6 +238,7 @@ def test_the_command_trains_by_a_plan_with_overrides_and_resumes(folders, tmp_pa
     [
         (["--minutes", "0"], "--minutes"),
         (["--plan", "plan.json", "--recipe", "fast"], "--recipe"),
+        (["--plan", "nowhere.json"], "--plan"),
         (["--cache", "cache"], "--cache"),
         (["--workers", "auto"], "--workers"),
         (["--recipe", "fast", "--depth", "3"], "--depth"),

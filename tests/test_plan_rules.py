@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -185,8 +186,10 @@ def test_the_batch_size_fits_into_the_memory():
 def test_given_sizes_are_kept():
     (sizes,) = rules.candidate_sizes(STREETS, (96, 128), None)
     assert (sizes.image_size, sizes.crop_size) == ((96, 128), None)
-    for sizes in rules.candidate_sizes(VESSELS, None, (64, 64)):
-        assert sizes.crop_size == (64, 64)
+    for side in (64, 256):
+        for sizes in rules.candidate_sizes(VESSELS, None, (side, side)):
+            assert sizes.crop_size == (side, side)
+            assert min(sizes.working) >= side
 
 
 @given(n=st.integers(1, 500), seed=st.integers(0, 5))
@@ -212,6 +215,6 @@ def test_neighboring_images_of_a_sequence_stay_together(n_groups):
     keys = sorted(f"seq{group:02}_{frame:04}" for group in range(n_groups) for frame in range(90))
     held_out, _ = rules.hold_out(keys, r"^(seq\d+)_", seed=0)
     chosen_keys = set(held_out)
-    borders = sum((a in chosen_keys) != (b in chosen_keys) for a, b in zip(keys, keys[1:]))  # noqa: B905, RUF007
+    borders = sum((a in chosen_keys) != (b in chosen_keys) for a, b in pairwise(keys))
     # At random, nearly every held-out image would have another one as a neighbor on each side.
     assert borders <= len(held_out) / 4

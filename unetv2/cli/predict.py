@@ -10,6 +10,8 @@ from typing import Any
 import unetv2
 from unetv2.cli.options import MAX_PIXELS, CommandResult, add_command, add_number, add_tta, shard
 
+# Options of predictions to a folder.
+_OF_FOLDERS = ("colors", "overlays", "uncertainty", "shard")
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 # Outputs with these extensions are files, not folders.
 _IMAGES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
@@ -121,7 +123,7 @@ def _check_file(options: argparse.Namespace) -> None:
             "`--output` must be a folder for several images. "
             f"Received: --output {options.output}. Pass a folder, or one image."
         )
-    for name in ("colors", "overlays", "uncertainty", "shard"):
+    for name in _OF_FOLDERS:
         if getattr(options, name) is not None:
             raise ValueError(
                 f"`--output` must be a folder together with `--{name}`. "
@@ -144,7 +146,7 @@ def check(options: argparse.Namespace) -> None:
                 "`INPUT` must be one video, or images. "
                 f"Received: {' '.join(inputs)}. Run the command for each video."
             )
-        for name in ("colors", "overlays", "uncertainty", "shard"):
+        for name in _OF_FOLDERS:
             if getattr(options, name) is not None:
                 raise ValueError(
                     f"`--{name}` must not be given for a video. Received: {inputs[0]}. "

@@ -81,6 +81,18 @@ def check(options: argparse.Namespace) -> None:
             "`recipe` must not come with `plan`. "
             f"Received: recipe={options.recipe} and plan={options.plan}. Leave one out."
         )
+    if options.plan is not None and not Path(options.plan).is_file():
+        raise FileNotFoundError(
+            "`plan` must be a JSON file. "
+            f"Received: plan={options.plan}, which does not exist. Make it by `unetv2 plan`."
+        )
+    output = Path(options.output)
+    if (output / "run.json").exists() and not (options.resume or options.overwrite):
+        # Before a plan is made, which takes a while.
+        raise ValueError(
+            f"`output_dir` must not contain another run. Received: '{output}', which contains one. "
+            "Pass resume=True to continue it, overwrite=True to remove it, or another folder."
+        )
     for name in ("workers", "index", "cache"):
         if getattr(options, name) is not None and options.recipe is None:
             raise ValueError(

@@ -123,10 +123,17 @@ def candidate_sizes(
     if image_size is not None:
         scale = math.sqrt(image_size[0] * image_size[1] / (height * width))
         return [_sizes(fingerprint, scale, image_size, crop_size)]
+    least = crop_size or (0, 0)
     return [
         _sizes(fingerprint, scale, None, crop_size)
         for scale in fingerprint.scales
-        if scale == 1 or scale * min(height, width) >= _MIN_SIDE
+        if scale == 1
+        or (
+            scale * min(height, width) >= _MIN_SIDE
+            # A given crop must fit.
+            and round(scale * height) >= least[0]
+            and round(scale * width) >= least[1]
+        )
     ]
 
 

@@ -356,7 +356,8 @@ def train(
         )
         if plan is not None and backend.is_chief:
             plan.save(folder / PLAN)
-        _log.info("%s\n%s", recipe, spec)
+        if plan is None:
+            _log.info("%s\n%s", recipe, spec)
         is_new = not was_trained(model)
         warnings = warn(start_warnings(model, spec, epochs=epochs))
         _set_preprocessing(model, spec)
